@@ -1,0 +1,8 @@
+"""An honest LSTM forecasting pipeline: raw table in, reproducible scores out."""
+
+import os
+
+from pipeline.determinism import ENVIRONMENT
+
+# Here, because TensorFlow reads its environment while it is imported, by whichever module is first.
+os.environ.update(ENVIRONMENT)

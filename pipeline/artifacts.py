@@ -1,0 +1,110 @@
+"""Reading and writing artifacts: whole or not at all, and the same bytes for the same content."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.errors import PipelineError
+from pipeline.strict import Record, parse
+
+R = TypeVar("R", bound=Record)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to; it takes the place of `path` once it is safely on disk.
+
+    Raises:
+        PipelineError: the file could not be written (a full disk, no permission); what stood at
+            `path` is still there, whole.
+    """
+    beside = path.with_name(f".partial-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield beside
+        with beside.open("rb+") as file:
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        raise PipelineError(f"{path}: could not be written: {error.strerror or error}") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Text in UTF-8 with Unix line ends."""
+    with replacing(path) as beside:
+        beside.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """JSON with sorted keys; a number that is not finite is an error."""
+    write_text(path, json_text(content))
+
+
+def json_text(content: Any) -> str:
+    """The one way that JSON is written here."""
+    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_json(path: Path) -> Any:
+    """The JSON in a file; PipelineError with the way to mend it if it is absent or broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise broken(path, error) from None
+
+
+def read_json_record(path: Path, record: type[R]) -> R:
+    """The JSON in a file as a record."""
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise broken(path, "no JSON object")
+    try:
+        return parse(content, record, str(path))
+    except PipelineError as error:
+        raise broken(path, error) from None
+
+
+def write_array(path: Path, array: npt.NDArray[Any]) -> None:
+    """An array as .npy."""
+    with replacing(path) as beside, beside.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def read_array(path: Path) -> npt.NDArray[Any]:
+    """The array in a .npy file, memory-mapped."""
+    try:
+        array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise broken(path, error) from None
+    return array
+
+
+def write_frame(path: Path, frame: pd.DataFrame) -> None:
+    """A frame as Parquet."""
+    with replacing(path) as beside:
+        frame.to_parquet(beside)
+
+
+def read_frame(path: Path) -> pd.DataFrame:
+    """The frame in a Parquet file."""
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise broken(path, error) from None
+
+
+def broken(path: Path, error: object) -> PipelineError:
+    """What to say of an artifact that cannot be used, and how to make it again."""
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return PipelineError(
+        f"{path}: expected a whole file, found {reason}; remove it and run: dvc repro"
+    )

@@ -1,0 +1,172 @@
+"""The card of a data set: what its columns are, how time is written, and the task's defaults."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import pandas as pd
+from pydantic import AfterValidator, Field, model_validator
+
+from pipeline import paths
+from pipeline.strict import Record, read_record
+
+
+def _frequency(text: str) -> str:
+    try:
+        pd.Timedelta(pd.tseries.frequencies.to_offset(text))
+    except ValueError:
+        raise ValueError("a fixed frequency such as 15min, 1h or 1D") from None
+    return text
+
+
+def _not_empty(text: str) -> str:
+    if not text.strip():
+        raise ValueError("a word, not an empty string")
+    return text
+
+
+Word = Annotated[str, AfterValidator(_not_empty)]
+
+
+class Column(Record):
+    """One measured column: a number with a unit and bounds, or a category with its levels."""
+
+    unit: str = ""
+    description: str = ""
+    minimum: float | None = None  # a bound of nature: forecasts never fall below it
+    categories: tuple[Word, ...] = ()
+
+    @model_validator(mode="after")
+    def _levels(self) -> Self:
+        if len(set(self.categories)) != len(self.categories):
+            raise ValueError("each category once")
+        return self
+
+
+class Time(Record):
+    """How a row's time stamp is made: parts in columns, or one column with a strptime format."""
+
+    columns: tuple[Literal["year", "month", "day", "hour", "minute"], ...] = ()
+    column: Word | None = None
+    format: str | None = None
+    timezone: str | None = None  # an IANA name: local stamps are then kept as UTC
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if bool(self.columns) == bool(self.column):
+            raise ValueError("either columns (year, month, day, ...) or column with a format")
+        if self.column and not self.format:
+            raise ValueError('a format for the column, such as "%Y-%m-%d %H:%M:%S"')
+        if self.columns and not {"year", "month", "day"} <= set(self.columns):
+            raise ValueError("at least the columns year, month and day")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The raw columns that hold the time."""
+        return (self.column,) if self.column else self.columns
+
+
+class Wide(Record):
+    """A table with one row a day and one column for each time of day."""
+
+    column: Word  # the name of the long column that the values become
+    times: Word  # the columns' names as a strptime format of the time of day
+
+
+End = Annotated[int, Field(gt=0)] | Annotated[float, Field(gt=0, le=1)] | Word
+
+
+class Split(Record):
+    """Where each span ends: a time stamp (the last one in), a number of rows, or a fraction."""
+
+    train: End
+    validation: End
+    test: End
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if len({type(self.train), type(self.validation), type(self.test)}) > 1:
+            raise ValueError("three time stamps, three row counts or three fractions, not a mix")
+        return self
+
+
+class Card(Record):
+    """Everything the pipeline knows of a data set besides its rows."""
+
+    title: Word
+    source: Word
+    attribution: str = ""
+    licence: Word
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    fetch: str | None = None  # the command that gets a table which is not in Git
+
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    encoding: str = "utf-8"
+    missing: tuple[str, ...] = ("", "NA", "NaN", "nan", "null")  # how a missing value is written
+    layout: Literal["long", "wide"] = "long"
+    wide: Wide | None = None
+    time: Time
+    frequency: Annotated[str, AfterValidator(_frequency)]
+    season: Annotated[int, Field(gt=0)]  # rows
+
+    columns: dict[Word, Column]
+    excluded: tuple[Word, ...] = ()  # raw columns that are known and not used
+
+    targets: Annotated[tuple[Word, ...], Field(min_length=1)]
+    inputs: Annotated[tuple[Word, ...], Field(min_length=1)]
+    split: Split
+    spans: dict[Annotated[str, Field(pattern=r"^\w+$")], tuple[int, int]] = {}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.layout == "wide") != (self.wide is not None):
+            raise ValueError("the section wide exactly where layout is wide")
+        if self.wide and set(self.columns) != {self.wide.column}:
+            raise ValueError(f"a wide table to have one column, {self.wide.column}")
+        for column in self.excluded:
+            if column in self.columns or column in self.targets:
+                raise ValueError(f"{column} either used or excluded, not both")
+        for name, (first, last) in self.spans.items():
+            if not 0 <= first <= last:
+                raise ValueError(f"spans.{name} to be [first row, last row], counted from 0")
+        return self
+
+    @property
+    def step(self) -> pd.Timedelta:
+        """The time between two rows."""
+        return pd.Timedelta(pd.tseries.frequencies.to_offset(self.frequency))
+
+    @property
+    def numeric(self) -> list[str]:
+        """The columns that are numbers."""
+        return [name for name, column in self.columns.items() if not column.categories]
+
+    @property
+    def categories(self) -> dict[str, tuple[str, ...]]:
+        """Each column's levels; none for a number."""
+        return {name: column.categories for name, column in self.columns.items()}
+
+    @property
+    def channels(self) -> dict[str, list[str]]:
+        """Each column's numeric channels: itself, or one for each of its categories."""
+        return {
+            name: [f"{name}={level}" for level in column.categories] or [name]
+            for name, column in self.columns.items()
+        }
+
+
+def read_card(dataset: str) -> Card:
+    """The card of a data set by its name; PipelineError if it is absent or wrong."""
+    path = paths.card(dataset)
+    known = ", ".join(sorted(p.stem for p in paths.CARDS.glob("*.yaml"))) or "none"
+    paths.require(
+        path,
+        f"known data sets: {known}; python -m pipeline.new_dataset {paths.raw_table(dataset)} "
+        "writes a starter card",
+    )
+    return read_card_file(path)
+
+
+def read_card_file(path: Path) -> Card:
+    """The card in a file; PipelineError names the key that is wrong."""
+    return read_record(path, Card)

@@ -1,0 +1,177 @@
+"""params.yaml as frozen, strict records: one section a stage, every value typed and bounded."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from pipeline import paths
+from pipeline.cards import Card, Split, Word, read_card
+from pipeline.errors import PipelineError, run
+from pipeline.features import expand
+from pipeline.strict import Record, read_record
+
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Ingest(Record):
+    """Which data set: the name of a table in data/raw and of its card in data/datasets."""
+
+    dataset: Annotated[str, Field(pattern=r"^[\w-]+$")]
+
+
+class Imputation(Record):
+    """How an input's gap is filled from the past, up to `limit` rows; then by the train mean."""
+
+    method: Literal["mean", "ffill", "seasonal"]
+    limit: Count
+
+
+class ImputeScale(Record):
+    """What is learned from the training span before any window is cut."""
+
+    imputation: Imputation
+    scaling: Literal["minmax", "standard", "robust"]
+    log1p: tuple[Word, ...] = ()
+
+
+class Window(Record):
+    """How rows become examples; what is null comes from the card."""
+
+    look_back: Count
+    horizon: Count
+    stride: Count = 1  # between training windows; every validation and test origin is scored
+    inputs: tuple[Word, ...] | None = None
+    targets: tuple[Word, ...] | None = None
+    split: Split | None = None
+
+
+class Recurrent(Record):
+    """A stack of recurrent layers and a linear head."""
+
+    name: Literal["lstm"]
+    units: Annotated[tuple[Count, ...], Field(min_length=1)]
+    activation: Literal["tanh", "relu"] = "tanh"
+    dropout: Fraction = 0.0
+
+
+Model = Recurrent
+
+
+class Schedule(Record):
+    """The learning rate over the epochs: constant, or falling to `final` of its first value."""
+
+    name: Literal["constant", "cosine", "exponential"] = "constant"
+    final: Annotated[float, Field(gt=0, le=1)] = 0.01
+
+
+class Train(Record):
+    """The network and how it is fitted."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    model: Model
+    residual: bool  # forecast the change since the target's last value
+    loss: Literal["mse", "mae", "huber"]
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"]
+    learning_rate: Positive
+    schedule: Schedule = Schedule()
+    batch_size: Count
+    epochs: Count
+    patience: Count
+
+
+class Evaluate(Record):
+    """What the report draws."""
+
+    stretch: Count  # rows of the test span in the picture of forecast against observed
+
+
+class Params(Record):
+    """The knobs of one experiment."""
+
+    ingest: Ingest
+    impute_scale: ImputeScale
+    window: Window
+    train: Train
+    evaluate: Evaluate
+
+    def flat(self) -> dict[str, Any]:
+        """Every hyperparameter by its dotted name, in the order of the file."""
+        return dict(_flatten(self.model_dump(mode="json")))
+
+
+def _flatten(tree: dict[str, Any], prefix: str = "") -> Any:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def read_params(path: Path = paths.PARAMS) -> Params:
+    """The experiment in params.yaml; PipelineError names the key that is wrong."""
+    return read_record(paths.require(path, "expected the parameters here"), Params)
+
+
+def read_experiment(path: Path = paths.PARAMS) -> tuple[Params, Card]:
+    """The parameters and their data set's card, each checked, and one against the other."""
+    params = read_params(path)
+    card = read_card(params.ingest.dataset)
+    check(params, card)
+    return params, card
+
+
+def check(params: Params, card: Card) -> None:
+    """PipelineError where the parameters ask for what the card does not have."""
+    numeric = card.numeric
+    for key, names in (
+        ("impute_scale.log1p", params.impute_scale.log1p),
+        ("window.targets", targets(params, card)),
+    ):
+        for name in names:
+            if name in card.excluded:
+                raise PipelineError(f"{key}: {name} is excluded by the card, expected it to be used")
+            if name not in numeric:
+                raise PipelineError(
+                    f"{key}: expected numeric columns of the card ({', '.join(numeric)}), "
+                    f"found {name}"
+                )
+        if len(set(names)) != len(names):
+            raise PipelineError(f"{key}: expected each column once, found {', '.join(names)}")
+    expanded = expand(inputs(params, card), card)
+    if params.train.residual:
+        for name in targets(params, card):
+            if name not in expanded:
+                raise PipelineError(
+                    f"train.residual: expected {name} among window.inputs, since its last value "
+                    f"is what the network corrects; found {', '.join(expanded)}"
+                )
+
+
+def targets(params: Params, card: Card) -> tuple[str, ...]:
+    """The columns that are forecast."""
+    return params.window.targets or card.targets
+
+
+def inputs(params: Params, card: Card) -> tuple[str, ...]:
+    """What a forecast is made from: columns of the card and features made of them."""
+    return params.window.inputs or card.inputs
+
+
+def split(params: Params, card: Card) -> Split:
+    """Where the spans end."""
+    return params.window.split or card.split
+
+
+def main() -> None:
+    """Check params.yaml and the card it names; say nothing when both are right."""
+    if len(sys.argv) > 1:
+        sys.exit("usage: python -m pipeline.config   (checks params.yaml and its card)")
+    read_experiment()
+
+
+if __name__ == "__main__":
+    run(main)

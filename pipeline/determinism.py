@@ -1,0 +1,58 @@
+"""What makes a run repeat to the byte: the settings, in one place, and what they were.
+
+TensorFlow reads its environment when it is loaded, so the package sets ENVIRONMENT on import;
+`settle` does the rest once a process knows its seed.
+"""
+
+import platform
+from typing import Any
+
+ENVIRONMENT = {
+    "KERAS_BACKEND": "tensorflow",
+    "TF_CPP_MIN_LOG_LEVEL": "3",  # no start-up chatter between the lines that matter
+    "TF_ENABLE_ONEDNN_OPTS": "1",  # stated, so that no user's shell changes the kernels
+    "CUDA_VISIBLE_DEVICES": "-1",  # one kind of arithmetic on every machine
+}
+# Sums are split over threads, so the number of threads is part of the arithmetic.
+THREADS = 2
+
+
+def settle(seed: int) -> None:
+    """Seed Python, NumPy and Keras, fix the thread counts and ask for deterministic kernels.
+
+    To be called before the first tensor is made; a later call only seeds again.
+    """
+    import keras
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(THREADS)
+        tf.config.threading.set_inter_op_parallelism_threads(THREADS)
+    except RuntimeError:  # TensorFlow runs already, with the threads of the first call
+        pass
+
+
+def processor() -> str:
+    """The processor's name, as the system tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def settings() -> dict[str, Any]:
+    """What a result's bytes depend on besides code, data and parameters."""
+    from importlib.metadata import version
+
+    libraries = ("keras", "tensorflow", "numpy", "pandas", "scikit-learn", "pyarrow")
+    return {
+        "processor": processor(),
+        "python": platform.python_version(),
+        "threads": THREADS,
+        **{f"env.{name}": value for name, value in ENVIRONMENT.items()},
+        **{f"library.{name}": version(name) for name in libraries},
+    }

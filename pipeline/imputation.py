@@ -1,0 +1,94 @@
+"""Causal imputation: a gap is filled from the past alone, and what was filled is remembered."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.errors import PipelineError
+from pipeline.strict import Record
+
+OBSERVED, FILLED, BEYOND = 0, 1, 2  # as measured; imputed; imputed beyond the gap limit
+
+
+class Imputer(Record):
+    """How gaps are filled: what `fit` learned, in a form that JSON holds.
+
+    Within the first `limit` rows of a gap the method fills: `ffill` with the last observed value,
+    `seasonal` with the newest observed value a whole number of seasons back (as many as the limit
+    needs), `mean` with the training mean. What the method cannot fill gets the training mean.
+    """
+
+    method: str
+    limit: int  # rows
+    season: int  # rows
+    means: dict[str, float]
+
+    @classmethod
+    def fit(cls, train: pd.DataFrame, method: str, limit: int, season: int) -> Self:
+        """Learn the means of the training rows; PipelineError if a column has none observed."""
+        means = train.mean()
+        if means.isna().any():
+            name = means.index[means.isna().argmax()]
+            raise PipelineError(
+                f"column {name}: expected observed values in the training span, found none"
+            )
+        return cls(method=method, limit=limit, season=season, means=means.to_dict())
+
+    @property
+    def seasons(self) -> int:
+        """How many seasons back `seasonal` looks, enough to step over a gap of `limit` rows."""
+        return -(-self.limit // self.season)
+
+    @property
+    def context(self) -> int:
+        """Rows before a window that decide how the window's own gaps are filled."""
+        return max(self.limit, self.seasons * self.season if self.method == "seasonal" else 0)
+
+    def apply(self, series: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[np.uint8]]:
+        """Fill every gap.
+
+        Args:
+            series: [rows, columns], the columns of `fit`, missing values as NaN.
+
+        Returns:
+            The filled series and, of the same shape, OBSERVED, FILLED or BEYOND for each value.
+        """
+        missing = series.isna()
+        state = np.zeros(series.shape, np.uint8)
+        if not missing.to_numpy().any():
+            return series, state
+        state[missing.to_numpy()] = FILLED
+        state[(_run_length(missing) > self.limit).to_numpy()] = BEYOND
+        filled = series.fillna(self._estimate(series)).mask(state == BEYOND)
+        return filled.fillna(self.means), state
+
+    def _estimate(self, series: pd.DataFrame) -> pd.DataFrame:
+        if self.method == "ffill":
+            return series.ffill()
+        estimate = series.mask(series.notna())
+        if self.method == "seasonal":
+            for k in range(1, self.seasons + 1):
+                estimate = estimate.fillna(series.shift(k * self.season))
+        return estimate
+
+
+def _run_length(missing: pd.DataFrame) -> pd.DataFrame:
+    """At each row, how many rows in a row have been missing up to and with this one."""
+    count = missing.cumsum()
+    return count - count.where(~missing).ffill().fillna(0).astype("int64")
+
+
+def one_hot(series: pd.DataFrame, categories: dict[str, Sequence[str]]) -> pd.DataFrame:
+    """Each category column as one 0/1 column a level, `NAME=LEVEL`; missing stays missing."""
+    parts: dict[str, Any] = {}
+    for name in series.columns:
+        levels = categories.get(name, ())
+        if not levels:
+            parts[name] = series[name].astype("float64")
+        known = series[name].notna() if levels else None
+        for level in levels:
+            parts[f"{name}={level}"] = (series[name] == level).astype("float64").where(known)
+    return pd.DataFrame(parts, index=series.index)

@@ -1,0 +1,1 @@
+"""Networks by family, naive rules, and the registry that builds a network by its name."""

@@ -1,0 +1,27 @@
+"""model.json: everything that rebuilds a network but its weights."""
+
+from pipeline.config import Model, Train, Window
+from pipeline.strict import Record
+
+
+class Spec(Record):
+    """A trained network's shape, parameters and place in the data."""
+
+    dataset: str
+    look_back: int
+    horizon: int
+    inputs: tuple[str, ...]  # as window.inputs or the card names them
+    features: tuple[str, ...]  # the channels of a window, in order
+    targets: tuple[str, ...]
+    window: Window
+    train: Train
+
+    @property
+    def model(self) -> Model:
+        """The network's own parameters."""
+        return self.train.model
+
+    @property
+    def positions(self) -> list[int]:
+        """Where the targets stand among the features; only features that are targets count."""
+        return [self.features.index(name) for name in self.targets if name in self.features]

@@ -1,0 +1,55 @@
+"""Where every artifact lies, relative to the repository's root; dvc.yaml names the same places."""
+
+from pathlib import Path
+
+from pipeline.errors import PipelineError
+
+PARAMS = Path("params.yaml")
+CARDS = Path("data/datasets")
+RAW = Path("data/raw")
+
+INGESTED = Path("data/ingested")
+SERIES = INGESTED / "series.parquet"
+QUALITY = INGESTED / "quality.json"
+
+PREPARED = Path("data/prepared")
+VALUES = PREPARED / "values.npy"
+IMPUTED = PREPARED / "imputed.npy"
+IMPUTER = PREPARED / "imputer.json"
+SCALER = PREPARED / "scaler.json"
+
+WINDOWS = Path("data/windows")
+
+MODEL = Path("data/model")
+MODEL_JSON = MODEL / "model.json"
+WEIGHTS = MODEL / "model.weights.h5"
+
+REPORTS = Path("data/reports")
+HISTORY = REPORTS / "history.csv"
+METRICS = REPORTS / "metrics.json"
+SUMMARY = REPORTS / "summary.json"
+PREDICTIONS = REPORTS / "predictions.parquet"
+PLOTS = REPORTS / "plots"
+REPORT = REPORTS / "report.md"
+
+
+def card(dataset: str) -> Path:
+    """The card of a data set: data/datasets/NAME.yaml."""
+    return CARDS / f"{dataset}.yaml"
+
+
+def raw_table(dataset: str) -> Path:
+    """The raw table of a data set: data/raw/NAME.csv."""
+    return RAW / f"{dataset}.csv"
+
+
+def windows(span: str) -> Path:
+    """The start rows of a span's windows: data/windows/SPAN.npy."""
+    return WINDOWS / f"{span}.npy"
+
+
+def require(path: Path, remedy: str) -> Path:
+    """The path itself; PipelineError with the remedy if there is no such file."""
+    if not path.is_file():
+        raise PipelineError(f"{path}: no such file; {remedy}")
+    return path

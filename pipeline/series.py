@@ -1,0 +1,347 @@
+"""A table becomes a regular, typed time series, or one line that says why it cannot."""
+
+import csv
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+
+from pipeline.cards import Card
+from pipeline.errors import PipelineError
+
+
+def sha256(path: Path) -> str:
+    """The file's SHA-256 in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(path: Path, card: Card) -> None:
+    """PipelineError, with both sums, if the file is not the one that the card describes."""
+    if card.sha256 and (found := sha256(path)) != card.sha256:
+        raise PipelineError(
+            f"{path}: not the file its card describes, expected sha256 {card.sha256}, "
+            f"found {found}; get it again, or change the card's sha256 if the new file is right"
+        )
+
+
+def read_table(path: Path, card: Card) -> pd.DataFrame:
+    """The CSV file as it stands, every field a string; a malformed file is a PipelineError."""
+    if path.stat().st_size == 0:
+        raise PipelineError(f"{path}: empty, expected a header line and rows")
+    _check_header(path, card)
+    try:
+        table = pa.csv.read_csv(
+            path,
+            # One thread counts the rows, so that an error can name its line.
+            read_options=pa.csv.ReadOptions(encoding=card.encoding, use_threads=False),
+            parse_options=pa.csv.ParseOptions(delimiter=card.delimiter, newlines_in_values=True),
+            convert_options=pa.csv.ConvertOptions(
+                column_types=dict.fromkeys(_header(path, card), pa.string()),
+                strings_can_be_null=False,
+            ),
+        )
+    except (pa.ArrowInvalid, UnicodeError) as error:
+        raise PipelineError(f"{path}: {_plain(error, card)}") from None
+    if table.num_rows == 0:
+        raise PipelineError(f"{path}: a header and no rows, expected at least one row")
+    return table.to_pandas()
+
+
+def _header(path: Path, card: Card) -> list[str]:
+    try:
+        with path.open(encoding=card.encoding, newline="") as file:
+            line = file.readline().removeprefix("\ufeff")
+    except (UnicodeError, LookupError) as error:
+        raise PipelineError(f"{path}: {_plain(error, card)}") from None
+    return next(csv.reader([line], delimiter=card.delimiter), [])
+
+
+def _check_header(path: Path, card: Card) -> None:
+    names = _header(path, card)
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise PipelineError(f"{path}: column {repeated[0]} stands twice in the header")
+    if len(names) == 1 and len(card.columns) + len(card.time.names) > 1:
+        raise PipelineError(
+            f"{path}: expected columns separated by {card.delimiter!r}, found one column "
+            f"{names[0][:60]!r}; the card's delimiter says what separates them"
+        )
+
+
+def _plain(error: Exception, card: Card) -> str:
+    """The parser's complaint in our words: which line, how many fields."""
+    text = str(error).removeprefix("CSV parse error: ")
+    if isinstance(error, UnicodeError | LookupError) or "encoding" in text or "UTF8" in text:
+        return f"expected text in {card.encoding}, found other bytes ({text}); see the card's encoding"
+    # Arrow counts rows from 1 with the header as the first, as an editor counts lines.
+    return text.replace("Row #", "line ").replace("Expected", "expected").replace(
+        "columns, got", "fields, found"
+    )
+
+
+def to_series(
+    table: pd.DataFrame, card: Card, where: str, columns: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Raw rows as a regular series: float64 and string columns over an unbroken DatetimeIndex.
+
+    Args:
+        table: raw rows with the card's raw columns, strings or numbers, missing values allowed.
+        card: what the columns are.
+        where: what to call the table in an error.
+        columns: the columns that are needed; all of the card's by default.
+
+    Returns:
+        One row for each step of the frequency; what is missing, or absent from the table, is NaN.
+
+    Raises:
+        PipelineError: names the column and row that are not as the card says.
+    """
+    needed = list(card.columns) if columns is None else list(columns)
+    if len(table) == 0:
+        raise PipelineError(f"{where}: no rows, expected at least one")
+    if card.layout == "wide":
+        series = _unfold(table, card, where)
+    else:
+        _check_columns(table, [*card.time.names, *needed], card, where)
+        times = _times(table, card, where)
+        series = pd.DataFrame(
+            {name: _column(table[name], name, card, where) for name in needed}
+        ).set_index(times)
+    return _regular(series, card, where)
+
+
+def _check_columns(table: pd.DataFrame, needed: list[str], card: Card, where: str) -> None:
+    found = [str(name) for name in table.columns]
+    if lacking := [name for name in needed if name not in found]:
+        raise PipelineError(
+            f"{where}: column {', '.join(lacking)} missing; found {', '.join(found)}"
+        )
+    known = {*card.time.names, *card.columns, *card.excluded}
+    if unknown := [name for name in found if name not in known]:
+        raise PipelineError(
+            f"{where}: unknown column {', '.join(unknown)}; expected those of the card "
+            f"({', '.join(sorted(known))}): name it under columns or excluded"
+        )
+
+
+def _missing(column: pd.Series, card: Card) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    return (column.isna() | column.isin(list(card.missing))).to_numpy()
+
+
+def _column(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
+    categories = card.columns[name].categories
+    return (
+        _category(column, name, categories, card, where)
+        if categories
+        else _number(column, name, card, where)
+    ).reset_index(drop=True)
+
+
+def _number(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
+    """The column as float64, NaN where missing; PipelineError names the first bad row."""
+    if pd.api.types.is_bool_dtype(column):
+        raise PipelineError(f"{where}: column {name}: expected numbers, found true and false")
+    if pd.api.types.is_numeric_dtype(column):
+        values = column.astype("float64")
+        missing = column.isna().to_numpy()
+    else:
+        text = column.astype("str").str.strip()
+        missing = column.isna().to_numpy() | _missing(text, card)
+        values = pd.to_numeric(text.mask(missing), errors="coerce").astype("float64")
+    bad = (values.isna().to_numpy() & ~missing) | np.isinf(values.to_numpy())
+    if bad.any():
+        row = int(bad.argmax())
+        found = str(column.iloc[row])
+        hint = ""
+        if "," in found:
+            hint = "; a decimal comma? write 12.5"
+        raise PipelineError(
+            f"{where}: column {name}, row {row + 1}: expected a finite number or one of the card's "
+            f"missing marks, found {found!r}{hint}"
+        )
+    return values
+
+
+def _category(
+    column: pd.Series, name: str, categories: tuple[str, ...], card: Card, where: str
+) -> pd.Series:
+    text = column.astype("str").str.strip()
+    missing = column.isna().to_numpy() | _missing(text, card)
+    missing &= ~text.isin(list(categories)).to_numpy()  # a level may be called NA
+    bad = ~text.isin(list(categories)).to_numpy() & ~missing
+    if bad.any():
+        row = int(bad.argmax())
+        raise PipelineError(
+            f"{where}: column {name}, row {row + 1}: expected one of {', '.join(categories)}, "
+            f"found {text.iloc[row]!r}"
+        )
+    return text.astype(object).where(~missing, None).astype("str")
+
+
+def _times(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
+    if card.time.column:
+        stamps = table[card.time.column]
+        if not pd.api.types.is_datetime64_any_dtype(stamps):
+            stamps = stamps.astype("str").str.strip()
+            _check_offsets(stamps, card, where)
+        times = pd.to_datetime(
+            stamps, format=card.time.format, errors="coerce", utc="%z" in str(card.time.format)
+        )
+        found, expected = stamps, f"a time written as {card.time.format}"
+    else:
+        parts = {
+            name: pd.to_numeric(table[name], errors="coerce") for name in card.time.columns
+        }
+        whole = pd.DataFrame(parts)
+        times = pd.to_datetime(whole.where(whole % 1 == 0), errors="coerce")
+        found = table[list(card.time.columns)].astype("str").agg(" ".join, axis=1)
+        expected = f"a date from {', '.join(card.time.columns)}"
+    bad = times.isna().to_numpy()
+    if bad.any():
+        row = int(bad.argmax())
+        raise PipelineError(
+            f"{where}: column {', '.join(card.time.names)}, row {row + 1}: expected {expected}, "
+            f"found {found.iloc[row]!r}"
+        )
+    return _localise(pd.DatetimeIndex(times), card, where)
+
+
+def _check_offsets(stamps: pd.Series, card: Card, where: str) -> None:
+    if "%z" not in str(card.time.format) or card.time.timezone:
+        return
+    offsets = stamps.str.extract(r"(Z|[+-]\d{2}:?\d{2})$")[0]
+    changed = (offsets != offsets.iloc[0]).to_numpy() & offsets.notna().to_numpy()
+    if changed.any():
+        row = int(changed.argmax())
+        raise PipelineError(
+            f"{where}: column {card.time.column}, row {row + 1}: expected the time zone of the "
+            f"first row ({offsets.iloc[0]}), found {offsets.iloc[row]}; name time.timezone in the "
+            "card if the zones are meant to be mixed"
+        )
+
+
+def _localise(times: pd.DatetimeIndex, card: Card, where: str) -> pd.DatetimeIndex:
+    """Local stamps as UTC where the card names a time zone, so that every step is as long."""
+    zone = card.time.timezone
+    if times.tz is not None:
+        return times.tz_convert("UTC")
+    if zone is None:
+        return times
+    try:
+        return times.tz_localize(zone, ambiguous="infer", nonexistent="raise").tz_convert("UTC")
+    except Exception as error:
+        kind = type(error).__name__
+        raise PipelineError(
+            f"{where}: column {', '.join(card.time.names)}: expected local times that exist once "
+            f"in {zone} (daylight saving skips or repeats an hour), found {kind}: {error}"
+        ) from None
+
+
+def _unfold(table: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
+    """One row a day and a column for each time of day becomes one row for each time."""
+    assert card.wide is not None
+    slots = [str(name) for name in table.columns if name not in card.time.names]
+    _check_columns_wide(table, card, where)
+    offsets = pd.to_datetime(pd.Series(slots), format=card.wide.times, errors="coerce")
+    if offsets.isna().any():
+        raise PipelineError(
+            f"{where}: unknown column {slots[int(offsets.isna().to_numpy().argmax())]}; expected "
+            f"times of day written as {card.wide.times}"
+        )
+    expected = pd.Timedelta("1D") // card.step
+    if len(slots) != expected:
+        raise PipelineError(
+            f"{where}: expected {expected} columns, one every {card.frequency} of a day, "
+            f"found {len(slots)}"
+        )
+    of_day = (offsets - offsets.dt.normalize()).to_numpy()
+    order = np.argsort(of_day)
+    days = _times(table, card, where)
+    name = card.wide.column
+    values = np.column_stack(
+        [_number(table[slots[i]], slots[i], card, where).to_numpy() for i in order]
+    )
+    times = pd.DatetimeIndex((days.to_numpy()[:, None] + of_day[order][None, :]).ravel())
+    series = pd.DataFrame({name: values.ravel()}, index=times)
+    # The last day may still be running: what has not been measured yet is not missing.
+    observed = series[name].notna().to_numpy()
+    return series.iloc[: len(series) - int(observed[::-1].argmax())] if observed.any() else series
+
+
+def _check_columns_wide(table: pd.DataFrame, card: Card, where: str) -> None:
+    for name in card.time.names:
+        if name not in table.columns:
+            found = ", ".join(str(column) for column in table.columns[:4])
+            raise PipelineError(f"{where}: column {name} missing; found {found}, ...")
+
+
+def _regular(series: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
+    """The series over every step of the frequency; PipelineError on repeated or unsorted times."""
+    times = pd.DatetimeIndex(series.index)
+    column = ", ".join(card.time.names)
+    steps = np.diff(times.asi8)
+    if (steps <= 0).any():
+        row = int((steps <= 0).argmax()) + 1
+        problem, remedy = (
+            ("stands twice", "one row a time (the hour daylight saving repeats? see time.timezone)")
+            if steps[row - 1] == 0
+            else ("is earlier than the row before", "rows sorted by time")
+        )
+        raise PipelineError(
+            f"{where}: column {column}, row {row + 1}: {times[row]} {problem}, expected {remedy}"
+        )
+    origin = times[0]
+    off = np.asarray((times - origin) % card.step != pd.Timedelta(0))
+    if off.any():
+        row = int(off.argmax())
+        raise PipelineError(
+            f"{where}: column {column}, row {row + 1}: expected a time a whole number of "
+            f"{card.frequency} after {origin}, found {times[row]}"
+        )
+    grid = pd.date_range(origin, times[-1], freq=card.frequency, name="time")
+    return series.reindex(grid)
+
+
+def quality(series: pd.DataFrame, table: pd.DataFrame, card: Card) -> dict[str, Any]:
+    """What a reader should know of the series: span, gaps, what is missing, what is constant."""
+    slots = 1 if card.wide is None else table.shape[1] - len(card.time.names)
+    missing = series.isna()
+    return {
+        "rows": len(series),
+        "first": str(series.index[0]),
+        "last": str(series.index[-1]),
+        "absent_rows": max(0, len(series) - len(table) * slots),
+        "missing": {name: int(missing[name].sum()) for name in series},
+        "longest_gap": {
+            name: int(missing[name].groupby((~missing[name]).cumsum()).sum().max())
+            for name in series
+        },
+        "constant": [name for name in series if series[name].nunique() == 1],
+    }
+
+
+def check_usable(quality: dict[str, Any], targets: Sequence[str], where: str) -> None:
+    """PipelineError if a column was never measured, or a target never changes."""
+    for name, missing in quality["missing"].items():
+        if missing == quality["rows"]:
+            raise PipelineError(f"{where}: column {name}: expected some values, found none at all")
+    for name in targets:
+        if name in quality["constant"]:
+            raise PipelineError(
+                f"{where}: column {name}: expected a target that changes, found one value only"
+            )
+
+
+def remarks(quality: dict[str, Any]) -> list[str]:
+    """What deserves a word on the screen, one line each."""
+    lines = []
+    if quality["absent_rows"]:
+        lines.append(f"{quality['absent_rows']} time stamps are absent; their values are missing")
+    for name in quality["constant"]:
+        lines.append(f"warning: column {name} never changes, so a model can learn nothing from it")
+    return lines

@@ -1,0 +1,33 @@
+"""Impute and scale: fitted on the training span alone, applied to all; the mask is kept."""
+
+import numpy as np
+
+from pipeline import artifacts, paths, windows
+from pipeline.config import read_experiment, split
+from pipeline.errors import run
+from pipeline.imputation import Imputer, one_hot
+from pipeline.scaling import Scaler
+
+
+def main() -> None:
+    """data/ingested -> data/prepared."""
+    params, card = read_experiment()
+    settings = params.impute_scale
+    series = artifacts.read_frame(paths.SERIES)
+    channels = one_hot(series, card.categories)
+    train = channels.iloc[slice(*windows.spans(split(params, card), channels.index).train)]
+
+    imputer = Imputer.fit(train, settings.imputation.method, settings.imputation.limit, card.season)
+    levels = [name for name in channels if name not in card.numeric]
+    scaler = Scaler.fit(train, settings.scaling, log1p=settings.log1p, plain=levels)
+    filled, state = imputer.apply(channels)
+    values = scaler.transform(filled).to_numpy(np.float32)
+
+    artifacts.write_json(paths.IMPUTER, imputer.model_dump())
+    artifacts.write_json(paths.SCALER, scaler.model_dump())
+    artifacts.write_array(paths.IMPUTED, state)
+    artifacts.write_array(paths.VALUES, values)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,29 @@
+"""Ingest: the raw table, verified, becomes a regular series; what is missing stays missing."""
+
+import sys
+
+from pipeline import artifacts, paths, series
+from pipeline.config import read_experiment, targets
+from pipeline.errors import run
+
+
+def main() -> None:
+    """data/raw/NAME.csv and its card -> data/ingested."""
+    params, card = read_experiment()
+    raw = paths.require(
+        paths.raw_table(params.ingest.dataset),
+        f"get it with: {card.fetch}" if card.fetch else "expected the data set's table here",
+    )
+    series.verify(raw, card)
+    table = series.read_table(raw, card)
+    frame = series.to_series(table, card, str(raw))
+    quality = series.quality(frame, table, card)
+    series.check_usable(quality, targets(params, card), str(raw))
+    for line in series.remarks(quality):
+        print(f"{raw}: {line}", file=sys.stderr)
+    artifacts.write_frame(paths.SERIES, frame)
+    artifacts.write_json(paths.QUALITY, quality)
+
+
+if __name__ == "__main__":
+    run(main)

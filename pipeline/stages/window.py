@@ -1,0 +1,44 @@
+"""Window: which rows start a window of each span; an index, not copies."""
+
+from pipeline import artifacts, features, paths, windows
+from pipeline.config import inputs, read_experiment, split, targets
+from pipeline.errors import run
+from pipeline.imputation import BEYOND, OBSERVED
+
+
+def main() -> None:
+    """data/prepared -> data/windows."""
+    params, card = read_experiment()
+    look_back, horizon = params.window.look_back, params.window.horizon
+    times = artifacts.read_frame(paths.SERIES).index
+    state = artifacts.read_array(paths.IMPUTED)
+    spans = windows.spans(split(params, card), times)
+    windows.check_length(len(times), look_back, horizon)
+
+    names = features.expand(inputs(params, card), card)
+    channels = [name for group in card.channels.values() for name in group]
+    seen = [channels.index(name) for name in features.sources(names)]
+    forecast = [channels.index(name) for name in targets(params, card)]
+    context = features.context(names, card.season, horizon)
+
+    starts = {
+        "train": windows.train_starts(
+            spans.train,
+            look_back,
+            horizon,
+            params.window.stride,
+            context,
+            beyond=(state[:, seen] == BEYOND).any(axis=1),
+            observed=(state[:, forecast] == OBSERVED).any(axis=1),
+        ),
+        "validation": windows.scored_origins(spans.validation, horizon) - look_back + 1,
+        "test": windows.scored_origins(spans.test, horizon) - look_back + 1,
+    }
+    for name, rows in starts.items():
+        windows.check_starts(name, rows, getattr(spans, name), look_back, horizon, context)
+    for name, rows in starts.items():
+        artifacts.write_array(paths.windows(name), rows)
+
+
+if __name__ == "__main__":
+    run(main)

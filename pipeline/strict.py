@@ -1,0 +1,165 @@
+"""Strict reading of YAML into typed, frozen records, with one-line errors that name the key."""
+
+import difflib
+import json
+import re
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline.errors import PipelineError
+
+
+class Record(BaseModel):
+    """A frozen, strict record that knows every key it may hold."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+R = TypeVar("R", bound=Record)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader, which also refuses a key that stands twice."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, str | int | float):
+            raise yaml.constructor.ConstructorError(
+                problem=f"a key must be a word, found {key!r}", problem_mark=key_node.start_mark
+            )
+        if key in seen:
+            raise yaml.constructor.ConstructorError(
+                problem=f"key {key!r} stands twice", problem_mark=key_node.start_mark
+            )
+        seen.add(key)
+    return yaml.SafeLoader.construct_mapping(loader, node, deep=deep)
+
+
+# YAML 1.1 reads No as false, 1e-3 as a string and builds dates; YAML 1.2, and DVC, do not.
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":bool", ":timestamp"))]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile("^(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
+    list("-+0123456789."),
+)
+_Loader.add_constructor(
+    yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG,
+    lambda loader, node: _mapping(loader, node, deep=True),
+)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; PipelineError names the line of what cannot be read."""
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f" line {mark.line + 1}" if mark else ""
+        raise PipelineError(f"{path}{line}: {error.problem or error.context}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        first_line = str(error).splitlines()[0]
+        raise PipelineError(f"{path}: expected plain YAML in UTF-8, found {first_line}") from None
+    if not isinstance(content, dict):
+        raise PipelineError(f"{path}: expected a mapping of keys, found {_show(content)}")
+    return content
+
+
+def read_record(path: Path, record: type[R]) -> R:
+    """The file's content as a record; PipelineError names the first key that is wrong."""
+    return parse(read_yaml(path), record, str(path))
+
+
+def parse(content: dict[str, Any], record: type[R], where: str) -> R:
+    """The content as a record; PipelineError says where, which key, expected and found."""
+    # By way of JSON: there a list may become a tuple while a string never becomes a number.
+    text = json.dumps(content, default=str)
+    try:
+        return record.model_validate_json(text)
+    except ValidationError as error:
+        problems = [_explain(problem, record) for problem in error.errors()]
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    raise PipelineError(f"{where}: {problems[0]}{more}")
+
+
+def _explain(problem: Any, record: type[Record]) -> str:
+    keys, siblings = _walk(problem["loc"], record)
+    name, found = ".".join(keys), _show(problem["input"])
+    if problem["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(keys[-1], siblings, n=1, cutoff=0.5)
+        parent = ".".join(keys[:-1])
+        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(siblings)}"
+        return f"{name}: unknown key{f' in {parent}' if parent else ''}; {hint}"
+    if problem["type"] == "missing":
+        return f"{name}: missing; expected a value for this key"
+    if problem["type"] == "union_tag_invalid":
+        tag = problem["ctx"]["discriminator"].strip("'")
+        near = difflib.get_close_matches(str(problem["ctx"]["tag"]), _tags(problem), n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        expected = problem["ctx"]["expected_tags"].replace("'", "")
+        return f"{name}.{tag}: expected one of {expected}, found {problem['ctx']['tag']}{hint}"
+    expected = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return f"{name}: expected {expected}, found {found}"
+
+
+def _tags(problem: Any) -> list[str]:
+    return [tag.strip(" '") for tag in problem["ctx"]["expected_tags"].split(",")]
+
+
+def _walk(location: tuple[Any, ...], record: type[Record]) -> tuple[list[str], list[str]]:
+    """The keys of an error's place, without the union tags pydantic adds, and what may stand there.
+
+    pydantic names the chosen member of a union in the place of an error; a user never wrote it.
+    """
+    keys: list[str] = []
+    current: list[type[Record]] = [record]
+    siblings: list[str] = []
+    for part in location:
+        fields = {name: f for member in current for name, f in member.model_fields.items()}
+        if part in fields:
+            siblings = list(fields)
+            keys.append(str(part))
+            current = _records(fields[str(part)].annotation)
+            continue
+        tagged = [m for m in current if part in _names(m)]
+        if tagged:  # the tag of a discriminated union
+            current, siblings = tagged, list(tagged[0].model_fields)
+            continue
+        if isinstance(part, str) and _is_type_name(part):
+            continue
+        keys.append(f"[{part}]" if isinstance(part, int) else str(part))
+        siblings = list(fields)
+    return keys, siblings
+
+
+def _is_type_name(part: str) -> bool:
+    """Whether pydantic made this part up to name a member of a plain union."""
+    return part in {"str", "int", "float", "bool", "none"} or "[" in part
+
+
+def _names(record: type[Record]) -> tuple[Any, ...]:
+    field = record.model_fields.get("name")
+    return get_args(field.annotation) if field else ()
+
+
+def _records(annotation: Any) -> list[type[Record]]:
+    """Every record type that an annotation mentions."""
+    if isinstance(annotation, type) and issubclass(annotation, Record):
+        return [annotation]
+    return [record for part in get_args(annotation) for record in _records(part)]
+
+
+def _show(value: Any) -> str:
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."
