@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ import pandas as pd
 
 from pipeline.errors import PipelineError
 from pipeline.strict import Record, parse
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 R = TypeVar("R", bound=Record)
 
@@ -100,6 +103,12 @@ def read_frame(path: Path) -> pd.DataFrame:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise broken(path, error) from None
+
+
+def write_figure(path: Path, figure: "Figure") -> None:
+    """A figure as PNG, without the date and the library's version."""
+    with replacing(path) as beside:
+        figure.savefig(beside, format="png", dpi=120, metadata={"Software": None})
 
 
 def broken(path: Path, error: object) -> PipelineError:

@@ -12,9 +12,11 @@ from pipeline.strict import Record, read_record
 
 def _frequency(text: str) -> str:
     try:
-        pd.Timedelta(pd.tseries.frequencies.to_offset(text))
+        fixed = pd.Timedelta(text) > pd.Timedelta(0)
     except ValueError:
-        raise ValueError("a fixed frequency such as 15min, 1h or 1D") from None
+        fixed = False
+    if not fixed:
+        raise ValueError("a fixed frequency such as 15min, 1h or 1D")
     return text
 
 
@@ -134,7 +136,12 @@ class Card(Record):
     @property
     def step(self) -> pd.Timedelta:
         """The time between two rows."""
-        return pd.Timedelta(pd.tseries.frequencies.to_offset(self.frequency))
+        return pd.Timedelta(self.frequency)
+
+    @property
+    def steps_a_day(self) -> int:
+        """Rows of the series in one day."""
+        return pd.Timedelta("1D") // self.step
 
     @property
     def numeric(self) -> list[str]:

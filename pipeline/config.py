@@ -133,7 +133,9 @@ def check(params: Params, card: Card) -> None:
     ):
         for name in names:
             if name in card.excluded:
-                raise PipelineError(f"{key}: {name} is excluded by the card, expected it to be used")
+                raise PipelineError(
+                    f"{key}: {name} is excluded by the card, expected it to be used"
+                )
             if name not in numeric:
                 raise PipelineError(
                     f"{key}: expected numeric columns of the card ({', '.join(numeric)}), "

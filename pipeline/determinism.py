@@ -4,7 +4,13 @@ TensorFlow reads its environment when it is loaded, so the package sets ENVIRONM
 `settle` does the rest once a process knows its seed.
 """
 
+import os
 import platform
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 ENVIRONMENT = {
@@ -20,10 +26,11 @@ THREADS = 2
 def settle(seed: int) -> None:
     """Seed Python, NumPy and Keras, fix the thread counts and ask for deterministic kernels.
 
-    To be called before the first tensor is made; a later call only seeds again.
+    To be called before anything else loads TensorFlow; a later call only seeds again.
     """
-    import keras
-    import tensorflow as tf
+    with _silenced_stderr():  # its native code ignores TF_CPP_MIN_LOG_LEVEL until it is loaded
+        import keras
+        import tensorflow as tf
 
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
@@ -34,11 +41,31 @@ def settle(seed: int) -> None:
         pass
 
 
+@contextmanager
+def _silenced_stderr() -> Iterator[None]:
+    """Keep what native code writes to standard error off the screen, unless the block fails."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as sink:
+        os.dup2(sink.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            sink.seek(0)
+            os.write(kept, sink.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
 def processor() -> str:
     """The processor's name, as the system tells it."""
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
+            names = [
+                line.split(":", 1)[1].strip() for line in file if line.startswith("model name")
+            ]
     except OSError:
         names = []
     return names[0] if names else platform.processor() or platform.machine()

@@ -1,6 +1,6 @@
 """Causal imputation: a gap is filled from the past alone, and what was filled is remembered."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -31,11 +31,16 @@ class Imputer(Record):
         """Learn the means of the training rows; PipelineError if a column has none observed."""
         means = train.mean()
         if means.isna().any():
-            name = means.index[means.isna().argmax()]
+            name = means.index[means.isna().to_numpy()][0]
             raise PipelineError(
                 f"column {name}: expected observed values in the training span, found none"
             )
-        return cls(method=method, limit=limit, season=season, means=means.to_dict())
+        return cls(
+            method=method,
+            limit=limit,
+            season=season,
+            means={str(name): float(mean) for name, mean in means.items()},
+        )
 
     @property
     def seasons(self) -> int:
@@ -81,14 +86,14 @@ def _run_length(missing: pd.DataFrame) -> pd.DataFrame:
     return count - count.where(~missing).ffill().fillna(0).astype("int64")
 
 
-def one_hot(series: pd.DataFrame, categories: dict[str, Sequence[str]]) -> pd.DataFrame:
+def one_hot(series: pd.DataFrame, categories: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     """Each category column as one 0/1 column a level, `NAME=LEVEL`; missing stays missing."""
     parts: dict[str, Any] = {}
-    for name in series.columns:
+    for name in map(str, series.columns):
         levels = categories.get(name, ())
         if not levels:
             parts[name] = series[name].astype("float64")
-        known = series[name].notna() if levels else None
         for level in levels:
-            parts[f"{name}={level}"] = (series[name] == level).astype("float64").where(known)
+            is_level = (series[name] == level).astype("float64")
+            parts[f"{name}={level}"] = is_level.where(series[name].notna())
     return pd.DataFrame(parts, index=series.index)

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 
-from pipeline.cards import Card
+from pipeline.cards import Card, Wide
 from pipeline.errors import PipelineError
 
 
@@ -77,10 +77,14 @@ def _plain(error: Exception, card: Card) -> str:
     """The parser's complaint in our words: which line, how many fields."""
     text = str(error).removeprefix("CSV parse error: ")
     if isinstance(error, UnicodeError | LookupError) or "encoding" in text or "UTF8" in text:
-        return f"expected text in {card.encoding}, found other bytes ({text}); see the card's encoding"
+        return (
+            f"expected text in {card.encoding}, found other bytes ({text}); see the card's encoding"
+        )
     # Arrow counts rows from 1 with the header as the first, as an editor counts lines.
-    return text.replace("Row #", "line ").replace("Expected", "expected").replace(
-        "columns, got", "fields, found"
+    return (
+        text.replace("Row #", "line ")
+        .replace("Expected", "expected")
+        .replace("columns, got", "fields, found")
     )
 
 
@@ -104,8 +108,8 @@ def to_series(
     needed = list(card.columns) if columns is None else list(columns)
     if len(table) == 0:
         raise PipelineError(f"{where}: no rows, expected at least one")
-    if card.layout == "wide":
-        series = _unfold(table, card, where)
+    if card.wide:
+        series = _unfold(table, card, card.wide, where)
     else:
         _check_columns(table, [*card.time.names, *needed], card, where)
         times = _times(table, card, where)
@@ -194,9 +198,7 @@ def _times(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
         )
         found, expected = stamps, f"a time written as {card.time.format}"
     else:
-        parts = {
-            name: pd.to_numeric(table[name], errors="coerce") for name in card.time.columns
-        }
+        parts = {name: pd.to_numeric(table[name], errors="coerce") for name in card.time.columns}
         whole = pd.DataFrame(parts)
         times = pd.to_datetime(whole.where(whole % 1 == 0), errors="coerce")
         found = table[list(card.time.columns)].astype("str").agg(" ".join, axis=1)
@@ -242,27 +244,25 @@ def _localise(times: pd.DatetimeIndex, card: Card, where: str) -> pd.DatetimeInd
         ) from None
 
 
-def _unfold(table: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
+def _unfold(table: pd.DataFrame, card: Card, wide: Wide, where: str) -> pd.DataFrame:
     """One row a day and a column for each time of day becomes one row for each time."""
-    assert card.wide is not None
     slots = [str(name) for name in table.columns if name not in card.time.names]
     _check_columns_wide(table, card, where)
-    offsets = pd.to_datetime(pd.Series(slots), format=card.wide.times, errors="coerce")
+    offsets = pd.to_datetime(pd.Series(slots), format=wide.times, errors="coerce")
     if offsets.isna().any():
         raise PipelineError(
             f"{where}: unknown column {slots[int(offsets.isna().to_numpy().argmax())]}; expected "
-            f"times of day written as {card.wide.times}"
+            f"times of day written as {wide.times}"
         )
-    expected = pd.Timedelta("1D") // card.step
-    if len(slots) != expected:
+    if len(slots) != card.steps_a_day:
         raise PipelineError(
-            f"{where}: expected {expected} columns, one every {card.frequency} of a day, "
+            f"{where}: expected {card.steps_a_day} columns, one every {card.frequency} of a day, "
             f"found {len(slots)}"
         )
     of_day = (offsets - offsets.dt.normalize()).to_numpy()
     order = np.argsort(of_day)
     days = _times(table, card, where)
-    name = card.wide.column
+    name = wide.column
     values = np.column_stack(
         [_number(table[slots[i]], slots[i], card, where).to_numpy() for i in order]
     )
@@ -303,8 +303,22 @@ def _regular(series: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
             f"{where}: column {column}, row {row + 1}: expected a time a whole number of "
             f"{card.frequency} after {origin}, found {times[row]}"
         )
-    grid = pd.date_range(origin, times[-1], freq=card.frequency, name="time")
+    grid = pd.date_range(origin, times[-1], freq=card.step, name="time")
     return series.reindex(grid)
+
+
+def typed(table: pd.DataFrame, card: Card, columns: Sequence[str]) -> pd.DataFrame:
+    """A raw table of strings with the types a caller would send: its time and `columns` alone."""
+    result = pd.DataFrame(index=table.index)
+    for name in table.columns:
+        if name in card.time.names:
+            result[name] = pd.to_numeric(table[name]) if card.time.columns else table[name]
+        elif name in columns and card.columns[name].categories:
+            result[name] = table[name].mask(_missing(table[name], card))
+        elif name in columns or card.wide:
+            values = table[name].mask(_missing(table[name], card))
+            result[name] = pd.to_numeric(values).astype("float64")
+    return result
 
 
 def quality(series: pd.DataFrame, table: pd.DataFrame, card: Card) -> dict[str, Any]:
@@ -325,16 +339,11 @@ def quality(series: pd.DataFrame, table: pd.DataFrame, card: Card) -> dict[str, 
     }
 
 
-def check_usable(quality: dict[str, Any], targets: Sequence[str], where: str) -> None:
-    """PipelineError if a column was never measured, or a target never changes."""
+def check_usable(quality: dict[str, Any], where: str) -> None:
+    """PipelineError if a column was never measured."""
     for name, missing in quality["missing"].items():
         if missing == quality["rows"]:
             raise PipelineError(f"{where}: column {name}: expected some values, found none at all")
-    for name in targets:
-        if name in quality["constant"]:
-            raise PipelineError(
-                f"{where}: column {name}: expected a target that changes, found one value only"
-            )
 
 
 def remarks(quality: dict[str, Any]) -> list[str]:

@@ -5,6 +5,7 @@ With look-back L and horizon H, the window that starts in row s sees rows s to s
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from pipeline.cards import Split
 from pipeline.errors import PipelineError
 
 Rows = npt.NDArray[np.int64]
+Float = TypeVar("Float", bound=np.floating)
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,9 @@ def spans(split: Split, times: pd.DatetimeIndex) -> Spans:
         PipelineError: an end that is no date, lies outside the series, or does not follow the one
             before it.
     """
-    ends = {name: _end(name, getattr(split, name), times) for name in ("train", "validation", "test")}
+    ends = {
+        name: _end(name, getattr(split, name), times) for name in ("train", "validation", "test")
+    }
     start = 0
     bounds = {}
     for name, end in ends.items():
@@ -130,8 +134,6 @@ def check_starts(
         )
 
 
-def gather(
-    series: npt.NDArray[np.float32], starts: Rows, length: int
-) -> npt.NDArray[np.float32]:
+def gather(series: npt.NDArray[Float], starts: Rows, length: int) -> npt.NDArray[Float]:
     """The windows that start in the given rows: [rows, features] -> [windows, length, features]."""
     return series[starts[:, None] + np.arange(length)]

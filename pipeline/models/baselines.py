@@ -5,7 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
+from pipeline.determinism import THREADS
 from pipeline.windows import Rows, gather
 
 Floats = npt.NDArray[np.float64]
@@ -43,56 +45,53 @@ NAIVE: dict[str, Rule] = {
 }
 
 
-class Ridge:
-    """Ridge regression from a window's features to its steps, on the windows a network trains on.
+ALPHAS = (1.0, 10.0, 100.0, 1000.0)
 
-    Hoerl and Kennard (1970), by scikit-learn; the penalty is the best of ALPHAS on validation.
+
+def fit_ridge(
+    features: npt.NDArray[np.float32],
+    targets: npt.NDArray[np.float32],
+    train: Rows,
+    validation: Rows,
+    look_back: int,
+    horizon: int,
+) -> Callable[[Rows], Floats]:
+    """Ridge regression from a window to its steps, on the windows a network is trained on.
+
+    Hoerl and Kennard (1970), as scikit-learn has it; the penalty is the best of ALPHAS on the
+    validation windows. Training windows with a missing target are left out.
+
+    Args:
+        features: [rows, F] scaled.
+        targets: [rows, K] scaled, NaN where not observed.
+        train, validation: start rows of windows.
+        look_back, horizon: rows seen and rows forecast.
+
+    Returns:
+        A function from start rows [B] to scaled forecasts [B, H, K].
     """
+    from sklearn.linear_model import Ridge
 
-    ALPHAS = (1.0, 10.0, 100.0, 1000.0)
+    def windows(starts: Rows) -> Floats:
+        # float64: normal equations square the condition number, which float32 cannot hold.
+        return gather(features, starts, look_back).reshape(len(starts), -1).astype(np.float64)
 
-    def __init__(self, look_back: int, horizon: int) -> None:
-        self.look_back, self.horizon = look_back, horizon
+    def forecast(ridge: Ridge, starts: Rows) -> Floats:
+        steps: Floats = ridge.predict(windows(starts))
+        return steps.reshape(len(starts), horizon, -1)
 
-    def fit(
-        self,
-        features: npt.NDArray[np.float32],
-        targets: npt.NDArray[np.float32],
-        train: Rows,
-        validation: Rows,
-    ) -> "Ridge":
-        """Fit on the training windows whose targets are all observed.
+    steps = gather(targets, train + look_back, horizon).reshape(len(train), -1)
+    whole = ~np.isnan(steps).any(axis=1)
+    x, y = windows(train[whole]), steps[whole]
+    goal = gather(targets, validation + look_back, horizon)
+    # Cholesky's sums depend on the number of BLAS threads, and the last digits with them.
+    with threadpool_limits(THREADS):
+        ridges = [Ridge(alpha, solver="cholesky").fit(x, y) for alpha in ALPHAS]
+        errors = [np.nanmean((forecast(ridge, validation) - goal) ** 2) for ridge in ridges]
+    best = ridges[int(np.argmin(errors))]
 
-        Args:
-            features: [rows, F] scaled.
-            targets: [rows, K] scaled, NaN where not observed.
-            train, validation: start rows of windows.
-        """
-        from sklearn.linear_model import Ridge as Regression
-        from threadpoolctl import threadpool_limits
-
-        from pipeline.determinism import THREADS
-
-        y = gather(targets, train + self.look_back, self.horizon).reshape(len(train), -1)
-        whole = ~np.isnan(y).any(axis=1)
-        x = self._windows(features, train[whole])
-        goal = gather(targets, validation + self.look_back, self.horizon)
-        best = np.inf
+    def predict(starts: Rows) -> Floats:
         with threadpool_limits(THREADS):
-            for alpha in self.ALPHAS:
-                regression = Regression(alpha, solver="cholesky").fit(x, y[whole])
-                error = np.nanmean((self._predict(regression, features, validation) - goal) ** 2)
-                if error < best:
-                    best, self.regression, self.alpha = error, regression, alpha
-            return self
+            return forecast(best, starts)
 
-    def predict(self, features: npt.NDArray[np.float32], starts: Rows) -> npt.NDArray[np.float32]:
-        """[rows, F], [B] start rows -> [B, H, K] scaled."""
-        return self._predict(self.regression, features, starts)
-
-    def _windows(self, features: npt.NDArray[np.float32], starts: Rows) -> npt.NDArray[np.float32]:
-        return gather(features, starts, self.look_back).reshape(len(starts), -1)
-
-    def _predict(self, regression, features, starts):  # type: ignore[no-untyped-def]
-        steps = regression.predict(self._windows(features, starts))
-        return steps.reshape(len(starts), self.horizon, -1)
+    return predict

@@ -8,13 +8,21 @@ class Spec(Record):
     """A trained network's shape, parameters and place in the data."""
 
     dataset: str
-    look_back: int
-    horizon: int
     inputs: tuple[str, ...]  # as window.inputs or the card names them
     features: tuple[str, ...]  # the channels of a window, in order
     targets: tuple[str, ...]
     window: Window
     train: Train
+
+    @property
+    def look_back(self) -> int:
+        """Rows that a forecast sees."""
+        return self.window.look_back
+
+    @property
+    def horizon(self) -> int:
+        """Rows that are forecast."""
+        return self.window.horizon
 
     @property
     def model(self) -> Model:

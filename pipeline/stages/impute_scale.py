@@ -1,6 +1,7 @@
 """Impute and scale: fitted on the training span alone, applied to all; the mask is kept."""
 
 import numpy as np
+import pandas as pd
 
 from pipeline import artifacts, paths, windows
 from pipeline.config import read_experiment, split
@@ -15,10 +16,12 @@ def main() -> None:
     settings = params.impute_scale
     series = artifacts.read_frame(paths.SERIES)
     channels = one_hot(series, card.categories)
-    train = channels.iloc[slice(*windows.spans(split(params, card), channels.index).train)]
+    train = channels.iloc[
+        slice(*windows.spans(split(params, card), pd.DatetimeIndex(channels.index)).train)
+    ]
 
     imputer = Imputer.fit(train, settings.imputation.method, settings.imputation.limit, card.season)
-    levels = [name for name in channels if name not in card.numeric]
+    levels = [str(name) for name in channels if name not in card.numeric]
     scaler = Scaler.fit(train, settings.scaling, log1p=settings.log1p, plain=levels)
     filled, state = imputer.apply(channels)
     values = scaler.transform(filled).to_numpy(np.float32)

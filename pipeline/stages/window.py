@@ -1,19 +1,30 @@
 """Window: which rows start a window of each span; an index, not copies."""
 
+import pandas as pd
+
 from pipeline import artifacts, features, paths, windows
 from pipeline.config import inputs, read_experiment, split, targets
-from pipeline.errors import run
+from pipeline.errors import PipelineError, run
 from pipeline.imputation import BEYOND, OBSERVED
+from pipeline.scaling import Scaler
 
 
 def main() -> None:
     """data/prepared -> data/windows."""
     params, card = read_experiment()
     look_back, horizon = params.window.look_back, params.window.horizon
-    times = artifacts.read_frame(paths.SERIES).index
+    times = pd.DatetimeIndex(artifacts.read_frame(paths.SERIES).index)
     state = artifacts.read_array(paths.IMPUTED)
     spans = windows.spans(split(params, card), times)
     windows.check_length(len(times), look_back, horizon)
+
+    scaler = artifacts.read_json_record(paths.SCALER, Scaler)
+    for name in targets(params, card):
+        if scaler.columns[name].constant:
+            raise PipelineError(
+                f"{paths.SERIES}: column {name}: expected a target that changes in the training "
+                f"span, found {scaler.columns[name].center:g} in every row"
+            )
 
     names = features.expand(inputs(params, card), card)
     channels = [name for group in card.channels.values() for name in group]

@@ -1,0 +1,52 @@
+# `make` sets up the environment and runs the pipeline; `make help` lists what else there is.
+.DEFAULT_GOAL := repro
+SHELL := /bin/bash
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export DVC_NO_ANALYTICS := 1
+
+# The first of these that is there and of a supported version; PYTHON=... chooses another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+	&& echo $$p && break; done)
+
+.PHONY: help setup repro test lint format ui check lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+setup: .venv/.installed ## make the locked environment in .venv
+
+.venv/.installed: requirements.lock
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11, 3.12 or 3.13 is needed, found none on PATH" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	@echo "installing the locked packages; the first time takes some minutes"
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+check: setup ## check params.yaml and the data set's card
+	@python -m pipeline.config
+
+repro: check ## run the pipeline where something has changed (the default)
+	@dvc repro
+
+test: setup ## run the tests
+	python -m pytest
+
+lint: setup ## check style and types
+	ruff check .
+	ruff format --check .
+	mypy
+
+format: setup ## mend style
+	ruff check --fix .
+	ruff format .
+
+ui: setup ## open the MLflow UI on http://127.0.0.1:5000
+	python -m pipeline.ui
+
+lock: ## make requirements.lock anew from pyproject.toml (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-annotate --no-emit-index-url --extra dev pyproject.toml --output-file requirements.lock
+
+clean: ## remove the environment and what the stages wrote
+	rm -rf .venv data/ingested data/prepared data/windows data/model

@@ -1,0 +1,172 @@
+"""The Forecaster: raw rows in, forecast out. What is scored is what is logged and served."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline import artifacts, features, paths, series
+from pipeline.cards import Card, read_card_file
+from pipeline.errors import PipelineError
+from pipeline.imputation import Imputer, one_hot
+from pipeline.models.spec import Spec
+from pipeline.scaling import Scaler
+from pipeline.windows import Rows, gather
+
+# Windows in every call of the network, the last ones padded: matrix products of another size sum in
+# another order, and a forecast would differ in its last digits by what is forecast beside it.
+BATCH = 256
+
+
+def stage_files(dataset: str) -> dict[str, Path]:
+    """What makes a Forecaster, where the stages leave it, by the name it has in a bundle."""
+    return {
+        "card.yaml": paths.card(dataset),
+        "model.json": paths.MODEL_JSON,
+        "model.weights.h5": paths.WEIGHTS,
+        "imputer.json": paths.IMPUTER,
+        "scaler.json": paths.SCALER,
+    }
+
+
+def bundle(dataset: str, directory: Path) -> None:
+    """Copy what makes a Forecaster to one flat directory, to be logged and served."""
+    for name, source in stage_files(dataset).items():
+        shutil.copyfile(source, directory / name)
+
+
+def bundled_files(directory: Path) -> dict[str, Path]:
+    """What makes a Forecaster, in a directory that `bundle` filled."""
+    return {name: directory / name for name in stage_files("")}
+
+
+def rows_needed(spec: Spec, card: Card, imputer: Imputer) -> int:
+    """Regular rows, up to and with the origin, that decide a forecast wherever its gaps are."""
+    own = features.context(spec.features, card.season, spec.horizon)
+    return spec.look_back + own + imputer.context
+
+
+class Forecaster:
+    """A network with all that stands between it and raw rows."""
+
+    def __init__(
+        self, card: Card, spec: Spec, imputer: Imputer, scaler: Scaler, weights: Path
+    ) -> None:
+        from pipeline.models.registry import build
+
+        self.card, self.spec, self.imputer, self.scaler = card, spec, imputer, scaler
+        self.network = build(spec)
+        try:
+            self.network.load_weights(weights)
+        except (OSError, ValueError, KeyError) as error:
+            raise artifacts.broken(weights, error) from None
+
+    @classmethod
+    def load(cls, files: Mapping[str, Path]) -> "Forecaster":
+        """The Forecaster made of the files that `stage_files` or `bundled_files` name."""
+        return cls(
+            card=read_card_file(files["card.yaml"]),
+            spec=artifacts.read_json_record(files["model.json"], Spec),
+            imputer=artifacts.read_json_record(files["imputer.json"], Imputer),
+            scaler=artifacts.read_json_record(files["scaler.json"], Scaler),
+            weights=files["model.weights.h5"],
+        )
+
+    def read(self, raw: pd.DataFrame, where: str = "input") -> pd.DataFrame:
+        """Raw rows as the regular series that forecasts are made from."""
+        names = features.columns([*self.spec.inputs], self.card)
+        return series.to_series(raw, self.card, where, names)
+
+    def prepare(self, regular: pd.DataFrame) -> npt.NDArray[np.float32]:
+        """The regular series as scaled features: [rows, F]."""
+        channels = one_hot(regular, self.card.categories)
+        filled, _ = self.imputer.apply(channels)
+        values = self.scaler.transform(filled).to_numpy(np.float32)
+        return features.build(
+            values,
+            list(channels.columns),
+            self.spec.features,
+            pd.DatetimeIndex(regular.index),
+            self.card,
+            self.spec.horizon,
+        )
+
+    def forecast(self, prepared: npt.NDArray[np.float32], origins: Rows) -> npt.NDArray[np.float64]:
+        """Forecasts in the targets' units from the rows of `prepare`: [N] origins -> [N, H, K]."""
+        starts = origins - self.spec.look_back + 1
+        padded = np.concatenate([starts, np.full(-len(starts) % BATCH, starts[-1])])
+        scaled = np.concatenate(
+            [
+                self.network.predict_on_batch(gather(prepared, rows, self.spec.look_back))
+                for rows in padded.reshape(-1, BATCH)
+            ]
+        )[: len(starts)]
+        return self.units(scaled)
+
+    def units(self, scaled: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """Scaled forecasts [N, H, K] in the targets' units, none below the card's minimum."""
+        forecast = self.scaler.inverse(scaled, self.spec.targets)
+        lowest = [self.card.columns[name].minimum for name in self.spec.targets]
+        return np.maximum(forecast, [-np.inf if bound is None else bound for bound in lowest])
+
+    def predict(self, raw: pd.DataFrame, origins: Sequence[str] | None = None) -> pd.DataFrame:
+        """Forecasts from raw rows, as they are served.
+
+        Args:
+            raw: rows with the card's raw columns in original units, missing values allowed.
+            origins: time stamps of the last row that each forecast may see; the last row if None.
+
+        Returns:
+            One row for each origin, step and target: origin, time, target, forecast.
+
+        Raises:
+            PipelineError: a column is lacking or not as the card says, an origin is not in the
+                rows, or too few rows lie before it; says how many are needed.
+        """
+        regular = self.read(raw)
+        times = pd.DatetimeIndex(regular.index)
+        rows = self._rows(origins, times)
+        needed = rows_needed(self.spec, self.card, self.imputer)
+        if (rows + 1 < needed).any():
+            first = int(rows.min())
+            raise PipelineError(
+                f"input: expected at least {needed} rows (one every {self.card.frequency}) up to "
+                f"and with the origin {times[first]}, found {first + 1}"
+            )
+        values = self.forecast(self.prepare(regular), rows)
+        return self.frame(times, rows, values)
+
+    def frame(
+        self, times: pd.DatetimeIndex, origins: Rows, values: npt.NDArray[np.float64]
+    ) -> pd.DataFrame:
+        """Forecasts [N, H, K] as a long table: origin, time, target, forecast."""
+        n, horizon, k = values.shape
+        start = times[origins]
+        ahead = pd.to_timedelta(np.arange(1, horizon + 1) * self.card.step)
+        time = start.repeat(horizon) + pd.TimedeltaIndex(np.tile(ahead, n))
+        return pd.DataFrame(
+            {
+                "origin": start.repeat(horizon * k),
+                "time": time.repeat(k),
+                "target": np.tile(np.array(self.spec.targets, dtype=object), n * horizon),
+                "forecast": values.ravel(),
+            }
+        )
+
+    def _rows(self, origins: Sequence[str] | None, times: pd.DatetimeIndex) -> Rows:
+        if origins is None or len(origins) == 0:
+            return np.array([len(times) - 1])
+        try:
+            stamps = pd.DatetimeIndex(pd.to_datetime(list(origins), utc=times.tz is not None))
+        except (ValueError, TypeError):
+            raise PipelineError(f"origins: expected time stamps, found {list(origins)}") from None
+        rows: Rows = times.get_indexer(stamps)
+        if (rows < 0).any():
+            raise PipelineError(
+                f"origins: expected times of the rows given ({times[0]} to {times[-1]} every "
+                f"{self.card.frequency}), found {stamps[int((rows < 0).argmax())]}"
+            )
+        return rows

@@ -1,0 +1,73 @@
+"""Scores of forecasts against what was observed; what was not observed is never scored."""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn import metrics as sk
+
+Floats = npt.NDArray[np.float64]
+Scores = dict[str, float]
+
+
+def scores(observed: Floats, forecast: Floats, seasonal_error: float | None = None) -> Scores:
+    """r2, mae, rmse and mape as scikit-learn has them, n, and more if the seasonal error is given.
+
+    Args:
+        observed: of any shape, NaN where nothing was observed.
+        forecast: of the same shape.
+        seasonal_error: the training span's mean absolute seasonal naive error, for mase.
+
+    Returns:
+        mape and smape are fractions. mape leaves out targets that are zero and `zeros` counts
+        them. smape is the mean of |y - f| / ((|y| + |f|) / 2), 0 where both are zero (Makridakis
+        1993). mase is mae over the seasonal error (Hyndman and Koehler 2006).
+    """
+    known = ~np.isnan(observed)
+    y, f = observed[known], forecast[known]
+    if len(y) == 0:
+        raise ValueError("expected at least one observed target, found none")
+    nonzero = y != 0
+    result: Scores = {
+        # R2 asks for two targets; of one it is taken as 0, so that every score stays finite.
+        "r2": float(sk.r2_score(y, f)) if len(y) > 1 else 0.0,
+        "mae": float(sk.mean_absolute_error(y, f)),
+        "rmse": float(sk.root_mean_squared_error(y, f)),
+        "mape": (
+            float(sk.mean_absolute_percentage_error(y[nonzero], f[nonzero]))
+            if nonzero.any()
+            else 0.0
+        ),
+    }
+    if seasonal_error is not None:
+        size = np.abs(y) + np.abs(f)
+        result["smape"] = float(np.mean(2 * np.abs(y - f) / np.where(size == 0, 1, size)))
+        result["mase"] = result["mae"] / seasonal_error if seasonal_error else 0.0
+        result["n"] = len(y)
+        result["zeros"] = int((~nonzero).sum())
+    return result
+
+
+def seasonal_error(train: pd.Series, season: int) -> float:
+    """The mean absolute difference of training values one season apart, both observed."""
+    return float((train - train.shift(season)).abs().mean())
+
+
+def skill(rmse: float, naive_rmse: float) -> float:
+    """1 - RMSE / RMSE of a naive rule: above 0 beats the rule, 1 is perfect (Murphy 1988)."""
+    return 1 - rmse / naive_rmse if naive_rmse else 0.0
+
+
+def scaled_errors(observed: Floats, forecast: Floats, scale: Floats) -> Scores:
+    """mse_scaled, mae_scaled and n, pooled over targets.
+
+    Args:
+        observed, forecast: [N, H, K] in the targets' units.
+        scale: [K] standard deviations of the targets in the training span.
+    """
+    error = (forecast - observed) / scale
+    known = ~np.isnan(error)
+    return {
+        "mse_scaled": float(np.mean(error[known] ** 2)),
+        "mae_scaled": float(np.mean(np.abs(error[known]))),
+        "n": int(known.sum()),
+    }

@@ -1,0 +1,185 @@
+"""Pictures of an experiment, as matplotlib figures; nothing here touches pyplot's global state."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from pipeline.cards import Card
+from pipeline.evaluation import MODEL, Forecasts, root_error
+
+# Okabe and Ito's colours, told apart by colour-blind readers as well.
+COLOURS = {
+    MODEL: "#0072B2",
+    "persistence": "#999999",
+    "seasonal_naive": "#E69F00",
+    "drift": "#CC79A7",
+    "ridge": "#009E73",
+}
+LATE = "#D55E00"
+
+
+def loss(history: pd.DataFrame) -> Figure:
+    """Training and validation loss by epoch, the kept epoch marked."""
+    figure, axes = _panel()
+    epochs = history["epoch"] + 1
+    axes.plot(epochs, history["train/loss"], color=COLOURS["persistence"], label="training")
+    axes.plot(epochs, history["validation/loss"], color=COLOURS[MODEL], label="validation")
+    best = int(history["validation/loss"].to_numpy().argmin())
+    axes.plot(
+        epochs[best],
+        history["validation/loss"][best],
+        "o",
+        color=COLOURS[MODEL],
+        label=f"kept: epoch {epochs[best]}",
+    )
+    axes.set(xlabel="epoch", ylabel="loss (scaled units)", title="Loss by epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False)
+    return figure
+
+
+def forecast(
+    forecasts: Forecasts, times: pd.DatetimeIndex, names: Sequence[str], card: Card, stretch: int
+) -> Figure:
+    """Observed and forecast over the first `stretch` target rows that the span has in full."""
+    horizon = forecasts.observed.shape[1]
+    steps = sorted({1, horizon})
+    figure = Figure(figsize=(9, 0.8 + 2.9 * len(names)), layout="constrained")
+    panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
+    first = int(forecasts.origins[0]) + horizon
+    for k, (axes, name) in enumerate(zip(panels, names, strict=True)):
+        _style(axes)
+        for step, colour in zip(steps, (COLOURS[MODEL], LATE), strict=False):
+            begin = first - int(forecasts.origins[0]) - step
+            rows = forecasts.origins[begin : begin + stretch] + step
+            label = f"forecast {_ahead(step, card)}"
+            if step == steps[0]:
+                seen = forecasts.observed[begin : begin + stretch, step - 1, k]
+                axes.plot(times[rows], seen, color="black", linewidth=1.4, label="observed")
+            values = forecasts.model[begin : begin + stretch, step - 1, k]
+            axes.plot(times[rows], values, color=colour, linewidth=1.1, label=label)
+        axes.set_ylabel(_with_unit(name, card))
+        locator = AutoDateLocator()
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    panels[0].set_title("Forecast against observed, start of the test span")
+    panels[0].legend(frameon=False, ncols=3)
+    return figure
+
+
+def error_by_horizon(metrics: dict[str, Any], names: Sequence[str], card: Card) -> Figure:
+    """RMSE at each step ahead, the model's and the naive rules'."""
+    figure, axes = _panel()
+    lines = {MODEL: metrics["test_by_horizon"], **metrics["baselines_by_horizon"]}
+    unit = _with_unit("RMSE", card, names[0]) if len(names) == 1 else "RMSE (standardised)"
+    errors = {name: [root_error(s) for s in steps.values()] for name, steps in lines.items()}
+    if len(metrics["test_by_horizon"]) == 1:
+        ordered = sorted(errors, key=lambda name: -errors[name][0])
+        values = [errors[name][0] for name in ordered]
+        bars = axes.barh(
+            [_label(n) for n in ordered], values, color=[COLOURS[name] for name in ordered]
+        )
+        axes.bar_label(bars, fmt="%.4g", padding=3)
+        axes.set(xlabel=unit, title="Test error, one step ahead")
+        axes.margins(x=0.12)
+        return figure
+    for name, values in errors.items():
+        steps = [int(step[1:]) for step in lines[name]]
+        axes.plot(
+            steps,
+            values,
+            color=COLOURS[name],
+            linewidth=2.4 if name == MODEL else 1.4,
+            label=_label(name),
+        )
+    axes.set(
+        xlabel=f"steps ahead (of {card.frequency})", ylabel=unit, title="Test error by horizon"
+    )
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False, ncols=2)
+    return figure
+
+
+def residuals(forecasts: Forecasts, names: Sequence[str], card: Card) -> Figure:
+    """How far forecasts are off: the spread of the errors, and forecast against observed."""
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    seen, model = forecasts.observed[..., 0], forecasts.model[..., 0]
+    horizon = seen.shape[1]
+    error = model - seen
+    edge = float(np.nanpercentile(np.abs(error), 99.5)) or 1.0
+    bins = np.linspace(-edge, edge, 61).tolist()
+    for step, colour in zip(sorted({1, horizon}), (COLOURS[MODEL], LATE), strict=False):
+        values = error[:, step - 1]
+        left.hist(
+            values[~np.isnan(values)],
+            bins=bins,
+            histtype="step",
+            linewidth=1.5,
+            color=colour,
+            label=_ahead(step, card),
+        )
+    _style(left)
+    left.set(
+        xlabel=f"forecast - observed ({card.columns[names[0]].unit})",
+        ylabel="forecasts",
+        title=f"Residuals, {names[0]}",
+    )
+    left.legend(frameon=False)
+    known = ~np.isnan(seen)
+    low = float(min(seen[known].min(), model[known].min()))
+    high = float(np.nanpercentile(seen[known], 99.9))
+    picture = right.hexbin(
+        seen[known],
+        model[known],
+        gridsize=50,
+        bins="log",
+        cmap="Blues",
+        mincnt=1,
+        extent=(low, high, low, high),
+        linewidths=0.1,
+    )
+    right.plot([low, high], [low, high], color="black", linewidth=0.8)
+    _style(right)
+    right.set(
+        xlabel=f"observed ({card.columns[names[0]].unit})",
+        ylabel=f"forecast ({card.columns[names[0]].unit})",
+        title="All steps, test span",
+        xlim=(low, high),
+        ylim=(low, high),
+    )
+    figure.colorbar(picture, ax=right, label="forecasts (log scale)")
+    return figure
+
+
+def _panel() -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.subplots()
+    _style(axes)
+    return figure, axes
+
+
+def _style(axes: Axes) -> None:
+    axes.grid(color="#DDDDDD", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _label(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _ahead(step: int, card: Card) -> str:
+    return f"{step} step{'s' if step > 1 else ''} of {card.frequency} ahead"
+
+
+def _with_unit(text: str, card: Card, column: str | None = None) -> str:
+    unit = card.columns[column or text].unit
+    return f"{text} ({unit})" if unit else text

@@ -1,0 +1,41 @@
+"""The logged model: MLflow loads this file, which wraps the Forecaster; no pickle is involved."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.models import set_model
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
+
+from pipeline.errors import PipelineError
+from pipeline.forecaster import Forecaster, bundled_files
+
+
+class ServedForecaster(PythonModel):
+    """Raw rows in, a long table of forecasts out; what the rows lack is the caller's error."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Load the Forecaster from the model's own files."""
+        self.forecaster = Forecaster.load(bundled_files(Path(context.artifacts["forecaster"])))
+
+    def predict(
+        self, context: PythonModelContext, model_input: Any, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
+        """Forecast from each of `params["origins"]`, or from the last row."""
+        origins = (params or {}).get("origins")
+        try:
+            return _portable(self.forecaster.predict(pd.DataFrame(model_input), origins))
+        except PipelineError as error:
+            raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from None
+
+
+def _portable(frame: pd.DataFrame) -> pd.DataFrame:
+    """Time stamps as text, which every caller reads the same way."""
+    for column in ("origin", "time"):
+        frame[column] = frame[column].astype("str")
+    return frame
+
+
+set_model(ServedForecaster())

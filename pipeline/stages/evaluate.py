@@ -1,0 +1,78 @@
+"""Evaluate: forecast validation and test as a user would, score beside naive rules, report."""
+
+import numpy as np
+import pandas as pd
+
+from pipeline import artifacts, determinism, evaluation, paths, plots, report, series, tracking
+from pipeline.config import read_experiment, split
+from pipeline.errors import run
+from pipeline.evaluation import MODEL, Forecasts, Yardstick
+from pipeline.forecaster import Forecaster, stage_files
+from pipeline.models.baselines import NAIVE, fit_ridge
+from pipeline.windows import spans
+
+
+def main() -> None:
+    """The raw table, data/model and data/windows -> data/reports, and scores to MLflow."""
+    params, card = read_experiment()
+    determinism.settle(params.train.seed)
+    forecaster = Forecaster.load(stage_files(params.ingest.dataset))
+    spec = forecaster.spec
+    raw = paths.raw_table(params.ingest.dataset)
+    regular = forecaster.read(series.read_table(raw, card), str(raw))
+    prepared = forecaster.prepare(regular)
+
+    full = artifacts.read_frame(paths.SERIES)
+    targets, times = full[list(spec.targets)], pd.DatetimeIndex(full.index)
+    starts = {
+        name: artifacts.read_array(paths.windows(name)) for name in ("train", "validation", "test")
+    }
+    scaled = forecaster.scaler.transform(targets).to_numpy(np.float32)
+    ridge = fit_ridge(
+        prepared, scaled, starts["train"], starts["validation"], spec.look_back, spec.horizon
+    )
+
+    forecasts: dict[str, Forecasts] = {}
+    for name in ("validation", "test"):
+        origins = starts[name] + spec.look_back - 1
+        rules = {
+            rule: forecast(targets, origins, spec.horizon, card.season)
+            for rule, forecast in NAIVE.items()
+        }
+        forecasts[name] = Forecasts(
+            origins,
+            evaluation.observed(targets, origins, spec.horizon),
+            {
+                MODEL: forecaster.forecast(prepared, origins),
+                **rules,
+                "ridge": forecaster.units(ridge(starts[name])),
+            },
+        )
+
+    train = slice(*spans(split(params, card), times).train)
+    yardstick = Yardstick.of(targets.iloc[train], card.season)
+    metrics = evaluation.report(forecasts, spec.targets, yardstick, card.spans)
+    history = pd.read_csv(paths.HISTORY)
+    artifacts.write_json(paths.METRICS, metrics)
+    artifacts.write_json(paths.SUMMARY, evaluation.summary(metrics))
+    artifacts.write_frame(paths.PREDICTIONS, evaluation.table(forecasts, spec.targets, times))
+    pictures = {
+        "forecast": plots.forecast(
+            forecasts["test"], times, spec.targets, card, params.evaluate.stretch
+        ),
+        "error_by_horizon": plots.error_by_horizon(metrics, spec.targets, card),
+        "residuals": plots.residuals(forecasts["test"], spec.targets, card),
+        "loss": plots.loss(history),
+    }
+    for name, figure in pictures.items():
+        artifacts.write_figure(paths.PLOTS / f"{name}.png", figure)
+    quality = artifacts.read_json(paths.QUALITY)
+    artifacts.write_text(
+        paths.REPORT, report.markdown(params, card, metrics, history, quality, list(pictures))
+    )
+    report.show(metrics, report.heading(params, card))
+    tracking.publish_or_warn()
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,62 @@
+"""Train: fit the network, keep its best epoch, log as it goes."""
+
+import numpy as np
+import pandas as pd
+
+from pipeline import artifacts, determinism, features, paths, tracking
+from pipeline.config import inputs, read_experiment, targets
+from pipeline.errors import run
+from pipeline.imputation import OBSERVED
+from pipeline.models.spec import Spec
+
+
+def main() -> None:
+    """data/prepared and data/windows -> data/model, data/reports/history.csv and an MLflow run."""
+    params, card = read_experiment()
+    names = features.expand(inputs(params, card), card)
+    spec = Spec(
+        dataset=params.ingest.dataset,
+        inputs=inputs(params, card),
+        features=tuple(names),
+        targets=targets(params, card),
+        window=params.window,
+        train=params.train,
+    )
+    channels = [name for group in card.channels.values() for name in group]
+    values = artifacts.read_array(paths.VALUES)
+    forecast = [channels.index(name) for name in spec.targets]
+    observed = artifacts.read_array(paths.IMPUTED)[:, forecast] == OBSERVED
+
+    determinism.settle(params.train.seed)
+    from pipeline import training  # TensorFlow comes with it, so only now that the input is right
+    from pipeline.models.registry import build
+
+    examples = training.Examples(
+        features=features.build(
+            values,
+            channels,
+            names,
+            pd.DatetimeIndex(artifacts.read_frame(paths.SERIES).index),
+            card,
+            spec.horizon,
+        ),
+        targets=np.where(observed, values[:, forecast], np.float32(np.nan)),
+        train=artifacts.read_array(paths.windows("train")),
+        validation=artifacts.read_array(paths.windows("validation")),
+        look_back=spec.look_back,
+        horizon=spec.horizon,
+    )
+    network = build(spec)
+    with tracking.training_run(params, card) as log:
+        history = training.fit(network, examples, params.train, log.epoch)
+        with artifacts.replacing(paths.WEIGHTS) as beside:
+            network.save_weights(beside)
+        artifacts.write_json(paths.MODEL_JSON, spec.model_dump(mode="json"))
+        table = pd.DataFrame(history)
+        table.insert(0, "epoch", range(len(table)))
+        artifacts.write_text(paths.HISTORY, table.to_csv(index=False, lineterminator="\n"))
+        log.finish(history)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,347 @@
+"""The one place that talks to MLflow: where runs go, what they hold, and sending what is lacking.
+
+A run is linked to its files by content: train tags it with one digest over model.json, weights,
+imputer and scaler, and whoever has scores for these files looks for the newest run so tagged.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+# Before mlflow is imported: an absent server must cost seconds, not the minutes of its defaults.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+import mlflow
+import pandas as pd
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+
+from pipeline import artifacts, determinism, features, forecaster, paths, series
+from pipeline.cards import Card
+from pipeline.config import Params, inputs, read_experiment, split, targets
+from pipeline.imputation import Imputer
+from pipeline.models.spec import Spec
+
+CONTENT, SCORES = "pipeline.content", "pipeline.scores"
+# What a served model needs, at the versions that made its scores.
+REQUIREMENTS = ("keras", "mlflow", "numpy", "pandas", "pyarrow", "pydantic", "PyYAML", "tensorflow")
+Epoch = dict[str, float]
+
+
+def root() -> Path:
+    """The repository's root; of the parent repository where DVC works in a temporary copy."""
+    return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
+
+
+def store() -> str:
+    """The tracking URI: MLFLOW_TRACKING_URI, or SQLite at the repository's root."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlflow.db'}"
+
+
+def connect() -> mlflow.MlflowClient:
+    """A client of the store."""
+    mlflow.set_tracking_uri(store())
+    mlflow.set_registry_uri(store())
+    return mlflow.MlflowClient()
+
+
+def experiment_id(client: mlflow.MlflowClient, name: str) -> str:
+    """The experiment's id; it is made if need be, its artifacts at the repository's root."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        local = store().startswith("sqlite:")
+        location = (root() / "mlartifacts").as_uri() if local else None
+        try:
+            return str(client.create_experiment(name, location))
+        except MlflowException:  # another process was first
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
+                raise
+    return str(experiment.experiment_id)
+
+
+class TrainingRun:
+    """A run that is logged while it trains. If the store fails, training goes on without it."""
+
+    def __init__(self, params: Params, card: Card) -> None:
+        self.offline = False
+        self.started = time.time()
+
+        def start() -> None:
+            self.client = connect()
+            self.id = _create(self.client, params, card)
+
+        self._send(start)
+
+    def epoch(self, number: int, scores: Epoch) -> None:
+        """Log one epoch's scores; the first epoch is step 1."""
+        self._send(lambda: self.client.log_batch(self.id, _metrics(scores, number + 1)))
+
+    def finish(self, history: Sequence[Epoch]) -> None:
+        """Log the best epoch and link the run to the files just written."""
+        best = {**_best(history), "time/fit_seconds": time.time() - self.started}
+        tags = [RunTag(CONTENT, content())]
+        self._send(lambda: self.client.log_batch(self.id, _metrics(best), tags=tags))
+
+    def end(self, status: str) -> None:
+        """Close the run as FINISHED, FAILED or KILLED."""
+        self._send(lambda: self.client.set_terminated(self.id, status))
+
+    def _send(self, action: Callable[[], object]) -> None:
+        if self.offline:
+            return
+        try:
+            action()
+        except (MlflowException, OSError) as error:
+            self.offline = True
+            _warn(error)
+
+
+@contextmanager
+def training_run(params: Params, card: Card) -> Iterator[TrainingRun]:
+    """An MLflow run around a training; it ends as FAILED or KILLED if the training does."""
+    run = TrainingRun(params, card)
+    try:
+        yield run
+    except BaseException as error:
+        run.end("KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED")
+        raise
+    run.end("FINISHED")
+
+
+def publish_or_warn() -> None:
+    """`publish`, where a store that cannot be reached must not fail the stage."""
+    try:
+        publish()
+    except (MlflowException, OSError) as error:
+        _warn(error)
+
+
+def publish() -> str | None:
+    """Send what the store lacks of the files on disk: the run itself, scores, pictures, the model.
+
+    Returns:
+        The id of the run that now holds them, or None if the store lacked nothing.
+    """
+    params, card = read_experiment()
+    client = connect()
+    experiment = experiment_id(client, params.ingest.dataset)
+    linked, scored = content(), _digest(paths.METRICS, paths.REPORT, paths.HISTORY)
+    run = _find(client, experiment, linked)
+    if run and run.data.tags.get(SCORES) == scored:
+        return None
+    history: list[Any] = pd.read_csv(paths.HISTORY).drop(columns="epoch").to_dict("records")
+    if run:
+        run_id = run.info.run_id
+    else:
+        run_id = _create(client, params, card, restored=True)
+        for step, scores in enumerate(history, start=1):
+            client.log_batch(run_id, _metrics(scores, step))
+        client.log_batch(run_id, _metrics(_best(history)), tags=[RunTag(CONTENT, linked)])
+    _send_scores(client, run_id, params, card)
+    client.log_batch(run_id, tags=[RunTag(SCORES, scored)])
+    client.set_terminated(run_id, "FINISHED")
+    return run_id
+
+
+def content() -> str:
+    """One digest over everything that makes a forecast: model.json, weights, imputer, scaler."""
+    return _digest(paths.MODEL_JSON, paths.WEIGHTS, paths.IMPUTER, paths.SCALER)
+
+
+def _digest(*files: Path) -> str:
+    return hashlib.sha256("".join(series.sha256(file) for file in files).encode()).hexdigest()
+
+
+def _find(client: mlflow.MlflowClient, experiment: str, linked: str) -> Run | None:
+    runs = client.search_runs(
+        [experiment], f"tags.`{CONTENT}` = '{linked}'", order_by=["start_time DESC"], max_results=1
+    )
+    return runs[0] if runs else None
+
+
+def _create(client: mlflow.MlflowClient, params: Params, card: Card, restored: bool = False) -> str:
+    """A run with its parameters, data set and tags."""
+    tags = {"mlflow.note.content": _note(params, card), **_provenance()}
+    if restored:
+        tags["pipeline.restored"] = "true"  # made from saved files, not while training
+    run = client.create_run(
+        experiment_id(client, params.ingest.dataset), tags=tags, run_name=_name(params)
+    )
+    run_id = str(run.info.run_id)
+    client.log_batch(run_id, params=[Param(k, str(v)) for k, v in _hyperparameters(params, card)])
+    raw = paths.raw_table(params.ingest.dataset)
+    quality = artifacts.read_json(paths.QUALITY)
+    digest = quality["sha256"]
+    dataset = Dataset(
+        name=params.ingest.dataset,
+        digest=digest[:12],
+        source_type="local",
+        source=json.dumps({"path": str(raw), "sha256": digest, "origin": card.source}),
+        profile=json.dumps({"num_rows": quality["rows"], "sha256": digest}),
+    )
+    context = [InputTag("mlflow.data.context", "training")]
+    client.log_inputs(run_id, [DatasetInput(dataset, context)])
+    client.log_dict(run_id, determinism.settings(), "environment.json")
+    return run_id
+
+
+def _hyperparameters(params: Params, card: Card) -> Iterator[tuple[str, Any]]:
+    """Every parameter flat by section, with the card's defaults in the place of null."""
+    resolved = {
+        "window.inputs": ", ".join(inputs(params, card)),
+        "window.targets": ", ".join(targets(params, card)),
+        "window.split": json.dumps(split(params, card).model_dump(mode="json")),
+    }
+    for name, value in params.flat().items():
+        section, key = name.split(".", 1)
+        if section == "evaluate" or key.startswith("split."):
+            continue  # what a report draws changes no result; a split is logged as one
+        yield (
+            name,
+            resolved.get(name, ", ".join(map(str, value)) if isinstance(value, list) else value),
+        )
+    if params.window.split:
+        yield "window.split", resolved["window.split"]
+
+
+def _name(params: Params) -> str:
+    """What tells runs apart at a glance."""
+    model = params.train.model
+    units = "-".join(str(n) for n in model.units)
+    return (
+        f"{model.name} {units}, {params.window.look_back} to {params.window.horizon}, "
+        f"seed {params.train.seed}"
+    )
+
+
+def _note(params: Params, card: Card) -> str:
+    return (
+        f"**{card.title}**\n\nForecasts {', '.join(targets(params, card))} "
+        f"{params.window.horizon} steps of {card.frequency} ahead from the "
+        f"{params.window.look_back} rows before, with {params.train.model.name} "
+        f"({params.train.loss} loss, seed {params.train.seed}). Scores are in the target's own "
+        "units, beside naive rules; the report is among the artifacts."
+    )
+
+
+def _provenance() -> dict[str, str]:
+    """Commit, whether code or cards differ from it, and what DVC says of itself."""
+    tags = {"mlflow.source.type": "PROJECT", "mlflow.source.name": "dvc repro"}
+    commit = _git("rev-parse", "HEAD")
+    if commit.returncode == 0:
+        # params.yaml, dvc.lock and outputs are changed by DVC as it works, so they do not count.
+        changes = _git("status", "--porcelain", "--", "pipeline", "data/datasets")
+        tags["mlflow.source.git.commit"] = tags["git.commit"] = commit.stdout.strip()
+        tags["git.dirty"] = str(bool(changes.stdout.strip())).lower()
+    for name, variable in (("dvc.stage", "DVC_STAGE"), ("dvc.experiment", "DVC_EXP_NAME")):
+        if value := os.environ.get(variable):
+            tags[name] = value
+    return tags
+
+
+def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+
+
+def _best(history: Sequence[Epoch]) -> Epoch:
+    losses = [epoch["validation/loss"] for epoch in history]
+    return {"best/epoch": losses.index(min(losses)) + 1, "best/validation_loss": min(losses)}
+
+
+def _metrics(scores: dict[str, float], step: int = 0) -> list[Metric]:
+    now = int(time.time() * 1000)
+    return [Metric(name, float(value), now, step) for name, value in scores.items()]
+
+
+def _send_scores(client: mlflow.MlflowClient, run_id: str, params: Params, card: Card) -> None:
+    scores = _flat_scores(artifacts.read_json(paths.METRICS))
+    metrics = _metrics(scores)
+    for i in range(0, len(metrics), 1000):  # MLflow takes no more at once
+        client.log_batch(run_id, metrics[i : i + 1000])
+    for file in (paths.METRICS, paths.HISTORY, paths.REPORT):
+        client.log_artifact(run_id, str(file), "report")
+    client.log_artifacts(run_id, str(paths.PLOTS), "report/plots")
+    _log_model(run_id, params, card)
+
+
+def _flat_scores(metrics: dict[str, Any]) -> Epoch:
+    """metrics.json under names that group in the UI: test/rmse, test/rmse_h01, persistence/rmse."""
+    flat: Epoch = {}
+    for span in ("test", "validation"):
+        flat |= {f"{span}/{score}": value for score, value in metrics[span].items()}
+        for part in (f"{span}_by_horizon", f"{span}_by_target"):
+            for place, scores in metrics.get(part, {}).items():
+                flat |= {f"{span}/{score}_{place}": value for score, value in scores.items()}
+    for rule, scores in metrics["baselines"].items():
+        flat |= {f"{rule}/{score}": value for score, value in scores.items()}
+    for span, by in metrics.get("spans", {}).items():
+        for name, scores in by.items():
+            flat |= {f"{span}/{name}_{score}": value for score, value in scores.items()}
+    return flat | {f"skill/{rule}": value for rule, value in metrics["skill"].items()}
+
+
+def _log_model(run_id: str, params: Params, card: Card) -> None:
+    """The Forecaster as a pyfunc made from code, weights and JSON: no pickle."""
+    example = _example(params, card)
+    package = Path(__file__).parent
+    with tempfile.TemporaryDirectory() as directory, mlflow.start_run(run_id=run_id):
+        forecaster.bundle(params.ingest.dataset, Path(directory))
+        mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(package / "serving.py"),
+            artifacts={"forecaster": directory},
+            code_paths=[str(package)],
+            signature=signature(example),
+            input_example=example,
+            pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+        )
+
+
+def _example(params: Params, card: Card) -> pd.DataFrame:
+    """The newest raw rows, as many as a forecast needs, typed as a caller would send them."""
+    spec = artifacts.read_json_record(paths.MODEL_JSON, Spec)
+    raw = paths.raw_table(params.ingest.dataset)
+    imputer = artifacts.read_json_record(paths.IMPUTER, Imputer)
+    table = series.typed(series.read_table(raw, card), card, features.columns(spec.inputs, card))
+    rows = forecaster.rows_needed(spec, card, imputer)
+    if card.wide:  # a row is a day, and the first and the last may be used in part
+        rows = -(-rows // card.steps_a_day) + 1
+    return table.tail(rows).reset_index(drop=True)
+
+
+def signature(example: pd.DataFrame) -> ModelSignature:
+    """The served model's columns, in original units, and its one parameter, origins."""
+    kinds = {"i": DataType.long, "f": DataType.double}
+    columns: list[ColSpec | TensorSpec] = [
+        ColSpec(kinds.get(example[name].dtype.kind, DataType.string), str(name)) for name in example
+    ]
+    answer: list[ColSpec | TensorSpec] = [
+        *(ColSpec(DataType.string, name) for name in ("origin", "time", "target")),
+        ColSpec(DataType.double, "forecast"),
+    ]
+    origins = ParamSpec("origins", DataType.string, default=[], shape=(-1,))
+    return ModelSignature(Schema(columns), Schema(answer), ParamSchema([origins]))
+
+
+def _warn(error: Exception) -> None:
+    reason = str(error).splitlines()[0][:200]
+    print(
+        f"warning: MLflow at {store()} did not take the run ({reason}); everything is on disk: "
+        "python -m pipeline.sync sends it later",
+        file=sys.stderr,
+    )

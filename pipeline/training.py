@@ -1,0 +1,172 @@
+"""Fitting a network: batches gathered on the fly, a masked loss, early stopping, a history."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from keras import ops
+from tqdm import tqdm
+
+from pipeline.config import Schedule, Train
+from pipeline.errors import PipelineError
+from pipeline.windows import Rows
+
+Epoch = dict[str, float]
+LOSSES: dict[str, Callable[[Any], Any]] = {
+    "mse": ops.square,
+    "mae": ops.abs,
+    # Huber (1964) with its bend at 1, in scaled units.
+    "huber": lambda error: ops.where(
+        ops.abs(error) <= 1, 0.5 * ops.square(error), ops.abs(error) - 0.5
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Where windows start in one series: what a network is fitted and stopped on."""
+
+    features: npt.NDArray[np.float32]  # [rows, F] scaled
+    targets: npt.NDArray[np.float32]  # [rows, K] scaled, NaN where not observed
+    train: Rows
+    validation: Rows
+    look_back: int
+    horizon: int
+
+
+def masked(name: str) -> Callable[[Any, Any], Any]:
+    """The mean loss over the targets that were observed: a target that is NaN counts nothing."""
+    element = LOSSES[name]
+
+    def loss(y_true: Any, y_pred: Any) -> Any:
+        missing = ops.isnan(y_true)
+        # The forecast stands in for a missing target, so that its gradient is 0 and never NaN.
+        error = ops.where(missing, y_pred, y_true) - y_pred
+        count = ops.sum(ops.cast(~missing, y_pred.dtype))
+        return ops.sum(element(error)) / ops.maximum(count, 1)
+
+    return loss
+
+
+def fit(
+    network: keras.Model,
+    examples: Examples,
+    settings: Train,
+    on_epoch: Callable[[int, Epoch], None] = lambda epoch, scores: None,
+) -> list[Epoch]:
+    """Fit the network in place, leave it with the weights of its best validation epoch.
+
+    Args:
+        network: built by the registry, weights fresh.
+        examples: the windows.
+        settings: optimizer, loss, schedule, batch size, epochs, patience, seed.
+        on_epoch: called after each epoch, with its number from 0 and its scores.
+
+    Returns:
+        One record an epoch: train/loss, validation/loss, learning_rate.
+
+    Raises:
+        PipelineError: the loss became NaN or infinite; names the epoch.
+    """
+    steps = -(-len(examples.train) // settings.batch_size)
+    network.compile(
+        optimizer=optimizer(settings, steps), loss=masked(settings.loss), jit_compile=False
+    )
+    best = keras.callbacks.EarlyStopping(
+        "val_loss", patience=settings.patience, restore_best_weights=True
+    )
+    history = _History(settings, on_epoch)
+    network.fit(
+        batches(examples, examples.train, settings.batch_size, settings.seed),
+        validation_data=batches(examples, examples.validation, max(settings.batch_size, 1024)),
+        epochs=settings.epochs,
+        callbacks=[history, best],
+        verbose=0,
+    )
+    return history.epochs
+
+
+def batches(
+    examples: Examples, starts: Rows, batch_size: int, seed: int | None = None
+) -> tf.data.Dataset:
+    """Batches ([B, L, F], [B, H, K]), gathered from one series as they are needed.
+
+    Args:
+        examples: the series and the windows' shape.
+        starts: start rows, in order, or shuffled anew each epoch if there is a seed.
+        batch_size: B; the last batch of an epoch may be smaller.
+        seed: of the shuffle.
+    """
+    features, targets = tf.constant(examples.features), tf.constant(examples.targets)
+    seen = tf.range(examples.look_back, dtype=tf.int64)
+    ahead = tf.range(examples.horizon, dtype=tf.int64) + examples.look_back
+
+    def gather(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return (
+            tf.gather(features, rows[:, None] + seen),
+            tf.gather(targets, rows[:, None] + ahead),
+        )
+
+    rows = tf.data.Dataset.from_tensor_slices(starts)
+    if seed is not None:
+        rows = rows.shuffle(len(starts), seed=seed)
+    return rows.batch(batch_size).map(gather, num_parallel_calls=1).prefetch(2)
+
+
+def optimizer(settings: Train, steps: int) -> keras.optimizers.Optimizer:
+    """The optimizer by name, its learning rate scheduled over all the epochs' `steps`."""
+    kinds = {
+        "adam": keras.optimizers.Adam,
+        "adamw": keras.optimizers.AdamW,
+        "rmsprop": keras.optimizers.RMSprop,
+        "sgd": keras.optimizers.SGD,
+    }
+    rate = _rate(settings.learning_rate, settings.schedule, settings.epochs * steps)
+    return kinds[settings.optimizer](rate)
+
+
+def _rate(first: float, schedule: Schedule, steps: int) -> Any:
+    if schedule.name == "cosine":
+        return keras.optimizers.schedules.CosineDecay(first, steps, alpha=schedule.final)
+    if schedule.name == "exponential":
+        return keras.optimizers.schedules.ExponentialDecay(first, steps, schedule.final)
+    return first
+
+
+class _History(keras.callbacks.Callback):
+    """Keeps each epoch's scores, shows a progress bar, stops where the loss is no number."""
+
+    def __init__(self, settings: Train, on_epoch: Callable[[int, Epoch], None]) -> None:
+        super().__init__()
+        self.epochs: list[Epoch] = []
+        self.on_epoch = on_epoch
+        self.total = settings.epochs
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.bar = tqdm(total=self.total, desc="train", unit="epoch", dynamic_ncols=True)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        scores = {
+            "train/loss": float(logs["loss"]),
+            "validation/loss": float(logs["val_loss"]),
+            "learning_rate": float(ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+        }
+        for name, value in scores.items():
+            if not np.isfinite(value):
+                raise PipelineError(
+                    f"train: {name} is {value} in epoch {epoch + 1}, expected a finite number; "
+                    "no model is kept. A smaller train.learning_rate often helps"
+                )
+        self.epochs.append(scores)
+        self.bar.set_postfix(
+            {name: f"{value:.4g}" for name, value in scores.items()}, refresh=False
+        )
+        self.bar.update()
+        self.on_epoch(epoch, scores)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.bar.close()
