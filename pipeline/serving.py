@@ -21,12 +21,12 @@ class ServedForecaster(PythonModel):
         self.forecaster = Forecaster.load(bundled_files(Path(context.artifacts["forecaster"])))
 
     def predict(
-        self, context: PythonModelContext, model_input: Any, params: dict[str, Any] | None = None
+        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
         """Forecast from each of `params["origins"]`, or from the last row."""
         origins = (params or {}).get("origins")
         try:
-            return _portable(self.forecaster.predict(pd.DataFrame(model_input), origins))
+            return _portable(self.forecaster.predict(model_input, origins))
         except PipelineError as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from None
 
