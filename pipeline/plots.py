@@ -99,7 +99,7 @@ def error_by_horizon(metrics: dict[str, Any], names: Sequence[str], card: Card) 
             label=_label(name),
         )
     axes.set(
-        xlabel=f"steps ahead (of {card.frequency})", ylabel=unit, title="Test error by horizon"
+        xlabel=f"steps ahead ({card.frequency} each)", ylabel=unit, title="Test error by horizon"
     )
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -132,7 +132,7 @@ def residuals(forecasts: Forecasts, names: Sequence[str], card: Card) -> Figure:
         ylabel="forecasts",
         title=f"Residuals, {names[0]}",
     )
-    left.legend(frameon=False)
+    left.legend(frameon=False, loc="upper left")
     known = ~np.isnan(seen)
     low = float(min(seen[known].min(), model[known].min()))
     high = float(np.nanpercentile(seen[known], 99.9))
@@ -177,7 +177,10 @@ def _label(name: str) -> str:
 
 
 def _ahead(step: int, card: Card) -> str:
-    return f"{step} step{'s' if step > 1 else ''} of {card.frequency} ahead"
+    minutes = step * card.step // pd.Timedelta("1min")
+    if minutes % 60 or minutes == 0:
+        return f"{step} x {card.frequency} ahead"
+    return f"{minutes // 60} h ahead"
 
 
 def _with_unit(text: str, card: Card, column: str | None = None) -> str:

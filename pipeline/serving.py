@@ -21,7 +21,10 @@ class ServedForecaster(PythonModel):
         self.forecaster = Forecaster.load(bundled_files(Path(context.artifacts["forecaster"])))
 
     def predict(
-        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+        self,
+        context: PythonModelContext,
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
         """Forecast from each of `params["origins"]`, or from the last row."""
         origins = (params or {}).get("origins")

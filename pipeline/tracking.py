@@ -6,12 +6,13 @@ imputer and scaler, and whoever has scores for these files looks for the newest 
 
 import hashlib
 import json
+import logging
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +30,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+from mlflow.types.schema import AnyType
 
 from pipeline import artifacts, determinism, features, forecaster, paths, series
 from pipeline.cards import Card
@@ -297,6 +299,7 @@ def _flat_scores(metrics: dict[str, Any]) -> Epoch:
 
 def _log_model(run_id: str, params: Params, card: Card) -> None:
     """The Forecaster as a pyfunc made from code, weights and JSON: no pickle."""
+    logging.getLogger("mlflow").setLevel(logging.WARNING)  # success needs no line
     example = _example(params, card)
     package = Path(__file__).parent
     with tempfile.TemporaryDirectory() as directory, mlflow.start_run(run_id=run_id):
@@ -306,7 +309,7 @@ def _log_model(run_id: str, params: Params, card: Card) -> None:
             python_model=str(package / "serving.py"),
             artifacts={"forecaster": directory},
             code_paths=[str(package)],
-            signature=signature(example),
+            signature=signature(map(str, example.columns)),
             input_example=example,
             pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
         )
@@ -324,18 +327,22 @@ def _example(params: Params, card: Card) -> pd.DataFrame:
     return table.tail(rows).reset_index(drop=True)
 
 
-def signature(example: pd.DataFrame) -> ModelSignature:
-    """The served model's columns, in original units, and its one parameter, origins."""
-    kinds = {"i": DataType.long, "f": DataType.double}
-    columns: list[ColSpec | TensorSpec] = [
-        ColSpec(kinds.get(example[name].dtype.kind, DataType.string), str(name)) for name in example
-    ]
+def signature(columns: Iterable[str]) -> ModelSignature:
+    """The served model's columns, in original units, and its one parameter, origins.
+
+    MLflow would refuse whole numbers where it was told of decimals, and columns with nothing but
+    missing values; the Forecaster checks types itself, and says which row is wrong.
+    """
     answer: list[ColSpec | TensorSpec] = [
         *(ColSpec(DataType.string, name) for name in ("origin", "time", "target")),
         ColSpec(DataType.double, "forecast"),
     ]
     origins = ParamSpec("origins", DataType.string, default=[], shape=(-1,))
-    return ModelSignature(Schema(columns), Schema(answer), ParamSchema([origins]))
+    return ModelSignature(
+        Schema([ColSpec(AnyType(), name) for name in columns]),
+        Schema(answer),
+        ParamSchema([origins]),
+    )
 
 
 def _warn(error: Exception) -> None:

@@ -1,0 +1,202 @@
+"""How far back a recurrent network looks, measured on its own windows.
+
+One step turns the state s_(t-1) into s_t. The derivative of the state now by the state k steps ago
+is the product of k one-step Jacobians,
+
+    ds_t/ds_(t-k) = J_t J_(t-1) ... J_(t-k+1),
+
+if s is the *joint* state of everything that is handed on: h and C of every layer. Its blocks from
+C to C are then dC_t/dC_(t-k), every path included. The product of dC_t/dC_(t-1) alone is another
+thing: it leaves out the paths through h, which the gates read.
+
+Sources: Bengio, Simard and Frasconi (1994), "Learning long-term dependencies with gradient descent
+is difficult", IEEE Transactions on Neural Networks 5(2); Pascanu, Mikolov and Bengio (2013), "On
+the difficulty of training recurrent neural networks".
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.lstm.cell import LSTM, Array
+from pipeline.lstm.jacobian import run, stack_jacobian
+from pipeline.lstm.stack import Recurrent
+
+THRESHOLD = 0.01
+
+
+class MemoryProfile(NamedTuple):
+    """Spectral norms, means over windows, at k = 0 ... L; each is [L + 1] and starts at 1.
+
+    `cell` and `forget` are of LSTM layers only; a plain network has no C and no forget gate.
+    """
+
+    joint: Array  # of ds_t/ds_(t-k), s the joint state of all layers
+    cell: Array | None  # of its block dC_t/dC_(t-k), C that of all layers
+    forget: Array | None  # of the product of forget gates alone
+
+
+def memory_profile(
+    layers: Sequence[Recurrent], windows: Array, activation: str = "tanh"
+) -> MemoryProfile:
+    """How strongly the state at the end of a window depends on the state k steps before.
+
+    For the stack as a whole, in float64. Time and memory grow with N and with the cube and square
+    of the joint state's size: 32 windows tell as much as a thousand.
+
+    Args:
+        layers: weights, bottom first, all of one kind.
+        windows: [N, L, F], scaled as the model reads them. The state L steps ago is the zeros that
+            a window starts from.
+        activation: 'tanh' or 'relu'.
+
+    Raises:
+        ValueError: windows of another shape than the layers read.
+    """
+    features = layers[0][0].shape[0]
+    if windows.ndim != 3 or windows.shape[2] != features or 0 in windows.shape:
+        raise ValueError(
+            f"windows: expected shape [N, L, {features}], none of them 0, "
+            f"found {list(windows.shape)}"
+        )
+    traces = run(layers, windows, activation)
+    gated = isinstance(layers[0], LSTM)
+    parts = ("h", "C") if gated else ("h",)
+    is_C = np.concatenate([[part == "C"] * p[-1].size for p in layers for part in parts])
+    product: Array = np.broadcast_to(np.eye(is_C.size), (len(windows), is_C.size, is_C.size))
+    kept: Array = np.ones((len(windows), int(is_C.sum())))
+    joint, cells, forget = [1.0], [1.0], [1.0]
+    for t in reversed(range(windows.shape[1])):
+        product = product @ stack_jacobian(layers, traces, t, activation)
+        joint.append(mean_norm(product))
+        if gated:
+            cells.append(mean_norm(product[:, is_C][:, :, is_C]))
+            kept = kept * np.concatenate([trace.f[:, t] for trace in traces], axis=1)
+            forget.append(float(kept.max(axis=1).mean()))  # the norm of a diagonal matrix
+    return MemoryProfile(
+        np.array(joint), np.array(cells) if gated else None, np.array(forget) if gated else None
+    )
+
+
+def mean_norm(matrices: Array) -> float:
+    """Mean over `matrices` [N, S, S] of the spectral norm, the largest singular value.
+
+    NaN if one of them is not finite.
+    """
+    if not np.isfinite(matrices).all():
+        return float("nan")
+    # The largest singular value of A is the root of the largest eigenvalue of A A^T, which comes
+    # several times faster than a singular value decomposition.
+    largest = np.linalg.eigvalsh(matrices @ matrices.swapaxes(1, 2))[:, -1]
+    return float(np.sqrt(np.maximum(largest, 0.0)).mean())
+
+
+def memory_length(profile: MemoryProfile, threshold: float = THRESHOLD) -> int | None:
+    """The smallest k beyond which the joint state's influence stays under `threshold`.
+
+    1 is the influence at k = 0. None if it is not yet under the threshold at the oldest step.
+
+    Raises:
+        ValueError: the profile holds NaN.
+    """
+    if np.isnan(profile.joint).any():
+        raise ValueError(
+            "profile: expected numbers, found NaN: the windows or weights hold "
+            "NaN, or the states overflow"
+        )
+    felt = np.flatnonzero(profile.joint >= threshold)
+    last = int(felt[-1]) if felt.size else 0
+    return None if last == len(profile.joint) - 1 else last
+
+
+def memory_sentence(
+    profile: MemoryProfile, threshold: float = THRESHOLD, unit: str = "step"
+) -> str:
+    """One sentence: how far back the network looks, and whether look-back is longer than that."""
+    length, look_back = memory_length(profile, threshold), len(profile.joint) - 1
+    if length is None:
+        return (
+            f"Of a change in the model's state, {profile.joint[-1]:.1%} is still felt after the "
+            f"{look_back} {unit}s of its look-back (threshold {threshold:.0%}): the look-back is "
+            "not longer than the memory."
+        )
+    return (
+        f"The model looks back {length} {unit}{'' if length == 1 else 's'}: beyond that, less than "
+        f"{threshold:.0%} of a change in its state is felt, and its look-back of {look_back} "
+        f"{unit}s is longer."
+    )
+
+
+def table(profile: MemoryProfile) -> str:
+    """The profile at k = 0, 1, 2, 4, 8, ... and L, as lines of text."""
+    last = len(profile.joint) - 1
+    ks = [0, *(2**n for n in range(last.bit_length()) if 2**n < last), last]
+    columns: dict[str, npt.NDArray[Any] | None] = dict(
+        zip(("joint", "cell", "forget only"), profile, strict=True)
+    )
+    shown = {name: values for name, values in columns.items() if values is not None}
+    lines = ["".join(f"{name:>13}" for name in ("k", *shown))]
+    lines += [f"{k:>13}" + "".join(f"{v[k]:>13.3g}" for v in shown.values()) for k in ks]
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command `python -m pipeline.lstm.memory`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.lstm.memory",
+        description="Measure and draw how far back a trained LSTM, or plain RNN, looks.",
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        required=True,
+        help="a model.weights.h5 with layers recurrent_1, ... and head, or the directory it is in; "
+        "the file says whether they are LSTM or SimpleRNN",
+    )
+    parser.add_argument(
+        "--windows", type=Path, required=True, help="a .npy of windows [N, L, F], scaled"
+    )
+    parser.add_argument("--activation", choices=["tanh", "relu"], default="tanh")
+    parser.add_argument(
+        "--samples", type=int, default=32, help="windows used, evenly spaced (default %(default)s)"
+    )
+    parser.add_argument("--unit", default="step", help="a step's name, such as hour")
+    parser.add_argument(
+        "--output", type=Path, default=Path("lstm_memory.png"), help="default %(default)s"
+    )
+    parser.add_argument(
+        "--gates", type=Path, help="also draw the gates of layer 1 over the last window used, here"
+    )
+    args = parser.parse_args(argv)
+
+    # What only the command needs: a forecast without TensorFlow should not ask for matplotlib.
+    from pipeline.lstm import plots, weights
+
+    path = args.weights / "model.weights.h5" if args.weights.is_dir() else args.weights
+    try:
+        layers, _ = weights.read_keras_weights(path)
+        if args.gates and not isinstance(layers[0], LSTM):
+            raise ValueError(f"--gates: expected LSTM weights, found a plain RNN in {path}")
+        windows = np.load(args.windows)
+        windows = windows[:: max(1, len(windows) // args.samples)][: args.samples]
+        profile = memory_profile(layers, windows, args.activation)
+        sentence = memory_sentence(profile, unit=args.unit)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    print(table(profile))
+    print(sentence)
+    plots.save(plots.memory_figure(profile, unit=args.unit), args.output)
+    print(f"Wrote {args.output}")
+    if args.gates:
+        trace = run(layers[:1], windows[-1:], args.activation)[0]
+        picture = plots.gate_figure(trace, unit=args.unit, title="Layer 1 over one window")
+        plots.save(picture, args.gates)
+        print(f"Wrote {args.gates}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""LSTM layers on top of each other, a dense head, and the forecast they make.
+
+Each layer reads the outputs of the one below at every step; the head reads the top layer's last.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from pipeline.lstm import cell, elman
+from pipeline.lstm.cell import LSTM, Array, Gradients, Mask, Trace
+from pipeline.lstm.elman import Elman
+
+Recurrent = LSTM | Elman
+
+
+class Dense(NamedTuple):
+    """Weights of a linear layer, y = x @ W + b."""
+
+    W: Array  # [H, out]
+    b: Array  # [out]
+
+
+def forward(
+    layers: Sequence[LSTM],
+    x: Array,
+    activation: str = "tanh",
+    states: Sequence[tuple[Array, Array]] | None = None,
+    mask: Mask | None = None,
+) -> list[Trace]:
+    """Run the layers over `x` [B, T, F]; one trace a layer, bottom first.
+
+    Args:
+        layers: weights, bottom first.
+        x: [B, T, F].
+        activation: 'tanh' or 'relu', the same for all layers.
+        states: (h0, C0) of each layer, [B, H] both; zeros if not given.
+        mask: [B, T], False for steps that every layer skips.
+    """
+    traces = []
+    for n, p in enumerate(layers):
+        h0, C0 = (None, None) if states is None else states[n]
+        traces.append(cell.forward(p, x, activation, h0, C0, mask))
+        x = traces[-1].h
+    return traces
+
+
+def backward(
+    layers: Sequence[LSTM],
+    traces: Sequence[Trace],
+    dH: Array,
+    dC_T: Sequence[Array] | None = None,
+    activation: str = "tanh",
+) -> list[Gradients]:
+    """Gradients of each layer, bottom first; the first one's `x` is that of the network's input.
+
+    Args:
+        layers: weights, bottom first.
+        traces: what `forward` returned.
+        dH: [B, T, H], the loss's derivative by the top layer's outputs; zero where it reads none.
+        dC_T: its derivative by the last cell state of each layer, [B, H]; zero if not given.
+        activation: the one given to `forward`.
+    """
+    gradients = []
+    for n in reversed(range(len(layers))):
+        last = None if dC_T is None else dC_T[n]
+        gradients.append(cell.backward(layers[n], traces[n], dH, last, activation))
+        dH = gradients[-1].x
+    return gradients[::-1]
+
+
+def forecast(layers: Sequence[Recurrent], head: Dense, X: Array, activation: str = "tanh") -> Array:
+    """Forecast [B, out] from windows `X` [B, L, F], in the dtype of the weights.
+
+    All layers go forward together, a step at a time, so that memory does not grow with L.
+
+    Raises:
+        ValueError: `X` is not [B, L, F] with the features that the first layer expects.
+    """
+    features = layers[0][0].shape[0]
+    if X.ndim != 3 or X.shape[2] != features or X.shape[1] == 0:
+        raise ValueError(
+            f"X: expected shape [B, L, {features}] with L of at least 1, found {list(X.shape)}"
+        )
+    X = X.astype(head.W.dtype, copy=False)
+    # h and C; a plain layer has no C and leaves it at zero.
+    states = [(np.zeros((len(X), p[-1].size), X.dtype),) * 2 for p in layers]
+    for t in range(X.shape[1]):
+        x = X[:, t]
+        for n, p in enumerate(layers):
+            h, C = states[n]
+            if isinstance(p, LSTM):
+                h, C, _ = cell.step(p, x, h, C, activation)
+            else:
+                h = elman.step(p, x, h, activation)
+            states[n] = (h, C)
+            x = h
+    return states[-1][0] @ head.W + head.b
+
+
+def initial_lstm(rng: np.random.Generator, features: int, units: int) -> LSTM:
+    """Random float64 weights; each sum starts with variance near 1.
+
+    The forget gate's bias starts at 1, so that an untrained cell remembers (Gers et al. 2000;
+    Jozefowicz, Zaremba and Sutskever 2015).
+    """
+    W = [rng.normal(0.0, features**-0.5, (features, units)) for _ in range(4)]
+    U = [rng.normal(0.0, units**-0.5, (units, units)) for _ in range(4)]
+    b = [np.zeros(units), np.ones(units), np.zeros(units), np.zeros(units)]
+    return LSTM(*W, *U, *b)
+
+
+def initial_dense(rng: np.random.Generator, units: int, outputs: int) -> Dense:
+    """Random float64 weights of a head."""
+    return Dense(rng.normal(0.0, units**-0.5, (units, outputs)), np.zeros(outputs))
