@@ -55,7 +55,8 @@ class Recurrent(Record):
     name: Literal["lstm"]
     units: Annotated[tuple[Count, ...], Field(min_length=1)]
     activation: Literal["tanh", "relu"] = "tanh"
-    dropout: Fraction = 0.0
+    input_dropout: Fraction = 0.0  # of what enters each recurrent layer
+    dropout: Fraction = 0.0  # of what leaves it
 
 
 Model = Recurrent
@@ -73,7 +74,7 @@ class Train(Record):
 
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     model: Model
-    residual: bool  # forecast the change since the target's last value
+    residual: Literal["none", "last", "damped"]  # what the network's output is added to
     loss: Literal["mse", "mae", "huber"]
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"]
     learning_rate: Positive
@@ -144,7 +145,7 @@ def check(params: Params, card: Card) -> None:
         if len(set(names)) != len(names):
             raise PipelineError(f"{key}: expected each column once, found {', '.join(names)}")
     expanded = expand(inputs(params, card), card)
-    if params.train.residual:
+    if params.train.residual != "none":
         for name in targets(params, card):
             if name not in expanded:
                 raise PipelineError(

@@ -58,7 +58,7 @@ class Forecaster:
         from pipeline.models.registry import build
 
         self.card, self.spec, self.imputer, self.scaler = card, spec, imputer, scaler
-        self.network = build(spec)
+        self.network = build(spec, scaler)
         try:
             self.network.load_weights(weights)
         except (OSError, ValueError, KeyError) as error:
@@ -107,8 +107,8 @@ class Forecaster:
         return self.units(scaled)
 
     def units(self, scaled: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """Scaled forecasts [N, H, K] in the targets' units, none below the card's minimum."""
-        forecast = self.scaler.inverse(scaled, self.spec.targets)
+        """Standardised forecasts [N, H, K] in their units, none below the card's minimum."""
+        forecast = self.scaler.units(scaled, self.spec.targets)
         lowest = [self.card.columns[name].minimum for name in self.spec.targets]
         return np.maximum(forecast, [-np.inf if bound is None else bound for bound in lowest])
 

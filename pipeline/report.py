@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -19,7 +20,7 @@ def rows(metrics: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     names = ["rmse", "mae", "mape", "r2"] if single else ["mse_scaled", "mae_scaled"]
     steps = list(metrics["test_by_horizon"])
     ends = [] if len(steps) == 1 else [steps[0], steps[-1]]
-    header = ["", *names, *(f"{names[0]} {end}" for end in ends), "skill of the model"]
+    header = ["", *names, *(f"{names[0]} {end}" for end in ends), "skill"]
     table = []
     for name in sorted(by, key=lambda name: by[name][names[0]]):
         horizon = (
@@ -40,9 +41,11 @@ def rows(metrics: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
 def show(metrics: dict[str, Any], title: str) -> None:
     """The score table on the terminal."""
     header, table = rows(metrics)
-    screen = Table(title=title)
+    screen = Table(
+        title=f"{title}: test scores", box=SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0)
+    )
     for column, heading in enumerate(header):
-        screen.add_column(heading, justify="right" if column else "left")
+        screen.add_column(heading, justify="right" if column else "left", no_wrap=True)
     for row in table:
         screen.add_row(*row, style="bold" if row[0] == MODEL else "")
     Console().print(screen)
@@ -77,9 +80,9 @@ def markdown(
         f"({metrics['test']['n']:,} observed targets), {units}.",
         "## Scores beside naive rules",
         _table(header, table),
-        "Skill is 1 - RMSE / RMSE of the rule: above 0 the model beats it. The model was chosen "
-        f"on the validation span (kept: epoch {best} of {len(history)}); the test span was only "
-        "scored.",
+        "Skill is the model's, 1 - RMSE / RMSE of the rule: above 0 it beats the rule. The model "
+        f"was chosen on the validation span (kept: epoch {best} of {len(history)}); the test span "
+        "was only scored.",
         *(f"![{name.replace('_', ' ')}](plots/{name}.png)" for name in pictures),
         "## Data",
         f"{quality['rows']:,} rows from {quality['first']} to {quality['last']}, every "
@@ -98,4 +101,4 @@ def _table(header: Sequence[str], table: Sequence[Sequence[str]]) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.4f}" if abs(value) < 10 else f"{value:,.2f}"
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.2f}"

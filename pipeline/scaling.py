@@ -1,7 +1,7 @@
 """Scaling fitted on the training span: an optional log1p, then a centre and a scale."""
 
-from collections.abc import Collection
-from typing import Literal, Self
+from collections.abc import Collection, Sequence
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +19,17 @@ class Scale(Record):
     center: float = 0.0
     scale: float = 1.0
     log1p: bool = False
+    mean: float = 0.0  # of x itself in the training span,
+    deviation: float = 1.0  # and its standard deviation: what a target is standardised with
     constant: bool = False  # one value in all of the training span: it tells a model nothing
 
 
 class Scaler(Record):
-    """Every column's scale, by name."""
+    """Every column's scale, by name.
+
+    Inputs are scaled as the parameters say. Targets are always standardised in their own units:
+    a loss in units of log(1 + x) would fit the median's logarithm, not the mean.
+    """
 
     columns: dict[str, Scale]
 
@@ -60,17 +66,48 @@ class Scaler(Record):
             index=series.index,
         )
 
-    def inverse(self, values: Floats, targets: Collection[str]) -> Floats:
-        """Scaled values [..., targets] back to the targets' units, float64.
+    def inverse(self, values: Any, columns: Collection[str], ops: Any = np) -> Any:
+        """Scaled values [..., columns] back to original units; `transform` undone.
 
-        log(1 + x) is undone with its limits: what float64 cannot hold is an error, not inf.
+        `ops` is what does the arithmetic: NumPy, or keras.ops inside a network.
         """
-        scales = [self.columns[name] for name in targets]
-        center = np.array([scale.center for scale in scales])
-        width = np.array([scale.scale for scale in scales])
-        units = np.asarray(values, np.float64) * width + center
+        scales = [self.columns[name] for name in columns]
+        center = np.array([scale.center for scale in scales], values.dtype)
+        width = np.array([scale.scale for scale in scales], values.dtype)
         logged = np.array([scale.log1p for scale in scales])
-        return np.where(logged, np.expm1(np.where(logged, units, 0)), units)
+        units = values * width + center
+        if not logged.any():
+            return units
+        return ops.where(logged, ops.expm1(ops.where(logged, units, 0)), units)
+
+    def standardise(self, values: Any, targets: Collection[str]) -> Any:
+        """Targets [..., K] in their units to mean 0 and standard deviation 1 in training."""
+        scales = [self.columns[name] for name in targets]
+        mean = np.array([scale.mean for scale in scales], values.dtype)
+        return (values - mean) / np.array([scale.deviation for scale in scales], values.dtype)
+
+    def linear(self, values: Floats, columns: Sequence[str]) -> Floats:
+        """Scaled columns [rows, C] with those of log1p standardised in their own units instead.
+
+        Names that are no columns (calendar terms and the like) stay as they are.
+        """
+        logged = [i for i, name in enumerate(columns) if name in self._logged]
+        if logged:
+            names = [columns[i] for i in logged]
+            values = values.copy()
+            values[:, logged] = self.standardise(self.inverse(values[:, logged], names), names)
+        return values
+
+    @property
+    def _logged(self) -> set[str]:
+        return {name for name, scale in self.columns.items() if scale.log1p}
+
+    def units(self, standardised: Floats, targets: Collection[str]) -> npt.NDArray[np.float64]:
+        """Standardised targets [..., K] back in their units, as float64."""
+        scales = [self.columns[name] for name in targets]
+        deviation = np.array([scale.deviation for scale in scales])
+        mean = np.array([scale.mean for scale in scales])
+        return np.asarray(standardised, np.float64) * deviation + mean
 
 
 def _fit(column: pd.Series, method: str, log1p: bool) -> Scale:
@@ -78,12 +115,13 @@ def _fit(column: pd.Series, method: str, log1p: bool) -> Scale:
     from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 
     values = column.dropna()
+    mean, deviation = float(values.mean()), float(values.std(ddof=0))
     if log1p:
         _check_log1p(values)
         values = np.log1p(values)
     table = values.to_numpy(np.float64)[:, None]
     if table.min() == table.max():
-        return Scale(center=float(table[0, 0]), log1p=log1p, constant=True)
+        return Scale(center=float(table[0, 0]), log1p=log1p, mean=mean, constant=True)
     if method == "minmax":
         minmax = MinMaxScaler().fit(table)
         center, scale = minmax.data_min_[0], minmax.data_range_[0]
@@ -93,7 +131,9 @@ def _fit(column: pd.Series, method: str, log1p: bool) -> Scale:
     else:
         robust = RobustScaler().fit(table)
         center, scale = robust.center_[0], robust.scale_[0]
-    return Scale(center=float(center), scale=float(scale), log1p=log1p)
+    return Scale(
+        center=float(center), scale=float(scale), log1p=log1p, mean=mean, deviation=deviation
+    )
 
 
 def _check_log1p(values: pd.Series) -> None:

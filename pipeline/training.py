@@ -19,7 +19,7 @@ Epoch = dict[str, float]
 LOSSES: dict[str, Callable[[Any], Any]] = {
     "mse": ops.square,
     "mae": ops.abs,
-    # Huber (1964) with its bend at 1, in scaled units.
+    # Huber (1964) with its bend at 1 standard deviation.
     "huber": lambda error: ops.where(
         ops.abs(error) <= 1, 0.5 * ops.square(error), ops.abs(error) - 0.5
     ),
@@ -31,7 +31,7 @@ class Examples:
     """Where windows start in one series: what a network is fitted and stopped on."""
 
     features: npt.NDArray[np.float32]  # [rows, F] scaled
-    targets: npt.NDArray[np.float32]  # [rows, K] scaled, NaN where not observed
+    targets: npt.NDArray[np.float32]  # [rows, K] standardised, NaN where not observed
     train: Rows
     validation: Rows
     look_back: int
@@ -85,6 +85,7 @@ def fit(
         validation_data=batches(examples, examples.validation, max(settings.batch_size, 1024)),
         epochs=settings.epochs,
         callbacks=[history, best],
+        shuffle=False,  # the batches are shuffled already
         verbose=0,
     )
     return history.epochs

@@ -50,7 +50,7 @@ ALPHAS = (1.0, 10.0, 100.0, 1000.0)
 
 def fit_ridge(
     features: npt.NDArray[np.float32],
-    targets: npt.NDArray[np.float32],
+    targets: Floats,
     train: Rows,
     validation: Rows,
     look_back: int,
@@ -63,12 +63,12 @@ def fit_ridge(
 
     Args:
         features: [rows, F] scaled.
-        targets: [rows, K] scaled, NaN where not observed.
+        targets: [rows, K] standardised, NaN where not observed.
         train, validation: start rows of windows.
         look_back, horizon: rows seen and rows forecast.
 
     Returns:
-        A function from start rows [B] to scaled forecasts [B, H, K].
+        A function from start rows [B] to standardised forecasts [B, H, K].
     """
     from sklearn.linear_model import Ridge
 

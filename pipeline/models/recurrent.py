@@ -13,6 +13,7 @@ def encode(window: keras.KerasTensor, model: Recurrent) -> keras.KerasTensor:
         state = layers.LSTM(
             units,
             activation=model.activation,
+            dropout=model.input_dropout,
             return_sequences=i < len(model.units),
             name=f"recurrent_{i}",
         )(state)

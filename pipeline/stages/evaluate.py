@@ -1,6 +1,5 @@
 """Evaluate: forecast validation and test as a user would, score beside naive rules, report."""
 
-import numpy as np
 import pandas as pd
 
 from pipeline import artifacts, determinism, evaluation, paths, plots, report, series, tracking
@@ -27,9 +26,14 @@ def main() -> None:
     starts = {
         name: artifacts.read_array(paths.windows(name)) for name in ("train", "validation", "test")
     }
-    scaled = forecaster.scaler.transform(targets).to_numpy(np.float32)
+    standardised = forecaster.scaler.standardise(targets.to_numpy(), spec.targets)
     ridge = fit_ridge(
-        prepared, scaled, starts["train"], starts["validation"], spec.look_back, spec.horizon
+        forecaster.scaler.linear(prepared, spec.features),
+        standardised,
+        starts["train"],
+        starts["validation"],
+        spec.look_back,
+        spec.horizon,
     )
 
     forecasts: dict[str, Forecasts] = {}

@@ -6,8 +6,8 @@ import pandas as pd
 from pipeline import artifacts, determinism, features, paths, tracking
 from pipeline.config import inputs, read_experiment, targets
 from pipeline.errors import run
-from pipeline.imputation import OBSERVED
 from pipeline.models.spec import Spec
+from pipeline.scaling import Scaler
 
 
 def main() -> None:
@@ -24,8 +24,8 @@ def main() -> None:
     )
     channels = [name for group in card.channels.values() for name in group]
     values = artifacts.read_array(paths.VALUES)
-    forecast = [channels.index(name) for name in spec.targets]
-    observed = artifacts.read_array(paths.IMPUTED)[:, forecast] == OBSERVED
+    series = artifacts.read_frame(paths.SERIES)
+    scaler = artifacts.read_json_record(paths.SCALER, Scaler)
 
     determinism.settle(params.train.seed)
     from pipeline import training  # TensorFlow comes with it, so only now that the input is right
@@ -33,20 +33,17 @@ def main() -> None:
 
     examples = training.Examples(
         features=features.build(
-            values,
-            channels,
-            names,
-            pd.DatetimeIndex(artifacts.read_frame(paths.SERIES).index),
-            card,
-            spec.horizon,
+            values, channels, names, pd.DatetimeIndex(series.index), card, spec.horizon
         ),
-        targets=np.where(observed, values[:, forecast], np.float32(np.nan)),
+        targets=scaler.standardise(series[list(spec.targets)].to_numpy(), spec.targets).astype(
+            np.float32
+        ),
         train=artifacts.read_array(paths.windows("train")),
         validation=artifacts.read_array(paths.windows("validation")),
         look_back=spec.look_back,
         horizon=spec.horizon,
     )
-    network = build(spec)
+    network = build(spec, scaler)
     with tracking.training_run(params, card) as log:
         history = training.fit(network, examples, params.train, log.epoch)
         with artifacts.replacing(paths.WEIGHTS) as beside:
