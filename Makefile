@@ -9,7 +9,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& echo $$p && break; done)
 
-.PHONY: help setup repro test lint format ui check lock clean
+PORT ?= 5000
+
+.PHONY: help setup repro test test-slow lint format ui check lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -32,6 +34,9 @@ repro: check ## run the pipeline where something has changed (the default)
 test: setup ## run the tests
 	python -m pytest
 
+test-slow: setup ## run the tests that take long as well
+	python -m pytest -m slow
+
 lint: setup ## check style and types
 	ruff check .
 	ruff format --check .
@@ -41,8 +46,9 @@ format: setup ## mend style
 	ruff check --fix .
 	ruff format .
 
-ui: setup ## open the MLflow UI on http://127.0.0.1:5000
-	python -m pipeline.ui
+ui: setup ## open the MLflow UI on http://127.0.0.1:5000 (PORT=... for another port)
+	mlflow ui --backend-store-uri "sqlite:///$(CURDIR)/mlflow.db" --workers 1 \
+		--host 127.0.0.1 --port $(PORT) --allowed-hosts "127.0.0.1:*,localhost:*"
 
 lock: ## make requirements.lock anew from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \

@@ -88,7 +88,9 @@ def parse(content: dict[str, Any], record: type[R], where: str) -> R:
     try:
         return record.model_validate_json(text)
     except ValidationError as error:
-        problems = [_explain(problem, record) for problem in error.errors()]
+        # A misspelt key makes two problems, unknown and missing; the first is the one to read.
+        ordered = sorted(error.errors(), key=lambda p: p["type"] != "extra_forbidden")
+        problems = [_explain(problem, record) for problem in ordered]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     raise PipelineError(f"{where}: {problems[0]}{more}")
 

@@ -42,6 +42,7 @@ CONTENT, SCORES = "pipeline.content", "pipeline.scores"
 # What a served model needs, at the versions that made its scores.
 REQUIREMENTS = ("keras", "mlflow", "numpy", "pandas", "pyarrow", "pydantic", "PyYAML", "tensorflow")
 Epoch = dict[str, float]
+UNAVAILABLE = (MlflowException, OSError)  # what a store that is down, full or locked raises
 
 
 def root() -> Path:
@@ -108,7 +109,7 @@ class TrainingRun:
             return
         try:
             action()
-        except (MlflowException, OSError) as error:
+        except UNAVAILABLE as error:
             self.offline = True
             _warn(error)
 
@@ -129,7 +130,7 @@ def publish_or_warn() -> None:
     """`publish`, where a store that cannot be reached must not fail the stage."""
     try:
         publish()
-    except (MlflowException, OSError) as error:
+    except UNAVAILABLE as error:
         _warn(error)
 
 

@@ -1,0 +1,295 @@
+"""The whole path through `dvc repro`, on the real table with a very small network."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SMALL = {
+    "window.look_back": 12,
+    "window.stride": 20,
+    "train.epochs": 2,
+    "train.model.units": "[4]",
+    "train.batch_size": 64,
+}
+
+
+def run(directory: Path, *command: str, status: int = 0) -> str:
+    """Run a command of the environment in a repository; its output, if it ends as it should."""
+    done = subprocess.run(command, cwd=directory, env=environment(), capture_output=True, text=True)
+    assert done.returncode == status, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout + done.stderr
+
+
+def environment() -> dict[str, str]:
+    """The tests' own interpreter first on PATH, and no tracking server of the user's."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "DVC_"))}
+    return env | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}",
+        "DVC_NO_ANALYTICS": "1",
+    }
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh repository with this code and small parameters, its pipeline run once."""
+    directory = tmp_path_factory.mktemp("repository")
+    tracked = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    for name in filter(None, tracked.split("\0")):
+        if (ROOT / name).is_file() and not name.startswith(("data/reports/", "tests/", "docs/")):
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
+            (directory / name).write_bytes((ROOT / name).read_bytes())
+    (directory / "dvc.lock").unlink(missing_ok=True)
+    run(directory, "git", "init", "-q", "-b", "main")
+    run(directory, "git", "config", "user.email", "test@example.org")
+    run(directory, "git", "config", "user.name", "test")
+    changes = [part for k, v in SMALL.items() for part in ("-S", f"{k}={v}")]
+    run(directory, "git", "add", "-A")
+    run(directory, "git", "commit", "-q", "-m", "code")
+    run(directory, "dvc", "exp", "run", "-n", "small", *changes)
+    run(directory, "git", "add", "-A")
+    run(directory, "git", "commit", "-q", "-m", "run")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def client(repository: Path) -> mlflow.MlflowClient:
+    """A client of the repository's own store."""
+    return mlflow.MlflowClient(f"sqlite:///{repository}/mlflow.db")
+
+
+@pytest.fixture(scope="module")
+def logged(client: mlflow.MlflowClient) -> mlflow.entities.Run:
+    """The run that the repository's pipeline logged."""
+    experiment = client.get_experiment_by_name("beijing_pm25")
+    assert experiment is not None
+    (found,) = client.search_runs([experiment.experiment_id])
+    return found
+
+
+def metrics_of(repository: Path) -> dict:
+    """The repository's metrics.json."""
+    return json.loads((repository / "data/reports/metrics.json").read_text())
+
+
+def numbers(tree: dict) -> list[float]:
+    """Every number in a nested mapping."""
+    return [
+        number
+        for value in tree.values()
+        for number in (numbers(value) if isinstance(value, dict) else [value])
+    ]
+
+
+def test_metrics_hold_every_score_finite_and_sorted(repository: Path) -> None:
+    """metrics.json has the model's and the rules' scores, each finite, keys in order."""
+    metrics = metrics_of(repository)
+    for span in ("test", "validation"):
+        assert set(metrics[span]) >= {"r2", "mae", "rmse", "mape", "smape", "mase", "n"}
+        assert list(metrics[f"{span}_by_horizon"]) == [f"h{step:02d}" for step in range(1, 25)]
+    rules = {"persistence", "seasonal_naive", "drift", "ridge"}
+    assert set(metrics["baselines"]) == set(metrics["skill"]) == rules
+    assert all(set(s) == {"r2", "mae", "rmse", "mape"} for s in metrics["baselines"].values())
+    assert all(math.isfinite(number) for number in numbers(metrics))
+    text = (repository / "data/reports/metrics.json").read_text()
+    assert text == json.dumps(metrics, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def test_naive_rules_score_what_they_must(repository: Path) -> None:
+    """On 2014, 24 hours ahead, the rules' errors are those of the definitions."""
+    metrics = metrics_of(repository)
+    rules, steps = metrics["baselines"], metrics["baselines_by_horizon"]["persistence"]
+    assert metrics["test"]["n"] == 207_312
+    assert rules["persistence"]["rmse"] == pytest.approx(79.230, abs=5e-4)
+    assert rules["persistence"]["mae"] == pytest.approx(49.970, abs=5e-4)
+    assert steps["h01"]["rmse"] == pytest.approx(22.165, abs=5e-4)
+    assert steps["h24"]["rmse"] == pytest.approx(99.622, abs=5e-4)
+    assert rules["seasonal_naive"]["rmse"] == pytest.approx(99.619, abs=5e-4)
+    assert rules["drift"]["rmse"] == pytest.approx(82.727, abs=5e-4)
+
+
+def test_predictions_hold_every_scored_origin_once(repository: Path) -> None:
+    """predictions.parquet has 24 steps of 8,737 test origins, and its errors are the metrics'."""
+    table = pd.read_parquet(repository / "data/reports/predictions.parquet")
+    test = table[table["span"] == "test"]
+    assert test["origin"].nunique() == 8_737
+    assert len(test) == 8_737 * 24
+    assert not test.duplicated(["origin", "step"]).any()
+    assert (test["forecast"] >= 0).all()
+    error = (test["forecast"] - test["observed"]).dropna()
+    assert np.sqrt((error**2).mean()) == pytest.approx(metrics_of(repository)["test"]["rmse"])
+
+
+def test_a_second_run_does_nothing(repository: Path) -> None:
+    """An up-to-date pipeline says so and leaves the tree clean."""
+    assert "Data and pipelines are up to date." in run(repository, "dvc", "repro")
+    assert run(repository, "git", "status", "--porcelain") == ""
+
+
+def test_the_run_holds_parameters_curves_and_scores(
+    repository: Path, client: mlflow.MlflowClient, logged: mlflow.entities.Run
+) -> None:
+    """MLflow has flat parameters, loss curves with real steps, scores, data set, tags, a note."""
+    assert logged.info.status == "FINISHED"
+    assert logged.data.params["window.look_back"] == "12"
+    assert logged.data.params["train.model.units"] == "4"
+    assert logged.data.params["train.seed"] == "1"
+    scores, metrics = logged.data.metrics, metrics_of(repository)
+    for name in ("r2", "mae", "rmse", "mape"):
+        assert scores[f"test/{name}"] == pytest.approx(metrics["test"][name])
+        assert scores[f"persistence/{name}"] == pytest.approx(
+            metrics["baselines"]["persistence"][name]
+        )
+    assert scores["test/rmse_h24"] == pytest.approx(metrics["test_by_horizon"]["h24"]["rmse"])
+    assert scores["skill/ridge"] == pytest.approx(metrics["skill"]["ridge"])
+    history = pd.read_csv(repository / "data/reports/history.csv")
+    for name in ("train/loss", "validation/loss", "learning_rate"):
+        curve = client.get_metric_history(logged.info.run_id, name)
+        assert [point.step for point in curve] == list(range(1, len(history) + 1))
+        assert [point.value for point in curve] == pytest.approx(list(history[name]))
+    assert scores["best/epoch"] == history["validation/loss"].argmin() + 1
+    tags = logged.data.tags
+    assert tags["git.commit"] == run(repository, "git", "rev-parse", "HEAD~1").strip()
+    assert tags["git.dirty"] == "false"
+    assert (tags["dvc.stage"], tags["dvc.experiment"]) == ("train", "small")
+    assert "Beijing" in tags["mlflow.note.content"]
+    (used,) = logged.inputs.dataset_inputs
+    assert used.dataset.name == "beijing_pm25"
+    assert json.loads(used.dataset.profile)["num_rows"] == 43_824
+    assert json.loads(used.dataset.profile)["sha256"].startswith("4127f868")
+
+
+def test_the_run_holds_report_and_pictures(
+    client: mlflow.MlflowClient, logged: mlflow.entities.Run
+) -> None:
+    """The artifacts have the report, its pictures and the settings the bytes depend on."""
+    run_id = logged.info.run_id
+    names = [file.path for file in client.list_artifacts(run_id, "report")]
+    pictures = [file.path for file in client.list_artifacts(run_id, "report/plots")]
+    assert {"report/report.md", "report/metrics.json", "report/history.csv"} <= set(names)
+    assert "report/plots/error_by_horizon.png" in pictures
+    assert "environment.json" in [file.path for file in client.list_artifacts(run_id)]
+
+
+SERVE = """
+import json, sys
+import mlflow, pandas as pd
+model = mlflow.pyfunc.load_model(sys.argv[1])
+raw = pd.read_csv("data/raw/beijing_pm25.csv").drop(columns="No")
+times = pd.to_datetime(raw[["year", "month", "day", "hour"]])
+answers = []
+for origin in json.load(open("origins.json")):
+    row = times.searchsorted(pd.Timestamp(origin))
+    answers.append(model.predict(raw.iloc[row - 35 : row + 1]))
+many = model.predict(raw, params={"origins": json.load(open("origins.json"))})
+pd.concat(answers).to_parquet("one_by_one.parquet")
+many.to_parquet("at_once.parquet")
+"""
+
+
+def test_the_logged_model_gives_the_scored_forecasts(
+    repository: Path, logged: mlflow.entities.Run
+) -> None:
+    """In another process, without pickle, raw rows give evaluate's forecasts, in gaps as well."""
+    table = pd.read_parquet(repository / "data/reports/predictions.parquet")
+    table = table[table["span"] == "test"]
+    raw = pd.read_csv(ROOT / "data/raw/beijing_pm25.csv")
+    raw.index = pd.to_datetime(raw[["year", "month", "day", "hour"]])
+    scored = pd.DatetimeIndex(table["origin"].unique())
+    gap = scored[raw.loc[scored, "pm2.5"].isna()]
+    choose = np.random.default_rng(0).choice
+    origins = [*choose(gap, 10, replace=False), *choose(scored.difference(gap), 40, replace=False)]
+    text = [str(pd.Timestamp(origin)) for origin in origins]
+    (repository / "origins.json").write_text(json.dumps(text))
+    (model,) = logged.outputs.model_outputs
+    command = [sys.executable, "-c", SERVE, f"models:/{model.model_id}"]
+    env = environment() | {
+        "MLFLOW_TRACKING_URI": f"sqlite:///{repository}/mlflow.db",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        "PYTHONPATH": "",
+    }
+    subprocess.run(command, cwd=repository, env=env, check=True)
+    expected = table.assign(origin=table["origin"].astype(str)).set_index(["origin", "step"])
+    for name in ("one_by_one", "at_once"):
+        served = pd.read_parquet(repository / f"{name}.parquet")
+        assert list(served.columns) == ["origin", "time", "target", "forecast"]
+        wanted = np.concatenate([expected.loc[origin, "forecast"] for origin in text])
+        np.testing.assert_allclose(served["forecast"], wanted, rtol=0, atol=1e-6)
+    for leftover in ("origins.json", "one_by_one.parquet", "at_once.parquet"):
+        (repository / leftover).unlink()
+
+
+def test_a_deleted_store_is_filled_again_exactly_once(repository: Path, tmp_path: Path) -> None:
+    """`python -m pipeline.sync` makes the run from the files on disk, and then has nothing to do."""
+    store = f"sqlite:///{tmp_path}/other.db"
+    env = environment() | {"MLFLOW_TRACKING_URI": store}
+    said = [
+        subprocess.run(
+            [sys.executable, "-m", "pipeline.sync"],
+            cwd=repository,
+            env=env,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for _ in range(2)
+    ]
+    assert said[0].startswith("sent as run")
+    assert said[1] == "nothing to send: the store has it all\n"
+    client = mlflow.MlflowClient(store)
+    experiment = client.get_experiment_by_name("beijing_pm25")
+    assert experiment is not None
+    (restored,) = client.search_runs([experiment.experiment_id])
+    assert restored.data.tags["pipeline.restored"] == "true"
+    assert len(client.get_metric_history(restored.info.run_id, "train/loss")) == 2
+    assert restored.data.metrics["test/rmse"] == metrics_of(repository)["test"]["rmse"]
+
+
+def test_dvc_shows_something_worth_reading(repository: Path) -> None:
+    """dvc metrics show, plots show and exp show name the scores, pictures and parameters."""
+    shown = run(repository, "dvc", "metrics", "show", "--json")
+    assert set(json.loads(shown)[""]["data"]["data/reports/summary.json"]["data"]) == {
+        "test",
+        "validation",
+        "skill",
+    }
+    assert "html" in run(repository, "dvc", "plots", "show", "-o", "plots_shown")
+    page = (repository / "plots_shown/index.html").read_text()
+    assert "error_by_horizon.png" in page
+    assert "Loss by epoch" in page
+    table = run(repository, "dvc", "exp", "show", "--csv", "--all-commits")
+    assert "test.rmse" in table
+    assert "window.look_back" in table
+
+
+def test_one_changed_parameter_runs_what_depends_on_it(repository: Path) -> None:
+    """`dvc exp run -S train.seed=2` keeps the first three stages and trains other weights."""
+    before = metrics_of(repository)["test"]["rmse"]
+    said = run(repository, "dvc", "exp", "run", "-n", "seed2", "-S", "train.seed=2")
+    assert "Stage 'window' didn't change, skipping" in said
+    assert metrics_of(repository)["test"]["rmse"] != before
+    difference = json.loads(run(repository, "dvc", "metrics", "diff", "--json"))
+    assert "test.rmse" in difference["data/reports/summary.json"]
+
+
+def test_a_misspelt_key_stops_the_pipeline(repository: Path) -> None:
+    """An unknown key ends with one line that names it and the nearest known one."""
+    params = repository / "params.yaml"
+    whole = params.read_text()
+    params.write_text(whole.replace("look_back:", "lookback:"))
+    try:
+        said = run(repository, sys.executable, "-m", "pipeline.config", status=1)
+    finally:
+        params.write_text(whole)
+    assert said == (
+        "error: params.yaml: window.lookback: unknown key in window; did you mean look_back? "
+        "(and 1 more)\n"
+    )
