@@ -76,6 +76,8 @@ class Train(Record):
     model: Model
     residual: Literal["none", "last", "damped"]  # what the network's output is added to
     loss: Literal["mse", "mae", "huber"]
+    huber_delta: Positive = 1.0  # standard deviations: where huber turns from square to straight
+    loss_weights: Literal["equal", "persistence"] = "equal"  # of the steps ahead
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"]
     learning_rate: Positive
     schedule: Schedule = Schedule()

@@ -16,14 +16,6 @@ from pipeline.errors import PipelineError
 from pipeline.windows import Rows
 
 Epoch = dict[str, float]
-LOSSES: dict[str, Callable[[Any], Any]] = {
-    "mse": ops.square,
-    "mae": ops.abs,
-    # Huber (1964) with its bend at 1 standard deviation.
-    "huber": lambda error: ops.where(
-        ops.abs(error) <= 1, 0.5 * ops.square(error), ops.abs(error) - 0.5
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -38,16 +30,31 @@ class Examples:
     horizon: int
 
 
-def masked(name: str) -> Callable[[Any, Any], Any]:
-    """The mean loss over the targets that were observed: a target that is NaN counts nothing."""
-    element = LOSSES[name]
+def masked(
+    name: str, delta: float = 1.0, weights: npt.NDArray[np.float32] | float = 1.0
+) -> Callable[[Any, Any], Any]:
+    """The mean loss over the targets that were observed: a target that is NaN counts nothing.
+
+    Args:
+        name: mse, mae or huber (Huber 1964).
+        delta: where huber turns from square to straight.
+        weights: [H, K], of each step and target.
+    """
+
+    def element(error: Any) -> Any:
+        size = ops.abs(error)
+        if name == "mae":
+            return size
+        if name == "mse":
+            return ops.square(error)
+        return ops.where(size <= delta, 0.5 * ops.square(error), delta * (size - 0.5 * delta))
 
     def loss(y_true: Any, y_pred: Any) -> Any:
         missing = ops.isnan(y_true)
         # The forecast stands in for a missing target, so that its gradient is 0 and never NaN.
         error = ops.where(missing, y_pred, y_true) - y_pred
         count = ops.sum(ops.cast(~missing, y_pred.dtype))
-        return ops.sum(element(error)) / ops.maximum(count, 1)
+        return ops.sum(element(error) * weights) / ops.maximum(count, 1)
 
     return loss
 
@@ -74,7 +81,9 @@ def fit(
     """
     steps = -(-len(examples.train) // settings.batch_size)
     network.compile(
-        optimizer=optimizer(settings, steps), loss=masked(settings.loss), jit_compile=False
+        optimizer=optimizer(settings, steps),
+        loss=masked(settings.loss, settings.huber_delta, loss_weights(examples, settings)),
+        jit_compile=False,
     )
     best = keras.callbacks.EarlyStopping(
         "val_loss", patience=settings.patience, restore_best_weights=True
@@ -89,6 +98,24 @@ def fit(
         verbose=0,
     )
     return history.epochs
+
+
+def loss_weights(examples: Examples, settings: Train) -> npt.NDArray[np.float32]:
+    """The weight of each step and target in the loss, [H, K], of mean 1.
+
+    `persistence` weighs a step by 1 / RMSE of persistence in training, so that near steps, whose
+    errors are small whatever one does, are learned as well as the far ones.
+    """
+    shape = (examples.horizon, examples.targets.shape[1])
+    if settings.loss_weights == "equal":
+        return np.ones(shape, np.float32)
+    known = examples.targets[: int(examples.train[-1]) + examples.look_back + examples.horizon]
+    errors = [
+        np.sqrt(np.nanmean(np.square(known[step:] - known[:-step]), axis=0))
+        for step in range(1, examples.horizon + 1)
+    ]
+    weights = 1 / np.maximum(errors, 1e-6)
+    return (weights / weights.mean()).astype(np.float32)
 
 
 def batches(

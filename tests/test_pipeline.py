@@ -228,7 +228,7 @@ def test_the_logged_model_gives_the_scored_forecasts(
 
 
 def test_a_deleted_store_is_filled_again_exactly_once(repository: Path, tmp_path: Path) -> None:
-    """`python -m pipeline.sync` makes the run from the files on disk, and then has nothing to do."""
+    """`python -m pipeline.sync` makes the run from the files on disk, once."""
     store = f"sqlite:///{tmp_path}/other.db"
     env = environment() | {"MLFLOW_TRACKING_URI": store}
     said = [
