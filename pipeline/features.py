@@ -17,15 +17,15 @@ CALENDAR = {
     "day_of_year": (365.25, lambda times: times.dayofyear - 1),
 }
 _TERMS = [f"{term}_{function}" for term in CALENDAR for function in ("sin", "cos")]
-_DERIVED = re.compile(r"(difference|seasonal)\((.+)\)")
+_DERIVED = re.compile(r"(difference|seasonal):(.+)")
 
 
 def expand(inputs: Sequence[str], card: Card) -> list[str]:
     """The features that `inputs` name, one for each channel of a window.
 
     An input is a column of the card (a category becomes one feature a level), a calendar term
-    (`hour`, `weekday`, `day_of_year`: a sine and a cosine), `difference(COLUMN)` (change since the
-    row before) or `seasonal(COLUMN)` (the value one season before the last step forecast).
+    (`hour`, `weekday`, `day_of_year`: a sine and a cosine), `difference:COLUMN` (change since the
+    row before) or `seasonal:COLUMN` (the value one season before the last step forecast).
 
     Raises:
         PipelineError: names an input that is none of these, or stands twice.
@@ -35,7 +35,7 @@ def expand(inputs: Sequence[str], card: Card) -> list[str]:
         derived = _DERIVED.fullmatch(name)
         column = derived[2] if derived else name
         if column in card.columns:
-            kind = f"{derived[1]}({{}})" if derived else "{}"
+            kind = f"{derived[1]}:{{}}" if derived else "{}"
             features += [kind.format(channel) for channel in card.channels[column]]
         elif name in CALENDAR:
             features += [f"{name}_sin", f"{name}_cos"]
@@ -43,7 +43,7 @@ def expand(inputs: Sequence[str], card: Card) -> list[str]:
             what = "excluded by the card" if column in card.excluded else "not known"
             raise PipelineError(
                 f"window.inputs: {name} is {what}; expected columns ({', '.join(card.columns)}), "
-                f"calendar terms ({', '.join(CALENDAR)}), difference(COLUMN) or seasonal(COLUMN)"
+                f"calendar terms ({', '.join(CALENDAR)}), difference:COLUMN or seasonal:COLUMN"
             )
     for name in features:
         if features.count(name) > 1:
