@@ -2,6 +2,7 @@
 
 import csv
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,12 @@ class Stamps:
     format: str | None  # None where year, month, day, ... have a column each
     times: pd.Series  # sorted, without those that could not be read
     step: pd.Timedelta  # the most common one
-    share: float  # of the rows that are one step after the row before
+    others: int  # rows that follow the one before by another step
+
+    @property
+    def share(self) -> float:
+        """Of the rows that follow by the most common step."""
+        return 1 - self.others / (len(self.times) - 1)
 
     @property
     def rows(self) -> int:
@@ -95,8 +101,9 @@ def stamps(table: pd.DataFrame, where: str) -> Stamps:
         candidates = [
             found
             for name in table.columns
-            for form in _formats(table[name].str.strip())
-            if (found := _written(table[name].str.strip(), str(name), form))
+            for text in [table[name].str.strip()]
+            for form in _formats(text)
+            if (found := _written(text, str(name), form))
         ]
     if not candidates:
         first = ", ".join(f"{name} ({table[name].iloc[0]})" for name in table.columns[:4])
@@ -122,14 +129,17 @@ def stamps(table: pd.DataFrame, where: str) -> Stamps:
 
 def _formats(text: pd.Series) -> list[str]:
     """The ways that a column's first and last value may be dates, likelier ones first."""
-    likely = [
-        form
-        for day_first in (False, True)
-        for end in (str(text.iloc[0]), str(text.iloc[-1]))
-        if not (day_first and re.match(r"\d{4}", end))  # 2024-01-02 is never the first of February
-        and (form := guess_datetime_format(end, dayfirst=day_first))
-        and ("%m" in form or "%b" in form)
-    ]
+    if re.fullmatch(r"[-+]?\d*[.,]?\d*", text.iloc[0]) and len(text.iloc[0]) not in (8, 10, 12, 14):
+        return []  # a number, and not the digits of a date
+    with warnings.catch_warnings(action="ignore"):  # that 31.12.2024 starts with the day
+        likely = [
+            form
+            for day_first in (False, True)
+            for end in (str(text.iloc[0]), str(text.iloc[-1]))
+            if not (day_first and re.match(r"\d{4}", end))  # no 2024-31-12
+            and (form := guess_datetime_format(end, dayfirst=day_first))
+            and ("%m" in form or "%b" in form)
+        ]
     return list(dict.fromkeys([*likely, *_FORMATS]))
 
 
@@ -148,7 +158,7 @@ def _regularity(names: list[str], form: str | None, times: pd.Series) -> Stamps 
     if forward.empty:
         return None
     step = forward.mode().iloc[0]
-    return Stamps(names, form, ordered, step, float((steps == step).mean()))
+    return Stamps(names, form, ordered, step, int((steps != step).sum()))
 
 
 def times_of_day(names: Sequence[str]) -> tuple[str, list[str]] | None:

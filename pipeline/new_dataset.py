@@ -99,6 +99,7 @@ def commands(raw: Path, card: Card, params: Params) -> list[str]:
     return [
         f"dvc add {raw}",
         f"git add {raw}.dvc {paths.card(raw.stem)}",
+        f'git commit -m "Add the data set {raw.stem}"',
         f"dvc exp run {settings}",
         "dvc exp show --only-changed",
     ]
@@ -174,8 +175,8 @@ def draft(raw: Path, seen: Look) -> str:
             "",
             *_writing(seen),
             *_time(seen.stamps),
-            f"frequency: {guesses.frequency(seen.step)} # check: {seen.stamps.share:.1%} of the "
-            "rows follow the row before by one step",
+            f"frequency: {guesses.frequency(seen.step)} # check: the most common step "
+            f"({seen.stamps.others:,} rows follow another)",
             f"season: {season} # check: rows in one cycle, here {cycle}",
             "",
             "columns: # check: units, and minimum: 0 beside the unit where nature sets that bound",

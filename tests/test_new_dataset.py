@@ -129,6 +129,7 @@ ACCEPTED = {
 
 
 @pytest.mark.parametrize(("text", "expected"), ACCEPTED.values(), ids=ACCEPTED)
+@pytest.mark.filterwarnings("error")
 def test_card_describes_file_and_ingest_accepts_it(text, expected, monkeypatch, capsys):
     """The card says what the file is, and the module that ingest will take it."""
     raw = store(text)
