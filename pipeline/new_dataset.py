@@ -176,7 +176,7 @@ def draft(raw: Path, seen: Look) -> str:
             *_writing(seen),
             *_time(seen.stamps),
             f"frequency: {guesses.frequency(seen.step)} # check: the most common step "
-            f"({seen.stamps.others:,} rows follow another)",
+            f"(rows that follow by another: {seen.stamps.others:,})",
             f"season: {season} # check: rows in one cycle, here {cycle}",
             "",
             "columns: # check: units, and minimum: 0 beside the unit where nature sets that bound",
