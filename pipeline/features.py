@@ -13,8 +13,8 @@ from pipeline.errors import PipelineError
 # Each term's period, and where in it a time stamp lies.
 CALENDAR = {
     "hour": (24.0, lambda times: times.hour + times.minute / 60),
-    "weekday": (7.0, lambda times: times.dayofweek),
-    "day_of_year": (365.25, lambda times: times.dayofyear - 1),
+    "weekday": (7.0, lambda times: times.day_of_week),
+    "day_of_year": (365.25, lambda times: times.day_of_year - 1),
 }
 _TERMS = [f"{term}_{function}" for term in CALENDAR for function in ("sin", "cos")]
 _DERIVED = re.compile(r"(difference|seasonal):(.+)")

@@ -246,7 +246,7 @@ def _localise(times: pd.DatetimeIndex, card: Card, where: str) -> pd.DatetimeInd
 
 def _unfold(table: pd.DataFrame, card: Card, wide: Wide, where: str) -> pd.DataFrame:
     """One row a day and a column for each time of day becomes one row for each time."""
-    slots = [str(name) for name in table.columns if name not in card.time.names]
+    slots = _slots(table, card)
     _check_columns_wide(table, card, where)
     offsets = pd.to_datetime(pd.Series(slots), format=wide.times, errors="coerce")
     if offsets.isna().any():
@@ -271,6 +271,12 @@ def _unfold(table: pd.DataFrame, card: Card, wide: Wide, where: str) -> pd.DataF
     # The last day may still be running: what has not been measured yet is not missing.
     observed = series[name].notna().to_numpy()
     return series.iloc[: len(series) - int(observed[::-1].argmax())] if observed.any() else series
+
+
+def _slots(table: pd.DataFrame, card: Card) -> list[str]:
+    """The columns of a wide table that are times of day."""
+    others = {*card.time.names, *card.excluded}
+    return [str(name) for name in table.columns if name not in others]
 
 
 def _check_columns_wide(table: pd.DataFrame, card: Card, where: str) -> None:
@@ -315,7 +321,7 @@ def typed(table: pd.DataFrame, card: Card, columns: Sequence[str]) -> pd.DataFra
             result[name] = pd.to_numeric(table[name]) if card.time.columns else table[name]
         elif name in columns and card.columns[name].categories:
             result[name] = table[name].mask(_missing(table[name], card))
-        elif name in columns or card.wide:
+        elif name in columns or (card.wide and name not in card.excluded):
             values = table[name].mask(_missing(table[name], card))
             result[name] = pd.to_numeric(values).astype("float64")
     return result
@@ -323,7 +329,7 @@ def typed(table: pd.DataFrame, card: Card, columns: Sequence[str]) -> pd.DataFra
 
 def quality(series: pd.DataFrame, table: pd.DataFrame, card: Card) -> dict[str, Any]:
     """What a reader should know of the series: span, gaps, what is missing, what is constant."""
-    slots = 1 if card.wide is None else table.shape[1] - len(card.time.names)
+    slots = len(_slots(table, card)) if card.wide else 1
     missing = series.isna()
     return {
         "rows": len(series),

@@ -1,0 +1,261 @@
+"""A starter card is written from many kinds of file, and ingest takes the file as it says."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline import cards, new_dataset, paths, series
+from pipeline.errors import PipelineError
+
+ROOT = Path(__file__).parents[1]
+HOURS = pd.date_range("2024-01-01", periods=200, freq="h")
+LOAD = [f"{value:.2f}" for value in 50 + 10 * np.sin(np.arange(200) / 4)]
+
+
+@pytest.fixture(autouse=True)
+def repository(tmp_path, monkeypatch):
+    """An empty place with params.yaml and the folders for tables and cards."""
+    (tmp_path / "data/raw").mkdir(parents=True)
+    (tmp_path / "data/datasets").mkdir()
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def store(text, encoding="utf-8"):
+    """The text as data/raw/mine.csv."""
+    path = paths.raw_table("mine")
+    path.write_text(text, encoding=encoding, newline="")
+    return path
+
+
+def run(monkeypatch, *arguments):
+    """`python -m pipeline.new_dataset ARGUMENTS`, in this process."""
+    monkeypatch.setattr(sys, "argv", ["new_dataset", *arguments])
+    new_dataset.main()
+
+
+def table(form="%Y-%m-%d %H:%M", mark=",", header="time,load", times=HOURS, load=LOAD):
+    """A table of two columns, time and load."""
+    rows = [f"{time.strftime(form)}{mark}{value}" for time, value in zip(times, load, strict=False)]
+    return "\n".join([header.replace(",", mark), *rows, ""])
+
+
+def with_column(name, values):
+    """The table with a third column."""
+    lines = table().splitlines()
+    joined = [f"{line},{value}" for line, value in zip(lines, [name, *values], strict=True)]
+    return "\n".join([*joined, ""])
+
+
+def parts():
+    """Year, month, day and hour in columns of their own, after a row number."""
+    rows = [
+        f"{i + 1},{t.year},{t.month},{t.day},{t.hour},{value}"
+        for i, (t, value) in enumerate(zip(HOURS, LOAD, strict=True))
+    ]
+    return "\n".join(["No,year,month,day,hour,pm2.5", *rows, ""])
+
+
+def wide(form="T%H%M", extra=""):
+    """One row a day, one column every 15 minutes, perhaps a further column."""
+    slots = [t.strftime(form) for t in pd.date_range("2024-01-01", periods=96, freq="15min")]
+    lines = [",".join(["day", *slots, *([extra] if extra else [])])]
+    for day in pd.date_range("2024-01-01", periods=30):
+        values = [f"{day.day + slot / 96:.2f}" for slot in range(96)]
+        lines.append(",".join([f"{day:%Y%m%d}", *values, *(["x"] if extra else [])]))
+    return "\n".join([*lines, ""])
+
+
+GAPS = [value if i % 7 else ("NA" if i % 2 else "") for i, value in enumerate(LOAD)]
+SPELT = [value if i % 50 else "broken" for i, value in enumerate(LOAD)]
+HOLES = HOURS.delete([20, 21, 22, 90])
+WEEKS = pd.date_range("2020-01-06", periods=200, freq="7D")
+
+ACCEPTED = {
+    "ISO dates, comma": (table(), {"frequency": "1h", "season": 24}),
+    "ISO dates, T and Z": (table("%Y-%m-%dT%H:%M:%SZ"), {"frequency": "1h"}),
+    "seconds": (table("%Y-%m-%d %H:%M:%S"), {"targets": ("load",)}),
+    "semicolon": (table(mark=";"), {"delimiter": ";"}),
+    "tabulator": (table(mark="\t"), {"delimiter": "\t"}),
+    "German dates": (table("%d.%m.%Y %H:%M", ";"), {"time.format": "%d.%m.%Y %H:%M"}),
+    "day first": (table("%d/%m/%Y %H:%M"), {"time.format": "%d/%m/%Y %H:%M"}),
+    "month first": (table("%m/%d/%Y %H:%M"), {"time.format": "%m/%d/%Y %H:%M"}),
+    "twelve hours": (table("%m/%d/%Y %I:%M %p"), {"time.format": "%m/%d/%Y %I:%M %p"}),
+    "two-digit years": (table("%d.%m.%y %H:%M"), {"time.format": "%d.%m.%y %H:%M"}),
+    "digits alone": (table("%Y%m%d%H"), {"time.format": "%Y%m%d%H"}),
+    "year, month, day, hour": (parts(), {"targets": ("pm2.5",), "excluded": ("No",)}),
+    "daily": (
+        table("%Y-%m-%d", times=pd.date_range("2024-01-01", periods=200)),
+        {"frequency": "1D", "season": 7},
+    ),
+    "weekly": (table("%Y-%m-%d", times=WEEKS), {"frequency": "7D", "season": 52}),
+    "every minute": (
+        table(times=pd.date_range("2024-01-01", periods=200, freq="min")),
+        {"frequency": "1min", "season": 60},
+    ),
+    "wide": (wide(), {"layout": "wide", "frequency": "15min", "season": 96, "wide.times": "T%H%M"}),
+    "wide, 00:15": (wide("%H:%M"), {"layout": "wide", "wide.times": "%H:%M"}),
+    "wide, a further column": (wide(extra="station"), {"excluded": ("station",)}),
+    "values missing": (table(load=GAPS), {"missing": ("", "NA")}),
+    "an odd word for missing": (table(load=SPELT), {"missing": ("broken",)}),
+    "rows missing": (table(times=HOLES), {"frequency": "1h"}),
+    "a category": (
+        with_column("wind", ["calm", "north", "west", ""] * 50),
+        {"inputs": ("load", "wind"), "missing": ("",)},
+    ),
+    "text": (with_column("note", [f"at {i}" for i in range(200)]), {"excluded": ("note",)}),
+    "a column that never changes": (
+        with_column("unit", ["7.0", "7"] * 100),
+        {"excluded": ("unit",)},
+    ),
+    "an empty column": (with_column("later", [""] * 200), {"excluded": ("later",)}),
+    "the target by its name": (
+        with_column("temp", [str(i % 9) for i in range(200)]),
+        {"targets": ("load",), "inputs": ("load", "temp")},
+    ),
+    "names that YAML would misread": (
+        table(header='"a: b # c",1e3'),
+        {"targets": ("1e3",), "time.column": "a: b # c"},
+    ),
+    "byte-order mark": ("\ufeff" + table(), {"encoding": "utf-8", "time.column": "time"}),
+    "Windows line ends": (table().replace("\n", "\r\n"), {"targets": ("load",)}),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), ACCEPTED.values(), ids=ACCEPTED)
+@pytest.mark.filterwarnings("error")
+def test_card_describes_file_and_ingest_accepts_it(text, expected, monkeypatch, capsys):
+    """The card says what the file is, and the module that ingest will take it."""
+    raw = store(text)
+    run(monkeypatch, str(raw))
+    card = cards.read_card("mine")
+    for key, value in expected.items():
+        found = card
+        for part in key.split("."):
+            found = getattr(found, part)
+        assert (set(found) if key == "missing" else found) == (
+            set(value) if key == "missing" else value
+        )
+    frame = series.to_series(series.read_table(raw, card), card, str(raw))
+    assert frame[card.targets[0]].notna().sum() > 100
+    printed = capsys.readouterr().out
+    assert "ingest will accept the table" in printed
+    assert "dvc add data/raw/mine.csv" in printed
+
+
+REFUSED = {
+    "empty": ("", "mine.csv: empty, expected a header line and rows"),
+    "header only": ("time,load\n", "a header and no rows"),
+    "one row": ("time,load\n2024-01-01,1\n", "expected dates.*two rows or more.*time .2024-01-01"),
+    "no dates": ("a,b\n1,2\n3,4\n", "expected dates.*found a .1., b .2."),
+    "no numbers": (table(load=["x", "y"] * 100), "expected a column of numbers.*load: category"),
+    "monthly": (
+        table("%Y-%m-%d", times=pd.date_range("2000-01-01", periods=200, freq="MS")),
+        "column time: expected steps of one length.*found months",
+    ),
+    "several series": (table(times=HOURS[:20].repeat(10)), "expected one row a time"),
+    "decimal comma": (
+        table(mark=";", load=[value.replace(".", ",") for value in LOAD]),
+        "mine.yaml is written, but ingest will refuse.*column load, row 1:.*a decimal comma",
+    ),
+    "newest first": (table(times=HOURS[::-1]), "row 2: .*is earlier than the row before"),
+    "a time off the grid": (
+        table(times=HOURS.insert(5, HOURS[4] + pd.Timedelta("7min"))),
+        "row 6: expected a time a whole number of 1h after",
+    ),
+    "a time twice": (table(times=HOURS.insert(5, HOURS[5])), "row 7: .* stands twice"),
+    "a field too many": (
+        table() + "2024-01-31 00:00,1,2\n",
+        "line 202.*expected 2 fields, found 3",
+    ),
+    "no name for a column": (table(header=",load"), "a name for every column.*none for column 1"),
+    "a name twice": (table(header="load,load"), "column load stands twice in the header"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), REFUSED.values(), ids=REFUSED)
+def test_file_that_cannot_be_used_is_told_in_one_line(text, message, monkeypatch):
+    """One line names the file, what was expected and what was found."""
+    raw = store(text)
+    with pytest.raises(PipelineError, match=message) as error:
+        run(monkeypatch, str(raw))
+    assert str(raw) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("encoding", "unit"), [("latin-1", "°"), ("utf-16", "°"), ("utf-8", "°")])
+def test_encoding_is_guessed(encoding, unit, monkeypatch):
+    """A column's name with a degree sign is read in each encoding."""
+    run(monkeypatch, str(store(table(header=f"time,T {unit}C"), encoding)))
+    assert cards.read_card("mine").targets == (f"T {unit}C",)
+
+
+def test_usual_mark_for_missing_is_pointed_out_and_not_applied(monkeypatch):
+    """-999 among positive numbers gets a remark, and stays a number."""
+    run(monkeypatch, str(store(table(load=["-999", "-999", *LOAD[2:]]))))
+    text = paths.card("mine").read_text()
+    assert "check: -999 stands 2 times, missing? then add it to missing" in text
+    assert cards.read_card("mine").missing == cards.Card.model_fields["missing"].default
+
+
+def test_missing_values_are_counted(monkeypatch):
+    """A column's comment says how many values are missing."""
+    run(monkeypatch, str(store(table(load=GAPS))))
+    assert f"{200 - sum('.' in value for value in GAPS)} missing" in paths.card("mine").read_text()
+
+
+def test_split_is_in_order_and_ends_with_the_series(monkeypatch):
+    """The three ends follow each other, and the last is the last time of the table."""
+    run(monkeypatch, str(store(table())))
+    split = cards.read_card("mine").split
+    assert split.train < split.validation < split.test == str(HOURS[-1])
+
+
+def test_card_is_kept_unless_forced(monkeypatch):
+    """A card that is there is overwritten with --force alone."""
+    raw = store(table())
+    paths.card("mine").write_text("kept")
+    with pytest.raises(PipelineError, match=r"is there already.*--force"):
+        run(monkeypatch, str(raw))
+    assert paths.card("mine").read_text() == "kept"
+    run(monkeypatch, str(raw), "--force")
+    assert cards.read_card("mine").targets == ("load",)
+
+
+@pytest.mark.parametrize("name", ["mine.csv", "data/raw/my data.csv", "data/raw/mine.xlsx"])
+def test_table_elsewhere_is_refused(name, monkeypatch):
+    """A table outside data/raw, with blanks in its name or not a .csv is told where to go."""
+    Path(name).write_text(table())
+    with pytest.raises(PipelineError, match=r"data/raw/(mine|my_data)\.csv"):
+        run(monkeypatch, name)
+
+
+def test_absent_table_is_named(monkeypatch):
+    """A table that is not there is named."""
+    with pytest.raises(PipelineError, match=r"data/raw/none\.csv: no such file"):
+        run(monkeypatch, "data/raw/none.csv")
+
+
+def test_commands_undo_the_parameters_of_another_data_set(monkeypatch, capsys):
+    """The flags drop inputs and columns that params.yaml names and the table lacks."""
+    run(monkeypatch, str(store(table())))
+    printed = capsys.readouterr().out
+    assert "-S ingest.dataset=mine -S window.inputs=null -S 'impute_scale.log1p=[]'\n" in printed
+
+
+def test_help_shows_an_example():
+    """--help says what is written and shows a command."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.new_dataset", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    assert "example: python -m pipeline.new_dataset data/raw/mine.csv" in done.stdout
