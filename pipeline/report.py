@@ -11,6 +11,7 @@ from rich.table import Table
 from pipeline.cards import Card
 from pipeline.config import Params, inputs, targets
 from pipeline.evaluation import MODEL
+from pipeline.memory import Memory
 
 
 def rows(metrics: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
@@ -66,8 +67,9 @@ def markdown(
     history: pd.DataFrame,
     quality: dict[str, Any],
     pictures: Sequence[str],
+    memory: Memory | None,
 ) -> str:
-    """report.md: the data in brief, the scores, the pictures, the parameters."""
+    """report.md: the scores, the pictures, what is remembered, the data, the parameters."""
     header, table = rows(metrics)
     best = int(history["validation/loss"].to_numpy().argmin()) + 1
     missing = [f"{name} {count:,}" for name, count in quality["missing"].items() if count]
@@ -83,7 +85,8 @@ def markdown(
         "Skill is the model's, 1 - RMSE / RMSE of the rule: above 0 it beats the rule. The model "
         f"was chosen on the validation span (kept: epoch {best} of {len(history)}); the test span "
         "was only scored.",
-        *(f"![{name.replace('_', ' ')}](plots/{name}.png)" for name in pictures),
+        *map(_picture, pictures),
+        *(["## Memory", memory.sentence, *map(_picture, memory.pictures)] if memory else []),
         "## Data",
         f"{quality['rows']:,} rows from {quality['first']} to {quality['last']}, every "
         f"{card.frequency}; {quality['absent_rows']:,} time stamps absent. Missing values: "
@@ -93,6 +96,10 @@ def markdown(
         _table(["parameter", "value"], [[k, str(v)] for k, v in params.flat().items()]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _picture(name: str) -> str:
+    return f"![{name.replace('_', ' ')}](plots/{name}.png)"
 
 
 def _table(header: Sequence[str], table: Sequence[Sequence[str]]) -> str:

@@ -18,7 +18,8 @@ class ServedForecaster(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the Forecaster from the model's own files."""
-        self.forecaster = Forecaster.load(bundled_files(Path(context.artifacts["forecaster"])))
+        files = bundled_files(Path(context.artifacts["forecaster"]))
+        self.forecaster = Forecaster.load(files, context.model_config["backend"])
 
     def predict(
         self,

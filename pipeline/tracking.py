@@ -295,6 +295,7 @@ def _flat_scores(metrics: dict[str, Any]) -> Epoch:
     for span, by in metrics.get("spans", {}).items():
         for name, scores in by.items():
             flat |= {f"{span}/{name}_{score}": value for score, value in scores.items()}
+    flat |= {f"memory/{name}": value for name, value in metrics.get("memory", {}).items()}
     return flat | {f"skill/{rule}": value for rule, value in metrics["skill"].items()}
 
 
@@ -310,6 +311,7 @@ def _log_model(run_id: str, params: Params, card: Card) -> None:
             python_model=str(package / "serving.py"),
             artifacts={"forecaster": directory},
             code_paths=[str(package)],
+            model_config={"backend": "tensorflow"},  # or numpy, given when the model is loaded
             signature=signature(map(str, example.columns)),
             input_example=example,
             pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],

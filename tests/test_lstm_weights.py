@@ -55,7 +55,7 @@ def test_the_forecast_is_that_of_keras(units, activation, use_bias, tmp_path):
     """Weights from the file give Keras' forecast to 1e-5, in float32."""
     model = build(units=units, activation=activation, use_bias=use_bias, dropout=0.1)
     X = sample_windows()
-    layers, head = read_keras_weights(saved(model, tmp_path))
+    layers, head, _ = read_keras_weights(saved(model, tmp_path))
     found = forecast(layers, head, X.astype("float64"), activation)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, np.asarray(model(X)), rtol=0, atol=1e-5)
@@ -67,7 +67,7 @@ def test_a_trained_model_with_its_optimizer_is_read(tmp_path):
     model.compile("adam", "mse")
     X = sample_windows()
     model.train_on_batch(X, np.ones((len(X), OUTPUTS)))
-    layers, head = read_keras_weights(saved(model, tmp_path))
+    layers, head, _ = read_keras_weights(saved(model, tmp_path))
     np.testing.assert_allclose(forecast(layers, head, X), np.asarray(model(X)), rtol=0, atol=1e-5)
 
 
@@ -75,7 +75,7 @@ def test_a_plain_network_is_read_too(tmp_path):
     """SimpleRNN layers become `Elman` weights, and give Keras' forecast."""
     model = build("SimpleRNN")
     h = X = sample_windows()
-    layers, head = read_keras_weights(saved(model, tmp_path))
+    layers, head, _ = read_keras_weights(saved(model, tmp_path))
     for p in layers:
         assert isinstance(p, Elman)
         h = forward(p, h).h
@@ -91,7 +91,8 @@ import numpy as np
 from pipeline.lstm.stack import forecast
 from pipeline.lstm.weights import read_keras_weights
 weights, windows, out = sys.argv[1:]
-np.save(out, forecast(*read_keras_weights(weights), np.load(windows)))
+layers, head, _ = read_keras_weights(weights)
+np.save(out, forecast(layers, head, np.load(windows)))
 assert sys.modules["tensorflow"] is None and sys.modules["keras"] is None
 """
 

@@ -178,7 +178,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     path = args.weights / "model.weights.h5" if args.weights.is_dir() else args.weights
     try:
-        layers, _ = weights.read_keras_weights(path)
+        layers, _, _ = weights.read_keras_weights(path, beside=("damping",))
         if args.gates and not isinstance(layers[0], LSTM):
             raise ValueError(f"--gates: expected LSTM weights, found a plain RNN in {path}")
         windows = np.load(args.windows)

@@ -6,6 +6,7 @@ In a `.weights.h5` file each layer is a group named after its class (`layers/lst
 """
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import h5py
@@ -19,8 +20,10 @@ from pipeline.lstm.stack import Dense, Recurrent
 NOT_READ = re.compile(r"^optimizer/|(^|/)seed_generator/")
 
 
-def read_keras_weights(path: Path | str) -> tuple[tuple[Recurrent, ...], Dense]:
-    """Layers, bottom first, and head of a model saved by `model.save_weights`.
+def read_keras_weights(
+    path: Path | str, beside: Collection[str] = ()
+) -> tuple[tuple[Recurrent, ...], Dense, dict[str, list[Array]]]:
+    """Layers, bottom first, head, and other arrays of a model saved by `model.save_weights`.
 
     The model is `recurrent_1`, `recurrent_2`, ... (all `LSTM`, or all `SimpleRNN`) and a linear
     `Dense` named `head`; layers without weights may stand between. The file does not say which
@@ -28,6 +31,8 @@ def read_keras_weights(path: Path | str) -> tuple[tuple[Recurrent, ...], Dense]:
 
     Args:
         path: the file, `model.weights.h5`.
+        beside: names of further layers that the caller knows what to do with; their arrays come
+            third, by name.
 
     Raises:
         FileNotFoundError: no such file.
@@ -48,6 +53,7 @@ def read_keras_weights(path: Path | str) -> tuple[tuple[Recurrent, ...], Dense]:
     for name in (names[0] if names else "recurrent_1", "head"):
         if name not in found:
             raise ValueError(f"{path}: expected a layer {name} with weights, found: {listed}")
+    others = {name: found.pop(name)[1] for name in beside if name in found}
     if len(found) > len(names) + 1:
         raise ValueError(
             f"{path}: expected weights of {', '.join(names)} and head alone, found: {listed}"
@@ -64,7 +70,8 @@ def read_keras_weights(path: Path | str) -> tuple[tuple[Recurrent, ...], Dense]:
                 f"as in recurrent_1, found {type(layers[-1]).__name__}"
             )
     group, arrays = found["head"]
-    return tuple(layers), _head(f"{path}: group {group} (head)", arrays, layers[-1][-1].size)
+    head = _head(f"{path}: group {group} (head)", arrays, layers[-1][-1].size)
+    return tuple(layers), head, others
 
 
 def _arrays_by_layer(file: h5py.File) -> dict[str, tuple[str, list[Array]]]:

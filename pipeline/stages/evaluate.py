@@ -2,7 +2,17 @@
 
 import pandas as pd
 
-from pipeline import artifacts, determinism, evaluation, paths, plots, report, series, tracking
+from pipeline import (
+    artifacts,
+    determinism,
+    evaluation,
+    memory,
+    paths,
+    plots,
+    report,
+    series,
+    tracking,
+)
 from pipeline.config import read_experiment, split
 from pipeline.errors import run
 from pipeline.evaluation import MODEL, Forecasts, Yardstick
@@ -56,6 +66,9 @@ def main() -> None:
     train = slice(*spans(split(params, card), times).train)
     yardstick = Yardstick.of(targets.iloc[train], card.season)
     metrics = evaluation.report(forecasts, spec.targets, yardstick, card.spans)
+    remembered = memory.explain(spec, card, paths.WEIGHTS, prepared, starts["validation"])
+    if remembered:
+        metrics["memory"] = remembered.scores
     history = pd.read_csv(paths.HISTORY)
     artifacts.write_json(paths.METRICS, metrics)
     artifacts.write_json(paths.SUMMARY, evaluation.summary(metrics))
@@ -68,11 +81,13 @@ def main() -> None:
         "residuals": plots.residuals(forecasts["test"], spec.targets, card),
         "loss": plots.loss(history),
     }
-    for name, figure in pictures.items():
+    remembered_pictures = remembered.pictures if remembered else {}
+    for name, figure in (pictures | remembered_pictures).items():
         artifacts.write_figure(paths.PLOTS / f"{name}.png", figure)
     quality = artifacts.read_json(paths.QUALITY)
     artifacts.write_text(
-        paths.REPORT, report.markdown(params, card, metrics, history, quality, list(pictures))
+        paths.REPORT,
+        report.markdown(params, card, metrics, history, quality, list(pictures), remembered),
     )
     report.show(metrics, report.heading(params, card))
     tracking.publish_or_warn()

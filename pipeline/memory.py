@@ -1,0 +1,64 @@
+"""What a trained recurrent network remembers: its memory profile and its gates, for the report."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+from threadpoolctl import threadpool_limits
+
+from pipeline.cards import Card
+from pipeline.lstm import jacobian, plots
+from pipeline.lstm.cell import LSTM
+from pipeline.lstm.memory import memory_length, memory_profile, memory_sentence
+from pipeline.lstm.weights import read_keras_weights
+from pipeline.models.spec import Spec
+from pipeline.windows import Rows, gather
+
+SAMPLES = 32  # windows; the mean hardly moves with more
+
+
+@dataclass(frozen=True)
+class Memory:
+    """How far back a network looks, in numbers, in a sentence and in pictures."""
+
+    scores: dict[str, float]
+    sentence: str
+    pictures: dict[str, Figure]
+
+
+def explain(
+    spec: Spec, card: Card, weights: Path, prepared: npt.NDArray[np.float32], starts: Rows
+) -> Memory | None:
+    """The memory of a plain stack of lstm or rnn layers over some windows; of another model, None.
+
+    Args:
+        spec: the model.
+        card: names a step.
+        weights: its model.weights.h5.
+        prepared: [rows, F] features.
+        starts: start rows of windows, of which SAMPLES are used, evenly spaced.
+    """
+    if spec.model.name not in ("lstm", "rnn"):
+        return None
+    layers, _, _ = read_keras_weights(weights, beside=("damping",))
+    chosen = starts[np.linspace(0, len(starts) - 1, min(SAMPLES, len(starts))).astype(int)]
+    windows = gather(prepared, chosen, spec.look_back)
+    unit = {"1h": "hour", "1D": "day", "1min": "minute"}.get(card.frequency, "step")
+    with threadpool_limits(1):  # many small products: threads would only wait for each other
+        profile = memory_profile(layers, windows, spec.model.activation)
+        traces = jacobian.run(layers, windows, spec.model.activation)
+    length = memory_length(profile)
+    pictures = {"memory": plots.memory_figure(profile, unit=unit)}
+    if isinstance(layers[0], LSTM):
+        title = "Gates of the first layer over one window"
+        pictures["gates"] = plots.gate_figure(traces[0], len(windows) // 2, unit, title)
+    return Memory(
+        {
+            "rows": spec.look_back if length is None else length,
+            "left_at_look_back": float(profile.joint[-1]),
+        },
+        memory_sentence(profile, unit=unit),
+        pictures,
+    )

@@ -1,0 +1,44 @@
+"""The network without TensorFlow: stacks of recurrent layers from the weights that Keras saved."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.errors import PipelineError
+from pipeline.lstm.stack import forecast
+from pipeline.lstm.weights import read_keras_weights
+from pipeline.models.spec import Spec
+from pipeline.scaling import Scaler
+
+Windows = npt.NDArray[np.float32]
+
+
+def load(spec: Spec, scaler: Scaler, weights: Path) -> Callable[[Windows], Windows]:
+    """A function from windows [B, L, F] to standardised forecasts [B, H, K].
+
+    Raises:
+        PipelineError: the model is not one that NumPy can run.
+        ValueError: the weights are not those of the model.
+    """
+    if spec.model.name not in ("rnn", "lstm"):
+        raise PipelineError(
+            f"backend numpy: expected a model of rnn or lstm, found {spec.model.name}; "
+            "use backend tensorflow"
+        )
+    layers, head, others = read_keras_weights(weights, beside=("damping",))
+    seen = [spec.features.index(name) for name in spec.targets if name in spec.features]
+
+    def network(windows: Windows) -> Windows:
+        steps = forecast(layers, head, windows, spec.model.activation)
+        steps = steps.reshape(len(windows), spec.horizon, len(spec.targets))
+        if spec.train.residual == "none":
+            return steps
+        last = scaler.inverse(windows[:, -1:, seen], spec.targets)
+        last = scaler.standardise(last, spec.targets)
+        if spec.train.residual == "damped":
+            last = last * others["damping"][0]
+        return steps + last
+
+    return network
