@@ -203,6 +203,7 @@ def _category(
 
 
 def _times(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
+    names = list(card.time.names)
     if card.time.column:
         stamps = table[card.time.column]
         if not pd.api.types.is_datetime64_any_dtype(stamps):
@@ -210,25 +211,25 @@ def _times(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
         times = pd.to_datetime(
             stamps, format=card.time.format, errors="coerce", utc="%z" in str(card.time.format)
         )
-        found, expected = stamps, f"a time written as {card.time.format}"
+        expected = f"a time written as {card.time.format}"
     else:
-        parts = {name: pd.to_numeric(table[name], errors="coerce") for name in card.time.columns}
+        parts = {name: pd.to_numeric(table[name], errors="coerce") for name in names}
         whole = pd.DataFrame(parts)
         # pandas takes an hour of 99 or -1 without a word; the hour 24 is where a day ends.
         clock = whole.reindex(columns=["hour", "minute"], fill_value=0)
         possible = ((clock >= 0) & (clock <= [24, 59])).all(axis=1)
         times = pd.to_datetime(whole.where(whole % 1 == 0), errors="coerce").where(possible)
-        found = table[list(card.time.columns)].astype("str").agg(" ".join, axis=1)
-        expected = f"a date from {', '.join(card.time.columns)}"
+        expected = f"a date from {', '.join(names)}"
     bad = times.isna().to_numpy()
     if bad.any():
         row = int(bad.argmax())
+        found = " ".join(str(table[name].iloc[row]).strip() for name in names)
         raise PipelineError(
-            f"{where}: column {', '.join(card.time.names)}, row {row + 1}: expected {expected}, "
-            f"found {found.iloc[row]!r}"
+            f"{where}: column {', '.join(names)}, row {row + 1}: expected {expected}, "
+            f"found {found!r}"
         )
     if card.time.column and not pd.api.types.is_datetime64_any_dtype(table[card.time.column]):
-        _check_offsets(found, card, where)
+        _check_offsets(stamps, card, where)
     return _localise(pd.DatetimeIndex(times), card, where)
 
 
