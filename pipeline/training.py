@@ -85,6 +85,7 @@ def fit(
         validation_data=batches(examples, examples.validation, max(settings.batch_size, 1024)),
         epochs=settings.epochs,
         callbacks=[history, best],
+        shuffle=False,  # batches shuffles, by its own seed
         verbose=0,
     )
     return history.epochs
@@ -126,7 +127,8 @@ def optimizer(settings: Train, steps: int) -> keras.optimizers.Optimizer:
         "sgd": keras.optimizers.SGD,
     }
     rate = _rate(settings.learning_rate, settings.schedule, settings.epochs * steps)
-    return kinds[settings.optimizer](rate)
+    # Named, because a name that Keras makes up depends on what else the process has made.
+    return kinds[settings.optimizer](rate, name=settings.optimizer)
 
 
 def _rate(first: float, schedule: Schedule, steps: int) -> Any:
