@@ -172,7 +172,8 @@ def _number(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
         text = column.astype("str").str.strip()
         missing = column.isna().to_numpy() | _missing(text, card)
         values = pd.to_numeric(text.mask(missing), errors="coerce").astype("float64")
-    bad = (values.isna().to_numpy() & ~missing) | np.isinf(values.to_numpy())
+    # What float32 cannot hold is infinite to a network, and so are its squares to a scale.
+    bad = ~missing & ~(values.abs() <= np.finfo(np.float32).max).to_numpy()
     if bad.any():
         row = int(bad.argmax())
         found = str(column.iloc[row])

@@ -131,6 +131,10 @@ WRONG_TABLES: dict[str, tuple[str | bytes, list[str]]] = {
         replaced(7, "2014-01-01 06:00,1,-1e999,N,x"),
         ["column flow, row 7: expected a finite number", "found '-1e999'"],
     ),
+    "a number that float32 cannot hold": (
+        replaced(7, "2014-01-01 06:00,1,1e39,N,x"),
+        ["column flow, row 7: expected a finite number", "found '1e39'"],
+    ),
     "unknown category": (
         replaced(7, "2014-01-01 06:00,1,2,E,x"),
         ["column wind, row 7: expected one of N, S, found 'E'"],
