@@ -1,7 +1,9 @@
 """The card of a data set: what its columns are, how time is written, and the task's defaults."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 from pydantic import AfterValidator, Field, model_validator
@@ -29,6 +31,52 @@ def _not_empty(text: str) -> str:
 Word = Annotated[str, AfterValidator(_not_empty)]
 
 
+def _encoding(text: str) -> str:
+    try:
+        "a".encode(text)
+    except LookupError:
+        raise ValueError("an encoding that Python knows, such as utf-8 or latin-1") from None
+    return text
+
+
+def _format(text: str) -> str:
+    try:
+        moment = datetime(2001, 2, 3, tzinfo=UTC)
+        fixed = datetime.strptime(moment.strftime(text), text).year > 0 and "%" in text
+    except ValueError:
+        fixed = False
+    if not fixed:
+        raise ValueError('a strptime format such as "%Y-%m-%d %H:%M:%S"')
+    return text
+
+
+def _timezone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (OSError, ValueError, KeyError):
+        raise ValueError("an IANA time zone such as Europe/Berlin") from None
+    return text
+
+
+def _end(end: int | float | str) -> int | float | str:
+    try:
+        possible = (
+            bool(datetime.fromisoformat(end))
+            if isinstance(end, str)
+            else 0 < end <= 1 or (end > 0 and isinstance(end, int))
+        )
+    except ValueError:
+        possible = False
+    if not possible:
+        raise ValueError(
+            "a time such as 2012-12-31 23:00:00, a number of rows from 1 or a fraction up to 1.0"
+        )
+    return end
+
+
+Format = Annotated[str, AfterValidator(_format)]
+
+
 class Column(Record):
     """One measured column: a number with a unit and bounds, or a category with its levels."""
 
@@ -49,8 +97,10 @@ class Time(Record):
 
     columns: tuple[Literal["year", "month", "day", "hour", "minute"], ...] = ()
     column: Word | None = None
-    format: str | None = None
-    timezone: str | None = None  # an IANA name: local stamps are then kept as UTC
+    format: Format | None = None
+    timezone: Annotated[str, AfterValidator(_timezone)] | None = (
+        None  # an IANA name: local stamps are then kept as UTC
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -60,6 +110,8 @@ class Time(Record):
             raise ValueError('a format for the column, such as "%Y-%m-%d %H:%M:%S"')
         if self.columns and not {"year", "month", "day"} <= set(self.columns):
             raise ValueError("at least the columns year, month and day")
+        if len(set(self.columns)) != len(self.columns):
+            raise ValueError("each column once")
         return self
 
     @property
@@ -72,10 +124,10 @@ class Wide(Record):
     """A table with one row a day and one column for each time of day."""
 
     column: Word  # the name of the long column that the values become
-    times: Word  # the columns' names as a strptime format of the time of day
+    times: Format  # the columns' names as a strptime format of the time of day
 
 
-End = Annotated[int, Field(gt=0)] | Annotated[float, Field(gt=0, le=1)] | Word
+End = Annotated[int | float | str, AfterValidator(_end)]
 
 
 class Split(Record):
@@ -89,6 +141,8 @@ class Split(Record):
     def _one_kind(self) -> Self:
         if len({type(self.train), type(self.validation), type(self.test)}) > 1:
             raise ValueError("three time stamps, three row counts or three fractions, not a mix")
+        if not isinstance(self.train, str) and not self.train < self.validation < self.test:  # type: ignore[operator]
+            raise ValueError("train to end before validation, and validation before test")
         return self
 
 
@@ -103,7 +157,7 @@ class Card(Record):
     fetch: str | None = None  # the command that gets a table which is not in Git
 
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    encoding: str = "utf-8"
+    encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8"
     missing: tuple[str, ...] = ("", "NA", "NaN", "nan", "null")  # how a missing value is written
     layout: Literal["long", "wide"] = "long"
     wide: Wide | None = None
@@ -111,7 +165,7 @@ class Card(Record):
     frequency: Annotated[str, AfterValidator(_frequency)]
     season: Annotated[int, Field(gt=0)]  # rows
 
-    columns: dict[Word, Column]
+    columns: Annotated[dict[Word, Column], Field(min_length=1)]
     excluded: tuple[Word, ...] = ()  # raw columns that are known and not used
 
     targets: Annotated[tuple[Word, ...], Field(min_length=1)]
@@ -123,11 +177,16 @@ class Card(Record):
     def _consistent(self) -> Self:
         if (self.layout == "wide") != (self.wide is not None):
             raise ValueError("the section wide exactly where layout is wide")
+        if self.wide and self.time.timezone:
+            raise ValueError(
+                "a wide table to have no time.timezone: days that daylight saving makes shorter or "
+                "longer do not fit into it"
+            )
         if self.wide and set(self.columns) != {self.wide.column}:
             raise ValueError(f"a wide table to have one column, {self.wide.column}")
         for column in self.excluded:
-            if column in self.columns or column in self.targets:
-                raise ValueError(f"{column} either used or excluded, not both")
+            if column in {*self.columns, *self.targets, *self.inputs, *self.time.names}:
+                raise ValueError(f"{column} to be used or excluded, found both")
         for name, (first, last) in self.spans.items():
             if not 0 <= first <= last:
                 raise ValueError(f"spans.{name} to be [first row, last row], counted from 0")

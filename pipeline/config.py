@@ -44,8 +44,8 @@ class Window(Record):
     look_back: Count
     horizon: Count
     stride: Count = 1  # between training windows; every validation and test origin is scored
-    inputs: tuple[Word, ...] | None = None
-    targets: tuple[Word, ...] | None = None
+    inputs: Annotated[tuple[Word, ...], Field(min_length=1)] | None = None
+    targets: Annotated[tuple[Word, ...], Field(min_length=1)] | None = None
     split: Split | None = None
 
 
@@ -130,9 +130,12 @@ def read_experiment(path: Path = paths.PARAMS) -> tuple[Params, Card]:
 def check(params: Params, card: Card) -> None:
     """PipelineError where the parameters ask for what the card does not have."""
     numeric = card.numeric
+    own = paths.card(params.ingest.dataset)
+    targets_key = "window.targets" if params.window.targets else f"{own}: targets"
+    inputs_key = "window.inputs" if params.window.inputs else f"{own}: inputs"
     for key, names in (
         ("impute_scale.log1p", params.impute_scale.log1p),
-        ("window.targets", targets(params, card)),
+        (targets_key, targets(params, card)),
     ):
         for name in names:
             if name in card.excluded:
@@ -146,7 +149,7 @@ def check(params: Params, card: Card) -> None:
                 )
         if len(set(names)) != len(names):
             raise PipelineError(f"{key}: expected each column once, found {', '.join(names)}")
-    expanded = expand(inputs(params, card), card)
+    expanded = expand(inputs(params, card), card, inputs_key)
     if params.train.residual != "none":
         for name in targets(params, card):
             if name not in expanded:

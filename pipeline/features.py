@@ -20,7 +20,7 @@ _TERMS = [f"{term}_{function}" for term in CALENDAR for function in ("sin", "cos
 _DERIVED = re.compile(r"(difference|seasonal):(.+)")
 
 
-def expand(inputs: Sequence[str], card: Card) -> list[str]:
+def expand(inputs: Sequence[str], card: Card, key: str = "window.inputs") -> list[str]:
     """The features that `inputs` name, one for each channel of a window.
 
     An input is a column of the card (a category becomes one feature a level), a calendar term
@@ -28,7 +28,7 @@ def expand(inputs: Sequence[str], card: Card) -> list[str]:
     row before) or `seasonal:COLUMN` (the value one season before the last step forecast).
 
     Raises:
-        PipelineError: names an input that is none of these, or stands twice.
+        PipelineError: under `key`, names an input that is none of these, or stands twice.
     """
     features: list[str] = []
     for name in inputs:
@@ -42,12 +42,12 @@ def expand(inputs: Sequence[str], card: Card) -> list[str]:
         else:
             what = "excluded by the card" if column in card.excluded else "not known"
             raise PipelineError(
-                f"window.inputs: {name} is {what}; expected columns ({', '.join(card.columns)}), "
+                f"{key}: {name} is {what}; expected columns ({', '.join(card.columns)}), "
                 f"calendar terms ({', '.join(CALENDAR)}), difference:COLUMN or seasonal:COLUMN"
             )
     for name in features:
         if features.count(name) > 1:
-            raise PipelineError(f"window.inputs: {name} stands twice, expected each input once")
+            raise PipelineError(f"{key}: {name} stands twice, expected each input once")
     return features
 
 

@@ -48,8 +48,9 @@ def scores(observed: Floats, forecast: Floats, seasonal_error: float | None = No
 
 
 def seasonal_error(train: pd.Series, season: int) -> float:
-    """The mean absolute difference of training values one season apart, both observed."""
-    return float((train - train.shift(season)).abs().mean())
+    """The mean absolute difference of training values one season apart; 0 if there are none."""
+    differences = (train - train.shift(season)).abs().dropna()
+    return float(differences.mean()) if len(differences) else 0.0
 
 
 def skill(rmse: float, naive_rmse: float) -> float:

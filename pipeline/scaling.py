@@ -110,6 +110,24 @@ class Scaler(Record):
         return np.asarray(standardised, np.float64) * deviation + mean
 
 
+def check_range(scaled: pd.DataFrame, series: pd.DataFrame, where: str) -> None:
+    """PipelineError if a scaled value is none that float32 holds: the training span was too flat.
+
+    Args:
+        scaled: what `transform` made.
+        series: what it was made from.
+        where: what to call the series in an error.
+    """
+    bad = ~(scaled.abs() <= np.finfo(np.float32).max).to_numpy()
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise PipelineError(
+            f"{where}: column {scaled.columns[column]}, {scaled.index[row]}: expected a value that "
+            f"compares with the training span's, found {series.iloc[row, column]:g}, "
+            f"{scaled.iloc[row, column]:g} when scaled"
+        )
+
+
 def _fit(column: pd.Series, method: str, log1p: bool) -> Scale:
     # scikit-learn takes a second to import, which only the stage that fits should pay.
     from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler

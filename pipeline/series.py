@@ -2,6 +2,8 @@
 
 import csv
 import hashlib
+import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ import pyarrow.csv
 
 from pipeline.cards import Card, Wide
 from pipeline.errors import PipelineError
+
+SPARSE = 100  # a series with fewer rows than one in so many is taken for a mistake
 
 
 def sha256(path: Path) -> str:
@@ -32,38 +36,50 @@ def verify(path: Path, card: Card) -> None:
 
 def read_table(path: Path, card: Card) -> pd.DataFrame:
     """The CSV file as it stands, every field a string; a malformed file is a PipelineError."""
-    if path.stat().st_size == 0:
+    text = _text(path, card)
+    if not text:
         raise PipelineError(f"{path}: empty, expected a header line and rows")
-    _check_header(path, card)
+    header, *rest = re.split(r"\r\n|\r|\n", text, maxsplit=1)
+    try:
+        names = next(csv.reader([header], delimiter=card.delimiter), [])
+    except csv.Error as error:
+        raise PipelineError(f"{path}: line 1: expected column names, found {error}") from None
+    _check_header(path, names, card)
+    if not rest:
+        raise PipelineError(f"{path}: a header and no rows, expected at least one row")
     try:
         table = pa.csv.read_csv(
-            path,
+            io.BytesIO(text.encode()),
             # One thread counts the rows, so that an error can name its line.
-            read_options=pa.csv.ReadOptions(encoding=card.encoding, use_threads=False),
-            parse_options=pa.csv.ParseOptions(delimiter=card.delimiter, newlines_in_values=True),
+            read_options=pa.csv.ReadOptions(use_threads=False),
+            parse_options=pa.csv.ParseOptions(
+                delimiter=card.delimiter, newlines_in_values=True, ignore_empty_lines=False
+            ),
             convert_options=pa.csv.ConvertOptions(
-                column_types=dict.fromkeys(_header(path, card), pa.string()),
-                strings_can_be_null=False,
+                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
             ),
         )
-    except (pa.ArrowInvalid, UnicodeError) as error:
-        raise PipelineError(f"{path}: {_plain(error, card)}") from None
-    if table.num_rows == 0:
-        raise PipelineError(f"{path}: a header and no rows, expected at least one row")
+    except pa.ArrowInvalid as error:
+        raise PipelineError(f"{path}: {_plain(error)}") from None
     return table.to_pandas()
 
 
-def _header(path: Path, card: Card) -> list[str]:
+def _text(path: Path, card: Card) -> str:
+    """The file's text without a byte-order mark and the blank lines at its end."""
+    content = path.read_bytes()
     try:
-        with path.open(encoding=card.encoding, newline="") as file:
-            line = file.readline().removeprefix("\ufeff")
-    except (UnicodeError, LookupError) as error:
-        raise PipelineError(f"{path}: {_plain(error, card)}") from None
-    return next(csv.reader([line], delimiter=card.delimiter), [])
+        return content.decode(card.encoding).removeprefix("\ufeff").rstrip("\r\n")
+    except UnicodeError as error:
+        start = error.start if isinstance(error, UnicodeDecodeError) else 0
+        line = content.count(b"\n", 0, start) + 1
+        found = f"byte 0x{content[start]:02x}"
+        raise PipelineError(
+            f"{path}: line {line}: expected text in {card.encoding}, found {found}; see the card's "
+            "encoding"
+        ) from None
 
 
-def _check_header(path: Path, card: Card) -> None:
-    names = _header(path, card)
+def _check_header(path: Path, names: Sequence[str], card: Card) -> None:
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise PipelineError(f"{path}: column {repeated[0]} stands twice in the header")
     if len(names) == 1 and len(card.columns) + len(card.time.names) > 1:
@@ -73,13 +89,9 @@ def _check_header(path: Path, card: Card) -> None:
         )
 
 
-def _plain(error: Exception, card: Card) -> str:
+def _plain(error: Exception) -> str:
     """The parser's complaint in our words: which line, how many fields."""
-    text = str(error).removeprefix("CSV parse error: ")
-    if isinstance(error, UnicodeError | LookupError) or "encoding" in text or "UTF8" in text:
-        return (
-            f"expected text in {card.encoding}, found other bytes ({text}); see the card's encoding"
-        )
+    text = str(error).splitlines()[0].removeprefix("CSV parse error: ")
     # Arrow counts rows from 1 with the header as the first, as an editor counts lines.
     return (
         text.replace("Row #", "line ")
@@ -122,15 +134,18 @@ def to_series(
 def _check_columns(table: pd.DataFrame, needed: list[str], card: Card, where: str) -> None:
     found = [str(name) for name in table.columns]
     if lacking := [name for name in needed if name not in found]:
-        raise PipelineError(
-            f"{where}: column {', '.join(lacking)} missing; found {', '.join(found)}"
-        )
+        raise PipelineError(f"{where}: column {_names(lacking)} missing; found {_names(found)}")
     known = {*card.time.names, *card.columns, *card.excluded}
     if unknown := [name for name in found if name not in known]:
         raise PipelineError(
-            f"{where}: unknown column {', '.join(unknown)}; expected those of the card "
+            f"{where}: unknown column {_names(unknown)}; expected those of the card "
             f"({', '.join(sorted(known))}): name it under columns or excluded"
         )
+
+
+def _names(names: Sequence[str]) -> str:
+    """Names in a row, in quotes where a reader could not see them."""
+    return ", ".join(name if name and name == name.strip() else repr(name) for name in names)
 
 
 def _missing(column: pd.Series, card: Card) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -157,7 +172,8 @@ def _number(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
         text = column.astype("str").str.strip()
         missing = column.isna().to_numpy() | _missing(text, card)
         values = pd.to_numeric(text.mask(missing), errors="coerce").astype("float64")
-    bad = (values.isna().to_numpy() & ~missing) | np.isinf(values.to_numpy())
+    # What float32 cannot hold is infinite to a network, and so are its squares to a scale.
+    bad = ~missing & ~(values.abs() <= np.finfo(np.float32).max).to_numpy()
     if bad.any():
         row = int(bad.argmax())
         found = str(column.iloc[row])
@@ -188,28 +204,33 @@ def _category(
 
 
 def _times(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
+    names = list(card.time.names)
     if card.time.column:
         stamps = table[card.time.column]
         if not pd.api.types.is_datetime64_any_dtype(stamps):
             stamps = stamps.astype("str").str.strip()
-            _check_offsets(stamps, card, where)
         times = pd.to_datetime(
             stamps, format=card.time.format, errors="coerce", utc="%z" in str(card.time.format)
         )
-        found, expected = stamps, f"a time written as {card.time.format}"
+        expected = f"a time written as {card.time.format}"
     else:
-        parts = {name: pd.to_numeric(table[name], errors="coerce") for name in card.time.columns}
+        parts = {name: pd.to_numeric(table[name], errors="coerce") for name in names}
         whole = pd.DataFrame(parts)
-        times = pd.to_datetime(whole.where(whole % 1 == 0), errors="coerce")
-        found = table[list(card.time.columns)].astype("str").agg(" ".join, axis=1)
-        expected = f"a date from {', '.join(card.time.columns)}"
+        # pandas takes an hour of 99 or -1 without a word; the hour 24 is where a day ends.
+        clock = whole.reindex(columns=["hour", "minute"], fill_value=0)
+        possible = ((clock >= 0) & (clock <= [24, 59])).all(axis=1)
+        times = pd.to_datetime(whole.where(whole % 1 == 0), errors="coerce").where(possible)
+        expected = f"a date from {', '.join(names)}"
     bad = times.isna().to_numpy()
     if bad.any():
         row = int(bad.argmax())
+        found = " ".join(str(table[name].iloc[row]).strip() for name in names)
         raise PipelineError(
-            f"{where}: column {', '.join(card.time.names)}, row {row + 1}: expected {expected}, "
-            f"found {found.iloc[row]!r}"
+            f"{where}: column {', '.join(names)}, row {row + 1}: expected {expected}, "
+            f"found {found!r}"
         )
+    if card.time.column and not pd.api.types.is_datetime64_any_dtype(table[card.time.column]):
+        _check_offsets(stamps, card, where)
     return _localise(pd.DatetimeIndex(times), card, where)
 
 
@@ -236,12 +257,28 @@ def _localise(times: pd.DatetimeIndex, card: Card, where: str) -> pd.DatetimeInd
         return times
     try:
         return times.tz_localize(zone, ambiguous="infer", nonexistent="raise").tz_convert("UTC")
-    except Exception as error:
-        kind = type(error).__name__
+    except ValueError:
+        row, problem = _daylight_fault(times, zone)
         raise PipelineError(
-            f"{where}: column {', '.join(card.time.names)}: expected local times that exist once "
-            f"in {zone} (daylight saving skips or repeats an hour), found {kind}: {error}"
+            f"{where}: column {', '.join(card.time.names)}, row {row + 1}: expected local times of "
+            f"{zone}, found {times[row]}, {problem}"
         ) from None
+
+
+def _daylight_fault(times: pd.DatetimeIndex, zone: str) -> tuple[int, str]:
+    """The first row that is no local time, or one of two, and what is wrong with it."""
+    absent = times.tz_localize(zone, ambiguous=np.ones(len(times), bool), nonexistent="NaT").isna()
+    if absent.any():
+        return int(absent.argmax()), "which daylight saving skips"
+    repeated = np.flatnonzero(times.tz_localize(zone, ambiguous="NaT").isna())
+    days = times[repeated].normalize()
+    for day in days.unique():
+        rows = repeated[days == day]
+        try:
+            times[rows].tz_localize(zone, ambiguous="infer")
+        except ValueError:
+            return int(rows[0]), "which daylight saving repeats: it must stand there twice"
+    return int(repeated[0]), "which daylight saving repeats: rows must be sorted by time"
 
 
 def _unfold(table: pd.DataFrame, card: Card, wide: Wide, where: str) -> pd.DataFrame:
@@ -291,6 +328,7 @@ def _regular(series: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
     times = pd.DatetimeIndex(series.index)
     column = ", ".join(card.time.names)
     steps = np.diff(times.asi8)
+    rows_each = card.steps_a_day if card.wide else 1  # of the series, for a row of the table
     if (steps <= 0).any():
         row = int((steps <= 0).argmax()) + 1
         problem, remedy = (
@@ -299,15 +337,23 @@ def _regular(series: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
             else ("is earlier than the row before", "rows sorted by time")
         )
         raise PipelineError(
-            f"{where}: column {column}, row {row + 1}: {times[row]} {problem}, expected {remedy}"
+            f"{where}: column {column}, row {row // rows_each + 1}: {times[row]} {problem}, "
+            f"expected {remedy}"
         )
     origin = times[0]
     off = np.asarray((times - origin) % card.step != pd.Timedelta(0))
     if off.any():
         row = int(off.argmax())
         raise PipelineError(
-            f"{where}: column {column}, row {row + 1}: expected a time a whole number of "
-            f"{card.frequency} after {origin}, found {times[row]}"
+            f"{where}: column {column}, row {row // rows_each + 1}: expected a time a whole number "
+            f"of {card.frequency} after {origin}, found {times[row]}"
+        )
+    if (times[-1] - origin) // card.step >= SPARSE * len(times):
+        row = int(steps.argmax()) + 1
+        raise PipelineError(
+            f"{where}: column {column}, row {row // rows_each + 1}: expected rows every "
+            f"{card.frequency}, found {times[row]} after {times[row - 1]}, so that fewer than one "
+            f"row in {SPARSE} is there; a mistyped year, or another frequency?"
         )
     grid = pd.date_range(origin, times[-1], freq=card.step, name="time")
     return series.reindex(grid)

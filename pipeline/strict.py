@@ -41,21 +41,29 @@ def _mapping(loader: Any, node: Any) -> dict[Any, Any]:
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
 
-# YAML 1.1 reads No as false, 1e-3 as a string and builds dates; YAML 1.2, and DVC, do not.
+# YAML 1.1 reads No as false, 1:30 as 90, 010 as 8, 1e-3 as a string and builds dates; YAML 1.2, and
+# DVC, do not.
+_OLD = (":bool", ":int", ":float", ":timestamp")
 _Loader.yaml_implicit_resolvers = {
-    first: [
-        (tag, pattern) for tag, pattern in resolvers if not tag.endswith((":bool", ":timestamp"))
-    ]
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(_OLD)]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile("^(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
-    list("-+0123456789."),
-)
+for _kind, _pattern, _first in (
+    ("bool", "true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", "[-+]?(0|[1-9][0-9]*)", "-+0123456789"),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+0123456789."),
+    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+."),
+):
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_pattern})$"), list(_first)
+    )
+# Plain values alone: no tag builds a date, bytes or a set.
+_PLAIN = (":null", ":bool", ":int", ":float", ":str", ":seq")
+_Loader.yaml_constructors = {
+    tag: constructor
+    for tag, constructor in yaml.SafeLoader.yaml_constructors.items()
+    if tag is None or tag.endswith(_PLAIN)
+}
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
@@ -68,6 +76,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
         mark = error.problem_mark or error.context_mark
         line = f" line {mark.line + 1}" if mark else ""
         raise PipelineError(f"{path}{line}: {error.problem or error.context}") from None
+    except RecursionError:
+        raise PipelineError(
+            f"{path}: expected plain YAML, found brackets nested too deep"
+        ) from None
     except (yaml.YAMLError, ValueError) as error:
         first_line = str(error).splitlines()[0]
         raise PipelineError(f"{path}: expected plain YAML in UTF-8, found {first_line}") from None
@@ -112,7 +124,10 @@ def _explain(problem: Any, record: type[Record]) -> str:
         expected = problem["ctx"]["expected_tags"].replace("'", "")
         return f"{name}.{tag}: expected one of {expected}, found {problem['ctx']['tag']}{hint}"
     expected = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    return f"{name}: expected {expected}, found {found}"
+    expected = re.sub("^(String|Tuple|Dictionary) should ", "to ", expected)
+    expected = re.sub(r" after validation, not \d+$", "", expected)
+    # Of a rule about the whole file its own words say what was found.
+    return f"{name}: expected {expected}, found {found}" if keys else f"expected {expected}"
 
 
 def _tags(problem: Any) -> list[str]:

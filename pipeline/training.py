@@ -154,7 +154,8 @@ def optimizer(settings: Train, steps: int) -> keras.optimizers.Optimizer:
         "sgd": keras.optimizers.SGD,
     }
     rate = _rate(settings.learning_rate, settings.schedule, settings.epochs * steps)
-    return kinds[settings.optimizer](rate)
+    # Named, because a name that Keras makes up depends on what else the process has made.
+    return kinds[settings.optimizer](rate, name=settings.optimizer)
 
 
 def _rate(first: float, schedule: Schedule, steps: int) -> Any:

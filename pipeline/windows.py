@@ -134,6 +134,15 @@ def check_starts(
         )
 
 
+def check_observed(name: str, observed: npt.NDArray[np.bool_], span: tuple[int, int]) -> None:
+    """PipelineError if a span has no observed target: nothing could be scored there."""
+    if not observed[slice(*span)].any():
+        raise PipelineError(
+            f"split.{name}: expected at least one observed target, found none in rows {span[0]} to "
+            f"{span[1] - 1}"
+        )
+
+
 def gather(series: npt.NDArray[Float], starts: Rows, length: int) -> npt.NDArray[Float]:
     """The windows that start in the given rows: [rows, features] -> [windows, length, features]."""
     return series[starts[:, None] + np.arange(length)]

@@ -56,7 +56,8 @@ def memory_figure(
         )
     axes.set_yscale("log")
     # Far below the threshold there is nothing to see, and 1e-40 would flatten the rest.
-    axes.set_ylim(bottom=max(threshold * 1e-4, 0.5 * float(profile.joint.min())))
+    lowest = min(float(values.min()) for values, *_ in curves if values is not None)
+    axes.set_ylim(bottom=max(threshold * 1e-4, 0.5 * min(lowest, threshold)))
     axes.set(xlabel=f"k ({unit}s before the forecast)", ylabel="spectral norm, mean over windows")
     axes.set_title(title)
     axes.grid(alpha=0.25)

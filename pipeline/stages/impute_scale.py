@@ -7,7 +7,7 @@ from pipeline import artifacts, paths, windows
 from pipeline.config import read_experiment, split
 from pipeline.errors import run
 from pipeline.imputation import Imputer, one_hot
-from pipeline.scaling import Scaler
+from pipeline.scaling import Scaler, check_range
 
 
 def main() -> None:
@@ -24,7 +24,9 @@ def main() -> None:
     levels = [str(name) for name in channels if name not in card.numeric]
     scaler = Scaler.fit(train, settings.scaling, log1p=settings.log1p, plain=levels)
     filled, state = imputer.apply(channels)
-    values = scaler.transform(filled).to_numpy(np.float32)
+    scaled = scaler.transform(filled)
+    check_range(scaled, filled, str(paths.SERIES))
+    values = scaled.to_numpy(np.float32)
 
     artifacts.write_json(paths.IMPUTER, imputer.model_dump())
     artifacts.write_json(paths.SCALER, scaler.model_dump())

@@ -32,6 +32,7 @@ def main() -> None:
     forecast = [channels.index(name) for name in targets(params, card)]
     context = features.context(names, card.season, horizon)
 
+    observed = (state[:, forecast] == OBSERVED).any(axis=1)
     starts = {
         "train": windows.train_starts(
             spans.train,
@@ -40,13 +41,14 @@ def main() -> None:
             params.window.stride,
             context,
             beyond=(state[:, seen] == BEYOND).any(axis=1),
-            observed=(state[:, forecast] == OBSERVED).any(axis=1),
+            observed=observed,
         ),
         "validation": windows.scored_origins(spans.validation, horizon) - look_back + 1,
         "test": windows.scored_origins(spans.test, horizon) - look_back + 1,
     }
     for name, rows in starts.items():
         windows.check_starts(name, rows, getattr(spans, name), look_back, horizon, context)
+        windows.check_observed(name, observed, getattr(spans, name))
     for name, rows in starts.items():
         artifacts.write_array(paths.windows(name), rows)
 

@@ -1,0 +1,89 @@
+"""Shared fixtures: toy projects, the committed table, and tables that may not be committed."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, settings
+
+from pipeline import series
+from pipeline.cards import Card, read_card_file
+from tests.toys import ROOT, Project
+
+# The same examples each time, so that what passed once passes again; no deadline on shared cores.
+settings.register_profile(
+    "house",
+    deadline=None,
+    derandomize=True,
+    max_examples=40,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("house")
+
+ABSENT = "FORECAST_DATA names no folder with"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A directory with the toy table, its card and parameters."""
+    return Project(tmp_path)
+
+
+@pytest.fixture
+def projects(tmp_path: Path) -> Callable[[str], Project]:
+    """Makes toy projects by name, each in its own directory."""
+
+    def make(name: str) -> Project:
+        directory = tmp_path / name
+        directory.mkdir()
+        return Project(directory)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tracking_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An MLflow store for the whole session, since making one takes seconds."""
+    uri = f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", uri)
+        yield uri
+
+
+@pytest.fixture(scope="session")
+def beijing() -> tuple[Card, pd.DataFrame]:
+    """The committed data set: its card and its regular series."""
+    card = read_card_file(ROOT / "data/datasets/beijing_pm25.yaml")
+    raw = ROOT / "data/raw/beijing_pm25.csv"
+    series.verify(raw, card)
+    return card, series.to_series(series.read_table(raw, card), card, raw.name)
+
+
+@pytest.fixture
+def published() -> Callable[[str], Path]:
+    """Finds a table that may not be committed in the folder FORECAST_DATA; else the test skips."""
+
+    def find(name: str) -> Path:
+        path = Path(os.environ.get("FORECAST_DATA", "")) / name
+        if "FORECAST_DATA" not in os.environ or not path.is_file():
+            pytest.skip(f"{ABSENT} {name}")
+        return path
+
+    return find
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests were skipped for want of published tables."""
+    skipped = [
+        report
+        for report in terminalreporter.stats.get("skipped", [])
+        if ABSENT in report.longrepr[2]
+    ]
+    if skipped:
+        terminalreporter.write_line(
+            f"{len(skipped)} tests skipped for want of load.csv and ETTh1.csv: set FORECAST_DATA "
+            "to their folder",
+            yellow=True,
+        )

@@ -1,0 +1,170 @@
+"""Who may import whom, and that dvc.yaml says what the code does."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline import paths
+from tests.toys import ROOT
+
+MODULES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "pipeline").rglob("*.py"))
+DVC: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+STAGES = list(DVC["stages"])
+
+# Which modules may import a heavy library; a name stands for a module or a package.
+ALLOWED = {
+    "mlflow": {"tracking", "serving"},
+    "keras": {"models", "training", "forecaster", "determinism"},
+    "tensorflow": {"models", "training", "forecaster", "determinism"},
+    "dvc": set(),
+}
+
+
+def imports(path: str) -> Iterator[str]:
+    """The modules that a file imports anywhere, and what it imports from them, by dotted name."""
+    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute here"
+            yield str(node.module)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def source(module: str) -> str | None:
+    """The file of a module of the pipeline, if there is one."""
+    path = module.replace(".", "/")
+    return next((file for file in (f"{path}.py", f"{path}/__init__.py") if file in MODULES), None)
+
+
+def closure(module: str) -> set[str]:
+    """The files of a module and of all that it imports, with their packages."""
+    found: set[str] = set()
+    todo = [module]
+    while todo:
+        name = todo.pop()
+        file = source(name)
+        if file is None or file in found:
+            continue
+        found.add(file)
+        todo += [*imports(file), name.rpartition(".")[0]]
+    return found
+
+
+def listed(stage: str, key: str) -> list[str]:
+    """The paths of a stage under deps, outs or metrics, or the names of its params."""
+    return [
+        next(iter(entry)) if isinstance(entry, dict) else entry
+        for entry in DVC["stages"][stage].get(key, [])
+    ]
+
+
+def outputs(stage: str) -> set[str]:
+    """Everything that a stage writes."""
+    return {*listed(stage, "outs"), *listed(stage, "metrics")}
+
+
+def data(stage: str) -> set[str]:
+    """The dependencies of a stage that are no code."""
+    return {path for path in listed(stage, "deps") if not path.startswith("pipeline/")}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_heavy_libraries_stay_where_they_belong(module: str) -> None:
+    """Only tracking and serving know MLflow, only what trains or forecasts knows Keras."""
+    part = Path(module).relative_to("pipeline").parts[0].removesuffix(".py")
+    libraries = {name.split(".")[0] for name in imports(module)}
+    assert {
+        library for library in ALLOWED.keys() & libraries if part not in ALLOWED[library]
+    } == set()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_imports_a_stage(module: str) -> None:
+    """Stages are doors: neither another stage nor the library goes through them."""
+    assert not [name for name in imports(module) if name.startswith("pipeline.stages.")]
+
+
+def test_stages_that_train_nothing_start_fast() -> None:
+    """Ingest, impute_scale and window load neither TensorFlow nor MLflow; scikit-learn waits."""
+    program = (
+        "import sys, pipeline.stages.ingest, pipeline.stages.impute_scale, pipeline.stages.window;"
+        "print(*{'tensorflow', 'keras', 'mlflow', 'sklearn', 'matplotlib'} & sys.modules.keys())"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_the_code_it_imports(stage: str) -> None:
+    """dvc.yaml lists each module that a stage imports, all the way down, and no other."""
+    code = {path for path in listed(stage, "deps") if path.startswith("pipeline/")}
+    right = sorted({*data(stage), *closure(f"pipeline.stages.{stage}")})
+    lines = "\n".join(f"      - {path}" for path in right)
+    expected = set(right) - data(stage)
+    assert code == expected, f"dvc.yaml, stage {stage}, should have\n    deps:\n{lines}"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_runs_its_own_module(stage: str) -> None:
+    """The command is `python -m pipeline.stages.NAME`, and the stage says what it is for."""
+    assert DVC["stages"][stage]["cmd"] == f"python -m pipeline.stages.{stage}"
+    assert DVC["stages"][stage]["desc"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_params_are_sections_of_the_parameters(stage: str) -> None:
+    """Whatever a stage names under params is in params.yaml, and the stage's own section is."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    names = listed(stage, "params")
+    assert {stage, "ingest"} <= set(names)
+    for name in names:
+        branch = params
+        for key in name.split("."):
+            assert key in branch, f"dvc.yaml, stage {stage}: params.yaml has no {name}"
+            branch = branch[key]
+
+
+def test_stages_have_modules() -> None:
+    """Every stage of dvc.yaml has a module, and every module of a stage is in dvc.yaml."""
+    files = {Path(file).stem for file in MODULES if file.startswith("pipeline/stages/")}
+    assert files - {"__init__"} == set(STAGES)
+
+
+def test_paths_are_those_of_dvc() -> None:
+    """Every file of dvc.yaml is one that pipeline/paths.py names, and every artifact is an out."""
+    dataset = "${ingest.dataset}"
+    raw = {str(paths.raw_table(dataset)), str(paths.card(dataset))}
+    folders = {str(getattr(paths, name)) for name in FOLDERS}
+    windows = {str(paths.windows(span)) for span in ("train", "validation", "test")}
+    named = {str(value) for value in vars(paths).values() if isinstance(value, Path)}
+    outs = [path for stage in STAGES for path in sorted(outputs(stage))]
+    assert sorted(outs) == sorted((named | windows) - folders - {str(paths.PARAMS)})
+    assert {path for stage in STAGES for path in data(stage)} <= set(outs) | raw
+
+
+FOLDERS = ("CARDS", "RAW", "INGESTED", "PREPARED", "WINDOWS", "MODEL", "REPORTS")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_names_no_file_that_dvc_does_not_know(stage: str) -> None:
+    """What a stage's module takes from pipeline/paths.py is among its deps and outs."""
+    known = data(stage) | outputs(stage)
+    module = ast.parse((ROOT / f"pipeline/stages/{stage}.py").read_text(encoding="utf-8"))
+    used = {
+        node.attr
+        for node in ast.walk(module)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "paths"
+        and node.attr.isupper()
+    }
+    assert {str(getattr(paths, name)) for name in used} <= known

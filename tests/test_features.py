@@ -1,0 +1,123 @@
+"""Features are what they are called, and none of them looks ahead."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import features
+from pipeline.errors import PipelineError
+from tests.toys import toy_card, toy_times
+
+CHANNELS = ["level", "flow", "wind=N", "wind=S"]
+ALL = [
+    *("level", "flow", "wind", "hour", "weekday", "day_of_year"),
+    *("difference(level)", "seasonal(level)", "seasonal(wind)", "difference(wind)"),
+]
+
+
+def build(names: list[str], values: npt.ArrayLike, horizon: int = 2) -> npt.NDArray[np.float32]:
+    """The features of rows of level, flow and both levels of wind."""
+    array = np.asarray(values, np.float32)
+    expanded = features.expand(names, toy_card())
+    times = toy_times(len(array))
+    return features.build(array, CHANNELS, expanded, times, toy_card(), horizon)
+
+
+def counting(rows: int) -> npt.NDArray[np.float32]:
+    """Channels that count: level 0, 1, 2, ..., flow 100, 101, ..."""
+    return (np.arange(rows)[:, None] + [0, 100, 200, 300]).astype(np.float32)
+
+
+def test_inputs_are_expanded_in_order() -> None:
+    """A category is one feature a level, a calendar term a sine and a cosine."""
+    assert features.expand(["wind", "hour", "difference(level)"], toy_card()) == [
+        *("wind=N", "wind=S", "hour_sin", "hour_cos", "difference(level)"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["level", "note"], "window.inputs: note is excluded by the card"),
+        (["speed"], "window.inputs: speed is not known"),
+        (["difference(speed)"], r"window.inputs: difference\(speed\) is not known"),
+        (["difference(hour)"], r"window.inputs: difference\(hour\) is not known"),
+        (["hour", "hour"], "window.inputs: hour_sin stands twice"),
+    ],
+)
+def test_a_wrong_input_is_named(names: list[str], message: str) -> None:
+    """What is no column and no feature is told with what could stand there."""
+    with pytest.raises(PipelineError, match=message):
+        features.expand(names, toy_card())
+
+
+def test_columns_and_sources_are_found() -> None:
+    """What a feature is made from is known, as columns of the card and as channels."""
+    names = ["hour", "difference(wind)", "level"]
+    assert features.columns(names, toy_card()) == ["level", "wind"]
+    expanded = features.expand(names, toy_card())
+    assert features.sources(expanded) == ["wind=N", "wind=S", "level"]
+
+
+def test_a_difference_is_the_change_since_the_row_before() -> None:
+    """The first row, which has none before it, is 0."""
+    values = np.array([[1, 0, 0, 0], [4, 0, 0, 0], [2, 0, 0, 0]])
+    assert build(["difference(level)"], values)[:, 0].tolist() == [0, 3, -2]
+
+
+@pytest.mark.parametrize(
+    ("horizon", "lag"), [(1, 5), (2, 4), (5, 1), (6, 0), (7, 5), (12, 0), (13, 5)]
+)
+def test_seasonal_is_one_season_before_the_last_step(horizon: int, lag: int) -> None:
+    """With a season of 6 rows, whole seasons are taken off until the value is known."""
+    built = build(["seasonal(level)"], counting(12), horizon)[:, 0]
+    assert features.seasonal_lag(6, horizon) == lag
+    assert built.tolist() == [max(0, row - lag) for row in range(12)]
+
+
+def test_calendar_terms_go_round_once_a_period() -> None:
+    """Six in the morning is a quarter of a day; the first row is a Wednesday, the year's first."""
+    built = build(["hour", "weekday", "day_of_year"], counting(30))
+    np.testing.assert_allclose(built[6, :2], [1, 0], atol=1e-6)
+    np.testing.assert_allclose(built[24, :2], built[0, :2])
+    week = 2 * np.pi * 2 / 7
+    np.testing.assert_allclose(built[0, 2:4], [np.sin(week), np.cos(week)], rtol=1e-6)
+    np.testing.assert_allclose(built[0, 4:], [0, 1])
+
+
+def test_calendar_terms_are_local() -> None:
+    """Stamps kept as UTC give the hour of the card's time zone."""
+    zone = {"column": "time", "format": "%Y-%m-%d %H:%M", "timezone": "Asia/Shanghai"}
+    times = toy_times(1).tz_localize("UTC")
+    built = features.build(counting(1), CHANNELS, ["hour_sin"], times, toy_card(time=zone), 1)
+    np.testing.assert_allclose(built, [[np.sin(2 * np.pi * 8 / 24)]], rtol=1e-6)
+
+
+def test_the_channels_as_they_stand_are_not_copied() -> None:
+    """Where features are the channels, the series itself is used."""
+    values = counting(5)
+    assert build(["level", "flow", "wind"], values) is values
+
+
+@given(row=st.integers(0, 28), horizon=st.integers(1, 9), later=st.floats(-9, 9, width=32))
+def test_no_feature_looks_ahead(row: int, horizon: int, later: float) -> None:
+    """Whatever comes after a row, every feature up to that row stays the same."""
+    values = counting(30)
+    changed = values.copy()
+    changed[row + 1 :] = later
+    one, other = build(ALL, values, horizon), build(ALL, changed, horizon)
+    np.testing.assert_array_equal(one[: row + 1], other[: row + 1])
+
+
+@given(start=st.integers(0, 29), horizon=st.integers(1, 9))
+def test_the_context_is_enough(start: int, horizon: int) -> None:
+    """From `context` rows before a row on, its features are those of the whole series."""
+    expanded = features.expand(ALL, toy_card())
+    context = features.context(expanded, season=6, horizon=horizon)
+    values, times = counting(30), toy_times(30)
+    whole = features.build(values, CHANNELS, expanded, times, toy_card(), horizon)
+    first = max(0, start - context)
+    short = features.build(values[first:], CHANNELS, expanded, times[first:], toy_card(), horizon)
+    np.testing.assert_array_equal(short[start - first :], whole[start:])

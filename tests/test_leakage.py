@@ -1,0 +1,117 @@
+"""Nothing learned or seen depends on what comes later."""
+
+import json
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import features, series, windows
+from pipeline.imputation import Imputer, one_hot
+from pipeline.scaling import Scaler
+from tests.toys import Project, toy_card, toy_table
+
+INPUTS = ["level", "flow", "wind", "hour", "difference(level)", "seasonal(flow)"]
+LEARNED = (
+    "data/prepared/imputer.json",
+    "data/prepared/scaler.json",
+    "data/windows/train.npy",
+    "data/windows/validation.npy",
+    "data/model/model.json",
+    "data/model/model.weights.h5",
+    "data/reports/history.csv",
+)
+
+
+def with_another_end(table: pd.DataFrame, first: int) -> pd.DataFrame:
+    """The table with other values, other gaps and other categories from a row on."""
+    other = toy_table(len(table), seed=99, missing=0.4)
+    other[["level", "flow"]] *= 1000
+    other.loc[: first - 1] = table.loc[: first - 1]
+    return other
+
+
+@pytest.mark.usefixtures("tracking_store")
+def test_nothing_is_learned_from_the_test_span(projects: Callable[[str], Project]) -> None:
+    """With another test span, state, windows and weights are the same to the byte."""
+    params = {"window.inputs": INPUTS}
+    stages = ("ingest", "impute_scale", "window", "train")
+    one = projects("one").write(toy_table(), params=params).run(*stages)
+    other = projects("other").write(with_another_end(toy_table(), 96), params=params).run(*stages)
+    differing = {path for path in one.written() if one.read(path) != other.read(path)}
+    assert "data/ingested/series.parquet" in differing
+    assert differing.isdisjoint(LEARNED)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "method"), [("minmax", "mean"), ("standard", "ffill"), ("robust", "seasonal")]
+)
+def test_state_is_the_training_spans(
+    projects: Callable[[str], Project], scaling: str, method: str
+) -> None:
+    """With other values after the training span, imputer, scaler and windows stay the same."""
+    params = {"impute_scale.scaling": scaling, "impute_scale.imputation.method": method}
+    stages = ("ingest", "impute_scale", "window")
+    one = projects("one").write(toy_table(), params=params).run(*stages)
+    other = projects("other").write(with_another_end(toy_table(), 72), params=params).run(*stages)
+    for path in LEARNED[:3]:
+        assert one.read(path) == other.read(path)
+    values, others = (
+        np.load(project.root / "data/prepared/values.npy") for project in (one, other)
+    )
+    np.testing.assert_array_equal(values[:72], others[:72])
+    assert not np.array_equal(values, others)
+
+
+def test_the_training_span_is_learned_from(projects: Callable[[str], Project]) -> None:
+    """With another training span the state is another: the tests above can fail."""
+    stages = ("ingest", "impute_scale")
+    one = projects("one").write(toy_table()).run(*stages)
+    other = projects("other").write(with_another_end(toy_table(), 71)).run(*stages)
+    for name in ("imputer.json", "scaler.json"):
+        path = f"data/prepared/{name}"
+        assert json.loads(one.read(path)) != json.loads(other.read(path))
+
+
+ROWS, LOOK_BACK = 40, 8
+CARD = toy_card()
+NAMES = features.expand([*INPUTS, "weekday", "day_of_year", "difference(wind)"], CARD)
+TABLE = toy_table(ROWS, missing=0.3)
+
+
+def window(table: pd.DataFrame, method: str, origin: int) -> npt.NDArray[np.float32]:
+    """What a forecast from the origin sees of a raw table, fitted on the first 20 toy rows."""
+    train = one_hot(series.to_series(TABLE[:20], CARD, "toy"), CARD.categories)
+    channels = one_hot(series.to_series(table, CARD, "toy"), CARD.categories)
+    filled, _state = Imputer.fit(train, method, limit=2, season=CARD.season).apply(channels)
+    values = Scaler.fit(train, "standard", log1p=["flow"]).transform(filled).to_numpy(np.float32)
+    times = pd.DatetimeIndex(channels.index)
+    built = features.build(values, list(channels), NAMES, times, CARD, horizon=4)
+    return windows.gather(built, np.array([origin - LOOK_BACK + 1]), LOOK_BACK)
+
+
+@pytest.mark.parametrize("method", ["mean", "ffill", "seasonal"])
+@settings(max_examples=15)
+@given(origin=st.integers(LOOK_BACK + 6, ROWS - 2), data=st.data())
+def test_a_window_sees_nothing_after_its_origin(
+    method: str, origin: int, data: st.DataObject
+) -> None:
+    """Whichever row after an origin changes, whatever to, its window is the same to the byte."""
+    row = data.draw(st.integers(origin + 1, ROWS - 1), label="row")
+    later = TABLE.copy()
+    later.loc[row, "level"] = data.draw(st.sampled_from([np.nan, 0.0, 9e9]), label="level")
+    later.loc[row, "flow"] = data.draw(st.sampled_from([np.nan, 0.0, 9e9]), label="flow")
+    later.loc[row, "wind"] = data.draw(st.sampled_from([None, "N", "S"]), label="wind")
+    assert window(later, method, origin).tobytes() == window(TABLE, method, origin).tobytes()
+
+
+@pytest.mark.parametrize("method", ["mean", "ffill", "seasonal"])
+def test_a_window_sees_its_origin(method: str) -> None:
+    """Another value in the origin's own row is seen: the test above can fail."""
+    other = TABLE.copy()
+    other.loc[30, "level"] = 9.0
+    assert window(other, method, 30).tobytes() != window(TABLE, method, 30).tobytes()

@@ -1,0 +1,179 @@
+"""The masked loss, the batches, and a fit that keeps its best epoch."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from pipeline import determinism, training
+from pipeline.errors import PipelineError
+from pipeline.models.registry import build
+from pipeline.models.spec import Spec
+from tests.toys import toy_params
+
+_ = np.nan
+
+
+def spec(residual: bool = True) -> Spec:
+    """A tiny network of two features, three rows back and two steps ahead."""
+    params = toy_params({"window.look_back": 3, "window.horizon": 2, "train.residual": residual})
+    return Spec(
+        dataset="toy",
+        inputs=("level", "flow"),
+        features=("level", "flow"),
+        targets=("level",),
+        window=params.window,
+        train=params.train,
+    )
+
+
+def examples(rows: int = 60) -> training.Examples:
+    """A noisy wave, its first two thirds for training; one target in ten is missing."""
+    random = np.random.default_rng(3)
+    wave = np.sin(np.arange(rows)) + random.normal(0, 0.3, rows)
+    features = np.stack([wave, random.normal(size=rows)], axis=1).astype(np.float32)
+    targets = np.where(random.random((rows, 1)) < 0.1, _, features[:, :1]).astype(np.float32)
+    cut = rows * 2 // 3
+    return training.Examples(
+        features, targets, np.arange(cut - 5), np.arange(cut - 3, rows - 4), 3, 2
+    )
+
+
+def fitted(**settings: Any) -> tuple[keras.Model, list[training.Epoch]]:
+    """A network fitted to the wave, and its history."""
+    train = toy_params({f"train.{name}": value for name, value in settings.items()}).train
+    determinism.settle(train.seed)
+    network = build(spec())
+    return network, training.fit(network, examples(), train)
+
+
+def weights(network: keras.Model) -> npt.NDArray[np.float32]:
+    """All weights in one array."""
+    return np.concatenate([array.ravel() for array in network.get_weights()])
+
+
+ERRORS = {
+    "mse": np.square,
+    "mae": np.abs,
+    "huber": lambda e: np.where(np.abs(e) <= 1, e**2 / 2, np.abs(e) - 0.5),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_the_loss_is_the_mean_over_observed_targets(name: str) -> None:
+    """A missing target counts neither in the sum nor in the number."""
+    observed = np.array([[[1.0], [_]], [[-3.0], [0.5]]], np.float32)
+    forecast = np.array([[[1.5], [9.0]], [[2.0], [0.5]]], np.float32)
+    expected = ERRORS[name](np.array([0.5, 5.0, 0.0])).mean()
+    assert float(training.masked(name)(observed, forecast)) == pytest.approx(float(expected))
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_a_missing_target_has_no_gradient(name: str) -> None:
+    """Where nothing was observed the loss is 0, and its gradient is 0, not NaN."""
+    import tensorflow as tf
+
+    observed = tf.constant([[_, _], [1.0, _]])
+    forecast = tf.Variable([[5.0, -5.0], [3.0, 7.0]])
+    with tf.GradientTape() as tape:
+        loss = training.masked(name)(observed, forecast)
+    gradient = tape.gradient(loss, forecast).numpy()
+    assert gradient[1, 0] > 0
+    gradient[1, 0] = 0
+    assert (gradient == 0).all()
+    assert float(training.masked(name)(observed[:1], forecast[:1])) == 0
+
+
+def test_batches_are_windows() -> None:
+    """Without a seed the windows come in order, the last batch with what is left."""
+    data = examples()
+    batches = [(x.numpy(), y.numpy()) for x, y in training.batches(data, np.arange(5), 2)]
+    assert [len(x) for x, _y in batches] == [2, 2, 1]
+    for start, x, y in (
+        (start, x, y)
+        for start, (x, y) in enumerate(
+            pair for xs, ys in batches for pair in zip(xs, ys, strict=True)
+        )
+    ):
+        np.testing.assert_array_equal(x, data.features[start : start + 3])
+        np.testing.assert_array_equal(y, data.targets[start + 3 : start + 5])
+
+
+def test_batches_are_shuffled_by_their_seed() -> None:
+    """Each epoch has every window in another order; the same seed gives the same orders."""
+    data = examples()
+
+    def orders(seed: int) -> list[list[float]]:
+        dataset = training.batches(data, np.arange(30), 30, seed)
+        return [next(iter(dataset))[0].numpy()[:, 0, 0].tolist() for _epoch in range(2)]
+
+    first, second = orders(1)
+    assert sorted(first) == sorted(second) == sorted(data.features[:30, 0].tolist())
+    assert first != second
+    assert orders(1) == [first, second]
+    assert orders(2)[0] != first
+
+
+@pytest.mark.parametrize(
+    ("schedule", "last"),
+    [({"name": "constant"}, 0.01), ({"name": "cosine"}, 1e-4), ({"name": "exponential"}, 1e-4)],
+)
+def test_the_learning_rate_follows_its_schedule(schedule: dict[str, Any], last: float) -> None:
+    """It starts at learning_rate and ends, after all epochs' steps, at the final share of it."""
+    settings = toy_params({"train.schedule": schedule, "train.epochs": 3}).train
+    optimizer = training.optimizer(settings, steps=5)
+    assert float(optimizer.learning_rate) == pytest.approx(0.01)
+    optimizer.iterations.assign(15)
+    assert float(optimizer.learning_rate) == pytest.approx(last)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop", "sgd"])
+def test_optimizers_are_known_by_name(name: str) -> None:
+    """Every optimizer that the parameters allow can be made."""
+    settings = toy_params({"train.optimizer": name}).train
+    assert training.optimizer(settings, steps=1).name == name
+
+
+def test_an_untrained_residual_network_is_persistence() -> None:
+    """It forecasts the change since the last value, and starts from none."""
+    window = np.random.default_rng(0).normal(size=(4, 3, 2)).astype(np.float32)
+    forecast = build(spec()).predict_on_batch(window)
+    np.testing.assert_array_equal(forecast, np.repeat(window[:, -1:, :1], 2, axis=1))
+    assert not np.allclose(build(spec(residual=False)).predict_on_batch(window), forecast)
+
+
+def test_a_fit_keeps_its_best_epoch() -> None:
+    """Training stops after `patience` epochs without a better one, whose weights come back."""
+    data = examples()
+    network, history = fitted(epochs=40, patience=2, learning_rate=0.3, loss="mse")
+    losses = [epoch["validation/loss"] for epoch in history]
+    best = int(np.argmin(losses))
+    assert len(history) == best + 3 < 40
+    again = network.evaluate(training.batches(data, data.validation, 1024), verbose=0)
+    assert again == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_a_fit_repeats_to_the_byte() -> None:
+    """The same seed gives the same weights."""
+    one, _history = fitted(epochs=2)
+    other, _history = fitted(epochs=2)
+    assert weights(one).tobytes() == weights(other).tobytes()
+
+
+def test_another_seed_starts_from_other_weights() -> None:
+    """What is drawn for a network depends on the seed alone."""
+
+    def fresh(seed: int) -> bytes:
+        determinism.settle(seed)
+        return weights(build(spec())).tobytes()
+
+    assert fresh(1) == fresh(1)
+    assert fresh(1) != fresh(2)
+
+
+def test_a_loss_that_is_no_number_ends_the_fit() -> None:
+    """The epoch is named, and what often helps."""
+    with pytest.raises(PipelineError, match=r"in epoch 1, expected a finite number.*learning_rate"):
+        fitted(optimizer="sgd", learning_rate=1e38, loss="mse")

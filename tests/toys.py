@@ -1,0 +1,167 @@
+"""Small tables, cards and parameters, and a project directory made of them."""
+
+import copy
+import importlib
+import os
+import subprocess
+import sys
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from pipeline.cards import Card
+from pipeline.config import Params
+from pipeline.strict import parse
+
+ROOT = Path(__file__).parents[1]
+
+CARD: dict[str, Any] = {
+    "title": "A toy series",
+    "source": "tests",
+    "licence": "CC0",
+    "time": {"column": "time", "format": "%Y-%m-%d %H:%M"},
+    "frequency": "1h",
+    "season": 6,
+    "columns": {
+        "level": {"unit": "m", "minimum": 0},
+        "flow": {"unit": "m³/s"},
+        "wind": {"categories": ["N", "S"]},
+    },
+    "excluded": ["note"],
+    "targets": ["level"],
+    "inputs": ["level", "flow", "wind"],
+    "split": {"train": 72, "validation": 96, "test": 120},
+}
+
+PARAMS: dict[str, Any] = {
+    "ingest": {"dataset": "toy"},
+    "impute_scale": {
+        "imputation": {"method": "ffill", "limit": 3},
+        "scaling": "standard",
+        "log1p": ["flow"],
+    },
+    "window": {"look_back": 8, "horizon": 3, "stride": 1},
+    "train": {
+        "seed": 1,
+        "model": {"name": "lstm", "units": [4]},
+        "residual": True,
+        "loss": "huber",
+        "optimizer": "adam",
+        "learning_rate": 0.01,
+        "batch_size": 16,
+        "epochs": 1,
+        "patience": 1,
+    },
+    "evaluate": {"stretch": 24},
+}
+
+
+def changed(tree: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A copy of nested dictionaries with values set by dotted key; None takes a key out."""
+    tree = copy.deepcopy(tree)
+    for key, value in changes.items():
+        *parents, last = key.split(".")
+        branch = tree
+        for parent in parents:
+            branch = branch.setdefault(parent, {})
+        if value is None:
+            branch.pop(last)
+        else:
+            branch[last] = value
+    return tree
+
+
+def toy_card(**changes: Any) -> Card:
+    """The toy card, with values changed by name."""
+    return parse(CARD | changes, Card, "toy.yaml")
+
+
+def toy_params(changes: dict[str, Any] | None = None) -> Params:
+    """The toy parameters, with values changed by dotted key."""
+    return parse(changed(PARAMS, changes or {}), Params, "params.yaml")
+
+
+def toy_times(rows: int) -> pd.DatetimeIndex:
+    """Hours from the start of 2014."""
+    return pd.date_range("2014-01-01", periods=rows, freq="h", name="time")
+
+
+def toy_table(rows: int = 120, seed: int = 1, missing: float = 0.1) -> pd.DataFrame:
+    """A seeded table of the toy card: a daily wave, a second column, a category, and gaps."""
+    random = np.random.default_rng(seed)
+    level = 10 + 5 * np.sin(2 * np.pi * np.arange(rows) / 6) + random.normal(0, 1, rows)
+    table = pd.DataFrame(
+        {
+            "time": toy_times(rows).strftime("%Y-%m-%d %H:%M"),
+            "level": level.clip(0).round(2),
+            "flow": random.gamma(2, 3, rows).round(2),
+            "wind": random.choice(["N", "S"], rows),
+            "note": "x",
+        }
+    )
+    for name in ("level", "flow", "wind"):
+        gaps = random.random(rows) < missing
+        gaps[0] = False
+        table[name] = table[name].mask(gaps)
+    return table
+
+
+class Project:
+    """A directory in which the stages run on a toy table."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.table = root / "data/raw/toy.csv"
+        self.card = root / "data/datasets/toy.yaml"
+        self.params = root / "params.yaml"
+        for path in (self.table, self.card):
+            path.parent.mkdir(parents=True)
+        self.write(toy_table())
+
+    def write(
+        self,
+        table: pd.DataFrame | None = None,
+        card: dict[str, Any] | None = None,
+        params: dict[str, Any] | None = None,
+    ) -> "Project":
+        """Write the table, if any, and card and parameters with values changed by dotted key."""
+        if table is not None:
+            table.to_csv(self.table, index=False)
+        for path, tree, changes in ((self.card, CARD, card), (self.params, PARAMS, params)):
+            path.write_text(yaml.safe_dump(changed(tree, changes or {}), sort_keys=False))
+        return self
+
+    def run(self, *stages: str) -> "Project":
+        """Run stages one after the other in this process."""
+        with chdir(self.root):
+            for stage in stages:
+                importlib.import_module(f"pipeline.stages.{stage}").main()
+        return self
+
+    def command(self, module: str) -> subprocess.CompletedProcess[str]:
+        """Run `python -m MODULE` as a user does."""
+        return subprocess.run(
+            [sys.executable, "-m", module],
+            cwd=self.root,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def read(self, path: str | Path) -> bytes:
+        """The bytes of a file."""
+        return (self.root / path).read_bytes()
+
+    def written(self) -> set[str]:
+        """What lies below data/ besides the raw table and the card."""
+        files = {
+            str(path.relative_to(self.root))
+            for path in (self.root / "data").rglob("*")
+            if path.is_file()
+        }
+        return files - {"data/raw/toy.csv", "data/datasets/toy.yaml"}
