@@ -13,7 +13,7 @@ from tests.toys import toy_card, toy_times
 CHANNELS = ["level", "flow", "wind=N", "wind=S"]
 ALL = [
     *("level", "flow", "wind", "hour", "weekday", "day_of_year"),
-    *("difference(level)", "seasonal(level)", "seasonal(wind)", "difference(wind)"),
+    *("difference:level", "seasonal:level", "seasonal:wind", "difference:wind"),
 ]
 
 
@@ -32,8 +32,8 @@ def counting(rows: int) -> npt.NDArray[np.float32]:
 
 def test_inputs_are_expanded_in_order() -> None:
     """A category is one feature a level, a calendar term a sine and a cosine."""
-    assert features.expand(["wind", "hour", "difference(level)"], toy_card()) == [
-        *("wind=N", "wind=S", "hour_sin", "hour_cos", "difference(level)"),
+    assert features.expand(["wind", "hour", "difference:level"], toy_card()) == [
+        *("wind=N", "wind=S", "hour_sin", "hour_cos", "difference:level"),
     ]
 
 
@@ -42,8 +42,8 @@ def test_inputs_are_expanded_in_order() -> None:
     [
         (["level", "note"], "window.inputs: note is excluded by the card"),
         (["speed"], "window.inputs: speed is not known"),
-        (["difference(speed)"], r"window.inputs: difference\(speed\) is not known"),
-        (["difference(hour)"], r"window.inputs: difference\(hour\) is not known"),
+        (["difference:speed"], r"window.inputs: difference:speed is not known"),
+        (["difference:hour"], r"window.inputs: difference:hour is not known"),
         (["hour", "hour"], "window.inputs: hour_sin stands twice"),
     ],
 )
@@ -55,7 +55,7 @@ def test_a_wrong_input_is_named(names: list[str], message: str) -> None:
 
 def test_columns_and_sources_are_found() -> None:
     """What a feature is made from is known, as columns of the card and as channels."""
-    names = ["hour", "difference(wind)", "level"]
+    names = ["hour", "difference:wind", "level"]
     assert features.columns(names, toy_card()) == ["level", "wind"]
     expanded = features.expand(names, toy_card())
     assert features.sources(expanded) == ["wind=N", "wind=S", "level"]
@@ -64,7 +64,7 @@ def test_columns_and_sources_are_found() -> None:
 def test_a_difference_is_the_change_since_the_row_before() -> None:
     """The first row, which has none before it, is 0."""
     values = np.array([[1, 0, 0, 0], [4, 0, 0, 0], [2, 0, 0, 0]])
-    assert build(["difference(level)"], values)[:, 0].tolist() == [0, 3, -2]
+    assert build(["difference:level"], values)[:, 0].tolist() == [0, 3, -2]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_difference_is_the_change_since_the_row_before() -> None:
 )
 def test_seasonal_is_one_season_before_the_last_step(horizon: int, lag: int) -> None:
     """With a season of 6 rows, whole seasons are taken off until the value is known."""
-    built = build(["seasonal(level)"], counting(12), horizon)[:, 0]
+    built = build(["seasonal:level"], counting(12), horizon)[:, 0]
     assert features.seasonal_lag(6, horizon) == lag
     assert built.tolist() == [max(0, row - lag) for row in range(12)]
 

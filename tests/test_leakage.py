@@ -15,7 +15,7 @@ from pipeline.imputation import Imputer, one_hot
 from pipeline.scaling import Scaler
 from tests.toys import Project, toy_card, toy_table
 
-INPUTS = ["level", "flow", "wind", "hour", "difference(level)", "seasonal(flow)"]
+INPUTS = ["level", "flow", "wind", "hour", "difference:level", "seasonal:flow"]
 LEARNED = (
     "data/prepared/imputer.json",
     "data/prepared/scaler.json",
@@ -79,7 +79,7 @@ def test_the_training_span_is_learned_from(projects: Callable[[str], Project]) -
 
 ROWS, LOOK_BACK = 40, 8
 CARD = toy_card()
-NAMES = features.expand([*INPUTS, "weekday", "day_of_year", "difference(wind)"], CARD)
+NAMES = features.expand([*INPUTS, "weekday", "day_of_year", "difference:wind"], CARD)
 TABLE = toy_table(ROWS, missing=0.3)
 
 

@@ -1,5 +1,6 @@
 """The whole path through `dvc repro`, on the real table with a very small network."""
 
+import io
 import json
 import math
 import os
@@ -225,6 +226,29 @@ def test_the_logged_model_gives_the_scored_forecasts(
         np.testing.assert_allclose(served["forecast"], wanted, rtol=0, atol=1e-6)
     for leftover in ("origins.json", "one_by_one.parquet", "at_once.parquet"):
         (repository / leftover).unlink()
+
+
+WITHOUT = """
+import sys
+absent = ("tensorflow", "keras", "mlflow", "sklearn", "matplotlib", "dvc")
+sys.modules.update(dict.fromkeys(absent))  # importing any of them is now an error
+import pandas as pd
+from pipeline.forecaster import Forecaster, stage_files
+forecaster = Forecaster.load(stage_files("beijing_pm25"), "numpy")
+raw = pd.read_csv("data/raw/beijing_pm25.csv")
+forecaster.predict(raw, sys.argv[1:]).to_csv(sys.stdout, index=False)
+"""
+
+
+def test_numpy_alone_makes_the_same_forecast(repository: Path) -> None:
+    """Where TensorFlow, MLflow and the rest cannot be imported, forecasts are the same to 1e-5."""
+    table = pd.read_parquet(repository / "data/reports/predictions.parquet")
+    table = table[table["span"] == "test"]
+    origins = [str(origin) for origin in table["origin"].unique()[::500]]
+    said = run(repository, sys.executable, "-c", WITHOUT, *origins)
+    answer = pd.read_csv(io.StringIO(said))
+    wanted = table[table["origin"].astype(str).isin(origins)]["forecast"]
+    np.testing.assert_allclose(answer["forecast"], wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_a_deleted_store_is_filled_again_exactly_once(repository: Path, tmp_path: Path) -> None:

@@ -56,7 +56,9 @@ def test_what_is_scaled_can_be_undone(
     assert again == fitted
     scaled = again.transform(frame(later))
     np.testing.assert_allclose(again.inverse(scaled.to_numpy(), ["x", "y"]), later, atol=1e-8)
-    np.testing.assert_allclose(again.inverse(scaled[["y"]], ["y"])[:, 0], later[:, 1], atol=1e-8)
+    np.testing.assert_allclose(
+        again.inverse(scaled[["y"]].to_numpy(), ["y"])[:, 0], later[:, 1], atol=1e-8
+    )
 
 
 def test_log1p_is_taken_before_the_scale() -> None:
@@ -69,7 +71,7 @@ def test_log1p_is_taken_before_the_scale() -> None:
 def test_missing_values_are_left_out() -> None:
     """A scale is that of the observed values, and missing values stay missing."""
     scaler = Scaler.fit(frame([[0, 1], [np.nan, 2], [10, 3]]), "minmax")
-    assert scaler.columns["x"] == Scale(center=0, scale=10)
+    assert scaler.columns["x"] == Scale(center=0, scale=10, mean=5, deviation=5)
     assert scaler.transform(frame([[np.nan, 2]])).isna().to_numpy().tolist() == [[True, False]]
 
 
@@ -81,6 +83,28 @@ def test_a_constant_column_tells_nothing(method: Method, log1p: list[str]) -> No
     assert scaler.columns["x"].constant
     assert scaler.transform(frame([[7, 1], [1e9, 1]]))["x"].tolist() == [0, 0]
     np.testing.assert_allclose(scaler.inverse(np.zeros((1, 1)), ["x"]), [[7]])
+
+
+def test_targets_are_standardised_in_their_own_units() -> None:
+    """Whatever the inputs' scaling, a target has mean 0 and deviation 1 in training, and back."""
+    table = frame([[0, 1], [np.nan, 2], [10, 6]])
+    scaler = Scaler.fit(table, "minmax", log1p=["y"])
+    standardised = scaler.standardise(table.to_numpy(), ["x", "y"])
+    np.testing.assert_allclose(np.nanmean(standardised, axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(np.nanstd(standardised, axis=0), 1)
+    np.testing.assert_allclose(scaler.units(standardised, ["x", "y"]), table)
+
+
+def test_logged_columns_can_be_had_linear() -> None:
+    """`linear` undoes the logarithm of logged columns alone, and leaves other names as they are."""
+    table = frame([[0, 1], [4, 2], [10, 6]])
+    scaler = Scaler.fit(table, "minmax", log1p=["y"])
+    scaled = np.column_stack([scaler.transform(table).to_numpy(), [7.0, 8, 9]])
+    linear = scaler.linear(scaled, ["x", "y", "hour_sin"])
+    np.testing.assert_allclose(linear[:, [0, 2]], scaled[:, [0, 2]])
+    np.testing.assert_allclose(
+        linear[:, 1], scaler.standardise(table[["y"]].to_numpy(), ["y"])[:, 0]
+    )
 
 
 def test_plain_columns_stay_as_they_are() -> None:

@@ -11,12 +11,13 @@ from pipeline import determinism, training
 from pipeline.errors import PipelineError
 from pipeline.models.registry import build
 from pipeline.models.spec import Spec
+from pipeline.scaling import Scale, Scaler
 from tests.toys import toy_params
 
 _ = np.nan
 
 
-def spec(residual: bool = True) -> Spec:
+def spec(residual: str = "last") -> Spec:
     """A tiny network of two features, three rows back and two steps ahead."""
     params = toy_params({"window.look_back": 3, "window.horizon": 2, "train.residual": residual})
     return Spec(
@@ -27,6 +28,9 @@ def spec(residual: bool = True) -> Spec:
         window=params.window,
         train=params.train,
     )
+
+
+SCALER = Scaler(columns={"level": Scale(), "flow": Scale()})
 
 
 def examples(rows: int = 60) -> training.Examples:
@@ -45,7 +49,7 @@ def fitted(**settings: Any) -> tuple[keras.Model, list[training.Epoch]]:
     """A network fitted to the wave, and its history."""
     train = toy_params({f"train.{name}": value for name, value in settings.items()}).train
     determinism.settle(train.seed)
-    network = build(spec())
+    network = build(spec(), SCALER)
     return network, training.fit(network, examples(), train)
 
 
@@ -139,9 +143,36 @@ def test_optimizers_are_known_by_name(name: str) -> None:
 def test_an_untrained_residual_network_is_persistence() -> None:
     """It forecasts the change since the last value, and starts from none."""
     window = np.random.default_rng(0).normal(size=(4, 3, 2)).astype(np.float32)
-    forecast = build(spec()).predict_on_batch(window)
+    forecast = build(spec(), SCALER).predict_on_batch(window)
     np.testing.assert_array_equal(forecast, np.repeat(window[:, -1:, :1], 2, axis=1))
-    assert not np.allclose(build(spec(residual=False)).predict_on_batch(window), forecast)
+    assert not np.allclose(build(spec(residual="none"), SCALER).predict_on_batch(window), forecast)
+
+
+def test_an_untrained_damped_network_decays_from_persistence() -> None:
+    """Its first forecast is the last value times a weight that falls with the steps ahead."""
+    window = np.ones((1, 3, 2), np.float32)
+    near, far = build(spec(residual="damped"), SCALER).predict_on_batch(window)[0, :, 0]
+    np.testing.assert_allclose([near, far], np.exp([-1 / 3, -2 / 3]), rtol=1e-6)
+
+
+def test_the_last_value_is_taken_in_the_targets_own_units() -> None:
+    """A residual network whose input is scaled as log(1 + x) adds the standardised value."""
+    scale = Scale(center=1.0, scale=2.0, log1p=True, mean=3.0, deviation=4.0)
+    scaler = Scaler(columns={"level": scale, "flow": Scale()})
+    window = np.full((1, 3, 2), (np.log1p(11.0) - 1) / 2, np.float32)
+    forecast = build(spec(), scaler).predict_on_batch(window)
+    np.testing.assert_allclose(forecast, (11 - 3) / 4, rtol=1e-5)
+
+
+def test_steps_can_be_weighted_by_persistence() -> None:
+    """Weights have mean 1 and fall as persistence's error grows; equal weights are 1."""
+    walk = np.cumsum(np.random.default_rng(0).normal(size=(400, 1)), axis=0).astype(np.float32)
+    data = training.Examples(walk, walk, np.arange(390), np.arange(5), 3, 4)
+    train = toy_params({"train.loss_weights": "persistence"}).train
+    weights = training.loss_weights(data, train)[:, 0]
+    np.testing.assert_allclose(weights.mean(), 1, rtol=1e-6)
+    np.testing.assert_allclose(weights / weights[0], 1 / np.sqrt([1, 2, 3, 4]), rtol=0.1)
+    assert (training.loss_weights(data, toy_params().train) == 1).all()
 
 
 def test_a_fit_keeps_its_best_epoch() -> None:
@@ -167,7 +198,7 @@ def test_another_seed_starts_from_other_weights() -> None:
 
     def fresh(seed: int) -> bytes:
         determinism.settle(seed)
-        return weights(build(spec())).tobytes()
+        return weights(build(spec(), SCALER)).tobytes()
 
     assert fresh(1) == fresh(1)
     assert fresh(1) != fresh(2)

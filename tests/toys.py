@@ -48,7 +48,7 @@ PARAMS: dict[str, Any] = {
     "train": {
         "seed": 1,
         "model": {"name": "lstm", "units": [4]},
-        "residual": True,
+        "residual": "last",
         "loss": "huber",
         "optimizer": "adam",
         "learning_rate": 0.01,
