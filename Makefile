@@ -22,7 +22,7 @@ setup: .venv/.installed ## make the locked environment in .venv
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11, 3.12 or 3.13 is needed, found none on PATH" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	@echo "installing the locked packages; the first time takes some minutes"
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	.venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
 
 check: setup ## check params.yaml and the data set's card
