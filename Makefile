@@ -50,9 +50,12 @@ ui: setup ## open the MLflow UI on http://127.0.0.1:5000 (PORT=... for another p
 	mlflow ui --backend-store-uri "sqlite:///$(CURDIR)/mlflow.db" --workers 1 \
 		--host 127.0.0.1 --port $(PORT) --allowed-hosts "127.0.0.1:*,localhost:*"
 
-lock: ## make requirements.lock anew from pyproject.toml (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-		--no-annotate --no-emit-index-url --extra dev pyproject.toml --output-file requirements.lock
+COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-annotate --no-emit-index-url
+
+lock: ## make the lock files anew from pyproject.toml (needs uv)
+	$(COMPILE) --extra dev pyproject.toml --output-file requirements.lock
+	$(COMPILE) --group numpy --constraint requirements.lock --output-file requirements-numpy.lock
 
 clean: ## remove the environment and what the stages wrote
 	rm -rf .venv data/ingested data/prepared data/windows data/model
