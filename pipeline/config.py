@@ -49,17 +49,82 @@ class Window(Record):
     split: Split | None = None
 
 
-class Recurrent(Record):
-    """A stack of recurrent layers and a linear head."""
+class Stack(Record):
+    """What every recurrent network has: a stack of layers, from the window up."""
 
-    name: Literal["lstm"]
-    units: Annotated[tuple[Count, ...], Field(min_length=1)]
+    units: Annotated[tuple[Count, ...], Field(min_length=1)]  # one number a layer
     activation: Literal["tanh", "relu"] = "tanh"
     input_dropout: Fraction = 0.0  # of what enters each recurrent layer
     dropout: Fraction = 0.0  # of what leaves it
 
 
-Model = Recurrent
+class Recurrent(Stack):
+    """A stack of recurrent layers and a linear head."""
+
+    name: Literal["rnn", "lstm", "bilstm", "gru"]
+
+
+class Convolutional(Stack):
+    """A convolution over time before the stack."""
+
+    name: Literal["cnn_lstm"]
+    filters: Count = 32
+    kernel: Count = 3  # rows that a filter sees
+    pool: Count = 2  # rows that become one
+
+
+class Attention(Stack):
+    """Temporal pattern attention over the stack's states."""
+
+    name: Literal["attention_lstm"]
+    filters: Count = 32  # each a pattern of one state unit over the whole window
+
+
+class EncoderDecoder(Stack):
+    """An encoder and a decoder, layer for layer."""
+
+    name: Literal["seq2seq_lstm"]
+
+
+class Segment(Stack):
+    """One recurrent step a segment, each channel by itself, all with the same weights."""
+
+    name: Literal["segment_lstm", "segment_gru"]
+    segment: Count = 6  # rows; look_back is a multiple of it
+
+
+class Naive(Record):
+    """A rule without weights: the last value, or the last value plus the last change."""
+
+    name: Literal["persistence", "drift"]
+
+
+class SeasonalNaive(Record):
+    """A rule without weights: the value a whole number of seasons before."""
+
+    name: Literal["seasonal_naive"]
+    season: Count  # rows; look_back holds one season at least
+
+
+class Ridge(Record):
+    """Linear regression from the whole window, solved and not descended to."""
+
+    name: Literal["ridge"]
+    alphas: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1.0, 10.0, 100.0, 1000.0)
+
+
+Model = Annotated[
+    Recurrent
+    | Convolutional
+    | Attention
+    | EncoderDecoder
+    | Segment
+    | Naive
+    | SeasonalNaive
+    | Ridge,
+    Field(discriminator="name"),
+]
+BASELINES = (Naive, SeasonalNaive, Ridge)
 
 
 class Schedule(Record):
@@ -74,6 +139,7 @@ class Train(Record):
 
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     model: Model
+    normalisation: Literal["none", "last", "revin"] = "none"  # of each window's targets' past
     residual: Literal["none", "last", "damped"]  # what the network's output is added to
     loss: Literal["mse", "mae", "huber"]
     huber_delta: Positive = 1.0  # standard deviations: where huber turns from square to straight
@@ -150,13 +216,68 @@ def check(params: Params, card: Card) -> None:
         if len(set(names)) != len(names):
             raise PipelineError(f"{key}: expected each column once, found {', '.join(names)}")
     expanded = expand(inputs(params, card), card, inputs_key)
-    if params.train.residual != "none":
-        for name in targets(params, card):
-            if name not in expanded:
+    _check_own_past(params, targets(params, card), expanded)
+    _check_wrappers(params)
+    _check_window(params)
+    if isinstance(params.train.model, Segment):
+        _check_channels(params, targets(params, card), expanded)
+
+
+def _check_own_past(params: Params, names: tuple[str, ...], expanded: list[str]) -> None:
+    train = params.train
+    for key, needed, why in (
+        ("residual", train.residual != "none", "its last value is what the network corrects"),
+        ("normalisation", train.normalisation != "none", "its own past is what is normalised"),
+        ("model.name", isinstance(train.model, Naive | SeasonalNaive), "it is all the rule sees"),
+    ):
+        for name in names:
+            if needed and name not in expanded:
                 raise PipelineError(
-                    f"train.residual: expected {name} among window.inputs, since its last value "
-                    f"is what the network corrects; found {', '.join(expanded)}"
+                    f"train.{key}: expected {name} among window.inputs, since {why}; "
+                    f"found {', '.join(expanded)}"
                 )
+
+
+def _check_wrappers(params: Params) -> None:
+    train = params.train
+    for key, found in (("residual", train.residual), ("normalisation", train.normalisation)):
+        if isinstance(train.model, BASELINES) and found != "none":
+            raise PipelineError(
+                f"train.{key}: expected none with train.model.name {train.model.name}, which is "
+                f"a baseline as it stands; found {found}"
+            )
+
+
+def _check_window(params: Params) -> None:
+    model, look_back = params.train.model, params.window.look_back
+    needed = model.season if isinstance(model, SeasonalNaive) else 1
+    if model.name in ("drift", "attention_lstm"):
+        needed = 2
+    if look_back < needed:
+        raise PipelineError(
+            f"window.look_back: expected at least {needed} with train.model.name {model.name}, "
+            f"found {look_back}"
+        )
+    if isinstance(model, Segment) and look_back % model.segment:
+        raise PipelineError(
+            f"window.look_back: expected a multiple of train.model.segment ({model.segment}), "
+            f"found {look_back}"
+        )
+
+
+def _check_channels(params: Params, names: tuple[str, ...], expanded: list[str]) -> None:
+    name = params.train.model.name
+    if expanded != list(names):
+        raise PipelineError(
+            f"window.inputs: expected the targets and nothing else ({', '.join(names)}) with "
+            f"train.model.name {name}, which forecasts each channel from itself; "
+            f"found {', '.join(expanded)}"
+        )
+    if logged := [target for target in names if target in params.impute_scale.log1p]:
+        raise PipelineError(
+            f"impute_scale.log1p: expected no target with train.model.name {name}, which has one "
+            f"scale for what it sees and forecasts; found {', '.join(logged)}"
+        )
 
 
 def targets(params: Params, card: Card) -> tuple[str, ...]:

@@ -119,16 +119,29 @@ class Forecaster:
         )
 
     def forecast(self, prepared: npt.NDArray[np.float32], origins: Rows) -> npt.NDArray[np.float64]:
-        """Forecasts in the targets' units from the rows of `prepare`: [N] origins -> [N, H, K]."""
+        """Forecasts in the targets' units from the rows of `prepare`: [N] origins -> [N, H, K].
+
+        Raises:
+            PipelineError: names a feature that is missing in some window.
+        """
         starts = origins - self.spec.look_back + 1
         padded = np.concatenate([starts, np.full(-len(starts) % BATCH, starts[-1])])
         scaled = np.concatenate(
             [
-                self.network(gather(prepared, rows, self.spec.look_back))
+                self.network(self._whole(gather(prepared, rows, self.spec.look_back)))
                 for rows in padded.reshape(-1, BATCH)
             ]
         )[: len(starts)]
         return self.units(scaled)
+
+    def _whole(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        missing = np.isnan(windows).any(axis=(0, 1))
+        if missing.any():
+            raise PipelineError(
+                f"input: feature {self.spec.features[int(missing.argmax())]}: expected a number in "
+                "every row of a window, found NaN; `prepare` fills gaps"
+            )
+        return windows
 
     def units(self, scaled: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         """Standardised forecasts [N, H, K] in their units, none below the card's minimum."""

@@ -40,15 +40,16 @@ def explain(
         prepared: [rows, F] features.
         starts: start rows of windows, of which SAMPLES are used, evenly spaced.
     """
-    if spec.model.name not in ("lstm", "rnn"):
+    stack = spec.plain_stack
+    if stack is None:
         return None
     layers, _, _ = read_keras_weights(weights, beside=("damping",))
     chosen = starts[np.linspace(0, len(starts) - 1, min(SAMPLES, len(starts))).astype(int)]
     windows = gather(prepared, chosen, spec.look_back)
     unit = {"1h": "hour", "1D": "day", "1min": "minute"}.get(card.frequency, "step")
     with threadpool_limits(1):  # many small products: threads would only wait for each other
-        profile = memory_profile(layers, windows, spec.model.activation)
-        traces = jacobian.run(layers, windows, spec.model.activation)
+        profile = memory_profile(layers, windows, stack.activation)
+        traces = jacobian.run(layers, windows, stack.activation)
     length = memory_length(profile)
     pictures = {"memory": plots.memory_figure(profile, unit=unit)}
     if isinstance(layers[0], LSTM):

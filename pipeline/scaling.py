@@ -91,7 +91,7 @@ class Scaler(Record):
 
         Names that are no columns (calendar terms and the like) stay as they are.
         """
-        logged = [i for i, name in enumerate(columns) if name in self._logged]
+        logged = [i for i, name in enumerate(columns) if name in self.logged]
         if logged:
             names = [columns[i] for i in logged]
             values = values.copy()
@@ -99,7 +99,8 @@ class Scaler(Record):
         return values
 
     @property
-    def _logged(self) -> set[str]:
+    def logged(self) -> set[str]:
+        """The columns that are scaled as log(1 + x)."""
         return {name for name, scale in self.columns.items() if scale.log1p}
 
     def units(self, standardised: Floats, targets: Collection[str]) -> npt.NDArray[np.float64]:

@@ -123,6 +123,9 @@ def _explain(problem: Any, record: type[Record]) -> str:
         hint = f"; did you mean {near[0]}?" if near else ""
         expected = problem["ctx"]["expected_tags"].replace("'", "")
         return f"{name}.{tag}: expected one of {expected}, found {problem['ctx']['tag']}{hint}"
+    if problem["type"] == "union_tag_not_found":
+        tag = problem["ctx"]["discriminator"].strip("'")
+        return f"{name}.{tag}: missing; expected a value for this key"
     expected = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     expected = re.sub("^(String|Tuple|Dictionary) should ", "to ", expected)
     expected = re.sub(r" after validation, not \d+$", "", expected)

@@ -34,7 +34,7 @@ from mlflow.types.schema import AnyType
 
 from pipeline import artifacts, determinism, features, forecaster, paths, series
 from pipeline.cards import Card
-from pipeline.config import Params, inputs, read_experiment, split, targets
+from pipeline.config import Params, Stack, inputs, read_experiment, split, targets
 from pipeline.imputation import Imputer
 from pipeline.models.spec import Spec
 
@@ -225,9 +225,9 @@ def _hyperparameters(params: Params, card: Card) -> Iterator[tuple[str, Any]]:
 def _name(params: Params) -> str:
     """What tells runs apart at a glance."""
     model = params.train.model
-    units = "-".join(str(n) for n in model.units)
+    units = " " + "-".join(map(str, model.units)) if isinstance(model, Stack) else ""
     return (
-        f"{model.name} {units}, {params.window.look_back} to {params.window.horizon}, "
+        f"{model.name}{units}, {params.window.look_back} to {params.window.horizon}, "
         f"seed {params.train.seed}"
     )
 

@@ -11,8 +11,9 @@ import tensorflow as tf
 from keras import ops
 from tqdm import tqdm
 
-from pipeline.config import Schedule, Train
+from pipeline.config import BASELINES, Ridge, Schedule, Train
 from pipeline.errors import PipelineError
+from pipeline.models.baselines import solve_ridge
 from pipeline.windows import Rows
 
 Epoch = dict[str, float]
@@ -74,11 +75,14 @@ def fit(
         on_epoch: called after each epoch, with its number from 0 and its scores.
 
     Returns:
-        One record an epoch: train/loss, validation/loss, learning_rate.
+        One record an epoch: train/loss, validation/loss, learning_rate. Of a baseline, which has
+        no epochs, one record with its losses.
 
     Raises:
         PipelineError: the loss became NaN or infinite; names the epoch.
     """
+    if isinstance(settings.model, BASELINES):
+        return _solve(network, examples, settings, on_epoch)
     steps = -(-len(examples.train) // settings.batch_size)
     network.compile(
         optimizer=optimizer(settings, steps),
@@ -98,6 +102,35 @@ def fit(
         verbose=0,
     )
     return history.epochs
+
+
+def _solve(
+    network: keras.Model,
+    examples: Examples,
+    settings: Train,
+    on_epoch: Callable[[int, Epoch], None],
+) -> list[Epoch]:
+    """Give a baseline the weights it has, if any, and score it as an epoch is scored."""
+    if isinstance(settings.model, Ridge):
+        flat = keras.Model(network.input, network.get_layer("flat").output)
+
+        def windows(starts: Rows) -> npt.NDArray[np.float64]:
+            seen = flat.predict(batches(examples, starts, 1024), verbose=0)
+            return np.asarray(seen, np.float64)
+
+        spans = examples.train, examples.validation, examples.look_back, examples.horizon
+        solved = solve_ridge(windows, examples.targets, *spans, settings.model.alphas)
+        network.get_layer("head").set_weights(solved)
+    network.compile(
+        loss=masked(settings.loss, settings.huber_delta, loss_weights(examples, settings)),
+        jit_compile=False,
+    )
+    scores = {
+        f"{name}/loss": float(network.evaluate(batches(examples, starts, 1024), verbose=0))
+        for name, starts in (("train", examples.train), ("validation", examples.validation))
+    }
+    on_epoch(0, scores)
+    return [scores]
 
 
 def loss_weights(examples: Examples, settings: Train) -> npt.NDArray[np.float32]:

@@ -1,6 +1,6 @@
 """Naive rules and ridge regression: what a network must beat to be worth its training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -70,28 +70,45 @@ def fit_ridge(
     Returns:
         A function from start rows [B] to standardised forecasts [B, H, K].
     """
-    from sklearn.linear_model import Ridge
 
     def windows(starts: Rows) -> Floats:
         # float64: normal equations square the condition number, which float32 cannot hold.
         return gather(features, starts, look_back).reshape(len(starts), -1).astype(np.float64)
 
-    def forecast(ridge: Ridge, starts: Rows) -> Floats:
-        steps: Floats = ridge.predict(windows(starts))
-        return steps.reshape(len(starts), horizon, -1)
-
-    steps = gather(targets, train + look_back, horizon).reshape(len(train), -1)
-    whole = ~np.isnan(steps).any(axis=1)
-    x, y = windows(train[whole]), steps[whole]
-    goal = gather(targets, validation + look_back, horizon)
-    # Cholesky's sums depend on the number of BLAS threads, and the last digits with them.
-    with threadpool_limits(THREADS):
-        ridges = [Ridge(alpha, solver="cholesky").fit(x, y) for alpha in ALPHAS]
-        errors = [np.nanmean((forecast(ridge, validation) - goal) ** 2) for ridge in ridges]
-    best = ridges[int(np.argmin(errors))]
+    kernel, bias = solve_ridge(windows, targets, train, validation, look_back, horizon, ALPHAS)
 
     def predict(starts: Rows) -> Floats:
         with threadpool_limits(THREADS):
-            return forecast(best, starts)
+            steps: Floats = windows(starts) @ kernel + bias
+            return steps.reshape(len(starts), horizon, -1)
 
     return predict
+
+
+def solve_ridge(
+    windows: Callable[[Rows], Floats],
+    targets: npt.NDArray[np.floating],
+    train: Rows,
+    validation: Rows,
+    look_back: int,
+    horizon: int,
+    alphas: Sequence[float],
+) -> tuple[Floats, Floats]:
+    """The best of `alphas`: kernel [L * F, H * K] and bias [H * K]; `windows` gives [B, L * F]."""
+    from sklearn.linear_model import Ridge
+
+    def steps(starts: Rows) -> Floats:
+        ahead = gather(targets, starts + look_back, horizon)
+        return ahead.reshape(len(starts), -1).astype(np.float64)
+
+    y = steps(train)
+    whole = ~np.isnan(y).any(axis=1)
+    x, seen, goal = windows(train[whole]), windows(validation), steps(validation)
+    # Cholesky's sums depend on the number of BLAS threads, and the last digits with them.
+    with threadpool_limits(THREADS):
+        ridges = [Ridge(alpha, solver="cholesky").fit(x, y[whole]) for alpha in alphas]
+        errors = [
+            np.nanmean((ridge.predict(seen).reshape(goal.shape) - goal) ** 2) for ridge in ridges
+        ]
+    best = ridges[int(np.argmin(errors))]
+    return best.coef_.reshape(goal.shape[1], -1).T, np.atleast_1d(best.intercept_)

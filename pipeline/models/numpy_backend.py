@@ -22,16 +22,17 @@ def load(spec: Spec, scaler: Scaler, weights: Path) -> Callable[[Windows], Windo
         PipelineError: the model is not one that NumPy can run.
         ValueError: the weights are not those of the model.
     """
-    if spec.model.name not in ("rnn", "lstm"):
+    stack = spec.plain_stack
+    if stack is None:
         raise PipelineError(
-            f"backend numpy: expected a model of rnn or lstm, found {spec.model.name}; "
-            "use backend tensorflow"
+            "backend numpy: expected a model of rnn or lstm without normalisation, found "
+            f"{spec.model.name}, normalisation {spec.train.normalisation}; use backend tensorflow"
         )
     layers, head, others = read_keras_weights(weights, beside=("damping",))
     seen = [spec.features.index(name) for name in spec.targets if name in spec.features]
 
     def network(windows: Windows) -> Windows:
-        steps = forecast(layers, head, windows, spec.model.activation)
+        steps = forecast(layers, head, windows, stack.activation)
         steps = steps.reshape(len(windows), spec.horizon, len(spec.targets))
         if spec.train.residual == "none":
             return steps

@@ -1,58 +1,82 @@
 """The one place that turns a Spec into a Keras network."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
-import numpy as np
-from keras import layers, ops
+from keras import ops
 
-from pipeline.models.recurrent import encode
+from pipeline.config import Naive, Ridge, SeasonalNaive, Segment
+from pipeline.models import linear
+from pipeline.models.attention import attention_lstm
+from pipeline.models.convolutional import cnn_lstm
+from pipeline.models.recurrent import recurrent
+from pipeline.models.segment import segment
+from pipeline.models.seq2seq import seq2seq_lstm
 from pipeline.models.spec import Spec
+from pipeline.models.wrappers import Damping, Normalisation, exchange
 from pipeline.scaling import Scaler
+
+# From what it sees of the windows, [B, L, F], and its own parameters to steps [B, H, K].
+Body = Callable[[keras.KerasTensor, Any, Spec], keras.KerasTensor]
+
+MODELS: dict[str, Body] = {
+    "rnn": recurrent,
+    "lstm": recurrent,
+    "bilstm": recurrent,
+    "gru": recurrent,
+    "cnn_lstm": cnn_lstm,
+    "attention_lstm": attention_lstm,
+    "seq2seq_lstm": seq2seq_lstm,
+    "segment_lstm": segment,
+    "segment_gru": segment,
+    "persistence": linear.persistence,
+    "drift": linear.drift,
+    "seasonal_naive": linear.seasonal_naive,
+    "ridge": linear.ridge,
+}
 
 
 def build(spec: Spec, scaler: Scaler) -> keras.Model:
     """A network with fresh weights: windows [B, L, F] -> standardised forecasts [B, H, K].
 
-    With `train.residual` the network's output is added to the targets' last value, so that it
-    starts from persistence and learns what differs.
+    With `train.normalisation` the network sees each window less its targets' own level, and its
+    forecasts get that level back. With `train.residual` its output is added to the targets' last
+    value, so that it starts from persistence and learns what differs.
     """
-    residual = spec.train.residual != "none"
     window = keras.Input((spec.look_back, len(spec.features)), name="window")
-    steps = layers.Dense(
-        spec.horizon * len(spec.targets),
-        kernel_initializer="zeros" if residual else "glorot_uniform",
-        name="head",
-    )(encode(window, spec.model))
-    forecast = layers.Reshape((spec.horizon, len(spec.targets)), name="steps")(steps)
-    if residual:
-        seen = [spec.features.index(name) for name in spec.targets]
-        last = ops.take(window, seen, axis=2)[:, -1:, :]
-        last = scaler.standardise(scaler.inverse(last, spec.targets, ops), spec.targets)
+    # An input may be scaled in another way (log1p, say) than a target, which is standardised.
+    # Where that past is not among the inputs, nothing below asks for it.
+    past = (
+        _standardised(window, spec.features, spec.positions, scaler) if spec.positions else window
+    )
+    seen = window
+    if isinstance(spec.model, Naive | SeasonalNaive | Segment):
+        seen = past
+    elif isinstance(spec.model, Ridge):
+        logged = [i for i, name in enumerate(spec.features) if name in scaler.logged]
+        if logged:
+            seen = exchange(window, logged, _standardised(window, spec.features, logged, scaler))
+    if spec.train.normalisation != "none":
+        normalise = Normalisation(spec.train.normalisation, name="normalisation")
+        own, *_ = normalise(ops.take(seen, spec.positions, axis=2))
+        seen = exchange(seen, spec.positions, own)
+        past, level, width = normalise(past)
+    forecast = MODELS[spec.model.name](seen, spec.model, spec)
+    if spec.train.residual != "none":
+        last = past[:, -1:, :]
         if spec.train.residual == "damped":
             last = Damping(spec.horizon, name="damping")(last)
         forecast = forecast + last
+    if spec.train.normalisation != "none":
+        forecast = forecast * width + level
     return keras.Model(window, forecast, name=spec.model.name)
 
 
-class Damping(layers.Layer):
-    """The last value, [B, 1, K], times a learned weight for each step: [B, H, K].
-
-    The weights start as a decay over the horizon: the further ahead, the less the last value
-    tells, and the more the mean does.
-    """
-
-    def __init__(self, horizon: int, **options: Any) -> None:
-        super().__init__(**options)
-        self.horizon = horizon
-
-    def build(self, shape: Any) -> None:
-        """Make the weights, one a step."""
-        decay = np.exp(-np.arange(1, self.horizon + 1) / (1.5 * self.horizon))
-        self.weight = self.add_weight(
-            shape=(self.horizon, 1), initializer=lambda *_, **__: decay[:, None], name="weight"
-        )
-
-    def call(self, last: Any) -> Any:
-        """Weigh the last value for every step."""
-        return last * self.weight
+def _standardised(
+    window: keras.KerasTensor, features: Sequence[str], positions: Sequence[int], scaler: Scaler
+) -> keras.KerasTensor:
+    """Some channels of the window, [B, L, P], standardised in their own units as targets are."""
+    names = [features[i] for i in positions]
+    values = ops.take(window, positions, axis=2)
+    return scaler.standardise(scaler.inverse(values, names, ops), names)

@@ -1,6 +1,6 @@
 """model.json: everything that rebuilds a network but its weights."""
 
-from pipeline.config import Model, Train, Window
+from pipeline.config import Model, Recurrent, Train, Window
 from pipeline.strict import Record
 
 
@@ -28,6 +28,13 @@ class Spec(Record):
     def model(self) -> Model:
         """The network's own parameters."""
         return self.train.model
+
+    @property
+    def plain_stack(self) -> Recurrent | None:
+        """The model's parameters if it is lstm or rnn layers that see the windows as they are."""
+        model = self.model
+        plain = model.name in ("lstm", "rnn") and self.train.normalisation == "none"
+        return model if plain and isinstance(model, Recurrent) else None
 
     @property
     def positions(self) -> list[int]:

@@ -1,0 +1,328 @@
+"""One battery of checks for every model of the registry, and what stands around a network."""
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+
+from pipeline import determinism, training
+from pipeline.cards import Card
+from pipeline.config import BASELINES, Model, Train, Window
+from pipeline.errors import PipelineError
+from pipeline.forecaster import Forecaster
+from pipeline.imputation import Imputer
+from pipeline.models.baselines import NAIVE, fit_ridge
+from pipeline.models.registry import MODELS, build
+from pipeline.models.spec import Spec
+from pipeline.scaling import Scale, Scaler
+from pipeline.strict import parse
+from pipeline.windows import gather
+
+Floats = npt.NDArray[np.floating]
+
+RECORDS = {
+    name: record
+    for record in get_args(get_args(Model)[0])
+    for name in get_args(record.model_fields["name"].annotation)
+}
+TRAINED = [name for name in MODELS if not issubclass(RECORDS[name], BASELINES)]
+SOLVED = [*TRAINED, "ridge"]  # those with weights
+# Of these each model gets the keys that it knows.
+SMALL = {"units": [8], "filters": 8, "segment": 4, "season": 6, "alphas": [1e-6, 1.0, 100.0]}
+LOOK_BACK = 12
+
+
+def model(name: str, **keys: Any) -> dict[str, Any]:
+    """A small model's own parameters."""
+    known = RECORDS[name].model_fields
+    return {"name": name} | {k: v for k, v in (SMALL | keys).items() if k in known}
+
+
+def train(name: str, keys: dict[str, Any] | None = None, **changes: Any) -> Train:
+    """How a small model is fitted: few epochs, one rate, no wrapper."""
+    settings = {
+        "seed": 1,
+        "model": model(name, **(keys or {})),
+        "residual": "none",
+        "loss": "mse",
+        "optimizer": "adam",
+        "learning_rate": 0.01,
+        "batch_size": 32,
+        "epochs": 2,
+        "patience": 100,
+    }
+    if issubclass(RECORDS[name], BASELINES):
+        changes = {k: v for k, v in changes.items() if k not in ("residual", "normalisation")}
+    return parse(settings | changes, Train, "train")
+
+
+def spec(
+    name: str,
+    horizon: int = 3,
+    targets: int = 1,
+    keys: dict[str, Any] | None = None,
+    **changes: Any,
+) -> Spec:
+    """A small model that sees its targets' past and nothing else."""
+    names = tuple("abc"[:targets])
+    return Spec(
+        dataset="toy",
+        inputs=names,
+        features=names,
+        targets=names,
+        window=Window(look_back=LOOK_BACK, horizon=horizon),
+        train=train(name, keys, **changes),
+    )
+
+
+def scaler(**scales: Scale) -> Scaler:
+    """Values that are standardised as they are, or on the scales given."""
+    return Scaler(columns={name: scales.get(name, Scale()) for name in "abc"})
+
+
+def fresh(made: Spec) -> keras.Model:
+    """The network of a spec, its weights drawn from the spec's seed."""
+    determinism.settle(made.train.seed)
+    return build(made, scaler())
+
+
+def examples(series: Floats, cut: int, horizon: int = 3) -> training.Examples:
+    """A series [rows, K], its windows to train on before the cut, and the others."""
+    values = series.astype(np.float32)
+    last = len(values) - LOOK_BACK - horizon + 1
+    spans = np.arange(cut - LOOK_BACK - horizon + 1), np.arange(cut - LOOK_BACK, last)
+    return training.Examples(values, values, *spans, LOOK_BACK, horizon)
+
+
+def noise(rows: int, targets: int = 1) -> Floats:
+    """Seeded noise, [rows, K]."""
+    return np.random.default_rng(5).normal(size=(rows, targets))
+
+
+def weights(network: keras.Model) -> bytes:
+    """The bytes of all weights, one after the other."""
+    return b"".join(array.tobytes() for array in network.get_weights())
+
+
+def eight_windows() -> training.Examples:
+    """Eight windows of two noises, each a hundred and twenty times an epoch."""
+    rows = LOOK_BACK + 3 + 7
+    shown = examples(noise(rows, 2), rows)
+    return replace(shown, train=np.tile(np.arange(8), 120), validation=np.arange(8))
+
+
+@cache
+def fitted(name: str) -> tuple[Spec, keras.Model, float]:
+    """A model after two epochs on eight windows, and its loss; shared, since each fit is traced."""
+    made = spec(name, targets=2, keys={"units": [24]}, batch_size=8)
+    network = fresh(made)
+    history = training.fit(network, eight_windows(), made.train)
+    return made, network, min(epoch["validation/loss"] for epoch in history)
+
+
+def windows(count: int, targets: int = 2) -> npt.NDArray[np.float32]:
+    """Windows of noise: [count, L, K]."""
+    return np.random.default_rng(9).normal(size=(count, LOOK_BACK, targets)).astype(np.float32)
+
+
+def call(network: keras.Model, seen: Floats) -> Floats:
+    """Forecasts [B, H, K] outside of training."""
+    return keras.ops.convert_to_numpy(network(seen, training=False))
+
+
+def test_the_registry_and_the_parameters_name_the_same_models() -> None:
+    """A model that can be chosen can be built, and the other way round."""
+    assert set(MODELS) == set(RECORDS)
+
+
+@pytest.mark.parametrize("horizon", [1, 3])
+@pytest.mark.parametrize("targets", [1, 2])
+@pytest.mark.parametrize("name", MODELS)
+def test_shape(name: str, targets: int, horizon: int) -> None:
+    """Windows [B, L, K] give finite forecasts [B, H, K]; no layer is named by history."""
+    network = fresh(spec(name, horizon, targets, {"units": [5, 4]}))
+    forecast = call(network, windows(4, targets))
+    assert network.output_shape == (None, horizon, targets)
+    assert forecast.shape == (4, horizon, targets)
+    assert np.isfinite(forecast).all()
+    again = fresh(spec(name, horizon, targets, {"units": [5, 4]}))
+    assert [w.path for w in network.weights] == [w.path for w in again.weights]
+
+
+@pytest.mark.parametrize("name", SOLVED)
+def test_it_overfits_eight_windows(name: str) -> None:
+    """Eight windows of noise are learned by heart: the loss falls from about 1 to below 0.05."""
+    _, _, loss = fitted(name)
+    assert loss < 0.05
+
+
+@pytest.mark.parametrize("name", SOLVED)
+def test_the_seed_decides_where_it_starts(name: str) -> None:
+    """The same seed draws the same bytes, another seed others."""
+    start = weights(fresh(spec(name)))
+    assert weights(fresh(spec(name))) == start
+    assert weights(fresh(spec(name, seed=2))) != start
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SOLVED)
+def test_the_seed_decides_where_it_ends(name: str) -> None:
+    """After two epochs the same seed has the same bytes."""
+    made, first, _ = fitted(name)
+    again = fresh(made)
+    training.fit(again, eight_windows(), made.train)
+    assert weights(again) == weights(first)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_saved_and_loaded_it_forecasts_the_same(name: str, tmp_path: Path) -> None:
+    """A new network with the saved weights gives the same bytes."""
+    made, network, _ = fitted(name)
+    path = tmp_path / "model.weights.h5"
+    network.save_weights(path)
+    loaded = fresh(made)
+    loaded.load_weights(path)
+    np.testing.assert_array_equal(call(loaded, windows(4)), call(network, windows(4)))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_forecast_is_its_windows_alone(name: str) -> None:
+    """Neither the batch's size nor its other rows change a forecast by more than 1e-5."""
+    _, network, _ = fitted(name)
+    seen = windows(9)
+    whole = call(network, seen)
+    for rows in (slice(0, 1), slice(2, 5)):
+        np.testing.assert_allclose(call(network, seen[rows]), whole[rows], rtol=0, atol=1e-5)
+    seen[1:] = 50.0
+    np.testing.assert_allclose(call(network, seen)[:1], whole[:1], rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_it_finds_what_is_there_and_nothing_else(name: str) -> None:
+    """After the training rows, three steps ahead, beside persistence.
+
+    On a wave of six rows a turn the error is less than half; on a random walk, where nothing is to
+    be found, the skill is at most .02.
+    """
+    wave = np.sin(np.arange(1200) * 2 * np.pi / 6 + 0.3)
+    walk = np.cumsum(noise(1200)[:, 0])
+    walk = (walk - walk[:600].mean()) / walk[:600].std()
+    made = spec(name, targets=2, residual="last", epochs=8)
+    network, shown = fresh(made), examples(np.stack([wave, walk], axis=1), 600)
+    training.fit(network, shown, made.train)
+    seen = gather(shown.features, shown.validation, LOOK_BACK)
+    came = gather(shown.targets, shown.validation + LOOK_BACK, 3)
+    error = np.square(network.predict(seen, verbose=0) - came).mean(axis=(0, 1))
+    of_wave, of_walk = 1 - np.sqrt(error / np.square(seen[:, -1:] - came).mean(axis=(0, 1)))
+    assert of_wave > 0.5 or name in ("persistence", "drift")
+    assert of_walk <= 0.02
+
+
+CARD: dict[str, Any] = {
+    "title": "A toy series",
+    "source": "tests",
+    "licence": "CC0",
+    "time": {"column": "time", "format": "%Y-%m-%d %H:%M"},
+    "frequency": "1h",
+    "season": 6,
+    "columns": {"a": {}, "b": {"minimum": 0}, "c": {}},
+    "targets": ["a", "b"],
+    "inputs": ["a", "b"],
+    "split": {"train": 60, "validation": 70, "test": 80},
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_missing_input_is_named(name: str, tmp_path: Path) -> None:
+    """A window with a hole gives no forecast but an error with the feature's name."""
+    made, network, _ = fitted(name)
+    path = tmp_path / "model.weights.h5"
+    network.save_weights(path)
+    imputer = Imputer(method="ffill", limit=3, season=6, means={"a": 0.0, "b": 0.0})
+    served = Forecaster(parse(CARD, Card, "card"), made, imputer, scaler(), path)
+    rows = noise(20, 2).astype(np.float32)
+    assert np.isfinite(served.forecast(rows, np.array([12, 15]))).all()
+    rows[10, 1] = np.nan
+    with pytest.raises(PipelineError, match="feature b: expected a number"):
+        served.forecast(rows, np.array([12, 15]))
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "segment_gru"])
+@pytest.mark.parametrize("normalisation", ["last", "revin"])
+@pytest.mark.parametrize("residual", ["none", "damped"])
+def test_a_normalised_network_follows_the_level(
+    name: str, normalisation: str, residual: str
+) -> None:
+    """A window that lies higher is forecast as much higher; with revin, wider as much wider."""
+    made = spec(name, targets=2, normalisation=normalisation, residual=residual)
+    network = fresh(made)
+    network.set_weights([w + 0.1 * noise(w.size).reshape(w.shape) for w in network.get_weights()])
+    seen, level, width = windows(5), np.array([3.0, -7.0], np.float32), np.float32(1)
+    if normalisation == "revin":
+        width = np.array([4.0, 0.5], np.float32)
+    forecast = call(network, seen)
+    assert np.ptp(forecast) > 0.1
+    moved = call(network, seen * width + level)
+    np.testing.assert_allclose(moved, forecast * width + level, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("normalisation", ["none", "last", "revin"])
+@pytest.mark.parametrize("residual", ["last", "damped"])
+def test_wrappers_speak_the_targets_own_units(normalisation: str, residual: str) -> None:
+    """With inputs of log(1 + x) beside others, a fresh network forecasts from x itself."""
+    made = spec("lstm", 2, 1, normalisation=normalisation, residual=residual).model_copy(
+        update={"inputs": ("b", "a"), "features": ("b", "a")}
+    )
+    logged = Scale(center=1.5, scale=0.5, log1p=True, mean=10.0, deviation=4.0)
+    determinism.settle(1)
+    network = build(made, scaler(a=logged))
+    x = np.random.default_rng(3).uniform(0, 30, (6, LOOK_BACK))
+    seen = np.stack([noise(6 * LOOK_BACK).reshape(x.shape), (np.log1p(x) - 1.5) / 0.5], axis=2)
+    past = (x - 10) / 4
+    last, mean = past[:, -1:], past.mean(axis=1, keepdims=True)
+    part = np.exp(-np.array([1, 2]) / 3) if residual == "damped" else np.ones(2)
+    base = {"none": 0.0, "last": last, "revin": mean}[normalisation]
+    expected = base + part * (last - base)
+    np.testing.assert_allclose(call(network, seen)[..., 0], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", NAIVE)
+@pytest.mark.parametrize("horizon", [1, 3, 8])
+def test_rules_as_networks_are_the_rules(name: str, horizon: int) -> None:
+    """Where nothing is missing, the network gives what the report's rule of that name gives."""
+    frame = pd.DataFrame(noise(30, 2), columns=["a", "b"])
+    origins = np.arange(LOOK_BACK - 1, 30)
+    seen = gather(frame.to_numpy(np.float32), origins - LOOK_BACK + 1, LOOK_BACK)
+    forecast = call(fresh(spec(name, horizon, 2)), seen)
+    np.testing.assert_allclose(forecast, NAIVE[name](frame, origins, horizon, 6), atol=1e-6)
+
+
+def test_ridge_as_a_network_is_the_reports_ridge() -> None:
+    """The same windows and penalties give the same forecasts, logarithms taken off the inputs."""
+    x = np.exp(noise(150)[:, 0]).cumsum() % 7
+    logged = Scale(center=1.0, scale=0.5, log1p=True, mean=3.0, deviation=2.0)
+    other = noise(150)[::-1, 0]
+    features = np.stack([other, (np.log1p(x) - 1) / 0.5], axis=1).astype(np.float32)
+    targets = ((x - 3) / 2)[:, None].astype(np.float32)
+    targets[40:45] = np.nan
+    train_rows, held_out = np.arange(90), np.arange(95, 130)
+    alphas = {"alphas": [1.0, 10.0, 100.0, 1000.0]}
+    made = spec("ridge", 2, 1, alphas).model_copy(
+        update={"inputs": ("b", "a"), "features": ("b", "a")}
+    )
+    scales = scaler(a=logged)
+    network = build(made, scales)
+    shown = training.Examples(features, targets, train_rows, held_out, LOOK_BACK, 2)
+    (scores,) = training.fit(network, shown, made.train)
+    linear = scales.linear(features, ["b", "a"])
+    rule = fit_ridge(linear, targets, train_rows, held_out, LOOK_BACK, 2)
+    seen = gather(features, held_out, LOOK_BACK)
+    np.testing.assert_allclose(call(network, seen), rule(held_out), atol=1e-4)
+    assert set(scores) == {"train/loss", "validation/loss"}
