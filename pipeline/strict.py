@@ -122,7 +122,7 @@ def _explain(problem: Any, record: type[Record]) -> str:
         near = difflib.get_close_matches(str(problem["ctx"]["tag"]), _tags(problem), n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         expected = problem["ctx"]["expected_tags"].replace("'", "")
-        return f"{name}.{tag}: expected one of {expected}, found {problem['ctx']['tag']}{hint}"
+        return f'{name}.{tag}: expected one of {expected}, found "{problem["ctx"]["tag"]}"{hint}'
     if problem["type"] == "union_tag_not_found":
         tag = problem["ctx"]["discriminator"].strip("'")
         return f"{name}.{tag}: missing; expected a value for this key"

@@ -57,6 +57,7 @@ def store() -> str:
 
 def connect() -> mlflow.MlflowClient:
     """A client of the store."""
+    logging.getLogger("mlflow").setLevel(logging.WARNING)  # success needs no line
     mlflow.set_tracking_uri(store())
     mlflow.set_registry_uri(store())
     return mlflow.MlflowClient()
@@ -301,7 +302,6 @@ def _flat_scores(metrics: dict[str, Any]) -> Epoch:
 
 def _log_model(run_id: str, params: Params, card: Card) -> None:
     """The Forecaster as a pyfunc made from code, weights and JSON: no pickle."""
-    logging.getLogger("mlflow").setLevel(logging.WARNING)  # success needs no line
     example = _example(params, card)
     package = Path(__file__).parent
     with tempfile.TemporaryDirectory() as directory, mlflow.start_run(run_id=run_id):

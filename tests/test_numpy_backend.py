@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.errors import PipelineError
 from pipeline.models import numpy_backend
 from pipeline.models.registry import build
 from pipeline.models.spec import Spec
@@ -19,14 +20,16 @@ SCALER = Scaler(
 )
 
 
+@pytest.mark.parametrize("name", ["lstm", "rnn"])
 @pytest.mark.parametrize("residual", ["none", "last", "damped"])
 @pytest.mark.parametrize("units", [[5], [4, 3]])
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 def test_it_forecasts_as_tensorflow_does(
-    residual: str, units: list[int], activation: str, tmp_path: Path
+    name: str, residual: str, units: list[int], activation: str, tmp_path: Path
 ) -> None:
-    """Every stack of LSTM layers and every residual gives the same forecast to 1e-5."""
+    """Every stack of LSTM or plain layers and every residual gives the same forecast to 1e-5."""
     changes = {
+        "train.model.name": name,
         "window.look_back": 6,
         "window.horizon": 3,
         "train.residual": residual,
@@ -51,3 +54,23 @@ def test_it_forecasts_as_tensorflow_does(
     forecast = numpy_backend.load(spec, SCALER, tmp_path / "model.weights.h5")(windows)
     assert forecast.shape == (7, 3, 2)
     np.testing.assert_allclose(forecast, network.predict_on_batch(windows), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"train.model.name": "gru"}, {"train.normalisation": "last"}],
+    ids=["gru", "normalisation"],
+)
+def test_what_numpy_cannot_run_is_refused(changes: dict[str, str], tmp_path: Path) -> None:
+    """The message names what was found and the backend that can."""
+    params = toy_params(changes)
+    spec = Spec(
+        dataset="toy",
+        inputs=("level",),
+        features=("level",),
+        targets=("level",),
+        window=params.window,
+        train=params.train,
+    )
+    with pytest.raises(PipelineError, match=r"expected a model of rnn or lstm.*use backend tensor"):
+        numpy_backend.load(spec, SCALER, tmp_path / "none.weights.h5")
