@@ -130,6 +130,21 @@ def root_error(scores: Scores) -> float:
     return scores["rmse"] if "rmse" in scores else scores["mse_scaled"] ** 0.5
 
 
+def rounded(tree: dict[str, Any]) -> dict[str, Any]:
+    """Every float in a nested mapping to ten significant digits.
+
+    Further digits of a sum depend on how a processor's kernels split it, and mean nothing.
+    """
+    return {
+        key: rounded(value)
+        if isinstance(value, dict)
+        else float(f"{value:.10g}")
+        if isinstance(value, float)
+        else value
+        for key, value in tree.items()
+    }
+
+
 def summary(result: dict[str, Any]) -> dict[str, Any]:
     """The few numbers that `dvc metrics show` and `dvc exp show` put side by side."""
     keep = ("r2", "mae", "rmse", "mape", "mse_scaled", "mae_scaled", "n")

@@ -69,6 +69,7 @@ def main() -> None:
     remembered = memory.explain(spec, card, paths.WEIGHTS, prepared, starts["validation"])
     if remembered:
         metrics["memory"] = remembered.scores
+    metrics = evaluation.rounded(metrics)
     history = pd.read_csv(paths.HISTORY)
     artifacts.write_json(paths.METRICS, metrics)
     artifacts.write_json(paths.SUMMARY, evaluation.summary(metrics))
