@@ -57,6 +57,7 @@ COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-ha
 lock: ## make the lock files anew from pyproject.toml (needs uv)
 	$(COMPILE) --extra dev pyproject.toml --output-file requirements.lock
 	$(COMPILE) --group numpy --constraint requirements.lock --output-file requirements-numpy.lock
+
 compare: setup ## put the newest runs side by side: comparison.html (RUNS="ID ID" chooses)
 	@python -m pipeline.compare $(RUNS)
 
