@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 PORT ?= 5000
 DATASET = $(shell sed -n 's/^  dataset: *\([A-Za-z0-9_-]*\).*/\1/p' params.yaml)
 
-.PHONY: help setup repro test test-slow lint format ui compare promote rollback serve check lock clean
+.PHONY: free-port help setup repro test test-slow lint format ui compare promote rollback serve check lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -47,7 +47,12 @@ format: setup ## mend style
 	ruff check --fix .
 	ruff format .
 
-ui: setup ## open the MLflow UI on http://127.0.0.1:5000 (PORT=... for another port)
+# Ends with one line if somebody listens on PORT: MLflow's servers would end with exit code 0.
+free-port:
+	@! (exec 3<>/dev/tcp/127.0.0.1/$(PORT)) 2>/dev/null \
+		|| { echo "error: port $(PORT) is in use; choose another one with PORT=..." >&2; exit 1; }
+
+ui: setup free-port ## open the MLflow UI on http://127.0.0.1:5000 (PORT=... for another port)
 	mlflow ui --backend-store-uri "sqlite:///$(CURDIR)/mlflow.db" --workers 1 \
 		--host 127.0.0.1 --port $(PORT) --allowed-hosts "127.0.0.1:*,localhost:*"
 
@@ -69,7 +74,7 @@ rollback: setup ## give the champion's place back to the one before
 	@python -m pipeline.promote --rollback $(DRY)
 
 serve: PORT = 5001
-serve: setup ## serve the champion on http://127.0.0.1:5001/invocations (PORT=... for another port)
+serve: setup free-port ## serve the champion on http://127.0.0.1:5001/invocations (PORT=... for another port)
 	MLFLOW_TRACKING_URI="$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}" mlflow models serve \
 		--model-uri "models:/$(DATASET)@champion" --env-manager local --host 127.0.0.1 --port $(PORT)
 

@@ -1,7 +1,6 @@
 """From runs to a model in use: compare, promote, roll back, forecast by file and by HTTP."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ import pandas as pd
 import pytest
 import requests
 
-from tests.repository import ROOT, environment, run
+from tests.repository import ROOT, run
 from tests.serving import free_port, serving
 from tests.story import Story, story
 
@@ -234,13 +233,10 @@ def test_http_says_what_is_wrong(address: str) -> None:
         assert "Traceback" not in said.text
 
 
-def test_a_port_in_use_is_said_to_be(story: Story, address: str) -> None:
-    """`make ui`'s command on the served port ends with a line that says so."""
+def test_a_port_in_use_is_said_to_be(address: str) -> None:
+    """`make ui` and `make serve` on the served port end with a line that says so."""
     port = address.split(":")[2].split("/")[0]
-    command = ["mlflow", "ui", "--backend-store-uri", story.store, "--port", port]
-    done = subprocess.run(
-        command, env=environment(), cwd=story.directory, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode != 0
-    assert "in use" in done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
+    for target in ("ui", "serve"):
+        said = run(ROOT, "make", "--old-file=setup", target, f"PORT={port}", status=2)
+        assert f"error: port {port} is in use" in said
+        assert "Traceback" not in said
