@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 PORT ?= 5000
 DATASET = $(shell sed -n 's/^  dataset: *\([A-Za-z0-9_-]*\).*/\1/p' params.yaml)
 
-.PHONY: free-port help setup repro test test-slow lint format ui compare promote rollback serve check lock clean
+.PHONY: free-port help setup repro test test-slow lint format ui compare promote rollback serve walkthrough check lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -46,6 +46,9 @@ lint: setup ## check style and types
 format: setup ## mend style
 	ruff check --fix .
 	ruff format .
+
+walkthrough: setup ## run docs/walkthrough.md anew, with its screenshots (some ten minutes)
+	python -m tests.walkthrough
 
 # Ends with one line if somebody listens on PORT: MLflow's servers would end with exit code 0.
 free-port:
