@@ -10,8 +10,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	&& echo $$p && break; done)
 
 PORT ?= 5000
+DATASET = $(shell sed -n 's/^  dataset: *\([A-Za-z0-9_-]*\).*/\1/p' params.yaml)
 
-.PHONY: help setup repro test test-slow lint format ui check lock clean
+.PHONY: free-port help setup repro test test-slow lint format ui compare promote rollback serve walkthrough check lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -46,7 +47,15 @@ format: setup ## mend style
 	ruff check --fix .
 	ruff format .
 
-ui: setup ## open the MLflow UI on http://127.0.0.1:5000 (PORT=... for another port)
+walkthrough: setup ## run docs/walkthrough.md anew, with its screenshots (some ten minutes)
+	python -m tests.walkthrough
+
+# Ends with one line if somebody listens on PORT: MLflow's servers would end with exit code 0.
+free-port:
+	@! (exec 3<>/dev/tcp/127.0.0.1/$(PORT)) 2>/dev/null \
+		|| { echo "error: port $(PORT) is in use; choose another one with PORT=..." >&2; exit 1; }
+
+ui: setup free-port ## open the MLflow UI on http://127.0.0.1:5000 (PORT=... for another port)
 	mlflow ui --backend-store-uri "sqlite:///$(CURDIR)/mlflow.db" --workers 1 \
 		--host 127.0.0.1 --port $(PORT) --allowed-hosts "127.0.0.1:*,localhost:*"
 
@@ -56,6 +65,21 @@ COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-ha
 lock: ## make the lock files anew from pyproject.toml (needs uv)
 	$(COMPILE) --extra dev pyproject.toml --output-file requirements.lock
 	$(COMPILE) --group numpy --constraint requirements.lock --output-file requirements-numpy.lock
+
+compare: setup ## put the newest runs side by side: comparison.html (RUNS="ID ID" chooses)
+	@python -m pipeline.compare $(RUNS)
+
+promote: setup ## make RUN=ID the champion, if it deserves it (DRY=--dry-run only says so)
+	@test -n "$(RUN)" || { echo "error: which run? make promote RUN=ID; make compare lists ids" >&2; exit 1; }
+	@python -m pipeline.promote $(RUN) $(DRY)
+
+rollback: setup ## give the champion's place back to the one before
+	@python -m pipeline.promote --rollback $(DRY)
+
+serve: PORT = 5001
+serve: setup free-port ## serve the champion on http://127.0.0.1:5001/invocations (PORT=... for another port)
+	MLFLOW_TRACKING_URI="$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}" mlflow models serve \
+		--model-uri "models:/$(DATASET)@champion" --env-manager local --host 127.0.0.1 --port $(PORT)
 
 clean: ## remove the environment and what the stages wrote
 	rm -rf .venv data/ingested data/prepared data/windows data/model

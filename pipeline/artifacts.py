@@ -1,5 +1,6 @@
 """Reading and writing artifacts: whole or not at all, and the same bytes for the same content."""
 
+import io
 import json
 import os
 from collections.abc import Iterator
@@ -108,7 +109,14 @@ def read_frame(path: Path) -> pd.DataFrame:
 def write_figure(path: Path, figure: "Figure") -> None:
     """A figure as PNG, without the date and the library's version."""
     with replacing(path) as beside:
-        figure.savefig(beside, format="png", dpi=120, metadata={"Software": None})
+        beside.write_bytes(png(figure))
+
+
+def png(figure: "Figure") -> bytes:
+    """A figure as the bytes of a PNG file, the same each time."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
+    return buffer.getvalue()
 
 
 def broken(path: Path, error: object) -> PipelineError:

@@ -71,15 +71,19 @@ def processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def settings() -> dict[str, Any]:
-    """What a result's bytes depend on besides code, data and parameters."""
+def versions() -> dict[str, str]:
+    """Python's version and those of the libraries that a result's bytes depend on."""
     from importlib.metadata import version
 
     libraries = ("keras", "tensorflow", "numpy", "pandas", "scikit-learn", "pyarrow")
+    return {"python": platform.python_version(), **{name: version(name) for name in libraries}}
+
+
+def settings() -> dict[str, Any]:
+    """What a result's bytes depend on besides code, data and parameters."""
     return {
         "processor": processor(),
-        "python": platform.python_version(),
         "threads": THREADS,
         **{f"env.{name}": value for name, value in ENVIRONMENT.items()},
-        **{f"library.{name}": version(name) for name in libraries},
+        **{f"version.{name}": number for name, number in versions().items()},
     }

@@ -125,6 +125,28 @@ def by_horizon(
     }
 
 
+def by_hour(
+    forecasts: Forecasts, hours: npt.NDArray[np.int64], yardstick: Yardstick
+) -> dict[str, list[float]]:
+    """What `root_error` gives for the targets of each hour of the day, NaN for an hour without any.
+
+    Args:
+        forecasts: of the model and the rules.
+        hours: [rows] the hour of each row of the series, from 0.
+        yardstick: from the training span.
+    """
+    seen = forecasts.observed
+    of_target = hours[forecasts.origins[:, None] + np.arange(1, seen.shape[1] + 1)]
+    errors: dict[str, list[float]] = {name: [] for name in forecasts.by}
+    for hour in range(24):
+        inside = of_target == hour
+        known = not np.isnan(seen[inside]).all()
+        for name, values in forecasts.by.items():
+            scores = pooled(seen[inside], values[inside], yardstick, brief=True) if known else None
+            errors[name].append(root_error(scores) if scores else np.nan)
+    return errors
+
+
 def root_error(scores: Scores) -> float:
     """What skill compares: rmse, or for several targets the root of mse_scaled."""
     return scores["rmse"] if "rmse" in scores else scores["mse_scaled"] ** 0.5

@@ -149,12 +149,15 @@ class Forecaster:
         lowest = [self.card.columns[name].minimum for name in self.spec.targets]
         return np.maximum(forecast, [-np.inf if bound is None else bound for bound in lowest])
 
-    def predict(self, raw: pd.DataFrame, origins: Sequence[str] | None = None) -> pd.DataFrame:
+    def predict(
+        self, raw: pd.DataFrame, origins: Sequence[str] | None = None, where: str = "input"
+    ) -> pd.DataFrame:
         """Forecasts from raw rows, as they are served.
 
         Args:
             raw: rows with the card's raw columns in original units, missing values allowed.
             origins: time stamps of the last row that each forecast may see; the last row if None.
+            where: what to call the rows in an error.
 
         Returns:
             One row for each origin, step and target: origin, time, target, forecast.
@@ -163,14 +166,14 @@ class Forecaster:
             PipelineError: a column is lacking or not as the card says, an origin is not in the
                 rows, or too few rows lie before it; says how many are needed.
         """
-        regular = self.read(raw)
+        regular = self.read(raw, where)
         times = pd.DatetimeIndex(regular.index)
         rows = self._rows(origins, times)
         needed = rows_needed(self.spec, self.card, self.imputer)
         if (rows + 1 < needed).any():
             first = int(rows.min())
             raise PipelineError(
-                f"input: expected at least {needed} rows (one every {self.card.frequency}) up to "
+                f"{where}: expected at least {needed} rows (one every {self.card.frequency}) up to "
                 f"and with the origin {times[first]}, found {first + 1}"
             )
         values = self.forecast(self.prepare(regular), rows)

@@ -26,7 +26,7 @@ LATE = "#D55E00"
 
 def loss(history: pd.DataFrame) -> Figure:
     """Training and validation loss by epoch, the kept epoch marked."""
-    figure, axes = _panel()
+    figure, axes = panel()
     epochs = history["epoch"] + 1
     axes.plot(epochs, history["train/loss"], color=COLOURS["persistence"], label="training")
     axes.plot(epochs, history["validation/loss"], color=COLOURS[MODEL], label="validation")
@@ -54,7 +54,7 @@ def forecast(
     panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
     first = int(forecasts.origins[0]) + horizon
     for k, (axes, name) in enumerate(zip(panels, names, strict=True)):
-        _style(axes)
+        style(axes)
         for step, colour in zip(steps, (COLOURS[MODEL], LATE), strict=False):
             begin = first - int(forecasts.origins[0]) - step
             rows = forecasts.origins[begin : begin + stretch] + step
@@ -75,7 +75,7 @@ def forecast(
 
 def error_by_horizon(metrics: dict[str, Any], names: Sequence[str], card: Card) -> Figure:
     """RMSE at each step ahead, the model's and the naive rules'."""
-    figure, axes = _panel()
+    figure, axes = panel()
     lines = {MODEL: metrics["test_by_horizon"], **metrics["baselines_by_horizon"]}
     unit = _with_unit("RMSE", card, names[0]) if len(names) == 1 else "RMSE (standardised)"
     errors = {name: [root_error(s) for s in steps.values()] for name, steps in lines.items()}
@@ -107,6 +107,87 @@ def error_by_horizon(metrics: dict[str, Any], names: Sequence[str], card: Card) 
     return figure
 
 
+def error_by_hour(errors: dict[str, list[float]], names: Sequence[str], card: Card) -> Figure:
+    """RMSE at each hour of the day, as `evaluation.by_hour` gives it."""
+    figure, axes = panel()
+    for name, values in errors.items():
+        axes.plot(
+            range(24),
+            values,
+            color=COLOURS[name],
+            linewidth=2.4 if name == MODEL else 1.4,
+            label=_label(name),
+        )
+    unit = _with_unit("RMSE", card, names[0]) if len(names) == 1 else "RMSE (standardised)"
+    axes.set(xlabel="hour of the time forecast", ylabel=unit, title="Test error by hour of day")
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False, ncols=2)
+    return figure
+
+
+def windows(
+    forecasts: Forecasts, series: pd.Series, look_back: int, card: Card, each: int = 3
+) -> Figure:
+    """The complete windows with the smallest and the largest error of the first target."""
+    seen, model = forecasts.observed[..., 0], forecasts.model[..., 0]
+    horizon = seen.shape[1]
+    error = np.sqrt(np.mean((model - seen) ** 2, axis=1))  # NaN where a target was not observed
+    order = [int(i) for i in np.argsort(error)[: int((~np.isnan(error)).sum())]]
+    figure = Figure(figsize=(9, 5.4), layout="constrained")
+    panels = figure.subplots(2, each)
+    times = pd.DatetimeIndex(series.index)
+    for kind, ranked, line in (("best", order, panels[0]), ("worst", order[::-1], panels[1])):
+        for rank, i in enumerate(_apart(ranked, horizon, each)):
+            axes: Axes = line[rank]
+            style(axes)
+            origin = int(forecasts.origins[i])
+            shown = slice(max(origin - look_back + 1, 0), origin + horizon + 1)
+            ahead = slice(origin + 1, origin + horizon + 1)
+            axes.plot(times[shown], series.iloc[shown], ".-", color="black", label="observed")
+            axes.plot(times[ahead], model[i], ".-", color=COLOURS[MODEL], label="forecast")
+            axes.axvline(times[origin], color="#999999", linewidth=0.8)  # type: ignore[arg-type]
+            locator = AutoDateLocator(minticks=2, maxticks=5)
+            axes.xaxis.set_major_locator(locator)
+            axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+            axes.set_title(f"{kind} {rank + 1}: RMSE {error[i]:.3g}", fontsize="medium")
+        line[0].set_ylabel(_with_unit(str(series.name), card))
+    panels[0, 0].legend(frameon=False, fontsize="small")
+    return figure
+
+
+def missing(series: pd.DataFrame, starts: Sequence[int], bins: int = 240) -> Figure:
+    """The share of each column's values that is missing, over time.
+
+    Args:
+        series: the regular series.
+        starts: the rows that a new span starts in.
+        bins: stretches of time that are told apart.
+    """
+    edges = np.unique(np.linspace(0, len(series), min(bins, len(series)) + 1).astype(int))
+    gone = series.isna().to_numpy(np.float64)
+    share = np.add.reduceat(gone, edges[:-1], axis=0) / np.diff(edges)[:, None]
+    figure = Figure(figsize=(9, 1.4 + 0.3 * series.shape[1]), layout="constrained")
+    axes = figure.subplots()
+    times = pd.DatetimeIndex(series.index)
+    picture = axes.pcolormesh(
+        times[np.minimum(edges, len(series) - 1)],
+        np.arange(series.shape[1] + 1),
+        share.T,
+        cmap="OrRd",
+        vmin=0,
+        vmax=1,
+    )
+    axes.vlines(times[list(starts)], 0, series.shape[1], color="black", linestyle="--", linewidth=1)
+    counts = series.isna().sum()
+    labels = [f"{name} ({count:,})" if count else str(name) for name, count in counts.items()]
+    axes.set_yticks(np.arange(series.shape[1]) + 0.5, labels)
+    axes.invert_yaxis()
+    axes.set_title("Missing values")
+    figure.colorbar(picture, ax=axes, label="share missing")
+    return figure
+
+
 def residuals(forecasts: Forecasts, names: Sequence[str], card: Card) -> Figure:
     """How far forecasts are off: the spread of the errors, and forecast against observed."""
     figure = Figure(figsize=(9, 3.8), layout="constrained")
@@ -126,7 +207,7 @@ def residuals(forecasts: Forecasts, names: Sequence[str], card: Card) -> Figure:
             color=colour,
             label=_ahead(step, card),
         )
-    _style(left)
+    style(left)
     left.set(
         xlabel=f"forecast - observed ({card.columns[names[0]].unit})",
         ylabel="forecasts",
@@ -147,7 +228,7 @@ def residuals(forecasts: Forecasts, names: Sequence[str], card: Card) -> Figure:
         linewidths=0.1,
     )
     right.plot([low, high], [low, high], color="black", linewidth=0.8)
-    _style(right)
+    style(right)
     right.set(
         xlabel=f"observed ({card.columns[names[0]].unit})",
         ylabel=f"forecast ({card.columns[names[0]].unit})",
@@ -159,17 +240,28 @@ def residuals(forecasts: Forecasts, names: Sequence[str], card: Card) -> Figure:
     return figure
 
 
-def _panel() -> tuple[Figure, Axes]:
+def panel() -> tuple[Figure, Axes]:
+    """A figure with one pair of axes in the house style."""
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.subplots()
-    _style(axes)
+    style(axes)
     return figure, axes
 
 
-def _style(axes: Axes) -> None:
+def style(axes: Axes) -> None:
+    """A light grid and no frame."""
     axes.grid(color="#DDDDDD", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _apart(ranked: Sequence[int], distance: int, count: int) -> list[int]:
+    """The first `count` of the ranked that are at least `distance` from one another."""
+    chosen: list[int] = []
+    for i in ranked:
+        if len(chosen) < count and all(abs(i - other) >= distance for other in chosen):
+            chosen.append(i)
+    return chosen
 
 
 def _label(name: str) -> str:

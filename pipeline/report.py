@@ -1,5 +1,6 @@
 """The report: what was forecast, how well, beside which rules, and how to make it again."""
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,10 +9,26 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from pipeline import paths
 from pipeline.cards import Card
 from pipeline.config import Params, inputs, targets
 from pipeline.evaluation import MODEL
 from pipeline.memory import Memory
+
+# What a reader should see in each picture; a picture not named here has only its title.
+CAPTIONS = {
+    "error_by_horizon": "The further ahead, the larger the error; below every other line is where "
+    "the model should be.",
+    "error_by_hour": "At which hours forecasts miss, the hour being that of the time forecast, all "
+    "steps pooled.",
+    "windows": "The three complete windows with the smallest error and the three with the largest, "
+    "no two of them overlapping, and what was observed before.",
+    "missing": "The share of values missing, over time; dashed lines part the training, validation "
+    "and test spans.",
+    "residuals": "Left, how the errors of the first and the last step spread; right, forecast "
+    "against observed, on the line where they agree.",
+    "loss": "Loss of each epoch; the epoch with the smallest validation loss is kept.",
+}
 
 
 def rows(metrics: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
@@ -22,13 +39,13 @@ def rows(metrics: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     steps = list(metrics["test_by_horizon"])
     ends = [] if len(steps) == 1 else [steps[0], steps[-1]]
     header = ["", *names, *(f"{names[0]} {end}" for end in ends), "skill"]
-    table = []
+    body = []
     for name in sorted(by, key=lambda name: by[name][names[0]]):
         horizon = (
             metrics["test_by_horizon"] if name == MODEL else metrics["baselines_by_horizon"][name]
         )
         skill = "" if name == MODEL else f"{metrics['skill'][name]:+.1%}"
-        table.append(
+        body.append(
             [
                 name.replace("_", " "),
                 *(_number(by[name][score]) for score in names),
@@ -36,18 +53,18 @@ def rows(metrics: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
                 skill,
             ]
         )
-    return header, table
+    return header, body
 
 
 def show(metrics: dict[str, Any], title: str) -> None:
     """The score table on the terminal."""
-    header, table = rows(metrics)
+    header, body = rows(metrics)
     screen = Table(
         title=f"{title}: test scores", box=SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0)
     )
     for column, heading in enumerate(header):
         screen.add_column(heading, justify="right" if column else "left", no_wrap=True)
-    for row in table:
+    for row in body:
         screen.add_row(*row, style="bold" if row[0] == MODEL else "")
     Console().print(screen)
 
@@ -68,43 +85,74 @@ def markdown(
     quality: dict[str, Any],
     pictures: Sequence[str],
     memory: Memory | None,
+    versions: dict[str, Any],
 ) -> str:
-    """report.md: the scores, the pictures, what is remembered, the data, the parameters."""
-    header, table = rows(metrics)
+    """report.md: scores, pictures, what is remembered, the data, and how to make it again."""
+    header, scores = rows(metrics)
     best = int(history["validation/loss"].to_numpy().argmin()) + 1
     missing = [f"{name} {count:,}" for name, count in quality["missing"].items() if count]
     units = ", ".join(
         f"{name} in {card.columns[name].unit or 'its own units'}" for name in targets(params, card)
     )
+    fetch = [card.fetch] if card.fetch else []
     parts = [
         f"# {card.title}",
         f"Forecast: {heading(params, card)}. Scores are those of the test span "
         f"({metrics['test']['n']:,} observed targets), {units}.",
         "## Scores beside naive rules",
-        _table(header, table),
+        table(header, scores),
         "Skill is the model's, 1 - RMSE / RMSE of the rule: above 0 it beats the rule. The model "
         f"was chosen on the validation span (kept: epoch {best} of {len(history)}); the test span "
         "was only scored.",
-        *map(_picture, pictures),
+        *(_picture(name) for name in pictures if name != "missing"),
         *(["## Memory", memory.sentence, *map(_picture, memory.pictures)] if memory else []),
         "## Data",
         f"{quality['rows']:,} rows from {quality['first']} to {quality['last']}, every "
         f"{card.frequency}; {quality['absent_rows']:,} time stamps absent. Missing values: "
         f"{', '.join(missing) or 'none'}. A target that is missing is never scored. "
         f"Inputs: {', '.join(inputs(params, card))}. Source: {card.source} ({card.licence}).",
-        "## Parameters",
-        _table(["parameter", "value"], [[k, str(v)] for k, v in params.flat().items()]),
+        *(_picture(name) for name in pictures if name == "missing"),
+        "## To make it again",
+        "In a clone of the repository, with the parameters below in `params.yaml`:",
+        _code(["make setup", *fetch, "make"]),
+        "Made with " + ", ".join(f"{name} {number}" for name, number in versions.items()) + ".",
+        table(["parameter", "value"], [[k, str(v)] for k, v in params.flat().items()]),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _picture(name: str) -> str:
-    return f"![{name.replace('_', ' ')}](plots/{name}.png)"
+def provenance(facts: dict[str, str], commit: str | None, changes: Sequence[str]) -> str:
+    """What is known of one run and may be in no stage output, as the report's last section.
+
+    Args:
+        facts: what to list.
+        commit: what to check out.
+        changes: `key=value`, what `dvc exp run -S` sets to get from the commit to this run.
+    """
+    flags = "".join(f" -S {shlex.quote(change)}" for change in changes)
+    checkout = [f"git checkout {commit}"] if commit else []
+    return "\n\n".join(
+        [
+            "## This run",
+            table(["", ""], [[name, value] for name, value in facts.items()]),
+            _code([*checkout, "make setup", f".venv/bin/dvc exp run{flags}"]),
+        ]
+    )
 
 
-def _table(header: Sequence[str], table: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *table]
+def table(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; every column but the first is aligned to the right."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _picture(name: str) -> str:
+    image = f"![{name.replace('_', ' ')}]({paths.PLOTS.name}/{name}.png)"
+    return f"{image}\n\n{CAPTIONS[name]}" if name in CAPTIONS else image
+
+
+def _code(lines: Sequence[str]) -> str:
+    return "\n".join(["```bash", *lines, "```"])
 
 
 def _number(value: float) -> str:

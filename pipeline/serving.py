@@ -1,5 +1,6 @@
 """The logged model: MLflow loads this file, which wraps the Forecaster; no pickle is involved."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+from mlflow.pyfunc import scoring_server
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from pipeline.errors import PipelineError
@@ -20,6 +22,10 @@ class ServedForecaster(PythonModel):
         """Load the Forecaster from the model's own files."""
         files = bundled_files(Path(context.artifacts["forecaster"]))
         self.forecaster = Forecaster.load(files, context.model_config["backend"])
+        # To a CSV that pandas cannot read MLflow's server answers with its own stack trace as well.
+        scoring_server._handle_serving_error = partial(
+            scoring_server._handle_serving_error, include_traceback=False
+        )
 
     def predict(
         self,
@@ -30,6 +36,11 @@ class ServedForecaster(PythonModel):
         """Forecast from each of `params["origins"]`, or from the last row."""
         origins = (params or {}).get("origins")
         try:
+            if not isinstance(model_input, pd.DataFrame):
+                raise PipelineError(
+                    "input: expected rows with named columns, as CSV or as JSON under "
+                    f"dataframe_split or dataframe_records, found {type(model_input).__name__}"
+                )
             return _portable(self.forecaster.predict(model_input, origins))
         except PipelineError as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from None

@@ -8,11 +8,10 @@ import hashlib
 import json
 import logging
 import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -30,18 +29,17 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
-from mlflow.types.schema import AnyType
 
-from pipeline import artifacts, determinism, features, forecaster, paths, series
+from pipeline import artifacts, description, determinism, features, forecaster, paths, series
 from pipeline.cards import Card
-from pipeline.config import Params, Stack, inputs, read_experiment, split, targets
+from pipeline.config import Params, read_experiment
+from pipeline.description import Epoch
 from pipeline.imputation import Imputer
 from pipeline.models.spec import Spec
 
 CONTENT, SCORES = "pipeline.content", "pipeline.scores"
 # What a served model needs, at the versions that made its scores.
 REQUIREMENTS = ("keras", "mlflow", "numpy", "pandas", "pyarrow", "pydantic", "PyYAML", "tensorflow")
-Epoch = dict[str, float]
 UNAVAILABLE = (MlflowException, OSError)  # what a store that is down, full or locked raises
 
 
@@ -97,7 +95,7 @@ class TrainingRun:
 
     def finish(self, history: Sequence[Epoch]) -> None:
         """Log the best epoch and link the run to the files just written."""
-        best = {**_best(history), "time/fit_seconds": time.time() - self.started}
+        best = {**description.best(history), "time/fit_seconds": time.time() - self.started}
         tags = [RunTag(CONTENT, content())]
         self._send(lambda: self.client.log_batch(self.id, _metrics(best), tags=tags))
 
@@ -127,16 +125,19 @@ def training_run(params: Params, card: Card) -> Iterator[TrainingRun]:
     run.end("FINISHED")
 
 
-def publish_or_warn() -> None:
+def publish_or_warn(page: str) -> None:
     """`publish`, where a store that cannot be reached must not fail the stage."""
     try:
-        publish()
+        publish(page)
     except UNAVAILABLE as error:
         _warn(error)
 
 
-def publish() -> str | None:
+def publish(page: str) -> str | None:
     """Send what the store lacks of the files on disk: the run itself, scores, pictures, the model.
+
+    Args:
+        page: the report as HTML, which is no file: it holds the date.
 
     Returns:
         The id of the run that now holds them, or None if the store lacked nothing.
@@ -155,8 +156,12 @@ def publish() -> str | None:
         run_id = _create(client, params, card, restored=True)
         for step, scores in enumerate(history, start=1):
             client.log_batch(run_id, _metrics(scores, step))
-        client.log_batch(run_id, _metrics(_best(history)), tags=[RunTag(CONTENT, linked)])
-    _send_scores(client, run_id, params, card)
+        client.log_batch(
+            run_id, _metrics(description.best(history)), tags=[RunTag(CONTENT, linked)]
+        )
+    _send_scores(client, run_id)
+    client.log_text(run_id, page, "report/report.html")
+    _log_model(run_id, params, card)
     client.log_batch(run_id, tags=[RunTag(SCORES, scored)])
     client.set_terminated(run_id, "FINISHED")
     return run_id
@@ -180,14 +185,16 @@ def _find(client: mlflow.MlflowClient, experiment: str, linked: str) -> Run | No
 
 def _create(client: mlflow.MlflowClient, params: Params, card: Card, restored: bool = False) -> str:
     """A run with its parameters, data set and tags."""
-    tags = {"mlflow.note.content": _note(params, card), **_provenance()}
+    tags = {"mlflow.note.content": description.note(params, card), **description.provenance()}
     if restored:
         tags["pipeline.restored"] = "true"  # made from saved files, not while training
     run = client.create_run(
-        experiment_id(client, params.ingest.dataset), tags=tags, run_name=_name(params)
+        experiment_id(client, params.ingest.dataset), tags=tags, run_name=description.name(params)
     )
     run_id = str(run.info.run_id)
-    client.log_batch(run_id, params=[Param(k, str(v)) for k, v in _hyperparameters(params, card)])
+    client.log_batch(
+        run_id, params=[Param(k, str(v)) for k, v in description.hyperparameters(params, card)]
+    )
     raw = paths.raw_table(params.ingest.dataset)
     quality = artifacts.read_json(paths.QUALITY)
     digest = quality["sha256"]
@@ -204,100 +211,19 @@ def _create(client: mlflow.MlflowClient, params: Params, card: Card, restored: b
     return run_id
 
 
-def _hyperparameters(params: Params, card: Card) -> Iterator[tuple[str, Any]]:
-    """Every parameter flat by section, with the card's defaults in the place of null."""
-    resolved = {
-        "window.inputs": ", ".join(inputs(params, card)),
-        "window.targets": ", ".join(targets(params, card)),
-        "window.split": json.dumps(split(params, card).model_dump(mode="json")),
-    }
-    for name, value in params.flat().items():
-        section, key = name.split(".", 1)
-        if section == "evaluate" or key.startswith("split."):
-            continue  # what a report draws changes no result; a split is logged as one
-        yield (
-            name,
-            resolved.get(name, ", ".join(map(str, value)) if isinstance(value, list) else value),
-        )
-    if params.window.split:
-        yield "window.split", resolved["window.split"]
-
-
-def _name(params: Params) -> str:
-    """What tells runs apart at a glance."""
-    model = params.train.model
-    units = " " + "-".join(map(str, model.units)) if isinstance(model, Stack) else ""
-    return (
-        f"{model.name}{units}, {params.window.look_back} to {params.window.horizon}, "
-        f"seed {params.train.seed}"
-    )
-
-
-def _note(params: Params, card: Card) -> str:
-    return (
-        f"**{card.title}**\n\nForecasts {', '.join(targets(params, card))} "
-        f"{params.window.horizon} steps of {card.frequency} ahead from the "
-        f"{params.window.look_back} rows before, with {params.train.model.name} "
-        f"({params.train.loss} loss, seed {params.train.seed}). Scores are in the target's own "
-        "units, beside naive rules; the report is among the artifacts."
-    )
-
-
-def _provenance() -> dict[str, str]:
-    """Commit, whether code or cards differ from it, and what DVC says of itself."""
-    tags = {"mlflow.source.type": "PROJECT", "mlflow.source.name": "dvc repro"}
-    commit = _git("rev-parse", "HEAD")
-    if commit.returncode == 0:
-        # params.yaml, dvc.lock and outputs are changed by DVC as it works, so they do not count.
-        changes = _git("status", "--porcelain", "--", "pipeline", "data/datasets")
-        tags["mlflow.source.git.commit"] = tags["git.commit"] = commit.stdout.strip()
-        tags["git.dirty"] = str(bool(changes.stdout.strip())).lower()
-    for name, variable in (("dvc.stage", "DVC_STAGE"), ("dvc.experiment", "DVC_EXP_NAME")):
-        if value := os.environ.get(variable):
-            tags[name] = value
-    return tags
-
-
-def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-
-
-def _best(history: Sequence[Epoch]) -> Epoch:
-    losses = [epoch["validation/loss"] for epoch in history]
-    return {"best/epoch": losses.index(min(losses)) + 1, "best/validation_loss": min(losses)}
-
-
 def _metrics(scores: dict[str, float], step: int = 0) -> list[Metric]:
     now = int(time.time() * 1000)
     return [Metric(name, float(value), now, step) for name, value in scores.items()]
 
 
-def _send_scores(client: mlflow.MlflowClient, run_id: str, params: Params, card: Card) -> None:
-    scores = _flat_scores(artifacts.read_json(paths.METRICS))
+def _send_scores(client: mlflow.MlflowClient, run_id: str) -> None:
+    scores = description.flat_scores(artifacts.read_json(paths.METRICS))
     metrics = _metrics(scores)
     for i in range(0, len(metrics), 1000):  # MLflow takes no more at once
         client.log_batch(run_id, metrics[i : i + 1000])
     for file in (paths.METRICS, paths.HISTORY, paths.REPORT):
         client.log_artifact(run_id, str(file), "report")
     client.log_artifacts(run_id, str(paths.PLOTS), "report/plots")
-    _log_model(run_id, params, card)
-
-
-def _flat_scores(metrics: dict[str, Any]) -> Epoch:
-    """metrics.json under names that group in the UI: test/rmse, test/rmse_h01, persistence/rmse."""
-    flat: Epoch = {}
-    for span in ("test", "validation"):
-        flat |= {f"{span}/{score}": value for score, value in metrics[span].items()}
-        for part in (f"{span}_by_horizon", f"{span}_by_target"):
-            for place, scores in metrics.get(part, {}).items():
-                flat |= {f"{span}/{score}_{place}": value for score, value in scores.items()}
-    for rule, scores in metrics["baselines"].items():
-        flat |= {f"{rule}/{score}": value for score, value in scores.items()}
-    for span, by in metrics.get("spans", {}).items():
-        for name, scores in by.items():
-            flat |= {f"{span}/{name}_{score}": value for score, value in scores.items()}
-    flat |= {f"memory/{name}": value for name, value in metrics.get("memory", {}).items()}
-    return flat | {f"skill/{rule}": value for rule, value in metrics["skill"].items()}
 
 
 def _log_model(run_id: str, params: Params, card: Card) -> None:
@@ -312,7 +238,7 @@ def _log_model(run_id: str, params: Params, card: Card) -> None:
             artifacts={"forecaster": directory},
             code_paths=[str(package)],
             model_config={"backend": "tensorflow"},  # or numpy, given when the model is loaded
-            signature=signature(map(str, example.columns)),
+            signature=signature(),
             input_example=example,
             pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
         )
@@ -330,22 +256,19 @@ def _example(params: Params, card: Card) -> pd.DataFrame:
     return table.tail(rows).reset_index(drop=True)
 
 
-def signature(columns: Iterable[str]) -> ModelSignature:
-    """The served model's columns, in original units, and its one parameter, origins.
+def signature() -> ModelSignature:
+    """The served model's answer and its one parameter, origins.
 
-    MLflow would refuse whole numbers where it was told of decimals, and columns with nothing but
-    missing values; the Forecaster checks types itself, and says which row is wrong.
+    It names no input columns: MLflow would silently drop the columns it was not told of, and
+    refuse whole numbers where it was told of decimals. The Forecaster checks columns and types
+    itself, and says which column or row is wrong; the input example shows them.
     """
     answer: list[ColSpec | TensorSpec] = [
         *(ColSpec(DataType.string, name) for name in ("origin", "time", "target")),
         ColSpec(DataType.double, "forecast"),
     ]
     origins = ParamSpec("origins", DataType.string, default=[], shape=(-1,))
-    return ModelSignature(
-        Schema([ColSpec(AnyType(), name) for name in columns]),
-        Schema(answer),
-        ParamSchema([origins]),
-    )
+    return ModelSignature(outputs=Schema(answer), params=ParamSchema([origins]))
 
 
 def _warn(error: Exception) -> None:

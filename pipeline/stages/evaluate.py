@@ -7,6 +7,7 @@ from pipeline import (
     determinism,
     evaluation,
     memory,
+    page,
     paths,
     plots,
     report,
@@ -63,8 +64,8 @@ def main() -> None:
             },
         )
 
-    train = slice(*spans(split(params, card), times).train)
-    yardstick = Yardstick.of(targets.iloc[train], card.season)
+    rows = spans(split(params, card), times)
+    yardstick = Yardstick.of(targets.iloc[slice(*rows.train)], card.season)
     metrics = evaluation.report(forecasts, spec.targets, yardstick, card.spans)
     remembered = memory.explain(spec, card, paths.WEIGHTS, prepared, starts["validation"])
     if remembered:
@@ -74,24 +75,38 @@ def main() -> None:
     artifacts.write_json(paths.METRICS, metrics)
     artifacts.write_json(paths.SUMMARY, evaluation.summary(metrics))
     artifacts.write_frame(paths.PREDICTIONS, evaluation.table(forecasts, spec.targets, times))
+    test, names = forecasts["test"], spec.targets
     pictures = {
-        "forecast": plots.forecast(
-            forecasts["test"], times, spec.targets, card, params.evaluate.stretch
-        ),
-        "error_by_horizon": plots.error_by_horizon(metrics, spec.targets, card),
-        "residuals": plots.residuals(forecasts["test"], spec.targets, card),
+        "forecast": plots.forecast(test, times, names, card, params.evaluate.stretch),
+        "windows": plots.windows(test, targets[names[0]], spec.look_back, card),
+        "error_by_horizon": plots.error_by_horizon(metrics, names, card),
+        "residuals": plots.residuals(test, names, card),
         "loss": plots.loss(history),
+        "missing": plots.missing(full, [rows.validation[0], rows.test[0]]),
     }
+    if card.step < pd.Timedelta("1D"):
+        local = times if times.tz is None else times.tz_convert(card.time.timezone)
+        hours = evaluation.by_hour(test, local.hour.to_numpy(), yardstick)
+        pictures["error_by_hour"] = plots.error_by_hour(hours, names, card)
     remembered_pictures = remembered.pictures if remembered else {}
     for name, figure in (pictures | remembered_pictures).items():
         artifacts.write_figure(paths.PLOTS / f"{name}.png", figure)
     quality = artifacts.read_json(paths.QUALITY)
     artifacts.write_text(
         paths.REPORT,
-        report.markdown(params, card, metrics, history, quality, list(pictures), remembered),
+        report.markdown(
+            params,
+            card,
+            metrics,
+            history,
+            quality,
+            list(pictures),
+            remembered,
+            determinism.versions(),
+        ),
     )
     report.show(metrics, report.heading(params, card))
-    tracking.publish_or_warn()
+    tracking.publish_or_warn(page.of_report(params, card))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,113 @@
+"""The registered model: which version is the champion, who takes its place, and loading it.
+
+The registered model has the data set's name. Each version says in a tag which version it
+replaced, so that every promotion can be taken back.
+"""
+
+import logging
+from contextlib import ExitStack
+
+import mlflow
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from pipeline import runs, tracking
+from pipeline.errors import PipelineError
+from pipeline.forecaster import Forecaster
+from pipeline.runs import Trial
+
+ALIAS = "champion"
+REPLACED, DECISION = "promotion.replaced", "promotion.decision"
+
+
+def current(name: str) -> ModelVersion | None:
+    """The champion among the versions of the registered model, if there is one."""
+    client = tracking.connect()
+    try:
+        version = client.get_registered_model(name).aliases.get(ALIAS)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+    return client.get_model_version(name, str(version)) if version else None
+
+
+def crown(trial: Trial, tags: dict[str, str]) -> str:
+    """Register the run's model and make it the champion; its version.
+
+    The alias moves last, and what was made before it is removed if something fails.
+    """
+    name = trial.params["ingest.dataset"]
+    client = tracking.connect()
+    before = current(name)
+    with ExitStack() as undo:
+        if not client.search_registered_models(f"name='{name}'"):
+            client.create_registered_model(name)
+            undo.callback(client.delete_registered_model, name)
+        known = client.search_model_versions(f"name='{name}' and run_id='{trial.id}'")
+        if known:  # it was champion once
+            version = str(known[0].version)
+        else:
+            model = client.get_logged_model(str(trial.model))
+            made = client.create_model_version(
+                name, model.artifact_location, trial.id, model_id=model.model_id
+            )
+            version = str(made.version)
+            undo.callback(client.delete_model_version, name, version)
+        for key, value in tags.items():
+            client.set_model_version_tag(name, version, key, value)
+        if before:
+            client.set_model_version_tag(name, version, REPLACED, str(before.version))
+        client.set_registered_model_alias(name, ALIAS, version)
+        undo.pop_all()
+    return version
+
+
+def predecessor(name: str) -> tuple[ModelVersion, ModelVersion]:
+    """The champion and the version that it replaced.
+
+    Raises:
+        PipelineError: there is no champion, or none was before it.
+    """
+    champion = current(name)
+    if champion is None:
+        raise PipelineError(f"models:/{name}@{ALIAS}: expected a champion, found none")
+    replaced = champion.tags.get(REPLACED)
+    if replaced is None:
+        raise PipelineError(
+            f"models:/{name}@{ALIAS}: expected a champion before version {champion.version}, "
+            "found none"
+        )
+    return champion, tracking.connect().get_model_version(name, replaced)
+
+
+def restore(holder: ModelVersion, before: ModelVersion) -> None:
+    """Give the alias back to the version before."""
+    client = tracking.connect()
+    client.set_registered_model_alias(before.name, ALIAS, str(before.version))
+    client.set_model_version_tag(holder.name, str(holder.version), DECISION, "rolled back")
+
+
+def load(uri: str) -> Forecaster:
+    """The Forecaster of a logged or registered model.
+
+    Args:
+        uri: models:/NAME@champion, models:/NAME/VERSION, models:/ID, runs:/ID/model or a directory.
+
+    Raises:
+        PipelineError: there is no such model, or it is not one of this pipeline's.
+    """
+    tracking.connect()
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    try:
+        served = mlflow.pyfunc.load_model(uri).unwrap_python_model()
+    except tracking.UNAVAILABLE as error:
+        raise PipelineError(
+            f"--model {uri}: expected a model in {tracking.store()}: {runs.reason(error)}"
+        ) from None
+    if not isinstance(forecaster := getattr(served, "forecaster", None), Forecaster):
+        raise PipelineError(
+            f"--model {uri}: expected a model that this pipeline logged, found "
+            f"{type(served).__name__}"
+        )
+    return forecaster

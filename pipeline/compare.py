@@ -1,0 +1,238 @@
+"""Compare runs: what differs, how each scores, and which differences are more than chance."""
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from pipeline import artifacts, compare_plots, page, paths, report, runs, series, tracking
+from pipeline.cards import Card
+from pipeline.config import Params, read_experiment, split
+from pipeline.errors import PipelineError, run
+from pipeline.runs import Trial
+
+SEED = "train.seed"
+
+
+@dataclass(frozen=True)
+class Row:
+    """Runs that differ only in their seed."""
+
+    trials: tuple[Trial, ...]
+
+    @property
+    def params(self) -> dict[str, str]:
+        """Every parameter but the seed."""
+        return {key: value for key, value in self.trials[0].params.items() if key != SEED}
+
+    def values(self, who: str) -> list[float]:
+        """Each run's RMSE on a span."""
+        return [trial.error(who) for trial in self.trials]
+
+    def error(self, who: str) -> float:
+        """The mean RMSE on a span."""
+        return statistics.fmean(self.values(who))
+
+    def spread(self, who: str) -> float:
+        """The standard deviation over the seeds; 0 for a single run."""
+        return statistics.stdev(self.values(who)) if len(self.trials) > 1 else 0.0
+
+
+def rows(trials: Sequence[Trial]) -> tuple[list[Row], list[Trial]]:
+    """Runs that differ only in seed as one row, the best on validation first.
+
+    Returns:
+        The rows, and the runs left out: those that repeat another run's parameters and seed.
+    """
+    groups: dict[tuple[tuple[str, str], ...], dict[str, Trial]] = {}
+    repeats = []
+    for trial in trials:
+        key = tuple(sorted((k, v) for k, v in trial.params.items() if k != SEED))
+        seeds = groups.setdefault(key, {})
+        if trial.params[SEED] in seeds:
+            repeats.append(trial)
+        else:
+            seeds[trial.params[SEED]] = trial
+    found = [Row(tuple(seeds.values())) for seeds in groups.values()]
+    return sorted(found, key=lambda row: row.error("validation")), repeats
+
+
+def places(found: Sequence[Row]) -> list[str]:
+    """Each row's place on validation; rows closer than the spread of their seeds share one.
+
+    The distance is to the first row of a place, the spread the larger one of the two rows.
+    """
+    firsts: list[int] = []
+    for i, row in enumerate(found):
+        first = firsts[-1] if firsts else i
+        gap = row.error("validation") - found[first].error("validation")
+        spread = max(row.spread("validation"), found[first].spread("validation"))
+        firsts.append(first if gap <= spread else i)
+    return [f"{first + 1}{' tie' if firsts.count(first) > 1 else ''}" for first in firsts]
+
+
+def differing(found: Sequence[Row]) -> list[str]:
+    """The parameters that are not the same in every row."""
+    names = dict.fromkeys(name for row in found for name in row.params)
+    return [name for name in names if len({row.params.get(name) for row in found}) > 1]
+
+
+def table(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Header and lines: place, what differs, seeds, scores, skill, training time, run ids."""
+    names = differing(found)
+    header = ["place", *(name.split(".", 1)[1] for name in names), "seeds"]
+    header += ["validation rmse", "test rmse", "skill", "against ridge", "fit s", "runs"]
+    lines = []
+    for place, row in zip(places(found), found, strict=True):
+        naive, ridge = (row.trials[0].error(who) for who in (row.trials[0].best_rule, "ridge"))
+        seconds = [s for t in row.trials if (s := t.scores.get("time/fit_seconds")) is not None]
+        lines.append(
+            [
+                place,
+                *(row.params.get(name, "") for name in names),
+                " ".join(sorted((t.params[SEED] for t in row.trials), key=int)),
+                *(_with_spread(row, span) for span in ("validation", "test")),
+                f"{1 - row.error('test') / naive:+.1%}",
+                f"{1 - row.error('test') / ridge:+.1%}",
+                f"{statistics.fmean(seconds):.0f}" if seconds else "",
+                " ".join(trial.id[:8] for trial in row.trials),
+            ]
+        )
+    return header, lines
+
+
+def _with_spread(row: Row, span: str) -> str:
+    digits = 3 if row.error(span) < 10 else 2
+    mean = f"{row.error(span):.{digits}f}"
+    return f"{mean} ± {row.spread(span):.{digits}f}" if len(row.trials) > 1 else mean
+
+
+def legend(found: Sequence[Row]) -> str:
+    """What the table's columns mean."""
+    rule = found[0].trials[0].best_rule
+    error = found[0].trials[0].error(rule)
+    return (
+        "Ordered by RMSE on validation, mean ± standard deviation over the seeds; rows closer "
+        "than that deviation are ties. Skill is 1 - test RMSE / that of the best naive rule, "
+        f"{rule.replace('_', ' ')} with {error:.2f}. fit s: seconds of training."
+    )
+
+
+def by_basis(trials: Sequence[Trial]) -> list[list[Trial]]:
+    """Runs that may stand side by side: same data, targets, horizon, split and counts."""
+    groups: dict[str, list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault(str(trial.basis), []).append(trial)
+    return list(groups.values())
+
+
+def present(trials: Sequence[Trial], params: Params, card: Card) -> list[Trial]:
+    """The runs on the raw table and split that the repository has now."""
+    digest = series.sha256(paths.raw_table(params.ingest.dataset))
+    ends = split(params, card).model_dump(mode="json")
+    return [
+        trial
+        for trial in trials
+        if trial.data == digest and json.loads(trial.params["window.split"]) == ends
+    ]
+
+
+def pictures(found: Sequence[Row]) -> dict[str, Figure]:
+    """Loss curves and errors by horizon, of every run."""
+    names = differing(found)
+    labels = [
+        ", ".join(f"{name.rsplit('.', 1)[1]} {row.params.get(name, '')}" for name in names)
+        or row.trials[0].name
+        for row in found
+    ]
+    curves = [
+        [(runs.curve(t, "train/loss"), runs.curve(t, "validation/loss")) for t in row.trials]
+        for row in found
+    ]
+    first = found[0].trials[0]
+    errors = [
+        [[t.error("test", step) for step in first.steps] for t in row.trials] for row in found
+    ]
+    return {
+        "loss": compare_plots.losses(dict(zip(labels, curves, strict=True))),
+        "horizon": compare_plots.horizons(
+            dict(zip(labels, errors, strict=True)),
+            first.best_rule.replace("_", " "),
+            runs.rule_by_horizon(first, first.best_rule),
+        ),
+    }
+
+
+def compare(wanted: Sequence[str], output: Path) -> None:
+    """Print a table of the runs for each basis that they share, and write and log the page."""
+    if wanted:
+        trials = [runs.find(name) for name in dict.fromkeys(wanted)]
+    else:
+        params, card = read_experiment()
+        trials = present(runs.newest(params.ingest.dataset), params, card)
+        if not trials:
+            raise PipelineError(
+                f"{tracking.store()}: expected runs of {params.ingest.dataset} on the present "
+                "table and split, found none; dvc exp run makes one"
+            )
+    groups = by_basis(trials)
+    text = ["# Comparison of runs"]
+    images: dict[str, bytes] = {}
+    for i, group in enumerate(groups):
+        found, repeats = rows(group)
+        header, lines = table(found)
+        shared = ", ".join(f"{key.split('.')[-1]} {value}" for key, value in group[0].basis.items())
+        note = f"On {shared}."
+        if len(groups) > 1:
+            note += " Its scores have no common measure with those of the other tables."
+        if repeats:
+            ids = ", ".join(trial.id[:8] for trial in repeats)
+            note += f" Left out, since a newer run has the same parameters and seed: {ids}."
+        _show(header, lines)
+        print(f"{note}\n{legend(found)}\n")
+        text += [f"## {group[0].params['ingest.dataset']}", report.table(header, lines), note]
+        text.append(legend(found))
+        for name, figure in pictures(found).items():
+            text.append(f"![{name}]({name}{i}.png)")
+            images[f"{name}{i}.png"] = artifacts.png(figure)
+    html = page.html("Comparison of runs", "\n\n".join(text), images)
+    artifacts.write_text(output, html)
+    print(f"{output}: the page; in MLflow as run {runs.log_page(trials, html)}")
+
+
+def _show(header: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    screen = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in header:
+        screen.add_column(heading)
+    for line in lines:
+        screen.add_row(*line)
+    # A file or a pipe is as wide as it need be.
+    Console(width=None if sys.stdout.isatty() else 160).print(screen)
+
+
+def main() -> None:
+    """Put runs side by side, as a table and as a page, which is logged to MLflow too."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.compare", description=main.__doc__)
+    parser.add_argument(
+        "runs",
+        nargs="*",
+        metavar="RUN",
+        help="a run's id, how it starts, or a DVC experiment's name; without any, the newest "
+        "runs on the present data set and split",
+    )
+    parser.add_argument("--output", type=Path, default=Path("comparison.html"), help="the page")
+    options = parser.parse_args()
+    with runs.answering():
+        compare(options.runs, options.output)
+
+
+if __name__ == "__main__":
+    run(main)

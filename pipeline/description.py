@@ -1,0 +1,103 @@
+"""What a run says of itself: name, note, parameters, provenance, scores."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pipeline.cards import Card
+from pipeline.config import Params, Stack, inputs, split, targets
+
+Epoch = dict[str, float]
+
+
+def hyperparameters(params: Params, card: Card) -> Iterator[tuple[str, Any]]:
+    """Every parameter flat by section, with the card's defaults in the place of null."""
+    resolved = {
+        "window.inputs": ", ".join(inputs(params, card)),
+        "window.targets": ", ".join(targets(params, card)),
+        "window.split": json.dumps(split(params, card).model_dump(mode="json")),
+    }
+    for name, value in params.flat().items():
+        section, key = name.split(".", 1)
+        if section == "evaluate" or key.startswith("split."):
+            continue  # what a report draws changes no result; a split is logged as one
+        yield (
+            name,
+            resolved.get(name, ", ".join(map(str, value)) if isinstance(value, list) else value),
+        )
+    if params.window.split:
+        yield "window.split", resolved["window.split"]
+
+
+def name(params: Params) -> str:
+    """What tells runs apart at a glance."""
+    model = params.train.model
+    units = " " + "-".join(map(str, model.units)) if isinstance(model, Stack) else ""
+    return (
+        f"{model.name}{units}, {params.window.look_back} to {params.window.horizon}, "
+        f"seed {params.train.seed}"
+    )
+
+
+def note(params: Params, card: Card) -> str:
+    """What the UI shows above a run."""
+    return (
+        f"**{card.title}**\n\nForecasts {', '.join(targets(params, card))} "
+        f"{params.window.horizon} steps of {card.frequency} ahead from the "
+        f"{params.window.look_back} rows before, with {params.train.model.name} "
+        f"({params.train.loss} loss, seed {params.train.seed}). Scores are in the target's own "
+        "units, beside naive rules; the report is among the artifacts."
+    )
+
+
+def provenance() -> dict[str, str]:
+    """Commit, whether code or cards differ from it, and what DVC says of itself."""
+    tags = {"mlflow.source.type": "PROJECT", "mlflow.source.name": "dvc repro"}
+    commit = git("rev-parse", "HEAD")
+    if commit.returncode == 0:
+        # params.yaml, dvc.lock and outputs are changed by DVC as it works, so they do not count.
+        changes = git("status", "--porcelain", "--", "pipeline", "data/datasets")
+        tags["mlflow.source.git.commit"] = tags["git.commit"] = commit.stdout.strip()
+        tags["git.dirty"] = str(bool(changes.stdout.strip())).lower()
+    for name, variable in (("dvc.stage", "DVC_STAGE"), ("dvc.experiment", "DVC_EXP_NAME")):
+        if value := os.environ.get(variable):
+            tags[name] = value
+    return tags
+
+
+def best(history: Sequence[Epoch]) -> Epoch:
+    """The kept epoch, counted from 1, and its validation loss."""
+    losses = [epoch["validation/loss"] for epoch in history]
+    return {"best/epoch": losses.index(min(losses)) + 1, "best/validation_loss": min(losses)}
+
+
+def flat_scores(metrics: dict[str, Any]) -> Epoch:
+    """metrics.json under names that group in the UI: test/rmse, test/rmse_h01, persistence/rmse.
+
+    Of each step ahead only its errors: more columns would hide the ones that matter.
+    """
+    flat: Epoch = {}
+    for span in ("test", "validation"):
+        flat |= {f"{span}/{score}": value for score, value in metrics[span].items()}
+        for place, scores in metrics.get(f"{span}_by_target", {}).items():
+            flat |= {f"{span}/{score}_{place}": value for score, value in scores.items()}
+        for step, scores in metrics[f"{span}_by_horizon"].items():
+            flat |= {
+                f"{span}/{score}_{step}": value
+                for score, value in scores.items()
+                if score in ("rmse", "mae", "mse_scaled", "mae_scaled")
+            }
+    for rule, scores in metrics["baselines"].items():
+        flat |= {f"{rule}/{score}": value for score, value in scores.items()}
+    for span, by in metrics.get("spans", {}).items():
+        for name, scores in by.items():
+            flat |= {f"{span}/{name}_{score}": value for score, value in scores.items()}
+    flat |= {f"memory/{name}": value for name, value in metrics.get("memory", {}).items()}
+    return flat | {f"skill/{rule}": value for rule, value in metrics["skill"].items()}
+
+
+def git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """What Git answers, or why it does not."""
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)

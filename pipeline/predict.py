@@ -1,0 +1,46 @@
+"""Forecast from a raw CSV file."""
+
+import argparse
+from pathlib import Path
+
+from pipeline import artifacts, determinism, paths, series
+from pipeline.errors import run
+from pipeline.models.spec import Spec
+
+
+def main() -> None:
+    """Forecast from raw rows in original units, missing values allowed."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.predict", description=main.__doc__)
+    parser.add_argument(
+        "--model",
+        help="models:/NAME@champion, runs:/ID/model or a model's directory; "
+        "without it, the model that the pipeline has just trained",
+    )
+    parser.add_argument("--input", type=Path, required=True, help="raw rows as CSV")
+    parser.add_argument("--output", type=Path, required=True, help="where the forecasts go, as CSV")
+    parser.add_argument(
+        "--origins",
+        nargs="+",
+        metavar="TIME",
+        help="the last time that each forecast may see; without it, the last row",
+    )
+    options = parser.parse_args()
+    paths.require(options.input, "expected raw rows as CSV")
+    determinism.settle(0)  # before anything loads TensorFlow
+    from pipeline.forecaster import Forecaster, stage_files
+
+    if options.model:
+        from pipeline import champion  # MLflow takes seconds to import
+
+        forecaster = champion.load(options.model)
+    else:
+        dataset = artifacts.read_json_record(paths.MODEL_JSON, Spec).dataset
+        forecaster = Forecaster.load(stage_files(dataset))
+    rows = series.read_table(options.input, forecaster.card)
+    forecast = forecaster.predict(rows, options.origins, str(options.input))
+    artifacts.write_text(options.output, forecast.to_csv(index=False, lineterminator="\n"))
+    print(f"{options.output}: {len(forecast)} rows, {forecast['origin'].nunique()} origins")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,125 @@
+"""Make a run's model the champion, if it deserves it; or give the place back."""
+
+import argparse
+from dataclasses import dataclass
+
+from pipeline import champion, runs
+from pipeline.config import read_params
+from pipeline.errors import PipelineError, run
+from pipeline.models.baselines import NAIVE
+from pipeline.runs import Trial
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One rule of promotion: whether it holds, and by which numbers."""
+
+    rule: str
+    holds: bool
+    found: str
+
+
+def judge(trial: Trial, best: Trial | None, servable: bool) -> list[Reason]:
+    """Every rule that a run must meet to become the champion.
+
+    Args:
+        trial: the run.
+        best: the present champion's run; None if there is no champion.
+        servable: whether the run has a model with a signature.
+    """
+    dirty = trial.tags.get("git.dirty", "unknown")
+    loser = trial.best_rule
+    reasons = [
+        Reason(
+            "servable",
+            servable,
+            f"a model with a signature {'is' if servable else 'is not'} logged with the run",
+        ),
+        Reason("clean", dirty == "false", f"uncommitted changes in code or cards: {dirty}"),
+        Reason(
+            "naive rules",
+            trial.error("test") < trial.error(loser),
+            f"test RMSE {trial.error('test'):.4f}, the best of {', '.join(NAIVE)} is {loser} with "
+            f"{trial.error(loser):.4f}",
+        ),
+    ]
+    if best is None:
+        return [*reasons, Reason("champion", True, "there is no champion yet")]
+    differing = [key for key, value in trial.basis.items() if best.basis[key] != value]
+    reasons.append(
+        Reason(
+            "same data",
+            not differing,
+            f"not the champion's: {', '.join(differing)}"
+            if differing
+            else "data, targets, horizon and split are the champion's",
+        )
+    )
+    if not differing:  # else the two errors have no common measure
+        mine, its = trial.error("validation"), best.error("validation")
+        reasons.append(
+            Reason("champion", mine < its, f"validation RMSE {mine:.4f}, the champion's {its:.4f}")
+        )
+    return reasons
+
+
+def promote(wanted: str, dry: bool) -> None:
+    """Judge a run, say why, and make it the champion if every rule holds."""
+    trial = runs.find(wanted)
+    name = trial.params["ingest.dataset"]
+    holder = champion.current(name)
+    best = runs.find(str(holder.run_id)) if holder else None
+    if best and best.id == trial.id:
+        raise PipelineError(f"run {wanted}: it is the champion of {name} already")
+    reasons = judge(trial, best, runs.has_signature(trial))
+    against = f"the champion, version {holder.version}" if holder else "no champion"
+    print(f"{trial.name} ({trial.id[:8]}) against {against} of {name}:")
+    for reason in reasons:
+        print(f"  {'yes' if reason.holds else 'NO '}  {reason.rule}: {reason.found}")
+    refused = [reason.rule for reason in reasons if not reason.holds]
+    tags = {
+        champion.DECISION: "refused" if refused else "promoted",
+        **{
+            f"promotion.{reason.rule.replace(' ', '_')}": f"{'yes' if reason.holds else 'no'}: "
+            f"{reason.found}"
+            for reason in reasons
+        },
+    }
+    if dry:
+        print(f"would be {tags[champion.DECISION]}; nothing was changed")
+        return
+    if not refused:
+        version = champion.crown(trial, tags)
+    runs.tag(trial, tags)
+    if refused:
+        raise PipelineError(f"run {wanted}: not promoted: {', '.join(refused)}")
+    print(f"models:/{name}@{champion.ALIAS} is version {version}")
+
+
+def roll_back(name: str, dry: bool) -> None:
+    """Give the champion's place back to the version that it replaced."""
+    holder, before = champion.predecessor(name)
+    if dry:
+        print(f"would go from version {holder.version} back to {before.version}; nothing changed")
+        return
+    champion.restore(holder, before)
+    print(f"models:/{name}@{champion.ALIAS} is version {before.version} again")
+
+
+def main() -> None:
+    """Make a run's model the champion: clean, better than the champion and the naive rules."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.promote", description=main.__doc__)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("run", nargs="?", metavar="RUN", help="a run's id, or how it starts")
+    what.add_argument("--rollback", action="store_true", help="back to the champion before")
+    parser.add_argument("--dry-run", action="store_true", help="say what would happen, and why")
+    options = parser.parse_args()
+    with runs.answering():
+        if options.rollback:
+            roll_back(read_params().ingest.dataset, options.dry_run)
+        else:
+            promote(options.run, options.dry_run)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,178 @@
+"""Runs read back from the MLflow store: for comparison and promotion."""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import mlflow
+from mlflow.entities import Run, RunTag
+from mlflow.exceptions import MlflowException
+
+from pipeline import tracking
+from pipeline.errors import PipelineError
+from pipeline.evaluation import root_error
+from pipeline.models.baselines import NAIVE
+
+STEP = re.compile(r"test/(?:rmse|mse_scaled)_(h\d+)")
+NEWEST = 50  # runs that are looked at when none is named
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run with scores."""
+
+    id: str
+    name: str
+    data: str  # sha256 of the raw table
+    params: dict[str, str]
+    scores: dict[str, float]
+    tags: dict[str, str]
+    model: str | None  # the logged model's id
+
+    @property
+    def basis(self) -> dict[str, str]:
+        """What two runs must share for their scores to be comparable."""
+        keys = ("ingest.dataset", "window.targets", "window.horizon", "window.split")
+        return {
+            "data": self.data[:12],
+            **{key: self.params.get(key, "") for key in keys},
+            **{f"{span} n": f"{self.scores[f'{span}/n']:.0f}" for span in ("validation", "test")},
+        }
+
+    def error(self, who: str, step: str = "") -> float:
+        """RMSE on a span (`validation`, `test`) or of a rule on test, of one step such as _h01.
+
+        With several targets it is that of standardised values.
+        """
+        single = self.scores.get(f"{who}/rmse{step}")
+        return math.sqrt(self.scores[f"{who}/mse_scaled{step}"]) if single is None else single
+
+    @property
+    def steps(self) -> list[str]:
+        """The steps ahead that have scores of their own: _h01, _h02, ..."""
+        return sorted({f"_{name[1]}" for key in self.scores if (name := STEP.fullmatch(key))})
+
+    @property
+    def best_rule(self) -> str:
+        """The naive rule with the smallest error on the test span."""
+        return min(NAIVE, key=self.error)
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """What a store that cannot be used says, as one line."""
+    try:
+        yield
+    except tracking.UNAVAILABLE as error:
+        raise PipelineError(f"{tracking.store()}: {reason(error)}") from None
+
+
+def reason(error: Exception) -> str:
+    """The first line of what MLflow says; of a refused login, what to do."""
+    if getattr(error, "error_code", "") in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
+        return (
+            "the server refused the user or password; expected them in MLFLOW_TRACKING_USERNAME "
+            "and MLFLOW_TRACKING_PASSWORD"
+        )
+    return str(error).splitlines()[0][:300] if str(error) else type(error).__name__
+
+
+def find(wanted: str) -> Trial:
+    """The run with this id, with an id that starts so, or of the DVC experiment so named.
+
+    Raises:
+        PipelineError: there is none, or more than one, or it has no scores.
+    """
+    client = tracking.connect()
+    ids = [experiment.experiment_id for experiment in client.search_experiments()]
+    matches = [
+        run
+        for run in client.search_runs(ids, max_results=1000)
+        if run.info.run_id.startswith(wanted) or run.data.tags.get("dvc.experiment") == wanted
+    ]
+    if len(matches) != 1:
+        found = ", ".join(run.info.run_id for run in matches[:5]) or "none"
+        raise PipelineError(
+            f"run {wanted}: expected the id of one run in {tracking.store()}, found {found}"
+        )
+    if tracking.SCORES not in matches[0].data.tags:
+        raise PipelineError(
+            f"run {wanted}: expected a run with scores, found one without (status "
+            f"{matches[0].info.status}); the evaluate stage adds them, and "
+            "python -m pipeline.sync sends what the store lacks"
+        )
+    return _trial(matches[0])
+
+
+def newest(experiment: str) -> list[Trial]:
+    """The newest runs with scores of an experiment, the newest first."""
+    client = tracking.connect()
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        return []
+    runs = client.search_runs(
+        [found.experiment_id],
+        f"tags.`{tracking.SCORES}` != ''",
+        order_by=["start_time DESC"],
+        max_results=NEWEST,
+    )
+    return [_trial(run) for run in runs]
+
+
+def curve(trial: Trial, metric: str) -> list[float]:
+    """A metric's value at each epoch."""
+    points = tracking.connect().get_metric_history(trial.id, metric)
+    return [point.value for point in sorted(points, key=lambda point: point.step)]
+
+
+def rule_by_horizon(trial: Trial, rule: str) -> list[float]:
+    """A naive rule's test error at each step ahead."""
+    tracking.connect()
+    metrics = mlflow.artifacts.load_dict(f"runs:/{trial.id}/report/metrics.json")
+    return [root_error(scores) for scores in metrics["baselines_by_horizon"][rule].values()]
+
+
+def log_page(trials: Sequence[Trial], page: str) -> str:
+    """Log a comparison's page as a run of its own experiment; its id."""
+    client = tracking.connect()
+    experiment = tracking.experiment_id(client, f"{trials[0].params['ingest.dataset']}-comparisons")
+    run = client.create_run(
+        experiment,
+        run_name=f"{len(trials)} runs",
+        tags={"comparison.runs": ",".join(trial.id for trial in trials)},
+    )
+    client.log_text(run.info.run_id, page, "comparison.html")
+    client.set_terminated(run.info.run_id)
+    return str(run.info.run_id)
+
+
+def has_signature(trial: Trial) -> bool:
+    """Whether the run's model has a signature."""
+    if trial.model is None:
+        return False
+    try:
+        return mlflow.models.get_model_info(f"models:/{trial.model}").signature is not None
+    except MlflowException:
+        return False
+
+
+def tag(trial: Trial, tags: dict[str, str]) -> None:
+    """Set tags of a run."""
+    tracking.connect().log_batch(trial.id, tags=[RunTag(key, value) for key, value in tags.items()])
+
+
+def _trial(run: Run) -> Trial:
+    datasets = run.inputs.dataset_inputs if run.inputs else []
+    models = run.outputs.model_outputs if run.outputs else []
+    return Trial(
+        id=run.info.run_id,
+        name=run.info.run_name,
+        data=json.loads(str(datasets[0].dataset.profile))["sha256"] if datasets else "",
+        params=dict(run.data.params),
+        scores=dict(run.data.metrics),
+        tags=dict(run.data.tags),
+        model=models[-1].model_id if models else None,
+    )

@@ -1,0 +1,115 @@
+"""Comparison and promotion on runs made by hand: rows, ties, bases, and every rule's yes and no."""
+
+import dataclasses
+
+import pytest
+
+from pipeline import compare, promote
+from pipeline.runs import Trial
+
+
+def trial(
+    name: str = "run", seed: int = 1, validation: float = 70.0, test: float = 66.0, **params: str
+) -> Trial:
+    """A run with the scores that matter."""
+    base = {
+        "ingest.dataset": "toy",
+        "window.targets": "y",
+        "window.horizon": "24",
+        "window.split": '{"train": 1}',
+        "train.model.units": "4",
+        "train.seed": str(seed),
+    }
+    return Trial(
+        id=name.ljust(32, "0"),
+        name=name,
+        data="d" * 64,
+        params=base | {key.replace("__", "."): value for key, value in params.items()},
+        scores={
+            "validation/rmse": validation,
+            "test/rmse": test,
+            "validation/n": 100.0,
+            "test/n": 100.0,
+            "persistence/rmse": 79.0,
+            "seasonal_naive/rmse": 99.0,
+            "drift/rmse": 82.0,
+            "ridge/rmse": 67.0,
+        },
+        tags={"git.dirty": "false"},
+        model="m-1",
+    )
+
+
+def test_runs_that_differ_only_in_seed_are_one_row() -> None:
+    """Mean and spread are over the seeds; a repeated seed is left out and said to be."""
+    pair = [trial("a", 1, 70.0), trial("b", 2, 72.0)]
+    (row,), repeats = compare.rows([*pair, trial("c", 1, 99.0)])
+    assert [t.name for t in row.trials] == ["a", "b"]
+    assert [t.name for t in repeats] == ["c"]
+    assert row.error("validation") == 71.0
+    assert row.spread("validation") == pytest.approx(2**0.5)
+
+
+def test_rows_closer_than_their_spread_are_ties() -> None:
+    """The second row lies within the first one's spread, the third beyond it."""
+    found, _ = compare.rows(
+        [
+            *(trial("a", s, v) for s, v in ((1, 70.0), (2, 72.0))),
+            *(trial("b", s, v, train__model__units="8") for s, v in ((1, 72.0), (2, 72.1))),
+            trial("c", 1, 80.0, train__model__units="16"),
+        ]
+    )
+    assert compare.places(found) == ["1 tie", "1 tie", "3"]
+    assert compare.differing(found) == ["train.model.units"]
+
+
+def test_the_table_shows_what_differs_and_the_skill() -> None:
+    """Skill is against the best of the naive rules, ridge apart."""
+    header, (line,) = compare.table(compare.rows([trial("a", 1), trial("b", 2)])[0])
+    shown = dict(zip(header, line, strict=True))
+    assert shown["seeds"] == "1 2"
+    assert shown["validation rmse"] == "70.00 ± 0.00"
+    assert shown["skill"] == "+16.5%"
+    assert shown["against ridge"] == "+1.5%"
+
+
+def test_runs_scored_on_unequal_n_are_not_put_side_by_side() -> None:
+    """Another count, horizon or table of data makes another group."""
+    one = trial("a")
+    fewer = dataclasses.replace(one, scores=one.scores | {"test/n": 99.0})
+    other = dataclasses.replace(one, data="e" * 64)
+    shorter = trial("b", window__horizon="12")
+    assert [len(group) for group in compare.by_basis([one, fewer, other, shorter, one])] == [
+        2,
+        1,
+        1,
+        1,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "broken"),
+    [
+        ({}, []),
+        ({"tags": {"git.dirty": "true"}}, ["clean"]),
+        ({"tags": {}}, ["clean"]),
+        ({"data": "e" * 64}, ["same data"]),
+        ({"params": trial(window__split="{}").params}, ["same data"]),
+        ({"scores": trial(validation=71.0).scores}, ["champion"]),
+        ({"scores": trial(validation=71.5).scores}, ["champion"]),
+        ({"scores": trial(test=79.5).scores}, ["naive rules"]),
+    ],
+)
+def test_every_rule_of_promotion_can_refuse(change: dict, broken: list[str]) -> None:
+    """A better run is accepted; each rule that does not hold is the one that is named."""
+    best = trial("best", validation=71.0)
+    challenger = dataclasses.replace(trial("new", validation=70.0), **change)
+    reasons = promote.judge(challenger, best, servable=True)
+    assert [reason.rule for reason in reasons if not reason.holds] == broken
+
+
+def test_the_first_champion_needs_no_one_to_beat() -> None:
+    """Without a champion only the naive rules, the tree and the model count."""
+    assert all(reason.holds for reason in promote.judge(trial(), None, servable=True))
+    refused = [r.rule for r in promote.judge(trial(), None, servable=False) if not r.holds]
+    assert refused == ["servable"]

@@ -1,0 +1,74 @@
+"""A DVC remote: what one clone pushes another one pulls, by a directory or by S3."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from tests.repository import make, run
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+KEYS = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+
+
+@pytest.fixture
+def s3() -> Iterator[str]:
+    """The address of an S3-compatible server with an empty bucket."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    address = f"http://{host}:{port}"
+    client = boto3.client(
+        "s3",
+        endpoint_url=address,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",  # noqa: S106
+        region_name="us-east-1",
+    )
+    client.create_bucket(Bucket="forecasts")
+    yield address
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository whose first stage has run."""
+    directory = make(tmp_path_factory.mktemp("remote") / "origin")
+    run(directory, "dvc", "repro", "ingest")
+    run(directory, "git", "add", "-A")
+    run(directory, "git", "commit", "-q", "-m", "run")
+    return directory
+
+
+def there_and_back(ingested: Path, tmp_path: Path, *settings: list[str]) -> None:
+    """Push from one clone and pull into another; the files are the same."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    shutil.copytree(ingested, one, symlinks=True)
+    for setting in settings:
+        run(one, "dvc", "remote", *setting)
+    run(one, "git", "commit", "-qam", "remote")
+    assert "2 files pushed" in run(one, "dvc", "push", "ingest", env=KEYS)
+    run(tmp_path, "git", "clone", "-q", str(one), str(other))
+    assert not (other / "data/ingested").exists()
+    run(other, "dvc", "pull", "ingest", env=KEYS)
+    for name in ("series.parquet", "quality.json"):
+        file = Path("data/ingested") / name
+        assert (other / file).read_bytes() == (one / file).read_bytes()
+
+
+def test_a_directory_is_a_remote(ingested: Path, tmp_path: Path) -> None:
+    """The default of the docs: a directory that everyone can reach."""
+    there_and_back(ingested, tmp_path, ["add", "-d", "shared", str(tmp_path / "remote")])
+
+
+def test_s3_is_a_remote(ingested: Path, tmp_path: Path, s3: str) -> None:
+    """A bucket of an S3-compatible server, keys from the environment."""
+    add = ["add", "-d", "shared", "s3://forecasts/cache"]
+    there_and_back(ingested, tmp_path, add, ["modify", "shared", "endpointurl", s3])

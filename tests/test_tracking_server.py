@@ -1,0 +1,183 @@
+"""A shared tracking server: PostgreSQL, artifacts through the server, passwords, a restart."""
+
+import getpass
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from tests.repository import SMALL, environment, make, run
+from tests.serving import free_port, serving
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+SEEDS = (1, 2, 3, 4)
+PASSWORD = "a-long-enough-password"  # noqa: S105
+
+
+def postgresql(name: str) -> str | None:
+    """One of PostgreSQL's programs, on PATH or where Debian puts it."""
+    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]
+    path = os.pathsep.join([*map(str, places), os.environ["PATH"]])
+    return shutil.which(name, path=path)
+
+
+def as_postgres(*command: str) -> None:
+    """Run as postgres if we are root, since PostgreSQL refuses root."""
+    prefix = ["runuser", "-u", "postgres", "--"] if getpass.getuser() == "root" else []
+    subprocess.run([*prefix, *command], cwd="/", check=True, stdout=subprocess.DEVNULL, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[str]:
+    """A PostgreSQL server on a port of this machine, with the databases runs and users."""
+    initdb, pg_ctl, createdb = map(postgresql, ("initdb", "pg_ctl", "createdb"))
+    if not initdb or not pg_ctl or not createdb:
+        warnings.warn("no PostgreSQL: the shared server was NOT checked", stacklevel=1)
+        pytest.skip("the shared server was not checked: no PostgreSQL (apt-get install postgresql)")
+    directory = Path(tempfile.mkdtemp(prefix="postgres-"))
+    if getpass.getuser() == "root":
+        shutil.chown(directory, "postgres")
+    data, port = str(directory / "data"), str(free_port())
+    as_postgres(initdb, "-D", data, "-U", "mlflow", "--auth=trust", "-E", "UTF8")
+    options = f"-h 127.0.0.1 -p {port} -k {directory}"
+    as_postgres(pg_ctl, "-D", data, "-w", "-l", f"{directory}/log", "-o", options, "start")
+    try:
+        for name in ("runs", "users"):
+            as_postgres(createdb, "-h", "127.0.0.1", "-p", port, "-U", "mlflow", name)
+        yield f"postgresql+psycopg2://mlflow@127.0.0.1:{port}"
+    finally:
+        as_postgres(pg_ctl, "-D", data, "-m", "immediate", "stop")
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+class Server:
+    """`mlflow server` with passwords over PostgreSQL; it can be started again on its port."""
+
+    def __init__(self, database: str, directory: Path) -> None:
+        self.directory = directory
+        self.address = f"http://127.0.0.1:{free_port()}"
+        self.database = database
+        (directory / "auth.ini").write_text(
+            "[mlflow]\n"
+            "default_permission = READ\n"
+            f"database_uri = {database}/users\n"
+            "admin_username = admin\n"
+            f"admin_password = {PASSWORD}\n"
+            "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+        )
+
+    def running(self) -> AbstractContextManager[object]:
+        """The server's process, once it answers."""
+        host, port = self.address.removeprefix("http://").split(":")
+        command = ["mlflow", "server", "--app-name", "basic-auth", "--host", host, "--port", port]
+        command += ["--backend-store-uri", f"{self.database}/runs", "--workers", "2"]
+        command += ["--artifacts-destination", str(self.directory / "artifacts")]
+        env = {
+            "MLFLOW_AUTH_CONFIG_PATH": str(self.directory / "auth.ini"),
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": "of-this-test",
+        }
+        return serving(command, f"{self.address}/health", self.directory / "server.log", env)
+
+    def user(self, password: str = PASSWORD) -> dict[str, str]:
+        """What a user's shell exports."""
+        return {
+            "MLFLOW_TRACKING_URI": self.address,
+            "MLFLOW_TRACKING_USERNAME": "admin",
+            "MLFLOW_TRACKING_PASSWORD": password,
+        }
+
+
+@pytest.fixture(scope="module")
+def server(database: str, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """The server, not started yet."""
+    return Server(database, tmp_path_factory.mktemp("server"))
+
+
+@pytest.fixture(scope="module")
+def repositories(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Four clones with small parameters, prepared up to the windows."""
+    first = make(tmp_path_factory.mktemp("clones") / "1")
+    changes = [part for key, value in SMALL.items() for part in ("-S", f"{key}={value}")]
+    run(first, "dvc", "exp", "run", "-n", "windows", *changes, "window")
+    others = [first.with_name(str(seed)) for seed in SEEDS[1:]]
+    for other in others:
+        shutil.copytree(first, other, symlinks=True)
+    return [first, *others]
+
+
+def pipeline(directory: Path, user: dict[str, str], *arguments: str, status: int = 0) -> str:
+    """What a command of the pipeline prints to a user of the server."""
+    return run(directory, sys.executable, "-m", *arguments, env=user, status=status)
+
+
+def logged(server: Server) -> list[mlflow.entities.Run]:
+    """The runs of the experiment that the server has, asked with the right password."""
+    client = mlflow.MlflowClient(server.address)
+    found = client.get_experiment_by_name("beijing_pm25")
+    return list(client.search_runs([found.experiment_id])) if found else []
+
+
+def started(repositories: Sequence[Path], user: dict[str, str]) -> list[subprocess.Popen[str]]:
+    """An experiment in each clone, all at once."""
+    return [
+        subprocess.Popen(
+            ["dvc", "exp", "run", "-n", f"seed-{seed}", "-S", f"train.seed={seed}"],
+            cwd=directory,
+            env=environment() | user,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for seed, directory in zip(SEEDS, repositories, strict=True)
+    ]
+
+
+def test_the_whole_story_on_a_shared_server(
+    server: Server, repositories: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four experiments log at once while the server restarts; nothing is lost or twice."""
+    for name, value in server.user().items():
+        monkeypatch.setenv(name, value)
+    user, first = server.user(), repositories[0]
+    with server.running():
+        wrong = pipeline(first, server.user("wrong"), "pipeline.compare", status=1)
+        assert wrong.startswith(f"error: {server.address}: the server refused the user or password")
+        assert wrong.count("\n") == 1
+        experiments = started(repositories, user)
+        deadline = time.monotonic() + 600
+        while not logged(server) and time.monotonic() < deadline:
+            time.sleep(1)
+    with server.running():
+        said = [experiment.communicate(timeout=900)[0] for experiment in experiments]
+        for experiment, output in zip(experiments, said, strict=True):
+            assert experiment.returncode == 0, output
+            assert "Traceback" not in output
+        for directory in repositories:
+            pipeline(directory, user, "pipeline.sync")
+            assert "nothing to send" in pipeline(directory, user, "pipeline.sync")
+        scored = [run for run in logged(server) if "test/rmse" in run.data.metrics]
+        assert sorted(int(run.data.params["train.seed"]) for run in scored) == list(SEEDS)
+
+        table = pipeline(first, user, "pipeline.compare")
+        assert "1 2 3 4" in table
+        assert "±" in table
+        best = min(scored, key=lambda run: run.data.metrics["validation/rmse"]).info.run_id
+        worst = max(scored, key=lambda run: run.data.metrics["validation/rmse"]).info.run_id
+        pipeline(first, user, "pipeline.promote", best)
+        refused = pipeline(first, user, "pipeline.promote", worst, status=1)
+        assert "not promoted: champion" in refused
+        model = "models:/beijing_pm25@champion"
+        files = ["--input", "data/raw/beijing_pm25.csv", "--output", "forecast.csv"]
+        assert "24 rows" in pipeline(first, user, "pipeline.predict", "--model", model, *files)
+    gone = pipeline(first, user, "pipeline.promote", best, "--dry-run", status=1)
+    assert gone.startswith(f"error: {server.address}: ")
+    assert gone.count("\n") == 1

@@ -1,0 +1,99 @@
+"""The MLflow UI in a real browser: the run table, the charts and the compare page make sense.
+
+Screenshots go to the directory that SCREENSHOTS names, if it is set.
+"""
+
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+
+from tests import browser as pages
+from tests.serving import free_port, serving
+from tests.story import Story, story
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+__all__ = ["story"]  # a fixture
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[webdriver.Chrome]:
+    """Headless Chromium of the system, without any profile."""
+    if not pages.installed():
+        warnings.warn("no chromium and chromedriver on PATH: the UI was NOT checked", stacklevel=1)
+        pytest.skip("the UI was not checked: no chromium and chromedriver on PATH")
+    with pages.chromium() as window:
+        yield window
+
+
+@pytest.fixture(scope="module")
+def ui(story: Story) -> Iterator[str]:
+    """`mlflow ui` on the story's store."""
+    port = free_port()
+    command = ["mlflow", "ui", "--backend-store-uri", story.store, "--workers", "1"]
+    base = f"http://127.0.0.1:{port}"
+    with serving([*command, "--port", str(port)], f"{base}/health", story.directory / "ui.log"):
+        yield base
+
+
+@pytest.fixture(scope="module")
+def experiment(story: Story) -> str:
+    """The id of the story's experiment."""
+    found = story.client.get_experiment_by_name("beijing_pm25")
+    assert found is not None
+    return str(found.experiment_id)
+
+
+def keep(browser: webdriver.Chrome, name: str) -> None:
+    """Save a screenshot if screenshots are wanted."""
+    if directory := os.environ.get("SCREENSHOTS"):
+        browser.save_screenshot(str(Path(directory) / f"{name}.png"))
+
+
+def test_the_run_table_shows_chosen_scores_best_first(
+    browser: webdriver.Chrome, ui: str, story: Story, experiment: str
+) -> None:
+    """Sorted by validation error, with four columns chosen, the larger model stands first."""
+    chosen = ("validation/rmse", "test/rmse", "skill/persistence", "train.model.units")
+    cell = f"{story.client.get_run(story.id('large-1')).data.metrics['test/rmse']:.3f}"[:-1]
+    shown = pages.run_table(browser, ui, experiment, chosen, cell)
+    keep(browser, "run-table")
+    assert all(name in shown for name in chosen)
+    assert shown.index("lstm 12, 12 to 24") < shown.index("lstm 4, 12 to 24")
+
+
+def test_the_chart_view_groups_metrics(browser: webdriver.Chrome, ui: str, experiment: str) -> None:
+    """One section a group: scores by span, rules, skill, loss; no metric stands outside of one."""
+    shown = pages.charts(browser, ui, experiment).splitlines()
+    keep(browser, "charts")
+    groups = {"best", "persistence", "ridge", "skill", "test", "time", "train", "validation"}
+    assert groups <= set(shown)
+
+
+def test_the_compare_page_has_numbers_on_its_axes(
+    browser: webdriver.Chrome, ui: str, story: Story, experiment: str
+) -> None:
+    """Numeric parameters are numeric; those that differ, and grouped metrics, are listed."""
+    ids = [story.id(name) for name in ("small-1", "small-2", "large-1")]
+    shown = pages.comparison(browser, ui, experiment, ids)
+    keep(browser, "compare")
+    assert "train.model.units" in shown
+    assert "seasonal_naive/rmse" in shown
+    axis = shown[shown.index("Clear All") : shown.index("Run details")]
+    assert "12.00000" in axis  # an axis of numbers, not of labels
+
+
+def test_the_report_is_one_page_with_its_pictures(browser: webdriver.Chrome, story: Story) -> None:
+    """The logged report needs nothing beside it, and says commit and host."""
+    page = story.client.download_artifacts(story.id("large-1"), "report/report.html")
+    browser.get(f"file://{page}")
+    shown = pages.text(browser)
+    keep(browser, "report")
+    for word in ("Scores beside naive rules", "To make it again", "git checkout", "host"):
+        assert word in shown
+    pictures = pages.elements(browser, "img")
+    assert len(pictures) >= 7
+    assert all(picture.get_property("naturalWidth") > 0 for picture in pictures)

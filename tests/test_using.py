@@ -1,0 +1,242 @@
+"""From runs to a model in use: compare, promote, roll back, forecast by file and by HTTP."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import requests
+
+from tests.repository import ROOT, run
+from tests.serving import free_port, serving
+from tests.story import Story, story
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+__all__ = ["story"]  # a fixture
+CHAMPION = "models:/beijing_pm25@champion"
+
+
+@pytest.fixture(scope="module")
+def champion(story: Story) -> str:
+    """The large model, promoted after a small one; what the second promotion printed."""
+    said = story.say("predict", "--model", CHAMPION, *_files(story), status=1)
+    assert said.startswith(f"error: --model {CHAMPION}: expected a model in sqlite:")
+    assert "Traceback" not in said
+    story.say("promote", "small-1")
+    return story.say("promote", story.id("large-1"))
+
+
+def _files(story: Story) -> list[str]:
+    return ["--input", "data/raw/beijing_pm25.csv", "--output", "forecast.csv"]
+
+
+def test_the_newest_runs_are_compared(story: Story) -> None:
+    """Two rows, the large model first, the small one's seeds together; a page with pictures."""
+    said = story.say("compare")
+    lines = [line.split() for line in said.splitlines() if line[:2] in (" 1", " 2")]
+    assert [line[0] for line in lines] == ["1", "2"]
+    assert "12" in lines[0]
+    assert "±" in lines[1]
+    assert "persistence with 79.23" in said
+    page = (story.directory / "comparison.html").read_text()
+    assert page.count('src="data:image/png;base64,') == 2
+    assert "http" not in page.split("<body>")[1]
+    found = story.client.get_experiment_by_name("beijing_pm25-comparisons")
+    assert found is not None
+    (logged,) = story.client.search_runs([found.experiment_id])
+    artifacts = [file.path for file in story.client.list_artifacts(logged.info.run_id)]
+    assert artifacts == ["comparison.html"]
+
+
+def test_an_unknown_run_is_said_to_be_unknown(story: Story) -> None:
+    """compare and promote end with one line and exit code 1."""
+    for module in ("compare", "promote"):
+        said = story.say(module, "0123abcd", status=1)
+        assert said.startswith("error: run 0123abcd: expected the id of one run in sqlite:")
+        assert said.count("\n") == 1
+
+
+def test_a_better_run_is_promoted_with_its_reasons(story: Story, champion: str) -> None:
+    """Alias, version tags and run tags say what was decided and why."""
+    assert "NO" not in champion
+    assert f"{CHAMPION} is version 2" in champion
+    version = story.client.get_model_version_by_alias("beijing_pm25", "champion")
+    assert version.run_id == story.id("large-1")
+    assert version.tags["promotion.replaced"] == "1"
+    tags = story.client.get_run(version.run_id).data.tags
+    assert tags["promotion.decision"] == "promoted"
+    assert tags["promotion.champion"].startswith("yes: validation RMSE")
+
+
+def test_a_worse_run_is_refused(story: Story, champion: str) -> None:
+    """It says which rule fails, changes no alias, registers nothing; a dry run leaves no tag."""
+    said = story.say("promote", "small-2", "--dry-run")
+    assert "would be refused; nothing was changed" in said
+    assert "promotion.decision" not in story.client.get_run(story.id("small-2")).data.tags
+    said = story.say("promote", "small-2", status=1)
+    assert "NO   champion: validation RMSE" in said
+    assert said.endswith("error: run small-2: not promoted: champion\n")
+    tags = story.client.get_run(story.id("small-2")).data.tags
+    assert tags["promotion.decision"] == "refused"
+    versions = story.client.search_model_versions("name='beijing_pm25'")
+    assert sorted(int(version.version) for version in versions) == [1, 2]
+
+
+def test_a_rollback_gives_the_place_back(story: Story, champion: str) -> None:
+    """To the version before and no further; the better run can be promoted again, as it was."""
+    assert f"{CHAMPION} is version 1 again" in story.say("promote", "--rollback")
+    said = story.say("promote", "--rollback", status=1)
+    assert "expected a champion before version 1, found none" in said
+    assert f"{CHAMPION} is version 2" in story.say("promote", story.id("large-1"))
+    assert len(story.client.search_model_versions("name='beijing_pm25'")) == 2
+
+
+def test_nothing_is_half_registered(story: Story, tmp_path: Path) -> None:
+    """If the alias cannot be set, neither model nor version is left."""
+    code = (
+        "import sys, mlflow\n"
+        "from pipeline import champion, errors, promote\n"
+        "def fail(*_): raise mlflow.exceptions.MlflowException('the server went away')\n"
+        "mlflow.MlflowClient.set_registered_model_alias = fail\n"
+        "champion.current = lambda name: None\n"
+        "champion_name = 'beijing_pm25'\n"
+        "sys.argv = ['promote', 'small-2']\n"
+        "errors.run(promote.main)\n"
+    )
+    said = run(story.directory, sys.executable, "-c", code, status=1)
+    assert "the server went away" in said
+    assert "Traceback" not in said
+    where = f"name='beijing_pm25' and run_id='{story.id('small-2')}'"
+    assert story.client.search_model_versions(where) == []
+
+
+@pytest.fixture(scope="module")
+def scored(story: Story) -> tuple[pd.DataFrame, list[str]]:
+    """predictions.parquet of the large model, and 50 test origins, ten of them inside gaps."""
+    table = pd.read_parquet(story.directory / "data/reports/predictions.parquet")
+    table = table[table["span"] == "test"]
+    raw = pd.read_csv(ROOT / "data/raw/beijing_pm25.csv")
+    raw.index = pd.to_datetime(raw[["year", "month", "day", "hour"]])
+    known = pd.DatetimeIndex(table["origin"].unique())
+    gap = known[raw.loc[known, "pm2.5"].isna()]
+    choose = np.random.default_rng(1).choice
+    origins = [*choose(gap, 10, replace=False), *choose(known.difference(gap), 40, replace=False)]
+    text = [str(pd.Timestamp(origin)) for origin in origins]
+    indexed = table.assign(origin=table["origin"].astype(str)).set_index("origin").sort_index()
+    return indexed, text
+
+
+def expected(scored: pd.DataFrame, origins: list[str]) -> np.ndarray:
+    """What evaluate forecast from these origins, in order."""
+    return np.concatenate([scored.loc[[o]].sort_values("step")["forecast"] for o in origins])
+
+
+def test_a_file_is_forecast_as_it_was_scored(
+    story: Story, champion: str, scored: tuple[pd.DataFrame, list[str]]
+) -> None:
+    """The champion, and the stage outputs it was logged from, at 50 origins in one call."""
+    table, origins = scored
+    for model in (["--model", CHAMPION], ["--model", f"runs:/{story.id('large-1')}/model"], []):
+        said = story.say("predict", *model, *_files(story), "--origins", *origins)
+        assert "1200 rows, 50 origins" in said
+        made = pd.read_csv(story.directory / "forecast.csv")
+        np.testing.assert_allclose(made["forecast"], expected(table, origins), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("year,month,day,hour\n2014,1,1,0\n", "column pm2.5, DEWP, TEMP, PRES, cbwd, Iws missing"),
+        ("", "empty, expected a header line and rows"),
+        ("year,month\n1,2,3\n", "expected 2 fields, found 3"),
+    ],
+)
+def test_a_wrong_file_is_refused_in_one_line(story: Story, content: str, message: str) -> None:
+    """What is lacking is named; no output is written."""
+    (story.directory / "wrong.csv").write_text(content)
+    files = ["--input", "wrong.csv", "--output", "never.csv"]
+    said = story.say("predict", *files, status=1)
+    assert message in said
+    assert "Traceback" not in said
+    assert not (story.directory / "never.csv").exists()
+
+
+@pytest.fixture(scope="module")
+def address(story: Story, champion: str) -> Iterator[str]:
+    """`mlflow models serve` on the champion."""
+    port = free_port()
+    command = ["mlflow", "models", "serve", "--model-uri", CHAMPION, "--env-manager", "local"]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    base = f"http://127.0.0.1:{port}"
+    env = {"MLFLOW_TRACKING_URI": story.store, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
+    log = story.directory / "serve.log"
+    with serving(command, f"{base}/ping", log, env):
+        yield f"{base}/invocations"
+
+
+def raw_rows() -> pd.DataFrame:
+    """The raw table as a caller would read it, with its time as index."""
+    raw = pd.read_csv(ROOT / "data/raw/beijing_pm25.csv").drop(columns="No")
+    raw.index = pd.to_datetime(raw[["year", "month", "day", "hour"]])
+    return raw
+
+
+def as_split(rows: pd.DataFrame) -> dict:
+    """Rows as JSON, missing values as null."""
+    return json.loads(rows.to_json(orient="split", index=False))
+
+
+def test_http_gives_the_scored_forecasts(
+    address: str, scored: tuple[pd.DataFrame, list[str]]
+) -> None:
+    """JSON and CSV, one origin a request with no more rows than needed, and all in one request."""
+    table, origins = scored
+    raw = raw_rows()
+    answers: dict[str, list[float]] = {"json": [], "csv": []}
+    for origin in origins:
+        rows = raw.loc[: pd.Timestamp(origin)].tail(36)
+        csv = rows.to_csv(index=False)
+        for kind, said in (
+            ("json", requests.post(address, json={"dataframe_split": as_split(rows)}, timeout=60)),
+            ("csv", requests.post(address, csv, headers={"Content-Type": "text/csv"}, timeout=60)),
+        ):
+            assert said.status_code == 200, said.text
+            answers[kind] += [row["forecast"] for row in said.json()["predictions"]]
+    body = {"dataframe_split": as_split(raw.loc["2013":]), "params": {"origins": origins}}
+    at_once = requests.post(address, json=body, timeout=120).json()["predictions"]
+    wanted = expected(table, origins)
+    for found in (*answers.values(), [row["forecast"] for row in at_once]):
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6)
+
+
+def test_http_says_what_is_wrong(address: str) -> None:
+    """Unknown or lacking columns, too few rows, no JSON, no CSV: 400 and a sentence, no stack."""
+    rows = raw_rows().loc["2014-05-01":"2014-05-03"]
+    cases = [
+        ({"json": {"dataframe_split": as_split(rows.assign(colour=1))}}, "unknown column colour"),
+        ({"json": {"dataframe_split": as_split(rows.drop(columns="TEMP"))}}, "TEMP missing"),
+        ({"json": {"dataframe_split": as_split(rows.tail(5))}}, "expected at least 36 rows"),
+        ({"json": {"dataframe_split": as_split(rows), "params": {"origins": ["x"]}}}, "origins"),
+        ({"json": {"inputs": [[1, 2]]}}, "expected rows with named columns"),
+        ({"json": {"dataframe_records": []}}, "no rows"),
+        ({"data": "{not json", "headers": {"Content-Type": "application/json"}}, "valid JSON"),
+        ({"data": "a,b\n1,2,3\n1\n4,5,6,7", "headers": {"Content-Type": "text/csv"}}, "line"),
+        ({"data": "", "headers": {"Content-Type": "text/csv"}}, "No columns"),
+    ]
+    for request, message in cases:
+        said = requests.post(address, timeout=60, **request)
+        assert said.status_code == 400, said.text
+        assert message in said.json()["message"]
+        assert "Traceback" not in said.text
+
+
+def test_a_port_in_use_is_said_to_be(address: str) -> None:
+    """`make ui` and `make serve` on the served port end with a line that says so."""
+    port = address.split(":")[2].split("/")[0]
+    for target in ("ui", "serve"):
+        said = run(ROOT, "make", "--old-file=setup", target, f"PORT={port}", status=2)
+        assert f"error: port {port} is in use" in said
+        assert "Traceback" not in said

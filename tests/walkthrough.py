@@ -1,0 +1,185 @@
+"""The walk-through: from six experiments to a model in use, with its real output and screenshots.
+
+`python -m tests.walkthrough` runs it in a clone of its own and writes docs/walkthrough.md and
+docs/images/. It takes some ten minutes.
+"""
+
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import mlflow
+import requests
+
+from tests import browser as pages
+from tests.repository import ROOT, environment, make
+from tests.serving import free_port, serving
+
+IMAGES = ROOT / "docs/images"
+MODELS = {"large": "[50,50]", "small": "[16]"}
+SEEDS = (1, 2, 3)
+EPOCHS = 4
+# What tells nothing: progress bars, warnings about a tree that is new, MLflow's start-up.
+NOISE = re.compile(r"epoch/s|WARNING|INFO|^Generating|^Updating|^\s*$|Waiting|warn")
+
+
+class Walk:
+    """A clone in which commands are run, and the page that tells of them."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = make(directory)
+        self.page: list[str] = []
+        self.store = f"sqlite:///{self.directory}/mlflow.db"
+        self.started = time.monotonic()
+
+    def tell(self, text: str) -> None:
+        """Prose."""
+        self.page.append(text)
+
+    def run(self, command: str, status: int = 0, keep: int = 40) -> str:
+        """A command, with what it printed."""
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=self.directory,
+            env=environment() | {"MLFLOW_TRACKING_URI": self.store, "PAGER": "cat"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        print(f"$ {command}\n{done.stdout}", flush=True)
+        if done.returncode != status:
+            sys.exit(f"walkthrough: {command}: exit code {done.returncode}, expected {status}")
+        lines = [line.rstrip() for line in done.stdout.splitlines() if not NOISE.search(line)]
+        shown = "\n".join(lines[-keep:]).replace(str(self.directory), "/home/ada/forecasts")
+        self.page.append(f"```console\n$ {command}\n{shown}\n```")
+        return done.stdout
+
+    def picture(self, window: pages.webdriver.Chrome, name: str, text: str) -> None:
+        """A screenshot."""
+        window.save_screenshot(str(IMAGES / f"{name}.png"))
+        self.page.append(f"![{text}](images/{name}.png)")
+
+
+def experiments(walk: Walk) -> None:
+    """Two models, three seeds."""
+    walk.tell(
+        f"## Six experiments\n\nTwo models, three seeds, {EPOCHS} epochs instead of params.yaml's, "
+        "so that all of it takes minutes. The first command, and its last lines:"
+    )
+    for model, units in MODELS.items():
+        for seed in SEEDS:
+            command = (
+                f"dvc exp run -n {model}-{seed} -S train.seed={seed} "
+                f"-S 'train.model.units={units}' -S train.epochs={EPOCHS}"
+            )
+            walk.run(command, keep=12)
+            if (model, seed) != ("large", 1):
+                walk.page.pop()
+    walk.tell("The other five differ in `train.seed` and `train.model.units`.")
+
+
+def compare(walk: Walk) -> list[mlflow.entities.Run]:
+    """The table, its page, and the UI's own views."""
+    walk.tell("## Which is best\n\nRuns that differ only in their seed are one row.")
+    walk.run("make -s --old-file=setup compare")
+    client = mlflow.MlflowClient(walk.store)
+    found = client.get_experiment_by_name("beijing_pm25")
+    assert found is not None
+    runs = client.search_runs([found.experiment_id], order_by=["metrics.`validation/rmse`"])
+    port = free_port()
+    command = ["mlflow", "ui", "--backend-store-uri", walk.store, "--workers", "1"]
+    ui = f"http://127.0.0.1:{port}"
+    log = walk.directory.parent / "ui.log"
+    with (
+        serving([*command, "--port", str(port)], f"{ui}/health", log),
+        pages.chromium() as window,
+    ):
+        window.get(f"file://{walk.directory}/comparison.html")
+        walk.picture(window, "comparison", "comparison.html: the table and the loss curves")
+        walk.tell("The same runs in `make ui`: the table, with four columns chosen,")
+        columns = ("validation/rmse", "test/rmse", "skill/persistence", "train.model.units")
+        cell = f"{runs[0].data.metrics['test/rmse']:.3f}"[:-1]
+        pages.run_table(window, ui, found.experiment_id, columns, cell)
+        walk.picture(window, "run-table", "the run table, sorted by validation RMSE")
+        walk.tell("the charts,")
+        pages.charts(window, ui, found.experiment_id)
+        walk.picture(window, "charts", "the chart view, metrics in groups")
+        walk.tell("and the compare page.")
+        ids = [run.info.run_id for run in runs]
+        pages.comparison(window, ui, found.experiment_id, ids)
+        walk.picture(window, "compare", "the compare page, parameters against scores")
+        walk.tell("Each run has its report, as one page with its pictures inside.")
+        window.get(f"file://{client.download_artifacts(ids[0], 'report/report.html')}")
+        walk.picture(window, "report", "the top of a run's report")
+    return list(runs)
+
+
+def promote(walk: Walk, runs: list[mlflow.entities.Run]) -> None:
+    """Accepted, accepted, refused, rolled back, and back again."""
+    best, middle, worst = (runs[i].info.run_id[:8] for i in (0, len(runs) // 2, -1))
+    walk.tell("## The champion\n\nThe first champion has only the naive rules to beat.")
+    walk.run(f"make -s --old-file=setup promote RUN={middle}")
+    walk.tell("A better one takes its place,")
+    walk.run(f"make -s --old-file=setup promote RUN={best}")
+    walk.tell("a worse one does not, and the exit code says so.")
+    walk.run(f"make -s --old-file=setup promote RUN={worst}", status=2)
+    walk.tell("To go back to the champion before, and to look before leaping:")
+    walk.run("make -s --old-file=setup rollback")
+    walk.run(f"make -s --old-file=setup promote RUN={best} DRY=--dry-run")
+    walk.run(f"make -s --old-file=setup promote RUN={best}")
+
+
+def forecast(walk: Walk) -> None:
+    """By file and by HTTP."""
+    walk.tell("## A forecast from a file\n\nRaw rows in, gaps and all; here the last 60.")
+    walk.run("(head -1 data/raw/beijing_pm25.csv; tail -60 data/raw/beijing_pm25.csv) > new.csv")
+    walk.run(
+        "python -m pipeline.predict --model models:/beijing_pm25@champion "
+        "--input new.csv --output forecast.csv && head -4 forecast.csv"
+    )
+    walk.tell("What is lacking is named.")
+    walk.run(
+        "head -6 new.csv > short.csv; python -m pipeline.predict "
+        "--model models:/beijing_pm25@champion --input short.csv --output forecast.csv",
+        status=1,
+    )
+    walk.tell("## A forecast over HTTP\n\n`make serve` serves the champion.")
+    port = free_port()
+    command = shlex.split(
+        "mlflow models serve -m models:/beijing_pm25@champion --env-manager local"
+    )
+    address = f"http://127.0.0.1:{port}"
+    log = walk.directory.parent / "serve.log"
+    env = {"MLFLOW_TRACKING_URI": walk.store}
+    with serving([*command, "--port", str(port)], f"{address}/ping", log, env):
+        requests.get(f"{address}/health", timeout=10).raise_for_status()
+        post = f"curl -s {address}/invocations -H 'Content-Type: text/csv' --data-binary"
+        walk.run(f"{post} @new.csv | cut -c1-240")
+        walk.run(f"{post} @short.csv | grep -o 'Error: [^\"]*'")
+
+
+def main() -> None:
+    """Walk, and write the page."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="walkthrough-") as directory:
+        walk = Walk(Path(directory) / "forecasts")
+        walk.tell(
+            "# From many runs to one model in use\n\nWritten by `make walkthrough`: every command "
+            "was run, and what stands below it is what it printed."
+        )
+        experiments(walk)
+        runs = compare(walk)
+        promote(walk, runs)
+        forecast(walk)
+        minutes = (time.monotonic() - walk.started) / 60
+        walk.tell(f"All of this took {minutes:.0f} minutes.")
+        text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:5001", "\n\n".join(walk.page))
+        (ROOT / "docs/walkthrough.md").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
