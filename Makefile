@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 
 PORT ?= 5000
 
-.PHONY: help setup repro test test-slow lint format ui check lock clean
+.PHONY: help setup repro test test-slow reproduce-check lint format ui check lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -25,17 +25,20 @@ setup: .venv/.installed ## make the locked environment in .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
 
-check: setup ## check params.yaml and the data set's card
-	@python -m pipeline.config
+check: setup ## check params.yaml, the data set's card and dvc.lock
+	@python -m pipeline.config && python -m pipeline.lockfile
 
 repro: check ## run the pipeline where something has changed (the default)
-	@dvc repro
+	@dvc repro && python -m pipeline.reference
 
 test: setup ## run the tests
 	python -m pytest
 
 test-slow: setup ## run the tests that take long as well
 	python -m pytest -m slow
+
+reproduce-check: setup ## make the committed results again from a clean clone and compare
+	@python -m pipeline.reproduce_check
 
 lint: setup ## check style and types
 	ruff check .
