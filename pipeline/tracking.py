@@ -8,7 +8,6 @@ import hashlib
 import json
 import logging
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,18 +30,21 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 from mlflow.types.schema import AnyType
+from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline import artifacts, determinism, features, forecaster, paths, series
+from pipeline import artifacts, determinism, features, forecaster, paths, provenance, series
 from pipeline.cards import Card
 from pipeline.config import Params, inputs, read_experiment, split, targets
 from pipeline.imputation import Imputer
 from pipeline.models.spec import Spec
 
 CONTENT, SCORES = "pipeline.content", "pipeline.scores"
+LOSS = "train/loss"
 # What a served model needs, at the versions that made its scores.
 REQUIREMENTS = ("keras", "mlflow", "numpy", "pandas", "pyarrow", "pydantic", "PyYAML", "tensorflow")
 Epoch = dict[str, float]
-UNAVAILABLE = (MlflowException, OSError)  # what a store that is down, full or locked raises
+# What a store that is down, full, locked or broken raises.
+UNAVAILABLE = (MlflowException, OSError, SQLAlchemyError)
 
 
 def root() -> Path:
@@ -59,6 +61,8 @@ def connect() -> mlflow.MlflowClient:
     """A client of the store."""
     mlflow.set_tracking_uri(store())
     mlflow.set_registry_uri(store())
+    # What a database refuses is said once, in one line, by whoever asked.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     return mlflow.MlflowClient()
 
 
@@ -86,6 +90,8 @@ class TrainingRun:
 
         def start() -> None:
             self.client = connect()
+            for run in _abandoned(self.client, experiment_id(self.client, params.ingest.dataset)):
+                self.client.set_terminated(run.info.run_id, "KILLED")
             self.id = _create(self.client, params, card)
 
         self._send(start)
@@ -147,14 +153,19 @@ def publish() -> str | None:
     run = _find(client, experiment, linked)
     if run and run.data.tags.get(SCORES) == scored:
         return None
-    history: list[Any] = pd.read_csv(paths.HISTORY).drop(columns="epoch").to_dict("records")
+    table = pd.read_csv(paths.HISTORY, float_precision="round_trip").drop(columns="epoch")
+    history: list[Any] = table.to_dict("records")
     if run:
-        run_id = run.info.run_id
+        run_id = str(run.info.run_id)
     else:
-        run_id = _create(client, params, card, restored=True)
-        for step, scores in enumerate(history, start=1):
+        run_id = _unfinished(client, experiment, params, card, history) or _create(
+            client, params, card, restored=True
+        )
+        logged = len(client.get_metric_history(run_id, LOSS))
+        for step, scores in list(enumerate(history, start=1))[logged:]:
             client.log_batch(run_id, _metrics(scores, step))
         client.log_batch(run_id, _metrics(_best(history)), tags=[RunTag(CONTENT, linked)])
+    client.set_tag(run_id, provenance.PROCESS, provenance.process())
     _send_scores(client, run_id, params, card)
     client.log_batch(run_id, tags=[RunTag(SCORES, scored)])
     client.set_terminated(run_id, "FINISHED")
@@ -177,9 +188,30 @@ def _find(client: mlflow.MlflowClient, experiment: str, linked: str) -> Run | No
     return runs[0] if runs else None
 
 
+def _abandoned(client: mlflow.MlflowClient, experiment: str) -> list[Run]:
+    """Runs that are said to be running, by a process of this host that is gone."""
+    return [
+        run
+        for run in client.search_runs([experiment], "attributes.status = 'RUNNING'")
+        if provenance.gone(run.data.tags.get(provenance.PROCESS, ""))
+    ]
+
+
+def _unfinished(
+    client: mlflow.MlflowClient, experiment: str, params: Params, card: Card, history: list[Epoch]
+) -> str | None:
+    """The run of this very training that the store lost sight of, known by its first epochs."""
+    wanted = {name: str(value) for name, value in _hyperparameters(params, card)}
+    for run in _abandoned(client, experiment):
+        logged = [point.value for point in client.get_metric_history(run.info.run_id, LOSS)]
+        if run.data.params == wanted and logged == [e[LOSS] for e in history[: len(logged)]]:
+            return str(run.info.run_id)
+    return None
+
+
 def _create(client: mlflow.MlflowClient, params: Params, card: Card, restored: bool = False) -> str:
     """A run with its parameters, data set and tags."""
-    tags = {"mlflow.note.content": _note(params, card), **_provenance()}
+    tags = {"mlflow.note.content": _note(params, card), **provenance.tags()}
     if restored:
         tags["pipeline.restored"] = "true"  # made from saved files, not while training
     run = client.create_run(
@@ -240,25 +272,6 @@ def _note(params: Params, card: Card) -> str:
         f"({params.train.loss} loss, seed {params.train.seed}). Scores are in the target's own "
         "units, beside naive rules; the report is among the artifacts."
     )
-
-
-def _provenance() -> dict[str, str]:
-    """Commit, whether code or cards differ from it, and what DVC says of itself."""
-    tags = {"mlflow.source.type": "PROJECT", "mlflow.source.name": "dvc repro"}
-    commit = _git("rev-parse", "HEAD")
-    if commit.returncode == 0:
-        # params.yaml, dvc.lock and outputs are changed by DVC as it works, so they do not count.
-        changes = _git("status", "--porcelain", "--", "pipeline", "data/datasets")
-        tags["mlflow.source.git.commit"] = tags["git.commit"] = commit.stdout.strip()
-        tags["git.dirty"] = str(bool(changes.stdout.strip())).lower()
-    for name, variable in (("dvc.stage", "DVC_STAGE"), ("dvc.experiment", "DVC_EXP_NAME")):
-        if value := os.environ.get(variable):
-            tags[name] = value
-    return tags
-
-
-def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
 
 
 def _best(history: Sequence[Epoch]) -> Epoch:

@@ -1,9 +1,13 @@
 """Fresh repositories with this code, in which tests run DVC and the stages as a user does."""
 
+import atexit
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,18 +46,18 @@ NO_STORE = {  # for what needs no MLflow: refused at once, and never tried again
 }
 
 
-def environment(extra: Mapping[str, str] = {}) -> dict[str, str]:
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The tests' own interpreter first on PATH, and no tracking server of the user's."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "DVC_"))}
     path = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
-    return env | {"PATH": path, "DVC_NO_ANALYTICS": "1", **extra}
+    return env | {"PATH": path, "DVC_NO_ANALYTICS": "1", **(extra or {})}
 
 
 def run(
     directory: Path,
     *command: str,
     status: int | None = 0,
-    env: Mapping[str, str] = {},
+    env: Mapping[str, str] | None = None,
 ) -> str:
     """Run a command in a repository; what it says, if it ends with the status (None: any)."""
     done = subprocess.run(
@@ -119,6 +123,24 @@ def toy_repository(directory: Path) -> Path:
     set_params(directory, TOY)
     commit(directory, "code")
     return directory
+
+
+@cache
+def _finished() -> Path:
+    directory = toy_repository(Path(tempfile.mkdtemp()) / "toy")
+    atexit.register(shutil.rmtree, directory.parent, ignore_errors=True)
+    run(directory, "dvc", "repro")
+    run(directory, sys.executable, "-m", "pipeline.reference")
+    commit(directory, "results")
+    return directory
+
+
+def finished_toy(directory: Path) -> Path:
+    """A copy of a toy repository whose pipeline has run, the results committed.
+
+    It is made once for all tests; its MLflow run's artifacts stay where it was made.
+    """
+    return Path(shutil.copytree(_finished(), directory, symlinks=True))
 
 
 def outputs(directory: Path) -> dict[str, bytes]:
