@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 
 PORT ?= 5000
 
-.PHONY: help setup repro test test-slow reproduce-check lint format ui check lock clean
+.PHONY: help setup repro test test-slow reproduce-check reliability-docs lint format ui check lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -39,6 +39,9 @@ test-slow: setup ## run the tests that take long as well
 
 reproduce-check: setup ## make the committed results again from a clean clone and compare
 	@python -m pipeline.reproduce_check
+
+reliability-docs: setup ## make docs/reliability.md anew from the tests
+	python -m tests.reliability
 
 lint: setup ## check style and types
 	ruff check .

@@ -143,6 +143,11 @@ def finished_toy(directory: Path) -> Path:
     return Path(shutil.copytree(_finished(), directory, symlinks=True))
 
 
+def toy_artifacts() -> Path:
+    """Where the artifacts of the toy repository's MLflow run lie."""
+    return _finished() / "mlartifacts"
+
+
 def outputs(directory: Path) -> dict[str, bytes]:
     """The bytes of every file that the stages write, as dvc.yaml names them."""
     found: dict[str, bytes] = {}
