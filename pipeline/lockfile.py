@@ -1,4 +1,4 @@
-"""dvc.lock, checked before it is relied upon: whole, well-formed, and of every stage.
+"""dvc.lock, checked before it is relied upon: well-formed, and of every stage.
 
 `python -m pipeline.lockfile` checks it, and DVC's own lock file, before DVC reads them.
 """
@@ -51,17 +51,18 @@ class Lock(Record):
 
 
 def read_lock() -> Lock:
-    """dvc.lock, which must hold every stage and output of dvc.yaml.
-
-    Raises:
-        PipelineError: absent, broken, or cut short; names what is lacking and how to mend it.
-    """
+    """dvc.lock; PipelineError with the way to mend it if it is absent or broken."""
     if not LOCK.is_file():
         raise PipelineError(f"{LOCK}: no such file; make it with: make")
     try:
-        lock = read_record(LOCK, Lock)
+        return read_record(LOCK, Lock)
     except PipelineError as error:
         raise PipelineError(f"{error}; {REMEDY}") from None
+
+
+def read_whole_lock() -> Lock:
+    """dvc.lock, which must hold every stage and output of dvc.yaml: one cut short may be YAML."""
+    lock = read_lock()
     for name, outputs in declared().items():
         if name not in lock.stages:
             found = ", ".join(lock.stages) or "none"

@@ -88,7 +88,7 @@ def digest(lock: Lock) -> str:
 
 def main() -> None:
     """Write the reference, unless it belongs to this dvc.lock already."""
-    lock = lockfile.read_lock()
+    lock = lockfile.read_whole_lock()
     try:
         read(lock)
     except PipelineError:

@@ -123,7 +123,7 @@ def show(findings: list[Finding]) -> None:
 
 def check() -> list[Finding]:
     """In a clean clone: say what is being done, run the pipeline, compare."""
-    committed = lockfile.read_lock()
+    committed = lockfile.read_whole_lock()
     if stale := clean_clone.stale():
         raise PipelineError(
             f"dvc.lock: expected it to be made from the committed state, found {'; '.join(stale)}; "
@@ -141,7 +141,7 @@ def check() -> list[Finding]:
             f"{here.processor}, the same vector instructions, the same requirements.lock"
         )
     clean_clone.dvc(Path(), "repro", "--no-run-cache", show=True)
-    made = lockfile.read_lock()
+    made = lockfile.read_whole_lock()
     if not difference:
         return same_bytes(committed, made, tuple(committed.stages))
     return [

@@ -13,6 +13,7 @@ SECTIONS = {
     "Reproducibility": ["test_reproducibility"],
     "Security": ["test_security"],
     "Bad tables": ["test_series"],
+    "Bad series, windows and stage inputs": ["test_stages"],
     "Bad parameters and cards": ["test_config"],
 }
 INTRODUCTION = """# What can go wrong, and what happens then

@@ -100,7 +100,7 @@ def test_the_check_names_each_output_that_is_not_identical(committed: Path) -> N
     lock = committed / "dvc.lock"
     whole = lock.read_text()
     with chdir(committed):
-        checksum = lockfile.read_lock().checksums["data/reports/predictions.parquet"]
+        checksum = lockfile.read_whole_lock().checksums["data/reports/predictions.parquet"]
     lock.write_text(whole.replace(checksum, "f" * 32))
     run(committed, sys.executable, "-m", "pipeline.reference")
     commit(committed, "altered")
@@ -174,12 +174,12 @@ def test_a_dvc_lock_that_is_cut_short_is_refused(tmp_path: Path) -> None:
     (tmp_path / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
     with chdir(tmp_path):
         Path("dvc.lock").write_text("".join(lines))
-        assert len(lockfile.read_lock().stages) == 5
+        assert len(lockfile.read_whole_lock().stages) == 5
         for end in range(0, len(lines) - 3, 41):
             for cut in (0, len(lines[end]) // 2):
                 Path("dvc.lock").write_text("".join(lines[:end]) + lines[end][:cut])
                 with pytest.raises(PipelineError, match=r"restore it with: git checkout dvc\.lock"):
-                    lockfile.read_lock()
+                    lockfile.read_whole_lock()
 
 
 def test_a_band_is_the_prediction_interval_of_ten_seeds_or_more() -> None:
