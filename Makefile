@@ -12,7 +12,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 PORT ?= 5000
 DATASET = $(shell sed -n 's/^  dataset: *\([A-Za-z0-9_-]*\).*/\1/p' params.yaml)
 
-.PHONY: free-port help setup repro test test-slow lint format ui compare promote rollback serve walkthrough check lock clean
+.PHONY: free-port help setup repro test test-slow reproduce-check reliability-docs lint format ui \
+	compare promote rollback serve walkthrough check lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -26,17 +27,23 @@ setup: .venv/.installed ## make the locked environment in .venv
 	.venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
 
-check: setup ## check params.yaml and the data set's card
-	@python -m pipeline.config
+check: setup ## check params.yaml, the data set's card and dvc.lock
+	@python -m pipeline.config && python -m pipeline.lockfile
 
 repro: check ## run the pipeline where something has changed (the default)
-	@dvc repro
+	@dvc repro && python -m pipeline.reference
 
 test: setup ## run the tests
 	python -m pytest
 
 test-slow: setup ## run the tests that take long as well
 	python -m pytest -m slow
+
+reproduce-check: setup ## make the committed results again from a clean clone and compare
+	@python -m pipeline.reproduce_check
+
+reliability-docs: setup ## make docs/reliability.md anew from the tests
+	python -m tests.reliability
 
 lint: setup ## check style and types
 	ruff check .

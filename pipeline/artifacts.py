@@ -37,7 +37,11 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        raise PipelineError(f"{path}: could not be written: {error.strerror or error}") from error
+        # Libraries tell of a full disk each in their own words, some in several lines.
+        reason = error.strerror or str(error).splitlines()[0]
+        raise PipelineError(
+            f"{path}: could not be written, what stood there is kept: {reason}; is the disk full?"
+        ) from error
     finally:
         beside.unlink(missing_ok=True)
 

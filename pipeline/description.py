@@ -1,8 +1,6 @@
-"""What a run says of itself: name, note, parameters, provenance, scores."""
+"""What a run says of itself: name, note, parameters, scores."""
 
 import json
-import os
-import subprocess
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,6 +8,8 @@ from pipeline.cards import Card
 from pipeline.config import Params, Stack, inputs, split, targets
 
 Epoch = dict[str, float]
+# Of each step ahead; further scores of a step stand in metrics.json.
+BY_STEP = ("r2", "mae", "rmse", "mape", "mse_scaled", "mae_scaled")
 
 
 def hyperparameters(params: Params, card: Card) -> Iterator[tuple[str, Any]]:
@@ -52,21 +52,6 @@ def note(params: Params, card: Card) -> str:
     )
 
 
-def provenance() -> dict[str, str]:
-    """Commit, whether code or cards differ from it, and what DVC says of itself."""
-    tags = {"mlflow.source.type": "PROJECT", "mlflow.source.name": "dvc repro"}
-    commit = git("rev-parse", "HEAD")
-    if commit.returncode == 0:
-        # params.yaml, dvc.lock and outputs are changed by DVC as it works, so they do not count.
-        changes = git("status", "--porcelain", "--", "pipeline", "data/datasets")
-        tags["mlflow.source.git.commit"] = tags["git.commit"] = commit.stdout.strip()
-        tags["git.dirty"] = str(bool(changes.stdout.strip())).lower()
-    for name, variable in (("dvc.stage", "DVC_STAGE"), ("dvc.experiment", "DVC_EXP_NAME")):
-        if value := os.environ.get(variable):
-            tags[name] = value
-    return tags
-
-
 def best(history: Sequence[Epoch]) -> Epoch:
     """The kept epoch, counted from 1, and its validation loss."""
     losses = [epoch["validation/loss"] for epoch in history]
@@ -74,10 +59,7 @@ def best(history: Sequence[Epoch]) -> Epoch:
 
 
 def flat_scores(metrics: dict[str, Any]) -> Epoch:
-    """metrics.json under names that group in the UI: test/rmse, test/rmse_h01, persistence/rmse.
-
-    Of each step ahead only its errors: more columns would hide the ones that matter.
-    """
+    """metrics.json under names that group in the UI: test/rmse, test/rmse_h01, persistence/rmse."""
     flat: Epoch = {}
     for span in ("test", "validation"):
         flat |= {f"{span}/{score}": value for score, value in metrics[span].items()}
@@ -87,7 +69,7 @@ def flat_scores(metrics: dict[str, Any]) -> Epoch:
             flat |= {
                 f"{span}/{score}_{step}": value
                 for score, value in scores.items()
-                if score in ("rmse", "mae", "mse_scaled", "mae_scaled")
+                if score in BY_STEP
             }
     for rule, scores in metrics["baselines"].items():
         flat |= {f"{rule}/{score}": value for score, value in scores.items()}
@@ -96,8 +78,3 @@ def flat_scores(metrics: dict[str, Any]) -> Epoch:
             flat |= {f"{span}/{name}_{score}": value for score, value in scores.items()}
     flat |= {f"memory/{name}": value for name, value in metrics.get("memory", {}).items()}
     return flat | {f"skill/{rule}": value for rule, value in metrics["skill"].items()}
-
-
-def git(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """What Git answers, or why it does not."""
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)

@@ -6,6 +6,7 @@ TensorFlow reads its environment when it is loaded, so the package sets ENVIRONM
 
 import os
 import platform
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -61,14 +62,22 @@ def _silenced_stderr() -> Iterator[None]:
 
 def processor() -> str:
     """The processor's name, as the system tells it."""
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def vector_flags() -> list[str]:
+    """The processor's vector instructions, which decide how libraries sum."""
+    flags = (_cpuinfo("flags") or _cpuinfo("Features")).split()
+    return sorted(flag for flag in flags if re.match(r"sse|ssse|avx|fma|amx|asimd|neon|sve", flag))
+
+
+def _cpuinfo(name: str) -> str:
     try:
-        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
-            names = [
-                line.split(":", 1)[1].strip() for line in file if line.startswith("model name")
-            ]
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()
+        return ""
+    values = (line.split(":", 1)[1].strip() for line in lines if re.match(rf"{name}\s*:", line))
+    return next(values, "")
 
 
 def versions() -> dict[str, str]:
@@ -83,6 +92,7 @@ def settings() -> dict[str, Any]:
     """What a result's bytes depend on besides code, data and parameters."""
     return {
         "processor": processor(),
+        "vector_flags": " ".join(vector_flags()),
         "threads": THREADS,
         **{f"env.{name}": value for name, value in ENVIRONMENT.items()},
         **{f"version.{name}": number for name, number in versions().items()},

@@ -1,7 +1,15 @@
-"""The one exception a user is meant to read, and how a command ends on it."""
+"""The one exception a user is meant to read, and how a command ends: on it, or on a signal."""
 
+import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
+
+from pipeline import PARENT
+
+GRACE = 10  # seconds that an orphan has to close what is open
 
 
 class PipelineError(Exception):
@@ -9,10 +17,26 @@ class PipelineError(Exception):
 
 
 def run(main: Callable[[], object]) -> None:
-    """Call `main`; end with exit code 1 and one line on standard error if the user must act."""
+    """Call `main`; end with exit code 1 and one line on standard error if the user must act.
+
+    A stage that DVC runs ends when DVC has died.
+    """
+    # As Ctrl-C does, so that what is open is closed, a run in MLflow as well.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if "DVC_STAGE" in os.environ:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         main()
     except PipelineError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted")
+
+
+def _end_with_parent() -> None:
+    """End this process once DVC is gone: an orphan must not write into the next run's outputs."""
+    while os.getppid() == PARENT:
+        time.sleep(0.1)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE)
+    os._exit(1)

@@ -11,7 +11,7 @@ from jinja2 import Environment
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from pipeline import description, determinism, paths, report
+from pipeline import determinism, paths, provenance, report
 from pipeline.cards import Card
 from pipeline.config import Params
 from pipeline.strict import parse
@@ -66,7 +66,7 @@ def html(title: str, markdown: str, pictures: Mapping[str, bytes]) -> str:
 
 def of_report(params: Params, card: Card) -> str:
     """The report with what no stage output may hold: commit, date, host."""
-    tags = description.provenance()
+    tags = provenance.tags()
     facts = {
         "commit": tags.get("git.commit", "not in Git")
         + (" and uncommitted changes" if tags.get("git.dirty") == "true" else ""),
@@ -81,7 +81,7 @@ def of_report(params: Params, card: Card) -> str:
 
 def _changes(params: Params) -> list[str]:
     """What `dvc exp run -S` sets to get these parameters from the commit's params.yaml."""
-    committed = description.git("show", f"HEAD:./{paths.PARAMS}")
+    committed = provenance.git("show", f"HEAD:./{paths.PARAMS}")
     if committed.returncode != 0:
         return []
     then = parse(yaml.safe_load(committed.stdout), Params, "HEAD:params.yaml").flat()

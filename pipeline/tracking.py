@@ -29,8 +29,18 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline import artifacts, description, determinism, features, forecaster, paths, series
+from pipeline import (
+    artifacts,
+    description,
+    determinism,
+    features,
+    forecaster,
+    paths,
+    provenance,
+    series,
+)
 from pipeline.cards import Card
 from pipeline.config import Params, read_experiment
 from pipeline.description import Epoch
@@ -38,9 +48,11 @@ from pipeline.imputation import Imputer
 from pipeline.models.spec import Spec
 
 CONTENT, SCORES = "pipeline.content", "pipeline.scores"
+LOSS = "train/loss"
 # What a served model needs, at the versions that made its scores.
 REQUIREMENTS = ("keras", "mlflow", "numpy", "pandas", "pyarrow", "pydantic", "PyYAML", "tensorflow")
-UNAVAILABLE = (MlflowException, OSError)  # what a store that is down, full or locked raises
+# What a store that is down, full, locked or broken raises.
+UNAVAILABLE = (MlflowException, OSError, SQLAlchemyError)
 
 
 def root() -> Path:
@@ -58,6 +70,8 @@ def connect() -> mlflow.MlflowClient:
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # success needs no line
     mlflow.set_tracking_uri(store())
     mlflow.set_registry_uri(store())
+    # What a database refuses is said once, in one line, by whoever asked.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     return mlflow.MlflowClient()
 
 
@@ -85,6 +99,8 @@ class TrainingRun:
 
         def start() -> None:
             self.client = connect()
+            for run in _abandoned(self.client, experiment_id(self.client, params.ingest.dataset)):
+                self.client.set_terminated(run.info.run_id, "KILLED")
             self.id = _create(self.client, params, card)
 
         self._send(start)
@@ -149,16 +165,21 @@ def publish(page: str) -> str | None:
     run = _find(client, experiment, linked)
     if run and run.data.tags.get(SCORES) == scored:
         return None
-    history: list[Any] = pd.read_csv(paths.HISTORY).drop(columns="epoch").to_dict("records")
+    table = pd.read_csv(paths.HISTORY, float_precision="round_trip").drop(columns="epoch")
+    history: list[Any] = table.to_dict("records")
     if run:
-        run_id = run.info.run_id
+        run_id = str(run.info.run_id)
     else:
-        run_id = _create(client, params, card, restored=True)
-        for step, scores in enumerate(history, start=1):
+        run_id = _unfinished(client, experiment, params, card, history) or _create(
+            client, params, card, restored=True
+        )
+        logged = len(client.get_metric_history(run_id, LOSS))
+        for step, scores in list(enumerate(history, start=1))[logged:]:
             client.log_batch(run_id, _metrics(scores, step))
         client.log_batch(
             run_id, _metrics(description.best(history)), tags=[RunTag(CONTENT, linked)]
         )
+    client.set_tag(run_id, provenance.PROCESS, provenance.process())
     _send_scores(client, run_id)
     client.log_text(run_id, page, "report/report.html")
     _log_model(run_id, params, card)
@@ -183,9 +204,30 @@ def _find(client: mlflow.MlflowClient, experiment: str, linked: str) -> Run | No
     return runs[0] if runs else None
 
 
+def _abandoned(client: mlflow.MlflowClient, experiment: str) -> list[Run]:
+    """Runs that are said to be running, by a process of this host that is gone."""
+    return [
+        run
+        for run in client.search_runs([experiment], "attributes.status = 'RUNNING'")
+        if provenance.gone(run.data.tags.get(provenance.PROCESS, ""))
+    ]
+
+
+def _unfinished(
+    client: mlflow.MlflowClient, experiment: str, params: Params, card: Card, history: list[Epoch]
+) -> str | None:
+    """The run of this very training that the store lost sight of, known by its first epochs."""
+    wanted = {name: str(value) for name, value in description.hyperparameters(params, card)}
+    for run in _abandoned(client, experiment):
+        logged = [point.value for point in client.get_metric_history(run.info.run_id, LOSS)]
+        if run.data.params == wanted and logged == [e[LOSS] for e in history[: len(logged)]]:
+            return str(run.info.run_id)
+    return None
+
+
 def _create(client: mlflow.MlflowClient, params: Params, card: Card, restored: bool = False) -> str:
     """A run with its parameters, data set and tags."""
-    tags = {"mlflow.note.content": description.note(params, card), **description.provenance()}
+    tags = {"mlflow.note.content": description.note(params, card), **provenance.tags()}
     if restored:
         tags["pipeline.restored"] = "true"  # made from saved files, not while training
     run = client.create_run(

@@ -1,0 +1,431 @@
+"""What dies, fills up or breaks under the pipeline: real processes, signals and limits."""
+
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import chdir, closing, contextmanager
+from pathlib import Path
+from urllib.request import urlopen
+
+import mlflow
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+import yaml
+
+from pipeline import artifacts, lockfile
+from pipeline.errors import PipelineError
+from tests.repositories import (
+    NO_STORE,
+    STAGES,
+    environment,
+    finished_toy,
+    outputs,
+    run,
+    set_params,
+    stage,
+    toy_repository,
+)
+
+pytestmark = pytest.mark.timeout(900)
+PATIENCE = 120  # seconds for what takes two on an idle machine
+LONG = {"train.epochs": 5000, "train.patience": 5000}
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Path:
+    """A toy repository whose pipeline has run, its own copy for each test."""
+    return finished_toy(tmp_path / "toy")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, for tests that change nothing."""
+    return finished_toy(tmp_path_factory.mktemp("finished") / "toy")
+
+
+def until(true: Callable[[], object], what: str) -> None:
+    """Wait for something that must come."""
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.05)
+
+
+def start(
+    directory: Path, *command: str, env: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a command of the environment; what it says goes to the file said.txt."""
+    with (directory / "said.txt").open("ab") as said:
+        return subprocess.Popen(
+            command, cwd=directory, env=environment(env), stdout=said, stderr=subprocess.STDOUT
+        )
+
+
+def query(database: Path, sql: str) -> list[tuple]:
+    """Rows of an MLflow store; none while it is being made."""
+    try:
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+            return connection.execute(sql).fetchall()
+    except sqlite3.Error:
+        return []
+
+
+def statuses(database: Path) -> list[str]:
+    """The states of a store's runs, first run first."""
+    return [row[0] for row in query(database, "SELECT status FROM runs ORDER BY start_time")]
+
+
+def epochs(database: Path) -> int:
+    """How many epochs a store's runs have logged together."""
+    (row,) = query(database, "SELECT count(*) FROM metrics WHERE key = 'train/loss'") or [(0,)]
+    return row[0]
+
+
+def stage_of(dvc: subprocess.Popen[bytes]) -> psutil.Process:
+    """The stage that a dvc process runs."""
+
+    def stages() -> list[psutil.Process]:
+        found = []
+        for child in psutil.Process(dvc.pid).children(recursive=True):
+            if "pipeline.stages." in " ".join(child.cmdline()):
+                found.append(child)
+        return found
+
+    until(stages, "the stage's process")
+    return stages()[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STAGES)
+def test_killed_processes_cost_nothing(toy: Path, name: str) -> None:
+    """kill -9 of dvc, the stage, both: no orphan stays, the next run gives a clean run's bytes."""
+    clean = outputs(toy)
+    places = [toy / path for path in outputs_of(toy, name)]
+    for victims in (["dvc"], ["stage"], ["dvc", "stage"]):
+        dvc = start(toy, "dvc", "repro", "-f", "-s", name, env=NO_STORE)
+        process = stage_of(dvc)
+        if victims != ["dvc"]:  # then it is killed as it writes, else as it begins
+            until(lambda: any(written(path) for path in places), "an output")
+        if "stage" in victims:
+            process.kill()
+        if "dvc" in victims:
+            dvc.kill()
+        dvc.wait(PATIENCE)
+        assert psutil.wait_procs([process], timeout=PATIENCE)[1] == [], "an orphan runs on"
+    assert run(toy, "dvc", "repro", "-f", "-s", name, "--no-run-cache", env=NO_STORE)
+    assert "up to date" in run(toy, "dvc", "repro", env=NO_STORE)
+    assert outputs(toy) == clean
+
+
+def outputs_of(directory: Path, name: str) -> list[str]:
+    """The paths that a stage writes."""
+    with chdir(directory):
+        return lockfile.declared()[name]
+
+
+def written(path: Path) -> bool:
+    """Whether an output, or the file beside it that will replace it, is there."""
+    if path.is_dir():
+        return any(path.iterdir())
+    return path.exists() or path.with_name(f".partial-{path.name}").exists()
+
+
+@pytest.mark.slow
+def test_a_killed_run_does_not_stay_running(tmp_path: Path) -> None:
+    """SIGTERM and Ctrl-C end the MLflow run as KILLED; after kill -9 the next training does."""
+    toy = toy_repository(tmp_path / "toy")
+    for name in ("ingest", "impute_scale", "window"):
+        stage(toy, name)
+    set_params(toy, LONG)
+    store = toy / "mlflow.db"
+    command = (sys.executable, "-m", "pipeline.stages.train")
+    for number, sent in enumerate((signal.SIGKILL, signal.SIGTERM, signal.SIGINT), start=1):
+        before = epochs(store)
+        process = start(toy, *command)
+        until(lambda before=before: epochs(store) > before, "an epoch")
+        assert statuses(store) == ["KILLED"] * (number - 1) + ["RUNNING"]
+        process.send_signal(sent)
+        assert process.wait(PATIENCE) != 0
+    assert statuses(store) == ["KILLED"] * 3
+    said = (toy / "said.txt").read_text()
+    assert said.count("interrupted") == 2
+    assert "Traceback" not in said
+    assert not (toy / "data/model/model.json").exists()
+
+
+@contextmanager
+def tracking_server(directory: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A real `mlflow server` that answers; it is killed at the end, with all it started."""
+    command = ["mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{directory}/server.db"]
+    command += ["--artifacts-destination", str(directory / "artifacts")]
+    server = start(directory, *command)
+    try:
+        until(lambda: answers(port), "the tracking server")
+        yield server
+    finally:
+        kill_tree(server)
+
+
+def answers(port: int) -> bool:
+    """Whether the tracking server is up."""
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def kill_tree(process: subprocess.Popen[bytes]) -> None:
+    """kill -9 of a process and all its children."""
+    try:
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(True)]
+    except psutil.NoSuchProcess:
+        return
+    for member in family:
+        member.kill()
+    process.wait()
+
+
+@pytest.mark.slow
+def test_a_tracking_server_that_dies_loses_nothing(tmp_path: Path) -> None:
+    """It dies in training and stays down: all files are written, and sync sends the rest, once."""
+    toy = toy_repository(tmp_path / "toy")
+    for name in ("ingest", "impute_scale", "window"):
+        stage(toy, name)
+    set_params(toy, {"train.epochs": 300, "train.patience": 300})
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}"}
+    with tracking_server(tmp_path, port) as server:
+        training = start(toy, sys.executable, "-m", "pipeline.stages.train", env=env)
+        until(lambda: epochs(tmp_path / "server.db") > 1, "two epochs")
+        kill_tree(server)
+        assert training.wait(PATIENCE) == 0
+    known = epochs(tmp_path / "server.db")
+    began = time.monotonic()
+    warning = stage(toy, "evaluate", env=env)
+    assert time.monotonic() - began < PATIENCE
+    assert "python -m pipeline.sync sends it later" in warning
+    assert "python -m pipeline.sync sends it later" in (toy / "said.txt").read_text()
+    total = len(pd.read_csv(toy / "data/reports/history.csv"))
+    assert 1 < known < total
+    with tracking_server(tmp_path, port):
+        sync = [sys.executable, "-m", "pipeline.sync"]
+        assert "sent as run" in run(toy, *sync, env=env)
+        assert "nothing to send" in run(toy, *sync, env=env)
+    assert statuses(tmp_path / "server.db") == ["FINISHED"]
+    steps = query(tmp_path / "server.db", "SELECT step FROM metrics WHERE key = 'train/loss'")
+    assert sorted(step for (step,) in steps) == list(range(1, total + 1))
+    assert list((tmp_path / "artifacts").rglob("report.md"))
+    assert list((tmp_path / "artifacts").rglob("model.weights.h5"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "file", "limit"),
+    [
+        ("ingest", "data/ingested/series.parquet", 4),
+        ("train", "data/model/model.weights.h5", 16),
+        ("evaluate", "data/reports/metrics.json", 4),
+    ],
+    ids=["Parquet", "weights", "metrics"],
+)
+def test_a_full_disk_leaves_the_last_file_whole(
+    toy: Path, name: str, file: str, limit: int
+) -> None:
+    """One line says which file could not be written; the file that stood there is untouched."""
+    before = (toy / file).read_bytes()
+    command = f"ulimit -f {limit}; exec {sys.executable} -B -m pipeline.stages.{name}"
+    said = run(toy, "bash", "-c", command, status=1, env=NO_STORE)
+    last = said.strip().splitlines()[-1]
+    assert last.startswith(f"error: {file}: could not be written, what stood there is kept: ")
+    assert last.endswith("is the disk full?")
+    assert "Traceback" not in said
+    assert (toy / file).read_bytes() == before
+    assert list((toy / file).parent.glob(".partial-*")) == []
+
+
+def test_a_full_file_system_leaves_the_last_file_whole(tmp_path: Path) -> None:
+    """On a file system of 64 KiB with no room left, arrays, frames and JSON say so and stay."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a file system")
+    try:
+        small, large = np.zeros(100), np.random.default_rng(1).random(20_000)
+        write: dict[str, Callable[[Path, np.ndarray], None]] = {
+            "a.npy": artifacts.write_array,
+            "a.parquet": lambda path, array: artifacts.write_frame(
+                path, pd.DataFrame({"a": array})
+            ),
+            "a.json": lambda path, array: artifacts.write_json(path, array.tolist()),
+        }
+        for name, function in write.items():
+            function(tmp_path / name, small)
+            before = (tmp_path / name).read_bytes()
+            with pytest.raises(PipelineError, match=rf"{name}: could not be written"):
+                function(tmp_path / name, large)
+            assert (tmp_path / name).read_bytes() == before
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted(write)
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+HOLD = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN EXCLUSIVE")
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.slow
+def test_a_locked_store_does_not_stop_a_training(toy: Path) -> None:
+    """While another process locks the SQLite store, training warns in one line and goes on."""
+    hold = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(toy / "mlflow.db")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert hold.stdout is not None
+        assert hold.stdout.readline() == b"locked\n"
+        weights = toy / "data/model/model.weights.h5"
+        before = weights.read_bytes()
+        weights.unlink()
+        said = stage(toy, "train", env={})
+    finally:
+        hold.kill()
+        hold.wait()
+    assert weights.read_bytes() == before
+    assert said.count("database is locked") == 1
+    assert "python -m pipeline.sync sends it later" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.slow
+def test_four_experiments_at_once_are_all_there(toy: Path) -> None:
+    """Two queued with two workers, two --temp retried on DVC's lock: four runs, none mixed."""
+    for seed in (11, 12):
+        run(toy, "dvc", "exp", "run", "--queue", "-S", f"train.seed={seed}")
+    retry = "until dvc exp run --temp -S train.seed=$0; do sleep 1; done"
+    temps = [start(toy, "bash", "-c", retry, str(seed)) for seed in (13, 14)]
+    run(toy, "dvc", "queue", "start", "-j", "2")
+    store = toy / "mlflow.db"
+
+    def finished() -> bool:
+        return len(query(store, "SELECT 1 FROM tags WHERE key = 'pipeline.scores'")) == 1 + 4
+
+    end = time.monotonic() + 5 * PATIENCE
+    while not (finished() and all(temp.poll() == 0 for temp in temps)):
+        assert time.monotonic() < end, (toy / "said.txt").read_text()
+        time.sleep(0.5)
+    until(lambda: statuses(store) == ["FINISHED"] * 5, "five finished runs")
+    client = mlflow.MlflowClient(f"sqlite:///{store}")
+    runs = client.search_runs([client.get_experiment_by_name("toy").experiment_id])
+    seeds = {logged.data.params["train.seed"]: logged for logged in runs}
+    assert set(seeds) == {"1", "11", "12", "13", "14"}
+    assert len({logged.data.tags["pipeline.content"] for logged in runs}) == 5
+    for seed, logged in seeds.items():
+        if seed == "1":
+            continue  # its artifacts lie where the copied repository was made
+        own = toy / "mlartifacts" / logged.info.run_id / "artifacts"
+        metrics = artifacts.read_json(own / "report/metrics.json")
+        assert metrics["test"]["rmse"] == logged.data.metrics["test/rmse"]
+        assert f"seed {seed}" in logged.info.run_name
+        assert f"| train.seed | {seed} |" in (own / "report/report.md").read_text()
+        (model,) = logged.outputs.model_outputs
+        bundle = list((toy / "mlartifacts").glob(f"models/{model.model_id}/**/model.json"))
+        assert [artifacts.read_json(file)["train"]["seed"] for file in bundle] == [int(seed)]
+
+
+BREAK: dict[str, Callable[[bytes], bytes]] = {
+    "cut short": lambda content: content[: len(content) // 2],
+    "empty": lambda content: b"",
+    "other bytes": lambda content: b"\0\xff" * (len(content) // 2),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", BREAK)
+@pytest.mark.parametrize(
+    "file", ["model/model.weights.h5", "model/model.json", "prepared/scaler.json"]
+)
+def test_a_broken_file_is_found_before_use(finished: Path, file: str, how: str) -> None:
+    """A model is not built from it; the line names the file and the command that mends it."""
+    from pipeline.forecaster import Forecaster, stage_files
+
+    path = finished / "data" / file
+    whole = path.read_bytes()
+    path.write_bytes(BREAK[how](whole))
+    try:
+        with chdir(finished), pytest.raises(PipelineError) as caught:
+            Forecaster.load(stage_files("toy"))
+    finally:
+        path.write_bytes(whole)
+    line = str(caught.value)
+    assert line.startswith(f"data/{file}: expected a whole file, found ")
+    assert line.endswith("; remove it and run: dvc repro")
+    assert "\n" not in line
+
+
+@pytest.mark.slow
+def test_one_flipped_bit_is_mended(toy: Path) -> None:
+    """`dvc repro` sees weights that differ from dvc.lock in one bit, and restores them."""
+    clean = outputs(toy)
+    weights = toy / "data/model/model.weights.h5"
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.unlink()
+    weights.write_bytes(content)
+    run(toy, "dvc", "repro", env=NO_STORE)
+    assert outputs(toy) == clean
+
+
+@pytest.mark.slow
+def test_broken_locks_are_found_before_dvc_reads_them(toy: Path) -> None:
+    """`make check` names a broken dvc.lock or .dvc/tmp/rwlock with the command that mends it."""
+    check = [sys.executable, "-m", "pipeline.lockfile"]
+    lock, rwlock = toy / "dvc.lock", toy / ".dvc/tmp/rwlock"
+    whole = lock.read_bytes()
+    for content in (
+        whole[: len(whole) // 2],
+        b"schema: [",
+        b"\0",
+        whole.replace(b"md5: ", b"md5: x"),
+    ):
+        lock.write_bytes(content)
+        said = run(toy, *check, status=1)
+        assert re.fullmatch(r"error: dvc\.lock.*restore it with: git checkout dvc\.lock.*\n", said)
+        run(toy, "git", "checkout", "dvc.lock")
+    rwlock.write_text('{"write": {"data')
+    said = run(toy, *check, status=1)
+    assert said.endswith("when no dvc command runs, remove it with: rm .dvc/tmp/rwlock\n")
+    run(toy, *said.rsplit(": ", 1)[1].split())
+    (toy / ".dvc/tmp/lock").write_text("left behind")
+    assert run(toy, *check) == ""
+    assert "up to date" in run(toy, "dvc", "repro", env=NO_STORE)
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_no_number_stops_the_training(toy: Path) -> None:
+    """The epoch is named, the run is FAILED, and no model, old or new, is passed on."""
+    set_params(toy, {"train.learning_rate": 1e38, "train.loss": "mse"})
+    said = run(toy, "dvc", "repro", status=None)
+    assert re.search(r"error: train: train/loss is (nan|inf) in epoch 1, expected a finite", said)
+    assert "Traceback" not in said
+    assert statuses(toy / "mlflow.db") == ["FINISHED", "FAILED"]
+    for file in outputs_of(toy, "train"):
+        assert not (toy / file).exists()
+    recorded = yaml.safe_load((toy / "dvc.lock").read_text())["stages"]["train"]["params"]
+    assert recorded["params.yaml"]["train"]["learning_rate"] != 1e38
+    assert "train" in run(toy, "dvc", "status")

@@ -1,0 +1,191 @@
+"""The same bytes from the same code: clean runs compared, and the check that compares them."""
+
+import getpass
+import json
+import socket
+import sys
+import time
+from contextlib import chdir
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from pipeline import lockfile, reference, seed_band
+from pipeline.errors import PipelineError
+from tests.repositories import (
+    NO_STORE,
+    ROOT,
+    commit,
+    finished_toy,
+    outputs,
+    run,
+    set_params,
+    stage,
+    toy_repository,
+)
+
+ELSEWHERE = {
+    "PYTHONHASHSEED": "77",
+    "LC_ALL": "POSIX",
+    "TZ": "Asia/Kathmandu",
+    "OMP_NUM_THREADS": "1",
+    "TF_ENABLE_ONEDNN_OPTS": "0",  # the pipeline's own settings win over a shell's
+}
+
+
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A toy repository with its results committed."""
+    return finished_toy(tmp_path_factory.mktemp("committed") / "toy")
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, dict[str, bytes]]:
+    """On one core, in another environment: the weights of seed 2, then every output of seed 1."""
+    directory = toy_repository(tmp_path_factory.mktemp("else") / "a longer path, with spaces")
+    set_params(directory, {"train.seed": 2})
+    for name in ("ingest", "impute_scale", "window", "train"):
+        stage(directory, name, env=NO_STORE | ELSEWHERE)
+    second = (directory / "data/model/model.weights.h5").read_bytes()
+    set_params(directory, {"train.seed": 1})
+    run(directory, "taskset", "-c", "0", "dvc", "repro", env=NO_STORE | ELSEWHERE)
+    return second, outputs(directory)
+
+
+def check(repository: Path, status: int) -> str:
+    """What the check says, on one line for each of its own."""
+    said = run(repository, sys.executable, "-m", "pipeline.reproduce_check", status=status)
+    return " ".join(said.split())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_clean_runs_give_the_same_bytes(
+    committed: Path, elsewhere: tuple[bytes, dict[str, bytes]]
+) -> None:
+    """Directory, time, hash seed, locale, time zone, cores, experiments before: no byte differs."""
+    here, there = outputs(committed), elsewhere[1]
+    assert here.keys() == there.keys()
+    assert [name for name in here if here[name] != there[name]] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_another_seed_gives_other_weights(
+    committed: Path, elsewhere: tuple[bytes, dict[str, bytes]]
+) -> None:
+    """The seed reaches the network."""
+    assert (committed / "data/model/model.weights.h5").read_bytes() != elsewhere[0]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_no_output_knows_where_and_when_it_was_made(committed: Path) -> None:
+    """No date of today, path, host, user or run id stands in the bytes of any output."""
+    client = mlflow.MlflowClient(f"sqlite:///{committed}/mlflow.db")
+    (logged,) = client.search_runs([client.get_experiment_by_name("toy").experiment_id])
+    days = [time.strftime(form) for form in ("%Y-%m-%d", "%Y%m%d", "%d/%m/%Y", "%b %d", "%d %b")]
+    words = [*days, str(committed), str(ROOT), logged.info.run_id, logged.info.run_name]
+    # A short name stands in any compressed picture, by chance.
+    words += [name for name in (socket.gethostname(), getpass.getuser()) if len(name) > 4]
+    for name, content in outputs(committed).items():
+        assert [word for word in words if word.encode() in content] == [], name
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_check_names_each_output_that_is_not_identical(committed: Path) -> None:
+    """One altered checksum in a committed dvc.lock: that output differs, exit code 1."""
+    lock = committed / "dvc.lock"
+    whole = lock.read_text()
+    with chdir(committed):
+        checksum = lockfile.read_whole_lock().checksums["data/reports/predictions.parquet"]
+    lock.write_text(whole.replace(checksum, "f" * 32))
+    run(committed, sys.executable, "-m", "pipeline.reference")
+    commit(committed, "altered")
+    try:
+        said = check(committed, status=1)
+    finally:
+        run(committed, "git", "reset", "-q", "--hard", "HEAD~1")
+    assert "comparing bytes, since this machine made the committed results" in said
+    assert f"predictions.parquet ffffffffffff {checksum[:12]} differs" in said
+    assert said.count(" identical ") == 16
+    assert said.endswith(
+        "error: expected 17 outputs as committed, found 1 that are not: "
+        "data/reports/predictions.parquet"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_check_compares_within_bounds_on_another_machine(committed: Path) -> None:
+    """A result of another processor is compared by numbers and by the band of seeds."""
+    file = committed / reference.FILE
+    content = json.loads(file.read_text())
+    content["machine"]["processor"] = "another processor"
+    content["prepared"]["scaler"]["columns"]["level"]["center"] *= 1 + 1e-9
+    file.write_text(json.dumps(content))
+    with chdir(committed):
+        scores = seed_band.scores()
+        params = seed_band.parameters(seed_band.read_params())
+    draws = {k: [v + 0.01 * i for i in range(-5, 6)] for k, v in scores.items()}
+    band = seed_band.Band(
+        seeds=tuple(range(11)),
+        parameters=params,
+        scores={name: seed_band.Score.of(values) for name, values in draws.items()},
+    )
+    (committed / seed_band.FILE).write_text(band.model_dump_json())
+    commit(committed, "made elsewhere")
+    try:
+        said = check(committed, status=0)
+    finally:
+        run(committed, "git", "reset", "-q", "--hard", "HEAD~1")
+    assert "within bounds, since this is another machine: processor" in said
+    assert said.count(" identical ") == 2 + 3 + 2  # ingest, window, counts
+    assert said.count(" close ") == 3 + 4  # imputer, scaler, values; the rules
+    assert said.count(" within ") >= len(scores)
+    assert "reproduced: 22 of 22" in said
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_check_finds_what_dvc_lock_was_not_made_from(committed: Path) -> None:
+    """Changed parameters, code and committed outputs are named before anything is run."""
+    set_params(committed, {"train.batch_size": 32})
+    code, metrics = committed / "pipeline/scaling.py", committed / "data/reports/metrics.json"
+    code.write_text(code.read_text() + "\n")
+    metrics.write_text(metrics.read_text().replace("1", "2", 1))
+    commit(committed, "stale")
+    try:
+        said = check(committed, status=1)
+    finally:
+        run(committed, "git", "reset", "-q", "--hard", "HEAD~1")
+    assert "dvc.lock: expected it to be made from the committed state" in said
+    assert "impute_scale: pipeline/scaling.py modified" in said
+    assert "train: params.yaml: train modified" in said
+    assert "evaluate: data/reports/metrics.json modified" in said
+    assert "Running stage" not in said
+
+
+def test_a_dvc_lock_that_is_cut_short_is_refused(tmp_path: Path) -> None:
+    """Wherever dvc.lock ends too soon, reading it names what is lacking and how to restore it."""
+    lines = (ROOT / "dvc.lock").read_text().splitlines(keepends=True)
+    (tmp_path / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
+    with chdir(tmp_path):
+        Path("dvc.lock").write_text("".join(lines))
+        assert len(lockfile.read_whole_lock().stages) == 5
+        for end in range(0, len(lines) - 3, 41):
+            for cut in (0, len(lines[end]) // 2):
+                Path("dvc.lock").write_text("".join(lines[:end]) + lines[end][:cut])
+                with pytest.raises(PipelineError, match=r"restore it with: git checkout dvc\.lock"):
+                    lockfile.read_whole_lock()
+
+
+def test_a_band_is_the_prediction_interval_of_ten_seeds_or_more() -> None:
+    """Ten draws of mean 0 and deviation 1 reach 3.25 sqrt(1.1) to either side; nine are refused."""
+    score = seed_band.Score.of([-1.0, 1.0] * 5)
+    assert score.high == pytest.approx(3.2498 * (10 / 9) ** 0.5 * 1.1**0.5, abs=1e-3)
+    assert score.low == pytest.approx(-score.high)
+    with pytest.raises(ValueError, match="seeds"):
+        seed_band.Band(seeds=tuple(range(9)), parameters={}, scores={})

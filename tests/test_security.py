@@ -1,0 +1,73 @@
+"""No pickle, anywhere: in what is logged, and in what loads it."""
+
+import pickletools
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.repositories import NO_STORE, environment, finished_toy, outputs, toy_artifacts
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+SUFFIXES = {".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle", ".pt", ".pth", ".keras"}
+LOAD = """
+import pickle, sys
+import mlflow, pandas as pd
+def refuse(*a, **k): raise AssertionError("a pickle is loaded")
+pickle.load = pickle.loads = refuse
+model = mlflow.pyfunc.load_model(sys.argv[1])
+raw = pd.read_csv(sys.argv[2])
+print(len(model.predict(raw.tail(40))))
+"""
+
+
+def is_pickle(content: bytes) -> bool:
+    """Whether bytes are a pickle: its opcodes, from the first byte to a last one, STOP."""
+    try:
+        last = None
+        for last, _, _ in pickletools.genops(content):  # noqa: B007
+            pass
+    except Exception:
+        return False
+    return last is not None
+
+
+def test_the_search_finds_a_pickle() -> None:
+    """A pickle of any protocol is known as one; text and arrays are not."""
+    import pickle
+
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        assert is_pickle(pickle.dumps({"a": [1, 2.0]}, protocol))
+    assert not is_pickle(b"train: 1\n")
+
+
+def test_nothing_that_is_written_is_a_pickle(tmp_path: Path) -> None:
+    """No stage output and no artifact of the logged run and model is a pickle, by name or bytes."""
+    files = outputs(finished_toy(tmp_path / "toy"))
+    logged = {str(f): f.read_bytes() for f in toy_artifacts().rglob("*") if f.is_file()}
+    assert any(name.endswith("MLmodel") for name in logged)
+    for name, content in (files | logged).items():
+        assert Path(name).suffix not in SUFFIXES, name
+        assert not is_pickle(content), name
+    (description,) = [yaml.safe_load(c) for name, c in logged.items() if name.endswith("MLmodel")]
+    flavor = description["flavors"]["python_function"]
+    assert flavor["model_code_path"] == "serving.py"
+    assert "python_model" not in flavor
+
+
+def test_the_logged_model_loads_where_pickle_is_forbidden(tmp_path: Path) -> None:
+    """With pickles forbidden, by MLflow's switch and in Python itself, the model forecasts."""
+    (model,) = {file.parent for file in toy_artifacts().rglob("MLmodel")}
+    raw = finished_toy(tmp_path / "toy") / "data/raw/toy.csv"
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD, str(model), str(raw)],
+        cwd=tmp_path,
+        env=environment(NO_STORE | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "3"
