@@ -12,8 +12,7 @@ import pandas as pd
 import pytest
 
 from pipeline import determinism, training
-from pipeline.cards import Card
-from pipeline.config import BASELINES, Model, Train, Window
+from pipeline.config import BASELINES, Model, Train, Window, check
 from pipeline.errors import PipelineError
 from pipeline.forecaster import Forecaster
 from pipeline.imputation import Imputer
@@ -23,6 +22,7 @@ from pipeline.models.spec import Spec
 from pipeline.scaling import Scale, Scaler
 from pipeline.strict import parse
 from pipeline.windows import gather
+from tests.toys import toy_card, toy_params
 
 Floats = npt.NDArray[np.floating]
 
@@ -225,28 +225,15 @@ def test_it_finds_what_is_there_and_nothing_else(name: str) -> None:
     assert of_walk <= 0.02
 
 
-CARD: dict[str, Any] = {
-    "title": "A toy series",
-    "source": "tests",
-    "licence": "CC0",
-    "time": {"column": "time", "format": "%Y-%m-%d %H:%M"},
-    "frequency": "1h",
-    "season": 6,
-    "columns": {"a": {}, "b": {"minimum": 0}, "c": {}},
-    "targets": ["a", "b"],
-    "inputs": ["a", "b"],
-    "split": {"train": 60, "validation": 70, "test": 80},
-}
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_a_missing_input_is_named(name: str, tmp_path: Path) -> None:
     """A window with a hole gives no forecast but an error with the feature's name."""
     made, network, _ = fitted(name)
     path = tmp_path / "model.weights.h5"
     network.save_weights(path)
+    card = toy_card(columns={"a": {}, "b": {}}, inputs=["a", "b"], targets=["a"], excluded=[])
     imputer = Imputer(method="ffill", limit=3, season=6, means={"a": 0.0, "b": 0.0})
-    served = Forecaster(parse(CARD, Card, "card"), made, imputer, scaler(), path)
+    served = Forecaster(card, made, imputer, scaler(), path)
     rows = noise(20, 2).astype(np.float32)
     assert np.isfinite(served.forecast(rows, np.array([12, 15]))).all()
     rows[10, 1] = np.nan
@@ -326,3 +313,62 @@ def test_ridge_as_a_network_is_the_reports_ridge() -> None:
     seen = gather(features, held_out, LOOK_BACK)
     np.testing.assert_allclose(call(network, seen), rule(held_out), atol=1e-4)
     assert set(scores) == {"train/loss", "validation/loss"}
+
+
+SEGMENTS = {"train.model.name": "segment_gru", "train.model.segment": 4}
+RIDGE = {"train.model": {"name": "ridge"}}
+MISTAKES = [
+    ({"train.model.name": "gur"}, "train.model.name: expected one of rnn, .*did you mean gru?"),
+    ({"train.model": {"units": [4]}}, "train.model.name: missing"),
+    ({"train.model": "gru"}, "train.model: expected an object, found .gru."),
+    (
+        {"train.model.filters": 4},
+        "train.model.filters: unknown key in train.model; ",
+    ),
+    ({"train.model.name": "ridge"}, "train.model.units: unknown key in train.model"),
+    (RIDGE, "train.residual: expected none with train.model.name ridge.* found last"),
+    (
+        RIDGE | {"train.residual": "none", "train.normalisation": "revin"},
+        "train.normalisation: expected none with train.model.name ridge.* found revin",
+    ),
+    (
+        {"train.normalisation": "last", "train.residual": "none", "window.inputs": ["flow"]},
+        "train.normalisation: expected level among window.inputs",
+    ),
+    (
+        {
+            "train.model": {"name": "persistence"},
+            "train.residual": "none",
+            "window.inputs": ["flow"],
+        },
+        "train.model.name: expected level among window.inputs",
+    ),
+    (
+        {"train.model": {"name": "seasonal_naive", "season": 9}, "train.residual": "none"},
+        "window.look_back: expected at least 9 with train.model.name seasonal_naive, found 8",
+    ),
+    (
+        {"train.model.name": "attention_lstm", "window.look_back": 1},
+        "window.look_back: expected at least 2 with train.model.name attention_lstm, found 1",
+    ),
+    (SEGMENTS, "window.inputs: expected the targets and nothing else"),
+    (
+        SEGMENTS | {"window.inputs": ["flow", "level"], "window.targets": ["level", "flow"]},
+        "window.inputs: expected the targets and nothing else .level, flow.",
+    ),
+    (
+        SEGMENTS | {"window.inputs": ["flow"], "window.targets": ["flow"]},
+        "impute_scale.log1p: expected no target with train.model.name segment_gru.* found flow",
+    ),
+    (
+        SEGMENTS | {"window.inputs": ["level"], "window.look_back": 6},
+        "window.look_back: expected a multiple of train.model.segment .4., found 6",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), MISTAKES)
+def test_what_a_model_cannot_do_is_said(changes: dict[str, Any], message: str) -> None:
+    """One line names the key, what was expected and what was found."""
+    with pytest.raises(PipelineError, match=message):
+        check(toy_params(changes), toy_card())
