@@ -180,9 +180,9 @@ def publish(page: str) -> str | None:
             run_id, _metrics(description.best(history)), tags=[RunTag(CONTENT, linked)]
         )
     client.set_tag(run_id, provenance.PROCESS, provenance.process())
-    _send_scores(client, run_id)
+    # The model first: MLflow asks for the history of every metric that is there before it.
+    _send_scores(client, run_id, _log_model(run_id, params, card))
     client.log_text(run_id, page, "report/report.html")
-    _log_model(run_id, params, card)
     client.log_batch(run_id, tags=[RunTag(SCORES, scored)])
     client.set_terminated(run_id, "FINISHED")
     return run_id
@@ -253,14 +253,14 @@ def _create(client: mlflow.MlflowClient, params: Params, card: Card, restored: b
     return run_id
 
 
-def _metrics(scores: dict[str, float], step: int = 0) -> list[Metric]:
+def _metrics(scores: dict[str, float], step: int = 0, model: str | None = None) -> list[Metric]:
     now = int(time.time() * 1000)
-    return [Metric(name, float(value), now, step) for name, value in scores.items()]
+    return [Metric(name, float(value), now, step, model) for name, value in scores.items()]
 
 
-def _send_scores(client: mlflow.MlflowClient, run_id: str) -> None:
+def _send_scores(client: mlflow.MlflowClient, run_id: str, model: str) -> None:
     scores = description.flat_scores(artifacts.read_json(paths.METRICS))
-    metrics = _metrics(scores)
+    metrics = _metrics(scores, model=model)
     for i in range(0, len(metrics), 1000):  # MLflow takes no more at once
         client.log_batch(run_id, metrics[i : i + 1000])
     for file in (paths.METRICS, paths.HISTORY, paths.REPORT):
@@ -268,13 +268,13 @@ def _send_scores(client: mlflow.MlflowClient, run_id: str) -> None:
     client.log_artifacts(run_id, str(paths.PLOTS), "report/plots")
 
 
-def _log_model(run_id: str, params: Params, card: Card) -> None:
-    """The Forecaster as a pyfunc made from code, weights and JSON: no pickle."""
+def _log_model(run_id: str, params: Params, card: Card) -> str:
+    """The Forecaster as a pyfunc made from code, weights and JSON, no pickle; the model's id."""
     example = _example(params, card)
     package = Path(__file__).parent
     with tempfile.TemporaryDirectory() as directory, mlflow.start_run(run_id=run_id):
         forecaster.bundle(params.ingest.dataset, Path(directory))
-        mlflow.pyfunc.log_model(
+        info = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(package / "serving.py"),
             artifacts={"forecaster": directory},
@@ -284,6 +284,7 @@ def _log_model(run_id: str, params: Params, card: Card) -> None:
             input_example=example,
             pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
         )
+    return str(info.model_id)
 
 
 def _example(params: Params, card: Card) -> pd.DataFrame:

@@ -72,6 +72,7 @@ class Server:
             f"database_uri = {database}/users\n"
             "admin_username = admin\n"
             f"admin_password = {PASSWORD}\n"
+            "auth_cache_ttl_seconds = 60\n"
             "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
         )
 
