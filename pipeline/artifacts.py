@@ -38,7 +38,7 @@ def replacing(path: Path) -> Iterator[Path]:
         beside.replace(path)
     except OSError as error:
         # Libraries tell of a full disk each in their own words, some in several lines.
-        reason = error.strerror or str(error).splitlines()[0]
+        reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
         raise PipelineError(
             f"{path}: could not be written, what stood there is kept: {reason}; is the disk full?"
         ) from error
