@@ -30,9 +30,9 @@ h1 { font-size: 1.7rem; line-height: 1.25; margin-bottom: .4rem; }
 h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; padding-bottom: .25rem;
      border-bottom: 1px solid #ddd; }
 img { max-width: 100%; height: auto; display: block; margin: 1rem 0 .2rem; }
-table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums;
+table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums;
         display: block; overflow-x: auto; }
-th, td { padding: .3rem .8rem; border-bottom: 1px solid #e5e5e5; white-space: nowrap; }
+th, td { padding: .3rem .55rem; border-bottom: 1px solid #e5e5e5; white-space: nowrap; }
 th { background: #f6f6f6; }
 tbody tr:hover { background: #f3f8fc; }
 code { font-size: .86em; background: #f4f4f4; padding: .1em .3em; border-radius: 3px; }
