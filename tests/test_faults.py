@@ -24,6 +24,7 @@ from pipeline.errors import PipelineError
 from tests.repositories import (
     NO_STORE,
     STAGES,
+    commit,
     environment,
     finished_toy,
     outputs,
@@ -315,9 +316,13 @@ def test_a_locked_store_does_not_stop_a_training(toy: Path) -> None:
 @pytest.mark.slow
 def test_four_experiments_at_once_are_all_there(toy: Path) -> None:
     """Two queued with two workers, two --temp retried on DVC's lock: four runs, none mixed."""
+    run(toy, "git", "add", "-f", "data/raw/toy.csv")  # or the copies would lack it
+    commit(toy, "data")
     for seed in (11, 12):
         run(toy, "dvc", "exp", "run", "--queue", "-S", f"train.seed={seed}")
-    retry = "until dvc exp run --temp -S train.seed=$0; do sleep 1; done"
+    retry = (
+        "for i in {1..30}; do dvc exp run --temp -S train.seed=$0 && exit; sleep 1; done; exit 1"
+    )
     temps = [start(toy, "bash", "-c", retry, str(seed)) for seed in (13, 14)]
     run(toy, "dvc", "queue", "start", "-j", "2")
     store = toy / "mlflow.db"
@@ -325,10 +330,13 @@ def test_four_experiments_at_once_are_all_there(toy: Path) -> None:
     def finished() -> bool:
         return len(query(store, "SELECT 1 FROM tags WHERE key = 'pipeline.scores'")) == 1 + 4
 
-    end = time.monotonic() + 5 * PATIENCE
-    while not (finished() and all(temp.poll() == 0 for temp in temps)):
-        assert time.monotonic() < end, (toy / "said.txt").read_text()
-        time.sleep(0.5)
+    try:
+        for temp in temps:
+            assert temp.wait(5 * PATIENCE) == 0, (toy / "said.txt").read_text()
+        until(finished, "the queued experiments")
+    finally:
+        for temp in temps:
+            kill_tree(temp)
     until(lambda: statuses(store) == ["FINISHED"] * 5, "five finished runs")
     client = mlflow.MlflowClient(f"sqlite:///{store}")
     runs = client.search_runs([client.get_experiment_by_name("toy").experiment_id])
