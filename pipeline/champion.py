@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from pipeline import runs, tracking
 from pipeline.errors import PipelineError
-from pipeline.forecaster import Forecaster
+from pipeline.forecaster import Backend, Forecaster
 from pipeline.runs import Trial
 
 ALIAS = "champion"
@@ -88,11 +88,12 @@ def restore(holder: ModelVersion, before: ModelVersion) -> None:
     client.set_model_version_tag(holder.name, str(holder.version), DECISION, "rolled back")
 
 
-def load(uri: str) -> Forecaster:
+def load(uri: str, backend: Backend = "tensorflow") -> Forecaster:
     """The Forecaster of a logged or registered model.
 
     Args:
         uri: models:/NAME@champion, models:/NAME/VERSION, models:/ID, runs:/ID/model or a directory.
+        backend: what runs the network.
 
     Raises:
         PipelineError: there is no such model, or it is not one of this pipeline's.
@@ -100,7 +101,8 @@ def load(uri: str) -> Forecaster:
     tracking.connect()
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     try:
-        served = mlflow.pyfunc.load_model(uri).unwrap_python_model()
+        config = {"backend": backend}
+        served = mlflow.pyfunc.load_model(uri, model_config=config).unwrap_python_model()
     except tracking.UNAVAILABLE as error:
         raise PipelineError(
             f"--model {uri}: expected a model in {tracking.store()}: {runs.reason(error)}"

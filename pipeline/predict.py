@@ -24,18 +24,26 @@ def main() -> None:
         metavar="TIME",
         help="the last time that each forecast may see; without it, the last row",
     )
+    parser.add_argument(
+        "--backend",
+        choices=["tensorflow", "numpy"],
+        default="tensorflow",
+        help="what runs the network: numpy needs no TensorFlow and runs lstm and rnn models; "
+        "default %(default)s",
+    )
     options = parser.parse_args()
     paths.require(options.input, "expected raw rows as CSV")
-    determinism.settle(0)  # before anything loads TensorFlow
+    if options.backend == "tensorflow":
+        determinism.settle(0)  # before anything loads TensorFlow
     from pipeline.forecaster import Forecaster, stage_files
 
     if options.model:
         from pipeline import champion  # MLflow takes seconds to import
 
-        forecaster = champion.load(options.model)
+        forecaster = champion.load(options.model, options.backend)
     else:
         dataset = artifacts.read_json_record(paths.MODEL_JSON, Spec).dataset
-        forecaster = Forecaster.load(stage_files(dataset))
+        forecaster = Forecaster.load(stage_files(dataset), options.backend)
     rows = series.read_table(options.input, forecaster.card)
     forecast = forecaster.predict(rows, options.origins, str(options.input))
     artifacts.write_text(options.output, forecast.to_csv(index=False, lineterminator="\n"))
