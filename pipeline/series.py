@@ -13,10 +13,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 
+from pipeline import clock
 from pipeline.cards import Card, Wide
 from pipeline.errors import PipelineError
-
-SPARSE = 100  # a series with fewer rows than one in so many is taken for a mistake
 
 
 def sha256(path: Path) -> str:
@@ -124,11 +123,11 @@ def to_series(
         series = _unfold(table, card, card.wide, where)
     else:
         _check_columns(table, [*card.time.names, *needed], card, where)
-        times = _times(table, card, where)
+        times = clock.stamps(table, card, where)
         series = pd.DataFrame(
             {name: _column(table[name], name, card, where) for name in needed}
         ).set_index(times)
-    return _regular(series, card, where)
+    return clock.regular(series, card, where)
 
 
 def _check_columns(table: pd.DataFrame, needed: list[str], card: Card, where: str) -> None:
@@ -203,84 +202,6 @@ def _category(
     return text.astype(object).where(~missing, None).astype("str")
 
 
-def _times(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
-    names = list(card.time.names)
-    if card.time.column:
-        stamps = table[card.time.column]
-        if not pd.api.types.is_datetime64_any_dtype(stamps):
-            stamps = stamps.astype("str").str.strip()
-        times = pd.to_datetime(
-            stamps, format=card.time.format, errors="coerce", utc="%z" in str(card.time.format)
-        )
-        expected = f"a time written as {card.time.format}"
-    else:
-        parts = {name: pd.to_numeric(table[name], errors="coerce") for name in names}
-        whole = pd.DataFrame(parts)
-        # pandas takes an hour of 99 or -1 without a word; the hour 24 is where a day ends.
-        clock = whole.reindex(columns=["hour", "minute"], fill_value=0)
-        possible = ((clock >= 0) & (clock <= [24, 59])).all(axis=1)
-        times = pd.to_datetime(whole.where(whole % 1 == 0), errors="coerce").where(possible)
-        expected = f"a date from {', '.join(names)}"
-    bad = times.isna().to_numpy()
-    if bad.any():
-        row = int(bad.argmax())
-        found = " ".join(str(table[name].iloc[row]).strip() for name in names)
-        raise PipelineError(
-            f"{where}: column {', '.join(names)}, row {row + 1}: expected {expected}, "
-            f"found {found!r}"
-        )
-    if card.time.column and not pd.api.types.is_datetime64_any_dtype(table[card.time.column]):
-        _check_offsets(stamps, card, where)
-    return _localise(pd.DatetimeIndex(times), card, where)
-
-
-def _check_offsets(stamps: pd.Series, card: Card, where: str) -> None:
-    if "%z" not in str(card.time.format) or card.time.timezone:
-        return
-    offsets = stamps.str.extract(r"(Z|[+-]\d{2}:?\d{2})$")[0]
-    changed = (offsets != offsets.iloc[0]).to_numpy() & offsets.notna().to_numpy()
-    if changed.any():
-        row = int(changed.argmax())
-        raise PipelineError(
-            f"{where}: column {card.time.column}, row {row + 1}: expected the time zone of the "
-            f"first row ({offsets.iloc[0]}), found {offsets.iloc[row]}; name time.timezone in the "
-            "card if the zones are meant to be mixed"
-        )
-
-
-def _localise(times: pd.DatetimeIndex, card: Card, where: str) -> pd.DatetimeIndex:
-    """Local stamps as UTC where the card names a time zone, so that every step is as long."""
-    zone = card.time.timezone
-    if times.tz is not None:
-        return times.tz_convert("UTC")
-    if zone is None:
-        return times
-    try:
-        return times.tz_localize(zone, ambiguous="infer", nonexistent="raise").tz_convert("UTC")
-    except ValueError:
-        row, problem = _daylight_fault(times, zone)
-        raise PipelineError(
-            f"{where}: column {', '.join(card.time.names)}, row {row + 1}: expected local times of "
-            f"{zone}, found {times[row]}, {problem}"
-        ) from None
-
-
-def _daylight_fault(times: pd.DatetimeIndex, zone: str) -> tuple[int, str]:
-    """The first row that is no local time, or one of two, and what is wrong with it."""
-    absent = times.tz_localize(zone, ambiguous=np.ones(len(times), bool), nonexistent="NaT").isna()
-    if absent.any():
-        return int(absent.argmax()), "which daylight saving skips"
-    repeated = np.flatnonzero(times.tz_localize(zone, ambiguous="NaT").isna())
-    days = times[repeated].normalize()
-    for day in days.unique():
-        rows = repeated[days == day]
-        try:
-            times[rows].tz_localize(zone, ambiguous="infer")
-        except ValueError:
-            return int(rows[0]), "which daylight saving repeats: it must stand there twice"
-    return int(repeated[0]), "which daylight saving repeats: rows must be sorted by time"
-
-
 def _unfold(table: pd.DataFrame, card: Card, wide: Wide, where: str) -> pd.DataFrame:
     """One row a day and a column for each time of day becomes one row for each time."""
     slots = _slots(table, card)
@@ -298,7 +219,7 @@ def _unfold(table: pd.DataFrame, card: Card, wide: Wide, where: str) -> pd.DataF
         )
     of_day = (offsets - offsets.dt.normalize()).to_numpy()
     order = np.argsort(of_day)
-    days = _times(table, card, where)
+    days = clock.stamps(table, card, where)
     name = wide.column
     values = np.column_stack(
         [_number(table[slots[i]], slots[i], card, where).to_numpy() for i in order]
@@ -321,42 +242,6 @@ def _check_columns_wide(table: pd.DataFrame, card: Card, where: str) -> None:
         if name not in table.columns:
             found = ", ".join(str(column) for column in table.columns[:4])
             raise PipelineError(f"{where}: column {name} missing; found {found}, ...")
-
-
-def _regular(series: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
-    """The series over every step of the frequency; PipelineError on repeated or unsorted times."""
-    times = pd.DatetimeIndex(series.index)
-    column = ", ".join(card.time.names)
-    steps = np.diff(times.asi8)
-    rows_each = card.steps_a_day if card.wide else 1  # of the series, for a row of the table
-    if (steps <= 0).any():
-        row = int((steps <= 0).argmax()) + 1
-        problem, remedy = (
-            ("stands twice", "one row a time (the hour daylight saving repeats? see time.timezone)")
-            if steps[row - 1] == 0
-            else ("is earlier than the row before", "rows sorted by time")
-        )
-        raise PipelineError(
-            f"{where}: column {column}, row {row // rows_each + 1}: {times[row]} {problem}, "
-            f"expected {remedy}"
-        )
-    origin = times[0]
-    off = np.asarray((times - origin) % card.step != pd.Timedelta(0))
-    if off.any():
-        row = int(off.argmax())
-        raise PipelineError(
-            f"{where}: column {column}, row {row // rows_each + 1}: expected a time a whole number "
-            f"of {card.frequency} after {origin}, found {times[row]}"
-        )
-    if (times[-1] - origin) // card.step >= SPARSE * len(times):
-        row = int(steps.argmax()) + 1
-        raise PipelineError(
-            f"{where}: column {column}, row {row // rows_each + 1}: expected rows every "
-            f"{card.frequency}, found {times[row]} after {times[row - 1]}, so that fewer than one "
-            f"row in {SPARSE} is there; a mistyped year, or another frequency?"
-        )
-    grid = pd.date_range(origin, times[-1], freq=card.step, name="time")
-    return series.reindex(grid)
 
 
 def typed(table: pd.DataFrame, card: Card, columns: Sequence[str]) -> pd.DataFrame:

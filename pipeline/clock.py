@@ -1,0 +1,128 @@
+"""Time stamps: read as the card says they are written, and held to a regular grid."""
+
+import numpy as np
+import pandas as pd
+
+from pipeline.cards import Card
+from pipeline.errors import PipelineError
+
+SPARSE = 100  # a series with fewer rows than one in so many is taken for a mistake
+
+
+def stamps(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
+    """The time stamp of each raw row, in UTC where the card names a zone or stamps have offsets.
+
+    Raises:
+        PipelineError: names the first row whose time is not one, or not of the zone.
+    """
+    names = list(card.time.names)
+    if card.time.column:
+        written = table[card.time.column]
+        if not pd.api.types.is_datetime64_any_dtype(written):
+            written = written.astype("str").str.strip()
+        times = pd.to_datetime(
+            written, format=card.time.format, errors="coerce", utc="%z" in str(card.time.format)
+        )
+        expected = f"a time written as {card.time.format}"
+    else:
+        parts = {name: pd.to_numeric(table[name], errors="coerce") for name in names}
+        whole = pd.DataFrame(parts)
+        # pandas takes an hour of 99 or -1 without a word; the hour 24 is where a day ends.
+        clock = whole.reindex(columns=["hour", "minute"], fill_value=0)
+        possible = ((clock >= 0) & (clock <= [24, 59])).all(axis=1)
+        times = pd.to_datetime(whole.where(whole % 1 == 0), errors="coerce").where(possible)
+        expected = f"a date from {', '.join(names)}"
+    bad = times.isna().to_numpy()
+    if bad.any():
+        row = int(bad.argmax())
+        found = " ".join(str(table[name].iloc[row]).strip() for name in names)
+        raise PipelineError(
+            f"{where}: column {', '.join(names)}, row {row + 1}: expected {expected}, "
+            f"found {found!r}"
+        )
+    if card.time.column and not pd.api.types.is_datetime64_any_dtype(table[card.time.column]):
+        _check_offsets(written, card, where)
+    return _localise(pd.DatetimeIndex(times), card, where)
+
+
+def _check_offsets(stamps: pd.Series, card: Card, where: str) -> None:
+    if "%z" not in str(card.time.format) or card.time.timezone:
+        return
+    offsets = stamps.str.extract(r"(Z|[+-]\d{2}:?\d{2})$")[0]
+    changed = (offsets != offsets.iloc[0]).to_numpy() & offsets.notna().to_numpy()
+    if changed.any():
+        row = int(changed.argmax())
+        raise PipelineError(
+            f"{where}: column {card.time.column}, row {row + 1}: expected the time zone of the "
+            f"first row ({offsets.iloc[0]}), found {offsets.iloc[row]}; name time.timezone in the "
+            "card if the zones are meant to be mixed"
+        )
+
+
+def _localise(times: pd.DatetimeIndex, card: Card, where: str) -> pd.DatetimeIndex:
+    """Local stamps as UTC where the card names a time zone, so that every step is as long."""
+    zone = card.time.timezone
+    if times.tz is not None:
+        return times.tz_convert("UTC")
+    if zone is None:
+        return times
+    try:
+        return times.tz_localize(zone, ambiguous="infer", nonexistent="raise").tz_convert("UTC")
+    except ValueError:
+        row, problem = _daylight_fault(times, zone)
+        raise PipelineError(
+            f"{where}: column {', '.join(card.time.names)}, row {row + 1}: expected local times of "
+            f"{zone}, found {times[row]}, {problem}"
+        ) from None
+
+
+def _daylight_fault(times: pd.DatetimeIndex, zone: str) -> tuple[int, str]:
+    """The first row that is no local time, or one of two, and what is wrong with it."""
+    absent = times.tz_localize(zone, ambiguous=np.ones(len(times), bool), nonexistent="NaT").isna()
+    if absent.any():
+        return int(absent.argmax()), "which daylight saving skips"
+    repeated = np.flatnonzero(times.tz_localize(zone, ambiguous="NaT").isna())
+    days = times[repeated].normalize()
+    for day in days.unique():
+        rows = repeated[days == day]
+        try:
+            times[rows].tz_localize(zone, ambiguous="infer")
+        except ValueError:
+            return int(rows[0]), "which daylight saving repeats: it must stand there twice"
+    return int(repeated[0]), "which daylight saving repeats: rows must be sorted by time"
+
+
+def regular(series: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
+    """The series over every step of the frequency; PipelineError on repeated or unsorted times."""
+    times = pd.DatetimeIndex(series.index)
+    column = ", ".join(card.time.names)
+    steps = np.diff(times.asi8)
+    rows_each = card.steps_a_day if card.wide else 1  # of the series, for a row of the table
+    if (steps <= 0).any():
+        row = int((steps <= 0).argmax()) + 1
+        problem, remedy = (
+            ("stands twice", "one row a time (the hour daylight saving repeats? see time.timezone)")
+            if steps[row - 1] == 0
+            else ("is earlier than the row before", "rows sorted by time")
+        )
+        raise PipelineError(
+            f"{where}: column {column}, row {row // rows_each + 1}: {times[row]} {problem}, "
+            f"expected {remedy}"
+        )
+    origin = times[0]
+    off = np.asarray((times - origin) % card.step != pd.Timedelta(0))
+    if off.any():
+        row = int(off.argmax())
+        raise PipelineError(
+            f"{where}: column {column}, row {row // rows_each + 1}: expected a time a whole number "
+            f"of {card.frequency} after {origin}, found {times[row]}"
+        )
+    if (times[-1] - origin) // card.step >= SPARSE * len(times):
+        row = int(steps.argmax()) + 1
+        raise PipelineError(
+            f"{where}: column {column}, row {row // rows_each + 1}: expected rows every "
+            f"{card.frequency}, found {times[row]} after {times[row - 1]}, so that fewer than one "
+            f"row in {SPARSE} is there; a mistyped year, or another frequency?"
+        )
+    grid = pd.date_range(origin, times[-1], freq=card.step, name="time")
+    return series.reindex(grid)
