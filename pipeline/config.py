@@ -295,11 +295,17 @@ def split(params: Params, card: Card) -> Split:
     return params.window.split or card.split
 
 
+def raw_table(params: Params, card: Card) -> Path:
+    """The data set's raw table; PipelineError with the way to get it if it is absent."""
+    remedy = f"get it with: {card.fetch}" if card.fetch else "expected the data set's table here"
+    return paths.require(paths.raw_table(params.ingest.dataset), remedy)
+
+
 def main() -> None:
-    """Check params.yaml and the card it names; say nothing when both are right."""
+    """Check params.yaml, the card it names and that there is a table; silent when all is right."""
     if len(sys.argv) > 1:
-        sys.exit("usage: python -m pipeline.config   (checks params.yaml and its card)")
-    read_experiment()
+        sys.exit("usage: python -m pipeline.config   (checks params.yaml, its card and its table)")
+    raw_table(*read_experiment())
 
 
 if __name__ == "__main__":

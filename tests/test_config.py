@@ -242,3 +242,8 @@ def test_the_check_is_a_command(project: Project) -> None:
     assert wrong.stderr.splitlines() == [
         "error: params.yaml: window.look_back: expected greater than or equal to 1, found 0"
     ]
+    project.write(params={"window.look_back": 3})
+    (project.root / "data/raw/toy.csv").unlink()
+    absent = project.command("pipeline.config")
+    assert absent.returncode == 1
+    assert absent.stderr.startswith("error: data/raw/toy.csv: no such file; ")

@@ -3,17 +3,14 @@
 import sys
 
 from pipeline import artifacts, paths, series
-from pipeline.config import read_experiment
+from pipeline.config import raw_table, read_experiment
 from pipeline.errors import run
 
 
 def main() -> None:
     """data/raw/NAME.csv and its card -> data/ingested."""
     params, card = read_experiment()
-    raw = paths.require(
-        paths.raw_table(params.ingest.dataset),
-        f"get it with: {card.fetch}" if card.fetch else "expected the data set's table here",
-    )
+    raw = raw_table(params, card)
     series.verify(raw, card)
     table = series.read_table(raw, card)
     frame = series.to_series(table, card, str(raw))
