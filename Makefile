@@ -84,8 +84,8 @@ rollback: setup ## give the champion's place back to the one before
 	@python -m pipeline.promote --rollback $(DRY)
 
 serve: PORT = 5001
-serve: setup free-port ## serve the champion on http://127.0.0.1:5001/invocations (PORT=... for another port)
-	MLFLOW_TRACKING_URI="$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}" mlflow models serve \
+serve: setup free-port ## serve the champion on http://127.0.0.1:5001/invocations (BACKEND=numpy: no TensorFlow)
+	FORECAST_BACKEND=$(BACKEND) MLFLOW_TRACKING_URI="$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}" mlflow models serve \
 		--model-uri "models:/$(DATASET)@champion" --env-manager local --host 127.0.0.1 --port $(PORT)
 
 clean: ## remove the environment and what the stages wrote

@@ -90,7 +90,8 @@ def _show(value: Any) -> str:
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError):
         return ""
-    return f"`{text[:70]}`" if text.strip() else "(empty)"
+    readable = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:70])
+    return f"`{readable}`" if text.strip() else "(empty)"
 
 
 def _cell(text: str) -> str:

@@ -146,6 +146,17 @@ def test_a_file_is_forecast_as_it_was_scored(
         np.testing.assert_allclose(made["forecast"], expected(table, origins), rtol=0, atol=1e-6)
 
 
+def test_a_file_is_forecast_with_numpy_as_well(
+    story: Story, champion: str, scored: tuple[pd.DataFrame, list[str]]
+) -> None:
+    """`--backend numpy` gives the champion's forecasts to 1e-5."""
+    table, origins = scored
+    chosen = ["--model", CHAMPION, "--backend", "numpy"]
+    story.say("predict", *chosen, *_files(story), "--origins", *origins)
+    made = pd.read_csv(story.directory / "forecast.csv")
+    np.testing.assert_allclose(made["forecast"], expected(table, origins), rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
