@@ -114,4 +114,4 @@ def comparison(browser: webdriver.Chrome, ui: str, experiment: str, ids: Sequenc
     address = f"{ui}/#/compare-runs?runs={quote(json.dumps(list(ids)))}&experiments={experiments}"
     open_page(browser, address, f"Comparing {len(ids)} Runs from 1 Experiment")
     # The list of metrics is drawn as far as the window shows it.
-    return wait(browser, lambda: "persistence/rmse" in text(browser) and text(browser))
+    return wait(browser, lambda: "drift/rmse" in text(browser) and text(browser))

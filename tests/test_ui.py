@@ -81,7 +81,7 @@ def test_the_compare_page_has_numbers_on_its_axes(
     shown = pages.comparison(browser, ui, experiment, ids)
     keep(browser, "compare")
     assert "train.model.units" in shown
-    assert "persistence/rmse" in shown
+    assert "best/validation_loss" in shown
     axis = shown[shown.index("Clear All") : shown.index("Run details")]
     assert "12.00000" in axis  # an axis of numbers, not of labels
 

@@ -1,6 +1,7 @@
 """From runs to a model in use: compare, promote, roll back, forecast by file and by HTTP."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -206,9 +207,12 @@ def test_http_gives_the_scored_forecasts(
     """JSON and CSV, one origin a request with no more rows than needed, and all in one request."""
     table, origins = scored
     raw = raw_rows()
+    refusal = requests.post(address, json={"dataframe_split": as_split(raw.tail(1))}, timeout=60)
+    needed = re.search(r"at least (\d+) rows", refusal.json()["message"])
+    assert needed is not None
     answers: dict[str, list[float]] = {"json": [], "csv": []}
     for origin in origins:
-        rows = raw.loc[: pd.Timestamp(origin)].tail(36)
+        rows = raw.loc[: pd.Timestamp(origin)].tail(int(needed[1]))
         csv = rows.to_csv(index=False)
         for kind, said in (
             ("json", requests.post(address, json={"dataframe_split": as_split(rows)}, timeout=60)),
@@ -229,7 +233,7 @@ def test_http_says_what_is_wrong(address: str) -> None:
     cases = [
         ({"json": {"dataframe_split": as_split(rows.assign(colour=1))}}, "unknown column colour"),
         ({"json": {"dataframe_split": as_split(rows.drop(columns="TEMP"))}}, "TEMP missing"),
-        ({"json": {"dataframe_split": as_split(rows.tail(5))}}, "expected at least 36 rows"),
+        ({"json": {"dataframe_split": as_split(rows.tail(5))}}, "rows (one every 1h) up to and"),
         ({"json": {"dataframe_split": as_split(rows), "params": {"origins": ["x"]}}}, "origins"),
         ({"json": {"inputs": [[1, 2]]}}, "expected rows with named columns"),
         ({"json": {"dataframe_records": []}}, "no rows"),

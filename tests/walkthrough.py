@@ -22,7 +22,7 @@ from tests.serving import free_port, serving
 IMAGES = ROOT / "docs/images"
 MODELS = {"large": "[50,50]", "small": "[16]"}
 SEEDS = (1, 2, 3)
-EPOCHS = 4
+EPOCHS = 3
 # What tells nothing: progress bars, warnings about a tree that is new, MLflow's start-up.
 NOISE = re.compile(r"epoch/s|WARNING|INFO|^Generating|^Updating|^\s*$|Waiting|warn")
 
