@@ -145,7 +145,7 @@ times = pd.to_datetime(raw[["year", "month", "day", "hour"]])
 answers = []
 for origin in json.load(open("origins.json")):
     row = times.searchsorted(pd.Timestamp(origin))
-    answers.append(model.predict(raw.iloc[row - 35 : row + 1]))
+    answers.append(model.predict(raw.iloc[row - 36 : row + 1]))
 many = model.predict(raw, params={"origins": json.load(open("origins.json"))})
 pd.concat(answers).to_parquet("one_by_one.parquet")
 many.to_parquet("at_once.parquet")
