@@ -5,6 +5,7 @@ replaced, so that every promotion can be taken back.
 """
 
 import logging
+import os
 from contextlib import ExitStack
 
 import mlflow
@@ -101,8 +102,8 @@ def load(uri: str, backend: Backend = "tensorflow") -> Forecaster:
     tracking.connect()
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     try:
-        config = {"backend": backend}
-        served = mlflow.pyfunc.load_model(uri, model_config=config).unwrap_python_model()
+        os.environ["FORECAST_BACKEND"] = backend
+        served = mlflow.pyfunc.load_model(uri).unwrap_python_model()
     except tracking.UNAVAILABLE as error:
         raise PipelineError(
             f"--model {uri}: expected a model in {tracking.store()}: {runs.reason(error)}"

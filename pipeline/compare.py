@@ -3,6 +3,7 @@
 import argparse
 import json
 import statistics
+import textwrap
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -88,7 +89,7 @@ def differing(found: Sequence[Row]) -> list[str]:
 def table(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """Header and lines: place, what differs, seeds, scores, skill, training time, run ids."""
     names = differing(found)
-    header = ["place", *(name.split(".", 1)[1] for name in names), "seeds"]
+    header = ["place", *(name.split(".", 1)[-1] for name in names), "seeds"]
     header += ["validation rmse", "test rmse", "skill", "against ridge", "fit s", "runs"]
     lines = []
     for place, row in zip(places(found), found, strict=True):
@@ -97,7 +98,7 @@ def table(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
         lines.append(
             [
                 place,
-                *(row.params.get(name, "") for name in names),
+                *(_short(row.params.get(name, "")) for name in names),
                 " ".join(sorted((t.params[SEED] for t in row.trials), key=int)),
                 *(_with_spread(row, span) for span in ("validation", "test")),
                 f"{1 - row.error('test') / naive:+.1%}",
@@ -107,6 +108,11 @@ def table(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
             ]
         )
     return header, lines
+
+
+def _short(text: str, longest: int = 30) -> str:
+    """A text cut where a list of inputs, say, would fill the table."""
+    return textwrap.shorten(text, longest, placeholder=" ...")
 
 
 def _with_spread(row: Row, span: str) -> str:
@@ -149,7 +155,9 @@ def pictures(found: Sequence[Row]) -> dict[str, Figure]:
     """Loss curves and errors by horizon, of every run."""
     names = differing(found)
     labels = [
-        ", ".join(f"{name.rsplit('.', 1)[1]} {row.params.get(name, '')}" for name in names)
+        _short(
+            ", ".join(f"{name.rsplit('.', 1)[-1]} {row.params.get(name, '')}" for name in names), 70
+        )
         or row.trials[0].name
         for row in found
     ]

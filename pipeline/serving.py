@@ -22,9 +22,9 @@ class ServedForecaster(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         """Load the Forecaster from the model's own files."""
         files = bundled_files(Path(context.artifacts["forecaster"]))
-        # `mlflow models serve` has no option for a model's configuration.
-        chosen = os.environ.get("FORECAST_BACKEND") or context.model_config["backend"]
-        self.forecaster = Forecaster.load(files, "numpy" if chosen == "numpy" else "tensorflow")
+        # By the environment: `mlflow models serve` has no option for a model's configuration.
+        numpy = os.environ.get("FORECAST_BACKEND") == "numpy"
+        self.forecaster = Forecaster.load(files, "numpy" if numpy else "tensorflow")
         # To a CSV that pandas cannot read MLflow's server answers with its own stack trace as well.
         scoring_server._handle_serving_error = partial(
             scoring_server._handle_serving_error, include_traceback=False

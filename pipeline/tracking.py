@@ -279,7 +279,6 @@ def _log_model(run_id: str, params: Params, card: Card) -> str:
             python_model=str(package / "serving.py"),
             artifacts={"forecaster": directory},
             code_paths=[str(package)],
-            model_config={"backend": "tensorflow"},  # or numpy, given when the model is loaded
             signature=signature(),
             input_example=example,
             pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
