@@ -3,8 +3,8 @@
 import argparse
 import json
 import statistics
-import textwrap
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
