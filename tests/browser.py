@@ -3,12 +3,14 @@
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 from urllib.parse import quote
 
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -54,9 +56,9 @@ def chromium() -> Iterator[webdriver.Chrome]:
 def wait(browser: webdriver.Chrome, found: Callable[[], T], seconds: int = 90) -> T:
     """What `found` returns once it is not empty; shows the page's text if it never is."""
     try:
-        return WebDriverWait(browser, seconds, ignored_exceptions=[IndexError]).until(
-            lambda _: found()
-        )
+        return WebDriverWait(
+            browser, seconds, ignored_exceptions=[IndexError, WebDriverException]
+        ).until(lambda _: found())
     except Exception:
         print(text(browser))
         raise
@@ -92,13 +94,22 @@ def run_table(
     open_page(browser, address, "matching runs")
     elements(browser, "[data-testid=column-selection-dropdown]", "Columns")[0].click()
     for name in columns:
-        search = wait(browser, lambda: elements(browser, SEARCH))[0]
-        search.send_keys(Keys.CONTROL, "a")  # React does not notice clear()
-        search.send_keys(name)
-        row = wait(browser, lambda name=name: elements(browser, NODE, name))[0]
+        row = wait(browser, lambda name=name: _column(browser, name))[0]
         row.find_element(By.CSS_SELECTOR, ".du-bois-light-tree-checkbox").click()
     elements(browser, "h2")[0].click()
     return wait(browser, lambda: cell in text(browser) and text(browser))
+
+
+def _column(browser: webdriver.Chrome, name: str) -> list[WebElement]:
+    """A column's entry in the list of columns; the list is searched for it if need be."""
+    if not (found := elements(browser, NODE, name)):
+        search = elements(browser, SEARCH)[0]
+        search.send_keys(Keys.CONTROL, "a")  # React does not notice clear()
+        search.send_keys(name)
+        time.sleep(1)  # the list follows, and may come folded
+        for folded in elements(browser, ".du-bois-light-tree-switcher_close"):
+            folded.click()
+    return found
 
 
 def charts(browser: webdriver.Chrome, ui: str, experiment: str) -> str:

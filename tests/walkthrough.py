@@ -6,6 +6,7 @@ docs/images/. It takes some ten minutes.
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -165,20 +166,21 @@ def forecast(walk: Walk) -> None:
 def main() -> None:
     """Walk, and write the page."""
     IMAGES.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="walkthrough-") as directory:
-        walk = Walk(Path(directory) / "forecasts")
-        walk.tell(
-            "# From many runs to one model in use\n\nWritten by `make walkthrough`: every command "
-            "was run, and what stands below it is what it printed."
-        )
-        experiments(walk)
-        runs = compare(walk)
-        promote(walk, runs)
-        forecast(walk)
-        minutes = (time.monotonic() - walk.started) / 60
-        walk.tell(f"All of this took {minutes:.0f} minutes.")
-        text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:5001", "\n\n".join(walk.page))
-        (ROOT / "docs/walkthrough.md").write_text(text + "\n", encoding="utf-8")
+    directory = Path(tempfile.mkdtemp(prefix="walkthrough-"))  # kept, to look into, if a step fails
+    walk = Walk(directory / "forecasts")
+    walk.tell(
+        "# From many runs to one model in use\n\nWritten by `make walkthrough`: every command was "
+        "run, and what stands below it is what it printed."
+    )
+    experiments(walk)
+    runs = compare(walk)
+    promote(walk, runs)
+    forecast(walk)
+    minutes = (time.monotonic() - walk.started) / 60
+    walk.tell(f"All of this took {minutes:.0f} minutes.")
+    text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:5001", "\n\n".join(walk.page))
+    (ROOT / "docs/walkthrough.md").write_text(text + "\n", encoding="utf-8")
+    shutil.rmtree(directory)
 
 
 if __name__ == "__main__":
