@@ -170,7 +170,8 @@ def main() -> None:
     walk = Walk(directory / "forecasts")
     walk.tell(
         "# From many runs to one model in use\n\nWritten by `make walkthrough`: every command was "
-        "run, and what stands below it is what it printed."
+        "run, and what stands below it is what it printed. (`--old-file=setup` keeps make from "
+        "looking after the environment; leave it out.)"
     )
     experiments(walk)
     runs = compare(walk)
