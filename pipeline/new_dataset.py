@@ -101,7 +101,7 @@ def commands(raw: Path, card: Card, params: Params) -> list[str]:
         f"git add {raw}.dvc {paths.card(raw.stem)}",
         f'git commit -m "Add the data set {raw.stem}"',
         f"dvc exp run {settings}",
-        "dvc exp show --only-changed",
+        "dvc exp show --only-changed --drop '.*/|Created'",
     ]
 
 
