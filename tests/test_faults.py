@@ -114,10 +114,10 @@ def test_killed_processes_cost_nothing(toy: Path, name: str) -> None:
         process = stage_of(dvc)
         if victims != ["dvc"]:  # then it is killed as it writes, else as it begins
             until(lambda: any(written(path) for path in places), "an output")
+        if "dvc" in victims:  # first: it would see the stage die, and be killed as it writes its lock
+            dvc.kill()
         if "stage" in victims:
             process.kill()
-        if "dvc" in victims:
-            dvc.kill()
         dvc.wait(PATIENCE)
         assert psutil.wait_procs([process], timeout=PATIENCE)[1] == [], "an orphan runs on"
     assert run(toy, "dvc", "repro", "-f", "-s", name, "--no-run-cache", env=NO_STORE)
