@@ -1,7 +1,8 @@
 """What a network may see of each row: columns, calendar terms, differences, a season before."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,38 @@ CALENDAR = {
     "day_of_year": (365.25, lambda times: times.day_of_year - 1),
 }
 _TERMS = [f"{term}_{function}" for term in CALENDAR for function in ("sin", "cos")]
-_DERIVED = re.compile(r"(difference|seasonal):(.+)")
+_FORMS = (
+    "difference:COLUMN, seasonal:COLUMN, seasonal:ROWS:COLUMN or seasonal:ROWS:difference:COLUMN"
+)
+
+
+class Feature(NamedTuple):
+    """A column or channel and what is made of it."""
+
+    source: str
+    difference: bool
+    season: int | None  # rows; 0 for the card's season, None for the present value
+
+    @classmethod
+    def of(cls, name: str) -> "Feature":
+        """The parts of a name such as seasonal:672:difference:load."""
+        rest = name.removeprefix("seasonal:")
+        seasonal, season = rest != name, 0
+        rows, _, after = rest.partition(":")
+        if seasonal and re.fullmatch(r"[1-9]\d*", rows):
+            rest, season = after, int(rows)
+        source = rest.removeprefix("difference:")
+        return cls(source, source != rest, season if seasonal else None)
+
+    def lag(self, season: int, horizon: int) -> int:
+        """Rows back to the value: 0, or one season before the last step forecast.
+
+        The step is `horizon` rows ahead; whole seasons are taken off it until the value is known.
+        """
+        if self.season is None:
+            return 0
+        rows = self.season or season
+        return -(-horizon // rows) * rows - horizon
 
 
 def expand(inputs: Sequence[str], card: Card, key: str = "window.inputs") -> list[str]:
@@ -25,25 +57,26 @@ def expand(inputs: Sequence[str], card: Card, key: str = "window.inputs") -> lis
 
     An input is a column of the card (a category becomes one feature a level), a calendar term
     (`hour`, `weekday`, `day_of_year`: a sine and a cosine), `difference:COLUMN` (change since the
-    row before) or `seasonal:COLUMN` (the value one season before the last step forecast).
+    row before), `seasonal:COLUMN` (the value one season before the last step forecast),
+    `seasonal:ROWS:COLUMN` (with a season of that many rows), or the difference there,
+    `seasonal:ROWS:difference:COLUMN`.
 
     Raises:
         PipelineError: under `key`, names an input that is none of these, or stands twice.
     """
     features: list[str] = []
     for name in inputs:
-        derived = _DERIVED.fullmatch(name)
-        column = derived[2] if derived else name
+        column = name if name in card.columns else Feature.of(name).source
         if column in card.columns:
-            kind = f"{derived[1]}:{{}}" if derived else "{}"
-            features += [kind.format(channel) for channel in card.channels[column]]
+            form = name.removesuffix(column)
+            features += [form + channel for channel in card.channels[column]]
         elif name in CALENDAR:
             features += [f"{name}_sin", f"{name}_cos"]
         else:
             what = "excluded by the card" if column in card.excluded else "not known"
             raise PipelineError(
                 f"{key}: {name} is {what}; expected columns ({', '.join(card.columns)}), "
-                f"calendar terms ({', '.join(CALENDAR)}), difference:COLUMN or seasonal:COLUMN"
+                f"calendar terms ({', '.join(CALENDAR)}), {_FORMS}"
             )
     for name in features:
         if features.count(name) > 1:
@@ -53,31 +86,22 @@ def expand(inputs: Sequence[str], card: Card, key: str = "window.inputs") -> lis
 
 def columns(inputs: Sequence[str], card: Card) -> list[str]:
     """The card's columns that the inputs are made from."""
-    bare = [derived[2] if (derived := _DERIVED.fullmatch(name)) else name for name in inputs]
-    return [name for name in card.columns if name in bare]
+    return [
+        column
+        for column in card.columns
+        if any(name == column or Feature.of(name).source == column for name in inputs)
+    ]
 
 
 def sources(features: Sequence[str]) -> list[str]:
     """The channels that the features are made from, each once; calendar terms need none."""
-    bare = [derived[2] if (derived := _DERIVED.fullmatch(name)) else name for name in features]
-    return list(dict.fromkeys(name for name in bare if name not in _TERMS))
-
-
-def seasonal_lag(season: int, horizon: int) -> int:
-    """Rows from a row back to the value one season before the last step forecast from it.
-
-    The step is `horizon` rows ahead; whole seasons are taken off it until the value is known.
-    """
-    return -(-horizon // season) * season - horizon
+    return list(dict.fromkeys(Feature.of(name).source for name in features if name not in _TERMS))
 
 
 def context(features: Sequence[str], season: int, horizon: int) -> int:
     """Rows before a window that its first row's features are made from."""
-    lags = [0]
-    for name in features:
-        if derived := _DERIVED.fullmatch(name):
-            lags.append(1 if derived[1] == "difference" else seasonal_lag(season, horizon))
-    return max(lags)
+    parts = [Feature.of(name) for name in features]
+    return max(part.lag(season, horizon) + part.difference for part in parts)
 
 
 def build(
@@ -87,6 +111,7 @@ def build(
     times: pd.DatetimeIndex,
     card: Card,
     horizon: int,
+    changes: Mapping[str, float],
 ) -> npt.NDArray[np.float32]:
     """The features of every row, from that row and rows before it alone.
 
@@ -97,6 +122,7 @@ def build(
         times: [rows] time stamps.
         card: gives the season and the time zone.
         horizon: steps ahead.
+        changes: of each channel, what its differences are divided by (`Scale.change`).
 
     Returns:
         [rows, features]; where the past does not reach far enough (`context`), 0. If the features
@@ -108,18 +134,16 @@ def build(
     local = times if times.tz is None else times.tz_convert(card.time.timezone)
     built = np.zeros((len(values), len(features)), np.float32)
     for j, name in enumerate(features):
-        if name in position:
-            built[:, j] = values[:, position[name]]
-        elif derived := _DERIVED.fullmatch(name):
-            column = values[:, position[derived[2]]]
-            if derived[1] == "difference":
-                built[1:, j] = np.diff(column)
-            else:
-                lag = seasonal_lag(card.season, horizon)
-                built[lag:, j] = column[: len(column) - lag]
-        else:
+        if name in _TERMS:
             term, function = name.rsplit("_", 1)
             period, of = CALENDAR[term]
             angle = 2 * np.pi * np.asarray(of(local), np.float64) / period
             built[:, j] = np.sin(angle) if function == "sin" else np.cos(angle)
+            continue
+        feature = Feature.of(name)
+        column = values[:, position[feature.source]]
+        if feature.difference:
+            column = np.diff(column, prepend=column[:1]) / np.float32(changes[feature.source])
+        lag = feature.lag(card.season, horizon)
+        built[lag:, j] = column[: len(column) - lag]
     return built

@@ -116,6 +116,7 @@ class Forecaster:
             pd.DatetimeIndex(regular.index),
             self.card,
             self.spec.horizon,
+            self.scaler.changes,
         )
 
     def forecast(self, prepared: npt.NDArray[np.float32], origins: Rows) -> npt.NDArray[np.float64]:

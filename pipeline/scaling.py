@@ -21,6 +21,7 @@ class Scale(Record):
     log1p: bool = False
     mean: float = 0.0  # of x itself in the training span,
     deviation: float = 1.0  # and its standard deviation: what a target is standardised with
+    change: float = 1.0  # of the scaled value from row to row in training: standard deviation
     constant: bool = False  # one value in all of the training span: it tells a model nothing
 
 
@@ -58,6 +59,11 @@ class Scaler(Record):
                 for name in train.columns
             }
         )
+
+    @property
+    def changes(self) -> dict[str, float]:
+        """Of each column, what differences of scaled values are divided by."""
+        return {name: scale.change for name, scale in self.columns.items()}
 
     def transform(self, series: pd.DataFrame) -> pd.DataFrame:
         """Original units to scaled values, [rows, columns] of float64."""
@@ -150,8 +156,15 @@ def _fit(column: pd.Series, method: str, log1p: bool) -> Scale:
     else:
         robust = RobustScaler().fit(table)
         center, scale = robust.center_[0], robust.scale_[0]
+    # Of neighbours that were both observed; 0 or NaN where there are none that differ.
+    change = (np.log1p(column) if log1p else column).diff().std(ddof=0) / scale
     return Scale(
-        center=float(center), scale=float(scale), log1p=log1p, mean=mean, deviation=deviation
+        center=float(center),
+        scale=float(scale),
+        log1p=log1p,
+        mean=mean,
+        deviation=deviation,
+        change=float(change) if change > 0 else 1.0,
     )
 
 

@@ -14,7 +14,9 @@ CHANNELS = ["level", "flow", "wind=N", "wind=S"]
 ALL = [
     *("level", "flow", "wind", "hour", "weekday", "day_of_year"),
     *("difference:level", "seasonal:level", "seasonal:wind", "difference:wind"),
+    *("seasonal:difference:level", "seasonal:4:level", "seasonal:9:difference:flow"),
 ]
+CHANGES = {"level": 2.0, "flow": 0.5, "wind=N": 1.0, "wind=S": 1.0}
 
 
 def build(names: list[str], values: npt.ArrayLike, horizon: int = 2) -> npt.NDArray[np.float32]:
@@ -22,7 +24,7 @@ def build(names: list[str], values: npt.ArrayLike, horizon: int = 2) -> npt.NDAr
     array = np.asarray(values, np.float32)
     expanded = features.expand(names, toy_card())
     times = toy_times(len(array))
-    return features.build(array, CHANNELS, expanded, times, toy_card(), horizon)
+    return features.build(array, CHANNELS, expanded, times, toy_card(), horizon, CHANGES)
 
 
 def counting(rows: int) -> npt.NDArray[np.float32]:
@@ -43,6 +45,8 @@ def test_inputs_are_expanded_in_order() -> None:
         (["level", "note"], "window.inputs: note is excluded by the card"),
         (["speed"], "window.inputs: speed is not known"),
         (["difference:speed"], r"window.inputs: difference:speed is not known"),
+        (["seasonal:0:level"], "window.inputs: seasonal:0:level is not known"),
+        (["difference:seasonal:level"], "expected .* seasonal:ROWS:difference:COLUMN"),
         (["difference:hour"], r"window.inputs: difference:hour is not known"),
         (["hour", "hour"], "window.inputs: hour_sin stands twice"),
     ],
@@ -62,9 +66,9 @@ def test_columns_and_sources_are_found() -> None:
 
 
 def test_a_difference_is_the_change_since_the_row_before() -> None:
-    """The first row, which has none before it, is 0."""
+    """It is divided by the channel's own; the first row, which has none before it, is 0."""
     values = np.array([[1, 0, 0, 0], [4, 0, 0, 0], [2, 0, 0, 0]])
-    assert build(["difference:level"], values)[:, 0].tolist() == [0, 3, -2]
+    assert build(["difference:level"], values)[:, 0].tolist() == [0, 1.5, -1]
 
 
 @pytest.mark.parametrize(
@@ -73,8 +77,16 @@ def test_a_difference_is_the_change_since_the_row_before() -> None:
 def test_seasonal_is_one_season_before_the_last_step(horizon: int, lag: int) -> None:
     """With a season of 6 rows, whole seasons are taken off until the value is known."""
     built = build(["seasonal:level"], counting(12), horizon)[:, 0]
-    assert features.seasonal_lag(6, horizon) == lag
+    assert features.Feature.of("seasonal:level").lag(6, horizon) == lag
     assert built.tolist() == [max(0, row - lag) for row in range(12)]
+
+
+def test_a_season_of_its_own_and_the_difference_there() -> None:
+    """seasonal:9 looks 8 rows back for the next step; its difference is that of the same row."""
+    values = counting(12) ** 2
+    value, change = build(["seasonal:9:level", "seasonal:9:difference:level"], values, 1).T
+    assert value.tolist() == [0] * 8 + [0, 1, 4, 9]
+    assert change.tolist() == [0] * 8 + [0, 0.5, 1.5, 2.5]
 
 
 def test_calendar_terms_go_round_once_a_period() -> None:
@@ -91,7 +103,7 @@ def test_calendar_terms_are_local() -> None:
     """Stamps kept as UTC give the hour of the card's time zone."""
     zone = {"column": "time", "format": "%Y-%m-%d %H:%M", "timezone": "Asia/Shanghai"}
     times = toy_times(1).tz_localize("UTC")
-    built = features.build(counting(1), CHANNELS, ["hour_sin"], times, toy_card(time=zone), 1)
+    built = features.build(counting(1), CHANNELS, ["hour_sin"], times, toy_card(time=zone), 1, {})
     np.testing.assert_allclose(built, [[np.sin(2 * np.pi * 8 / 24)]], rtol=1e-6)
 
 
@@ -117,7 +129,8 @@ def test_the_context_is_enough(start: int, horizon: int) -> None:
     expanded = features.expand(ALL, toy_card())
     context = features.context(expanded, season=6, horizon=horizon)
     values, times = counting(30), toy_times(30)
-    whole = features.build(values, CHANNELS, expanded, times, toy_card(), horizon)
+    given = toy_card(), horizon, CHANGES
+    whole = features.build(values, CHANNELS, expanded, times, *given)
     first = max(0, start - context)
-    short = features.build(values[first:], CHANNELS, expanded, times[first:], toy_card(), horizon)
+    short = features.build(values[first:], CHANNELS, expanded, times[first:], *given)
     np.testing.assert_array_equal(short[start - first :], whole[start:])

@@ -88,9 +88,10 @@ def window(table: pd.DataFrame, method: str, origin: int) -> npt.NDArray[np.floa
     train = one_hot(series.to_series(TABLE[:20], CARD, "toy"), CARD.categories)
     channels = one_hot(series.to_series(table, CARD, "toy"), CARD.categories)
     filled, _state = Imputer.fit(train, method, limit=2, season=CARD.season).apply(channels)
-    values = Scaler.fit(train, "standard", log1p=["flow"]).transform(filled).to_numpy(np.float32)
+    scaler = Scaler.fit(train, "standard", log1p=["flow"])
+    values = scaler.transform(filled).to_numpy(np.float32)
     times = pd.DatetimeIndex(channels.index)
-    built = features.build(values, list(channels), NAMES, times, CARD, horizon=4)
+    built = features.build(values, list(channels), NAMES, times, CARD, 4, scaler.changes)
     return windows.gather(built, np.array([origin - LOOK_BACK + 1]), LOOK_BACK)
 
 

@@ -75,6 +75,13 @@ def test_missing_values_are_left_out() -> None:
     assert scaler.transform(frame([[np.nan, 2]])).isna().to_numpy().tolist() == [[True, False]]
 
 
+def test_a_change_is_the_spread_of_observed_steps() -> None:
+    """The steps 4 and 8 deviate by 2, a fifth of the scale; where no step was observed, it is 1."""
+    rows = [[0, 0], [4, np.nan], [np.nan, 5], [2, np.nan], [10, 9]]
+    scaler = Scaler.fit(frame(rows), "minmax")
+    assert scaler.changes == {"x": pytest.approx(0.2), "y": 1.0}
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("log1p", [[], ["x"]])
 def test_a_constant_column_tells_nothing(method: Method, log1p: list[str]) -> None:

@@ -66,6 +66,7 @@ def test_the_first_window(
         toy_times(11),
         CARD,
         horizon,
+        changes={},
     )
     start = np.array([0])
     assert gather(built, start, LOOK_BACK)[0].tolist() == x
@@ -109,7 +110,9 @@ def trained(made: Spec, frame: pd.DataFrame, path: Path) -> Forecaster:
     starts = train_starts(span, LOOK_BACK, made.horizon, 1, 0, ~complete, complete)
     times = pd.DatetimeIndex(frame.index)
     examples = training.Examples(
-        features=features.build(values, list(frame), made.features, times, CARD, made.horizon),
+        features=features.build(
+            values, list(frame), made.features, times, CARD, made.horizon, scaler.changes
+        ),
         targets=scaler.standardise(frame[names].to_numpy(), names).astype(np.float32),
         train=np.tile(starts, 2400 // len(starts)),
         validation=starts,

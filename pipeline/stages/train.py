@@ -33,7 +33,13 @@ def main() -> None:
 
     examples = training.Examples(
         features=features.build(
-            values, channels, names, pd.DatetimeIndex(series.index), card, spec.horizon
+            values,
+            channels,
+            names,
+            pd.DatetimeIndex(series.index),
+            card,
+            spec.horizon,
+            scaler.changes,
         ),
         targets=scaler.standardise(series[list(spec.targets)].to_numpy(), spec.targets).astype(
             np.float32
