@@ -17,6 +17,8 @@ from pipeline.models.baselines import solve_ridge
 from pipeline.windows import Rows
 
 Epoch = dict[str, float]
+# Updates for each call from Python, which costs as much as a small update does.
+STEPS = 16
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def fit(
         optimizer=optimizer(settings, steps),
         loss=masked(settings.loss, settings.huber_delta, loss_weights(examples, settings)),
         jit_compile=False,
+        steps_per_execution=STEPS,
     )
     best = keras.callbacks.EarlyStopping(
         "val_loss", patience=settings.patience, restore_best_weights=True
