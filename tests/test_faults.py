@@ -114,7 +114,9 @@ def test_killed_processes_cost_nothing(toy: Path, name: str) -> None:
         process = stage_of(dvc)
         if victims != ["dvc"]:  # then it is killed as it writes, else as it begins
             until(lambda: any(written(path) for path in places), "an output")
-        if "dvc" in victims:  # first: it would see the stage die, and be killed as it writes its lock
+        if (
+            "dvc" in victims
+        ):  # first: it would see the stage die, and be killed as it writes its lock
             dvc.kill()
         if "stage" in victims:
             process.kill()
