@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow.parquet as pq
 
 from pipeline.errors import PipelineError
 from pipeline.strict import Record, parse
@@ -106,6 +107,15 @@ def read_frame(path: Path) -> pd.DataFrame:
     """The frame in a Parquet file."""
     try:
         return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise broken(path, error) from None
+
+
+def read_first_time(path: Path) -> pd.Timestamp:
+    """The first time stamp of a frame in a Parquet file, without the rest of it."""
+    try:
+        rows = pq.ParquetFile(path).iter_batches(1, row_groups=[0], columns=["time"])
+        return pd.Timestamp(next(rows).column("time")[0].as_py())
     except (OSError, ValueError) as error:
         raise broken(path, error) from None
 

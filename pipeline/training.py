@@ -14,11 +14,13 @@ from tqdm import tqdm
 from pipeline.config import BASELINES, Ridge, Schedule, Train
 from pipeline.errors import PipelineError
 from pipeline.models.baselines import solve_ridge
-from pipeline.windows import Rows
+from pipeline.windows import Rows, Runs, gather
 
 Epoch = dict[str, float]
 # Updates for each call from Python, which costs as much as a small update does.
 STEPS = 16
+# Of the cipher that shuffles: with TensorFlow's own 4, neighbours' places correlate by up to 0.1.
+ROUNDS = 16
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,8 @@ class Examples:
 
     features: npt.NDArray[np.float32]  # [rows, F] scaled
     targets: npt.NDArray[np.float32]  # [rows, K] standardised, NaN where not observed
-    train: Rows
-    validation: Rows
+    train: Rows | Runs
+    validation: Rows | Runs
     look_back: int
     horizon: int
 
@@ -121,8 +123,9 @@ def _solve(
             seen = flat.predict(batches(examples, starts, 1024), verbose=0)
             return np.asarray(seen, np.float64)
 
-        spans = examples.train, examples.validation, examples.look_back, examples.horizon
-        solved = solve_ridge(windows, examples.targets, *spans, settings.model.alphas)
+        spans = np.asarray(examples.train), np.asarray(examples.validation)
+        shape = examples.look_back, examples.horizon
+        solved = solve_ridge(windows, examples.targets, *spans, *shape, settings.model.alphas)
         network.get_layer("head").set_weights(solved)
     network.compile(
         loss=masked(settings.loss, settings.huber_delta, loss_weights(examples, settings)),
@@ -145,7 +148,8 @@ def loss_weights(examples: Examples, settings: Train) -> npt.NDArray[np.float32]
     shape = (examples.horizon, examples.targets.shape[1])
     if settings.loss_weights == "equal":
         return np.ones(shape, np.float32)
-    known = examples.targets[: int(examples.train[-1]) + examples.look_back + examples.horizon]
+    last = int(examples.train[len(examples.train) - 1])
+    known = examples.targets[: last + examples.look_back + examples.horizon]
     errors = [
         np.sqrt(np.nanmean(np.square(known[step:] - known[:-step]), axis=0))
         for step in range(1, examples.horizon + 1)
@@ -155,9 +159,12 @@ def loss_weights(examples: Examples, settings: Train) -> npt.NDArray[np.float32]
 
 
 def batches(
-    examples: Examples, starts: Rows, batch_size: int, seed: int | None = None
+    examples: Examples, starts: Rows | Runs, batch_size: int, seed: int | None = None
 ) -> tf.data.Dataset:
-    """Batches ([B, L, F], [B, H, K]), gathered from one series as they are needed.
+    """Batches ([B, L, F], [B, H, K]), gathered from the series as they are needed.
+
+    Neither the series nor the order of its windows is copied, so that the memory it takes is that
+    of the few batches made ahead.
 
     Args:
         examples: the series and the windows' shape.
@@ -165,20 +172,45 @@ def batches(
         batch_size: B; the last batch of an epoch may be smaller.
         seed: of the shuffle.
     """
-    features, targets = tf.constant(examples.features), tf.constant(examples.targets)
-    seen = tf.range(examples.look_back, dtype=tf.int64)
-    ahead = tf.range(examples.horizon, dtype=tf.int64) + examples.look_back
+    look_back, horizon = examples.look_back, examples.horizon
 
-    def gather(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def gathered(positions: Rows) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        rows = starts[positions]
         return (
-            tf.gather(features, rows[:, None] + seen),
-            tf.gather(targets, rows[:, None] + ahead),
+            gather(examples.features, rows, look_back),
+            gather(examples.targets, rows + look_back, horizon),
         )
 
-    rows = tf.data.Dataset.from_tensor_slices(starts)
+    def batch(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        x, y = tf.numpy_function(gathered, [positions], [tf.float32, tf.float32], stateful=False)
+        return (
+            tf.ensure_shape(x, (None, look_back, examples.features.shape[1])),
+            tf.ensure_shape(y, (None, horizon, examples.targets.shape[1])),
+        )
+
+    positions = tf.data.Dataset.range(len(starts)).batch(batch_size)
     if seed is not None:
-        rows = rows.shuffle(len(starts), seed=seed)
-    return rows.batch(batch_size).map(gather, num_parallel_calls=1).prefetch(2)
+        positions = _shuffled(positions, len(starts), seed)
+    return positions.map(batch, num_parallel_calls=1).prefetch(2)
+
+
+def _shuffled(positions: tf.data.Dataset, count: int, seed: int) -> tf.data.Dataset:
+    """The positions 0 to count - 1 in another order each epoch.
+
+    A cipher gives each position its place (tf.random.experimental.index_shuffle), so that no list
+    of them is ever held.
+    """
+
+    def epoch(key: tf.Tensor) -> tf.data.Dataset:
+        places = tf.stack([tf.constant(seed, tf.int64), key, key // 2**32])
+        return positions.map(
+            lambda rows: tf.raw_ops.RandomIndexShuffle(
+                index=rows, seed=places, max_index=tf.constant(count - 1, tf.int64), rounds=ROUNDS
+            )
+        )
+
+    keys = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).take(1)
+    return keys.flat_map(epoch).apply(tf.data.experimental.assert_cardinality(len(positions)))
 
 
 def optimizer(settings: Train, steps: int) -> keras.optimizers.Optimizer:

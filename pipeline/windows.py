@@ -1,21 +1,56 @@
-"""Windows over a series, as start rows: nothing is copied until a batch is gathered.
+"""Windows over a series, as runs of start rows: nothing is copied until a batch is gathered.
 
 With look-back L and horizon H, the window that starts in row s sees rows s to s+L-1, has its origin
 (the last row it sees) in row s+L-1 and its targets in rows s+L to s+L+H-1.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from numpy.lib.stride_tricks import sliding_window_view
 
 from pipeline.cards import Split
 from pipeline.errors import PipelineError
 
 Rows = npt.NDArray[np.int64]
 Float = TypeVar("Float", bound=np.floating)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Row numbers as runs, each like a `range`: [runs, 3] of first row, end and stride.
+
+    Of a hundred million windows the runs are a few numbers, and a batch looks up those it needs.
+    """
+
+    runs: Rows
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self.runs) else 0
+
+    def __getitem__(self, positions: Rows | int) -> Rows:
+        """The rows at some positions: position 0 is the first row of the first run."""
+        run = np.searchsorted(self._ends, positions, side="right")
+        first, _, stride = self.runs[run].T
+        rows: Rows = first + (positions - self._ends[run] + self._counts[run]) * stride
+        return rows
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Rows:
+        """Every row, in order."""
+        return self[np.arange(len(self))].astype(dtype or np.int64, copy=False)
+
+    @cached_property
+    def _counts(self) -> Rows:
+        first, end, stride = self.runs.T
+        return -(-(end - first) // stride)
+
+    @cached_property
+    def _ends(self) -> Rows:
+        return np.cumsum(self._counts)
 
 
 @dataclass(frozen=True)
@@ -27,56 +62,77 @@ class Spans:
     test: tuple[int, int]
 
 
-def spans(split: Split, times: pd.DatetimeIndex) -> Spans:
-    """The split's ends as rows of the series.
+def spans(split: Split, first: pd.Timestamp, step: pd.Timedelta, rows: int) -> Spans:
+    """The split's ends as rows of a regular series.
+
+    Args:
+        split: each span's end.
+        first: the time of row 0.
+        step: the time between rows.
+        rows: how many there are.
 
     Raises:
         PipelineError: an end that is no date, lies outside the series, or does not follow the one
             before it.
     """
-    ends = {
-        name: _end(name, getattr(split, name), times) for name in ("train", "validation", "test")
-    }
     start = 0
     bounds = {}
-    for name, end in ends.items():
+    for name in ("train", "validation", "test"):
+        wanted = getattr(split, name)
+        end = _end(name, wanted, first, step, rows)
         if end <= start:
             raise PipelineError(
                 f"split.{name}: expected an end after row {start} "
-                f"({times[min(start, len(times) - 1)]}), found row {end} (split.{name}: "
-                f"{getattr(split, name)})"
+                f"({first + min(start, rows - 1) * step}), found row {end} (split.{name}: {wanted})"
             )
-        if end > len(times):
+        if end > rows:
             raise PipelineError(
-                f"split.{name}: expected at most the series' {len(times)} rows, found {end}"
+                f"split.{name}: expected at most the series' {rows} rows, found {end}"
             )
         bounds[name] = (start, end)
         start = end
     return Spans(**bounds)
 
 
-def _end(name: str, end: int | float | str, times: pd.DatetimeIndex) -> int:
+def _end(
+    name: str, end: int | float | str, first: pd.Timestamp, step: pd.Timedelta, rows: int
+) -> int:
     if isinstance(end, int):
         return end
     if isinstance(end, float):
-        return round(end * len(times))
+        return round(end * rows)
     try:
-        # A day without an hour means all of that day, as pandas slices.
-        bound = times.slice_indexer(None, end).stop
-    except (ValueError, KeyError):
+        stamp = bound = pd.Timestamp(end)
+        if stamp.tz is None:
+            # A day without an hour means all of that day.
+            stamp, bound = (time.tz_localize(first.tz) for time in (stamp, pd.Period(end).end_time))
+        beyond = stamp > first + (rows - 1) * step
+    except (ValueError, TypeError):
         raise PipelineError(f"split.{name}: expected a date and time, found {end!r}") from None
-    if bound == len(times) and pd.Timestamp(end, tz=times.tz) > times[-1]:
+    if beyond:
         raise PipelineError(
-            f"split.{name}: expected a time within the series ({times[0]} to {times[-1]}), "
-            f"found {end}"
+            f"split.{name}: expected a time within the series ({first} to "
+            f"{first + (rows - 1) * step}), found {end}"
         )
-    return int(bound)
+    return int(np.clip((bound - first) // step + 1, 0, rows))
 
 
-def scored_origins(span: tuple[int, int], horizon: int) -> Rows:
+def scored_origins(span: tuple[int, int], horizon: int) -> range:
     """Every origin whose `horizon` targets all lie in the span, whatever its look-back sees."""
     first, end = span
-    return np.arange(max(first - 1, 0), end - horizon, dtype=np.int64)
+    return range(max(first - 1, 0), end - horizon)
+
+
+def scored_starts(span: tuple[int, int], look_back: int, horizon: int) -> Runs:
+    """Start rows of the windows of the scored origins."""
+    origins = scored_origins(span, horizon)
+    return one_run(range(origins.start - look_back + 1, origins.stop - look_back + 1))
+
+
+def one_run(rows: range) -> Runs:
+    """Rows without a gap."""
+    runs = np.array([[rows.start, rows.stop, rows.step]], np.int64)
+    return Runs(runs[: len(rows)])  # none, if there are no rows
 
 
 def train_starts(
@@ -87,7 +143,7 @@ def train_starts(
     context: int,
     beyond: npt.NDArray[np.bool_],
     observed: npt.NDArray[np.bool_],
-) -> Rows:
+) -> Runs:
     """Start rows of the training windows: inside the span, inputs usable, some target observed.
 
     Args:
@@ -98,14 +154,26 @@ def train_starts(
         beyond: [rows] whether some input was imputed beyond the gap limit.
         observed: [rows] whether some target was observed.
     """
-    first, end = span
-    starts = np.arange(first + context, end - look_back - horizon + 1, stride, dtype=np.int64)
-    seen = np.concatenate([[0], np.cumsum(beyond, dtype=np.int64)])
-    targets = np.concatenate([[0], np.cumsum(observed, dtype=np.int64)])
-    origin_end = starts + look_back
-    usable = seen[origin_end] == seen[starts]
-    some_target = targets[origin_end + horizon] > targets[origin_end]
-    return starts[usable & some_target]
+    begin, end = span[0] + context, span[1] - look_back - horizon + 1
+    first, last = _true_runs(beyond)  # a window that starts here sees one of these rows:
+    unusable = first - look_back + 1, last
+    first, last = _true_runs(~observed)  # and one that starts here has all its targets in a gap:
+    blind = last - first >= horizon
+    nothing = first[blind] - look_back, last[blind] - look_back - horizon + 1
+    shut, free = (np.concatenate(pair) for pair in zip(unusable, nothing, strict=True))
+    order = np.argsort(shut, kind="stable")
+    # Between the starts that are shut out, and on the grid of the stride.
+    opens = np.maximum([begin, *np.maximum.accumulate(free[order])], begin)
+    closes = np.minimum([*shut[order], end], end)
+    opens, closes = (begin - (begin - rows) // stride * stride for rows in (opens, closes))
+    runs = np.stack([opens, closes, np.full(len(opens), stride)], axis=1)
+    return Runs(runs[opens < closes].astype(np.int64))
+
+
+def _true_runs(mask: npt.NDArray[np.bool_]) -> tuple[Rows, Rows]:
+    """Where the mask is true without a break: first rows, and the rows after the last."""
+    edges = np.flatnonzero(np.diff(mask, prepend=False, append=False))
+    return edges[::2], edges[1::2]
 
 
 def check_length(rows: int, look_back: int, horizon: int) -> None:
@@ -118,7 +186,7 @@ def check_length(rows: int, look_back: int, horizon: int) -> None:
 
 
 def check_starts(
-    name: str, starts: Rows, span: tuple[int, int], look_back: int, horizon: int, context: int
+    name: str, starts: Runs, span: tuple[int, int], look_back: int, horizon: int, context: int
 ) -> None:
     """PipelineError if a span has no window, or one that begins before the series does."""
     rows = span[1] - span[0]
@@ -145,4 +213,6 @@ def check_observed(name: str, observed: npt.NDArray[np.bool_], span: tuple[int, 
 
 def gather(series: npt.NDArray[Float], starts: Rows, length: int) -> npt.NDArray[Float]:
     """The windows that start in the given rows: [rows, features] -> [windows, length, features]."""
-    return series[starts[:, None] + np.arange(length)]
+    shape = (length, *series.shape[1:])
+    # A window's rows lie side by side, so that each is copied as one piece.
+    return sliding_window_view(series, shape)[starts].reshape(len(starts), *shape)

@@ -58,8 +58,8 @@ def test_naive_rules_on_the_committed_data(
     """Twenty-four hours ahead through 2014, the rules score what others have measured."""
     card, frame = beijing
     targets = frame[["pm2.5"]]
-    span = windows.spans(card.split, pd.DatetimeIndex(frame.index)).test
-    origins = windows.scored_origins(span, 24)
+    span = windows.spans(card.split, frame.index[0], card.step, len(frame)).test
+    origins = np.array(windows.scored_origins(span, 24))
     observed = evaluation.observed(targets, origins, 24)
     forecast = NAIVE[rule](targets, origins, 24, card.season)
     found = metrics.scores(observed, forecast)

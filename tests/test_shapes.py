@@ -107,7 +107,7 @@ def trained(made: Spec, frame: pd.DataFrame, path: Path) -> Forecaster:
     names = list(made.targets)
     complete = np.ones(len(frame), bool)
     span = (0, len(frame))
-    starts = train_starts(span, LOOK_BACK, made.horizon, 1, 0, ~complete, complete)
+    starts = np.asarray(train_starts(span, LOOK_BACK, made.horizon, 1, 0, ~complete, complete))
     times = pd.DatetimeIndex(frame.index)
     examples = training.Examples(
         features=features.build(
@@ -180,7 +180,7 @@ def test_what_comes_next(
     longer = table(rows + 4)
     spans = {}
     for name, span in (("validation", (rows, rows + 2)), ("test", (rows + 2, rows + 4))):
-        origins = scored_origins(span, horizon)
+        origins = np.array(scored_origins(span, horizon), int)
         spans[name] = Forecasts(
             origins,
             evaluation.observed(longer[targets], origins, horizon),

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError
+from pipeline.windows import Runs
 from tests.test_architecture import data, outputs
 from tests.toys import Project, toy_table
 
@@ -140,8 +141,8 @@ def test_a_gap_beyond_the_limit_is_marked_and_not_learned_from(project: Project)
     scale = json.loads(project.read("data/prepared/scaler.json"))["columns"]["flow"]
     expected = (np.log1p(mean) - scale["center"]) / scale["scale"]
     np.testing.assert_allclose(values[23:30, 1], expected, rtol=1e-6)
-    starts = np.load(project.root / "data/windows/train.npy")
-    assert starts.tolist() == [*range(16), *range(30, 62)]
+    runs = np.load(project.root / "data/windows/train.npy")
+    assert runs.tolist() == [[0, 16, 1], [30, 62, 1]]
 
 
 @settings(max_examples=20)
@@ -189,5 +190,5 @@ def test_any_table_and_parameters_end_well(
     length = params["window.look_back"] + params["window.horizon"]
     series = pd.read_parquet(project.root / "data/ingested/series.parquet")
     for span in ("train", "validation", "test"):
-        starts = np.load(project.root / f"data/windows/{span}.npy")
+        starts = np.asarray(Runs(np.load(project.root / f"data/windows/{span}.npy")))
         assert 0 <= starts.min() <= starts.max() <= len(series) - length

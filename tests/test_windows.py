@@ -61,7 +61,7 @@ def starts_of(
 ) -> Rows:
     """Training windows where the rows given are imputed beyond the limit, or have no target."""
     rows = np.arange(span[1])
-    return windows.train_starts(
+    starts = windows.train_starts(
         span,
         look_back,
         horizon,
@@ -70,6 +70,7 @@ def starts_of(
         beyond=np.isin(rows, beyond),
         observed=~np.isin(rows, unobserved),
     )
+    return np.asarray(starts)
 
 
 def test_a_stride_skips_starts() -> None:
@@ -92,11 +93,30 @@ def test_a_window_without_a_target_is_not_learned_from() -> None:
     assert starts_of((0, 9), look_back=3, horizon=2, unobserved=(4, 5)).tolist() == [0, 2, 3, 4]
 
 
+@given(data=st.data())
+def test_starts_are_those_of_a_loop(data: st.DataObject) -> None:
+    """Runs of starts hold each window that a loop over all windows would keep, and no other."""
+    rows = data.draw(st.integers(0, 40))
+    flags = st.lists(st.booleans(), min_size=rows, max_size=rows)
+    beyond, observed = (np.array(data.draw(flags), bool) for _ in range(2))
+    look_back, horizon, stride = (data.draw(st.integers(1, 4)) for _ in range(3))
+    context = data.draw(st.integers(0, 3))
+    found = windows.train_starts((0, rows), look_back, horizon, stride, context, beyond, observed)
+    expected = [
+        start
+        for start in range(context, rows - look_back - horizon + 1, stride)
+        if not beyond[start : start + look_back].any()
+        and observed[start + look_back : start + look_back + horizon].any()
+    ]
+    assert np.asarray(found).tolist() == expected
+    assert len(found) == len(expected)
+
+
 def test_the_look_back_of_a_scored_origin_may_lie_in_the_span_before() -> None:
     """The first origin is the last row before the span; the last has all its targets inside."""
-    assert windows.scored_origins((10, 15), horizon=2).tolist() == [9, 10, 11, 12]
-    assert windows.scored_origins((10, 12), horizon=2).tolist() == [9]
-    assert windows.scored_origins((10, 12), horizon=3).tolist() == []
+    assert windows.scored_origins((10, 15), horizon=2) == range(9, 13)
+    assert windows.scored_origins((10, 12), horizon=2) == range(9, 10)
+    assert windows.scored_origins((10, 12), horizon=3) == range(0)
 
 
 @given(
@@ -115,7 +135,7 @@ def test_no_target_belongs_to_two_spans(
         if name == "train":
             origins = starts_of(span, look_back, horizon, stride) + look_back - 1
         else:
-            origins = windows.scored_origins(span, horizon)
+            origins = np.array(windows.scored_origins(span, horizon), int)
         rows = windows.gather(np.arange(200), origins + 1, horizon)
         assert ((rows >= span[0]) & (rows < span[1])).all()
     scored = windows.scored_origins(spans["test"], horizon)
@@ -125,12 +145,17 @@ def test_no_target_belongs_to_two_spans(
 def test_the_scored_origins_of_the_committed_data(beijing: tuple[Card, pd.DataFrame]) -> None:
     """A horizon of 24 hours has 8,737 origins in 2014 and 207,312 observed targets."""
     card, frame = beijing
-    spans = windows.spans(card.split, pd.DatetimeIndex(frame.index))
+    spans = windows.spans(card.split, frame.index[0], card.step, len(frame))
     assert spans == Spans(train=(0, 26_304), validation=(26_304, 35_064), test=(35_064, 43_824))
-    origins = windows.scored_origins(spans.test, 24)
+    origins = np.array(windows.scored_origins(spans.test, 24))
     observed = frame["pm2.5"].notna().to_numpy()
     assert len(origins) == 8737
     assert windows.gather(observed, origins + 1, 24).sum() == 207_312
+
+
+def regular(rows: int) -> tuple[pd.Timestamp, pd.Timedelta, int]:
+    """The first time, the step and the rows of hours from the start of 2014."""
+    return toy_times(rows)[0], pd.Timedelta("1h"), rows
 
 
 @pytest.mark.parametrize(
@@ -146,7 +171,7 @@ def test_spans_end_where_the_split_says(ends: tuple[str, str, str], rows: tuple[
     """Ends are row counts, fractions, or the last time in a span; a date means all of its day."""
     split = Split(train=ends[0], validation=ends[1], test=ends[2])
     train, validation, test = rows
-    assert windows.spans(split, toy_times(96)) == Spans(
+    assert windows.spans(split, *regular(96)) == Spans(
         train=(0, train), validation=(train, validation), test=(validation, test)
     )
 
@@ -166,13 +191,13 @@ def test_an_impossible_split_is_named(ends: tuple[str, str, str], message: str) 
     """An end outside the series, or not after the one before it, is told."""
     split = Split(train=ends[0], validation=ends[1], test=ends[2])
     with pytest.raises(PipelineError, match=message):
-        windows.spans(split, toy_times(96))
+        windows.spans(split, *regular(96))
 
 
 def test_a_split_of_zoned_times() -> None:
     """Where the series is kept in UTC, ends without an offset are UTC, others are converted."""
     split = Split(train="2014-01-01 11:00", validation="2014-01-02 00:00+01:00", test="2014-01-02")
-    spans = windows.spans(split, toy_times(48).tz_localize("UTC"))
+    spans = windows.spans(split, regular(48)[0].tz_localize("UTC"), *regular(48)[1:])
     assert spans == Spans(train=(0, 12), validation=(12, 24), test=(24, 48))
 
 
@@ -193,7 +218,7 @@ def test_a_span_without_windows_is_refused() -> None:
 
 def test_a_look_back_before_the_series_is_refused() -> None:
     """A span that starts too early for the look-back says how long it may be."""
-    starts = windows.scored_origins((10, 20), 2) - 12 + 1
+    starts = windows.scored_starts((10, 20), 12, 2)
     message = "window.look_back: expected at most the 9 rows before the validation span, found 12"
     with pytest.raises(PipelineError, match=message):
         windows.check_starts("validation", starts, (10, 20), look_back=12, horizon=2, context=1)

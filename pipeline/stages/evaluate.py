@@ -1,5 +1,6 @@
 """Evaluate: forecast validation and test as a user would, score beside naive rules, report."""
 
+import numpy as np
 import pandas as pd
 
 from pipeline import (
@@ -19,7 +20,7 @@ from pipeline.errors import run
 from pipeline.evaluation import MODEL, Forecasts, Yardstick
 from pipeline.forecaster import Forecaster, stage_files
 from pipeline.models.baselines import NAIVE, fit_ridge
-from pipeline.windows import spans
+from pipeline.windows import Runs, spans
 
 
 def main() -> None:
@@ -35,7 +36,8 @@ def main() -> None:
     full = artifacts.read_frame(paths.SERIES)
     targets, times = full[list(spec.targets)], pd.DatetimeIndex(full.index)
     starts = {
-        name: artifacts.read_array(paths.windows(name)) for name in ("train", "validation", "test")
+        name: np.asarray(Runs(artifacts.read_array(paths.windows(name))))
+        for name in ("train", "validation", "test")
     }
     standardised = forecaster.scaler.standardise(targets.to_numpy(), spec.targets)
     ridge = fit_ridge(
@@ -64,7 +66,7 @@ def main() -> None:
             },
         )
 
-    rows = spans(split(params, card), times)
+    rows = spans(split(params, card), times[0], card.step, len(times))
     yardstick = Yardstick.of(targets.iloc[slice(*rows.train)], card.season)
     metrics = evaluation.report(forecasts, spec.targets, yardstick, card.spans)
     remembered = memory.explain(spec, card, paths.WEIGHTS, prepared, starts["validation"])

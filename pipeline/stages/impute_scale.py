@@ -16,9 +16,9 @@ def main() -> None:
     settings = params.impute_scale
     series = artifacts.read_frame(paths.SERIES)
     channels = one_hot(series, card.categories)
-    train = channels.iloc[
-        slice(*windows.spans(split(params, card), pd.DatetimeIndex(channels.index)).train)
-    ]
+    first = pd.Timestamp(channels.index[0])
+    spans = windows.spans(split(params, card), first, card.step, len(channels))
+    train = channels.iloc[slice(*spans.train)]
 
     imputer = Imputer.fit(train, settings.imputation.method, settings.imputation.limit, card.season)
     levels = [str(name) for name in channels if name not in card.numeric]

@@ -8,6 +8,7 @@ from pipeline.config import inputs, read_experiment, targets
 from pipeline.errors import run
 from pipeline.models.spec import Spec
 from pipeline.scaling import Scaler
+from pipeline.windows import Runs
 
 
 def main() -> None:
@@ -44,8 +45,8 @@ def main() -> None:
         targets=scaler.standardise(series[list(spec.targets)].to_numpy(), spec.targets).astype(
             np.float32
         ),
-        train=artifacts.read_array(paths.windows("train")),
-        validation=artifacts.read_array(paths.windows("validation")),
+        train=Runs(artifacts.read_array(paths.windows("train"))),
+        validation=Runs(artifacts.read_array(paths.windows("validation"))),
         look_back=spec.look_back,
         horizon=spec.horizon,
     )

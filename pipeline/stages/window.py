@@ -1,7 +1,5 @@
 """Window: which rows start a window of each span; an index, not copies."""
 
-import pandas as pd
-
 from pipeline import artifacts, features, paths, windows
 from pipeline.config import inputs, read_experiment, split, targets
 from pipeline.errors import PipelineError, run
@@ -13,10 +11,10 @@ def main() -> None:
     """data/prepared -> data/windows."""
     params, card = read_experiment()
     look_back, horizon = params.window.look_back, params.window.horizon
-    times = pd.DatetimeIndex(artifacts.read_frame(paths.SERIES).index)
+    first = artifacts.read_first_time(paths.SERIES)
     state = artifacts.read_array(paths.IMPUTED)
-    spans = windows.spans(split(params, card), times)
-    windows.check_length(len(times), look_back, horizon)
+    spans = windows.spans(split(params, card), first, card.step, len(state))
+    windows.check_length(len(state), look_back, horizon)
 
     scaler = artifacts.read_json_record(paths.SCALER, Scaler)
     for name in targets(params, card):
@@ -43,14 +41,14 @@ def main() -> None:
             beyond=(state[:, seen] == BEYOND).any(axis=1),
             observed=observed,
         ),
-        "validation": windows.scored_origins(spans.validation, horizon) - look_back + 1,
-        "test": windows.scored_origins(spans.test, horizon) - look_back + 1,
+        "validation": windows.scored_starts(spans.validation, look_back, horizon),
+        "test": windows.scored_starts(spans.test, look_back, horizon),
     }
     for name, rows in starts.items():
         windows.check_starts(name, rows, getattr(spans, name), look_back, horizon, context)
         windows.check_observed(name, observed, getattr(spans, name))
     for name, rows in starts.items():
-        artifacts.write_array(paths.windows(name), rows)
+        artifacts.write_array(paths.windows(name), rows.runs)
 
 
 if __name__ == "__main__":
