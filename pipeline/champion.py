@@ -105,8 +105,11 @@ def load(uri: str, backend: Backend = "tensorflow") -> Forecaster:
         os.environ["FORECAST_BACKEND"] = backend
         served = mlflow.pyfunc.load_model(uri).unwrap_python_model()
     except tracking.UNAVAILABLE as error:
+        advice = "; make promote RUN=ID makes a run's model the champion" * uri.endswith(
+            f"@{ALIAS}"
+        )
         raise PipelineError(
-            f"--model {uri}: expected a model in {tracking.store()}: {runs.reason(error)}"
+            f"--model {uri}: expected a model in {tracking.store()}: {runs.reason(error).rstrip('.')}{advice}"
         ) from None
     if not isinstance(forecaster := getattr(served, "forecaster", None), Forecaster):
         raise PipelineError(

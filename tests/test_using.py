@@ -39,9 +39,9 @@ def test_the_newest_runs_are_compared(story: Story) -> None:
     said = story.say("compare")
     lines = [line.split() for line in said.splitlines() if line[:2] in (" 1", " 2")]
     assert [line[0] for line in lines] == ["1", "2"]
-    assert "12" in lines[0]
+    assert "model.units 12" in said
     assert "±" in lines[1]
-    assert "persistence with 79.23" in said
+    assert "(persistence, 79.23)" in said
     page = (story.directory / "comparison.html").read_text()
     assert page.count('src="data:image/png;base64,') == 2
     assert "http" not in page.split("<body>")[1]
