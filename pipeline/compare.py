@@ -194,7 +194,7 @@ def pictures(found: Sequence[Row]) -> dict[str, Figure]:
             f"{i + 1}: "
             + (
                 ", ".join(f"{n.rsplit('.', 1)[-1]} {v[i]}" for n, v in columns)
-                or row.trials[0].name
+                or row.trials[0].name.partition(", seed")[0]
             ),
             60,
         )
@@ -246,7 +246,11 @@ def compare(wanted: Sequence[str], output: Path) -> None:
             ids = ", ".join(trial.id[:8] for trial in repeats)
             note += f" Left out, since a newer run has the same parameters and seed: {ids}."
         _show(header, lines, note, legend(found))
-        text += [f"## {group[0].params['ingest.dataset']}", report.table(header, lines), note]
+        text += [
+            f"## {group[0].params['ingest.dataset']}",
+            _unbroken(report.table(header, lines)),
+            note,
+        ]
         text.append(legend(found))
         for name, figure in pictures(found).items():
             text.append(f"![{name}]({name}{i}.png)")
@@ -258,6 +262,11 @@ def compare(wanted: Sequence[str], output: Path) -> None:
     artifacts.write_text(output, html)
     print(f"{output}: the page; in MLflow as run {runs.log_page(trials, html)}")
     print(f"In MLflow's UI: {runs.address(trials[0])}")
+
+
+def _unbroken(text: str) -> str:
+    """A page's narrow columns must not part a mean from its spread."""
+    return text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
 
 
 def _show(header: Sequence[str], lines: Sequence[Sequence[str]], *notes: str) -> None:

@@ -25,7 +25,13 @@ def champion(story: Story) -> str:
     """The large model, promoted after a small one; what the second promotion printed."""
     said = story.say("predict", "--model", CHAMPION, *_files(story), status=1)
     assert said.startswith(f"error: --model {CHAMPION}: expected a model in sqlite:")
-    assert "Traceback" not in said
+    assert "make promote RUN=ID makes a run's model the champion" in said
+    port = f"PORT={free_port()}"
+    served = run(story.directory, "make", "-s", "--old-file=setup", "serve", port, status=2)
+    assert served.startswith(
+        "error: models:/beijing_pm25@champion: expected a champion, found none"
+    )
+    assert "Traceback" not in said + served
     story.say("promote", "small-1")
     return story.say("promote", story.id("large-1"))
 
