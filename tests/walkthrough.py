@@ -163,6 +163,11 @@ def forecast(walk: Walk) -> None:
         post = f"curl -s {address}/invocations -H 'Content-Type: text/csv' --data-binary"
         walk.run(f"{post} @new.csv | cut -c1-240")
         walk.run(f"{post} @short.csv | grep -o 'Error: [^\"]*'")
+    walk.tell(
+        'Several origins go into one request as JSON, `{"dataframe_split": ..., "params": '
+        '{"origins": ["2014-12-30 00:00:00", ...]}}`; CSV is forecast from its last row. MLflow '
+        "passes over a misspelt key of `params`: the answer's `origin` says what was forecast."
+    )
 
 
 def main() -> None:
