@@ -85,6 +85,7 @@ rollback: setup ## give the champion's place back to the one before
 
 serve: PORT = 5001
 serve: setup free-port ## serve the champion on http://127.0.0.1:5001/invocations (BACKEND=numpy: no TensorFlow)
+	@python -m pipeline.promote --show
 	FORECAST_BACKEND=$(BACKEND) MLFLOW_TRACKING_URI="$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}" mlflow models serve \
 		--model-uri "models:/$(DATASET)@champion" --env-manager local --host 127.0.0.1 --port $(PORT)
 

@@ -64,15 +64,28 @@ def crown(trial: Trial, tags: dict[str, str]) -> str:
     return version
 
 
+def holder(name: str) -> ModelVersion:
+    """The champion.
+
+    Raises:
+        PipelineError: there is none.
+    """
+    champion = current(name)
+    if champion is None:
+        raise PipelineError(
+            f"models:/{name}@{ALIAS}: expected a champion, found none; make promote RUN=ID makes "
+            "a run's model the champion"
+        )
+    return champion
+
+
 def predecessor(name: str) -> tuple[ModelVersion, ModelVersion]:
     """The champion and the version that it replaced.
 
     Raises:
         PipelineError: there is no champion, or none was before it.
     """
-    champion = current(name)
-    if champion is None:
-        raise PipelineError(f"models:/{name}@{ALIAS}: expected a champion, found none")
+    champion = holder(name)
     replaced = champion.tags.get(REPLACED)
     if replaced is None:
         raise PipelineError(
@@ -105,8 +118,12 @@ def load(uri: str, backend: Backend = "tensorflow") -> Forecaster:
         os.environ["FORECAST_BACKEND"] = backend
         served = mlflow.pyfunc.load_model(uri).unwrap_python_model()
     except tracking.UNAVAILABLE as error:
+        advice = "; make promote RUN=ID makes a run's model the champion" * uri.endswith(
+            f"@{ALIAS}"
+        )
         raise PipelineError(
-            f"--model {uri}: expected a model in {tracking.store()}: {runs.reason(error)}"
+            f"--model {uri}: expected a model in {tracking.store()}: "
+            f"{runs.reason(error).rstrip('.')}{advice}"
         ) from None
     if not isinstance(forecaster := getattr(served, "forecaster", None), Forecaster):
         raise PipelineError(

@@ -21,6 +21,8 @@ from pipeline.errors import PipelineError, run
 from pipeline.runs import Trial
 
 SEED = "train.seed"
+COLUMNS = 2  # parameters that have a column of their own; more of them share one
+LONGEST = 30  # characters of a parameter's value
 
 
 @dataclass(frozen=True)
@@ -89,16 +91,24 @@ def differing(found: Sequence[Row]) -> list[str]:
 def table(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """Header and lines: place, what differs, seeds, scores, skill, training time, run ids."""
     names = differing(found)
-    header = ["place", *(name.split(".", 1)[-1] for name in names), "seeds"]
-    header += ["validation rmse", "test rmse", "skill", "against ridge", "fit s", "runs"]
+    shown = [name.split(".", 1)[-1] for name in names]
+    values = [_values(found, name) for name in names]
+    if len(names) > COLUMNS:
+        together = (
+            "; ".join(f"{name} {column[i]}" for name, column in zip(shown, values, strict=True))
+            for i in range(len(found))
+        )
+        shown, values = ["parameters"], [list(together)]
+    header = ["place", *shown, "seeds", "validation rmse", "test rmse", "skill", "against ridge"]
+    header += ["fit s", "runs"]
     lines = []
-    for place, row in zip(places(found), found, strict=True):
+    for i, (place, row) in enumerate(zip(places(found), found, strict=True)):
         naive, ridge = (row.trials[0].error(who) for who in (row.trials[0].best_rule, "ridge"))
         seconds = [s for t in row.trials if (s := t.scores.get("time/fit_seconds")) is not None]
         lines.append(
             [
                 place,
-                *(_short(row.params.get(name, "")) for name in names),
+                *(column[i] for column in values),
                 " ".join(sorted((t.params[SEED] for t in row.trials), key=int)),
                 *(_with_spread(row, span) for span in ("validation", "test")),
                 f"{1 - row.error('test') / naive:+.1%}",
@@ -110,8 +120,18 @@ def table(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     return header, lines
 
 
-def _short(text: str, longest: int = 30) -> str:
-    """A text cut where a list of inputs, say, would fill the table."""
+def _values(found: Sequence[Row], name: str) -> list[str]:
+    """A parameter of each row; of long lists, inputs say, what is not in all of them."""
+    values = [row.params.get(name, "") for row in found]
+    if max(map(len, values)) > LONGEST:
+        lists = [value.split(", ") for value in values]
+        shared = set.intersection(*map(set, lists))
+        own = [", ".join(item for item in items if item not in shared) for items in lists]
+        values = [f"... {_short(items)}" if items else "..." for items in own]
+    return values
+
+
+def _short(text: str, longest: int = LONGEST) -> str:
     return textwrap.shorten(text, longest, placeholder=" ...")
 
 
@@ -121,14 +141,29 @@ def _with_spread(row: Row, span: str) -> str:
     return f"{mean} ± {row.spread(span):.{digits}f}" if len(row.trials) > 1 else mean
 
 
+def basis(trial: Trial) -> str:
+    """What the runs of a table share: data, targets, horizon, spans and how much was scored."""
+    shared = trial.basis
+    ends = json.loads(shared["window.split"] or "{}")
+    spans = [
+        f"{span} to {end}" + (f" (n {int(shared[f'{span} n']):,})" if f"{span} n" in shared else "")
+        for span, end in ends.items()
+    ]
+    return (
+        f"Data {shared['ingest.dataset']} ({shared['data']}), target {shared['window.targets']}, "
+        f"horizon {shared['window.horizon']}; {', '.join(spans)}."
+    )
+
+
 def legend(found: Sequence[Row]) -> str:
     """What the table's columns mean."""
-    rule = found[0].trials[0].best_rule
-    error = found[0].trials[0].error(rule)
+    first = found[0].trials[0]
+    scaled = "" if "test/rmse" in first.scores else "RMSE is pooled over standardised targets. "
     return (
-        "Ordered by RMSE on validation, mean ± standard deviation over the seeds; rows closer "
-        "than that deviation are ties. Skill is 1 - test RMSE / that of the best naive rule, "
-        f"{rule.replace('_', ' ')} with {error:.2f}. fit s: seconds of training."
+        f"Best first by RMSE on validation. {scaled}Mean ± standard deviation over the seeds; rows "
+        "closer than that deviation are ties. Skill: 1 - test RMSE / that of the best naive rule "
+        f"({first.best_rule.replace('_', ' ')}, {first.error(first.best_rule):.2f}). fit s: "
+        "seconds of training."
     )
 
 
@@ -153,13 +188,17 @@ def present(trials: Sequence[Trial], params: Params, card: Card) -> list[Trial]:
 
 def pictures(found: Sequence[Row]) -> dict[str, Figure]:
     """Loss curves and errors by horizon, of every run."""
-    names = differing(found)
+    columns = [(name, _values(found, name)) for name in differing(found)]
     labels = [
         _short(
-            ", ".join(f"{name.rsplit('.', 1)[-1]} {row.params.get(name, '')}" for name in names), 70
+            f"{i + 1}: "
+            + (
+                ", ".join(f"{n.rsplit('.', 1)[-1]} {v[i]}" for n, v in columns)
+                or row.trials[0].name.partition(", seed")[0]
+            ),
+            60,
         )
-        or row.trials[0].name
-        for row in found
+        for i, row in enumerate(found)
     ]
     curves = [
         [(runs.curve(t, "train/loss"), runs.curve(t, "validation/loss")) for t in row.trials]
@@ -181,15 +220,18 @@ def pictures(found: Sequence[Row]) -> dict[str, Figure]:
 
 def compare(wanted: Sequence[str], output: Path) -> None:
     """Print a table of the runs for each basis that they share, and write and log the page."""
+    others = 0
     if wanted:
         trials = [runs.find(name) for name in dict.fromkeys(wanted)]
     else:
         params, card = read_experiment()
-        trials = present(runs.newest(params.ingest.dataset), params, card)
+        known = runs.newest(params.ingest.dataset)
+        trials = present(known, params, card)
+        others = len(known) - len(trials)
         if not trials:
             raise PipelineError(
                 f"{tracking.store()}: expected runs of {params.ingest.dataset} on the present "
-                "table and split, found none; dvc exp run makes one"
+                f"table and split, found none ({others} on others); dvc exp run makes one"
             )
     groups = by_basis(trials)
     text = ["# Comparison of runs"]
@@ -197,33 +239,48 @@ def compare(wanted: Sequence[str], output: Path) -> None:
     for i, group in enumerate(groups):
         found, repeats = rows(group)
         header, lines = table(found)
-        shared = ", ".join(f"{key.split('.')[-1]} {value}" for key, value in group[0].basis.items())
-        note = f"On {shared}."
+        note = basis(group[0])
         if len(groups) > 1:
             note += " Its scores have no common measure with those of the other tables."
         if repeats:
             ids = ", ".join(trial.id[:8] for trial in repeats)
             note += f" Left out, since a newer run has the same parameters and seed: {ids}."
-        _show(header, lines)
-        print(f"{note}\n{legend(found)}\n")
-        text += [f"## {group[0].params['ingest.dataset']}", report.table(header, lines), note]
+        _show(header, lines, note, legend(found))
+        text += [
+            f"## {group[0].params['ingest.dataset']}",
+            _unbroken(report.table(header, lines)),
+            note,
+        ]
         text.append(legend(found))
         for name, figure in pictures(found).items():
             text.append(f"![{name}]({name}{i}.png)")
             images[f"{name}{i}.png"] = artifacts.png(figure)
+    if others:
+        text.append(f"Not shown: {others} of the newest runs, on another table or split.")
+        print(f"{text[-1]} Name a run to see it.")
     html = page.html("Comparison of runs", "\n\n".join(text), images)
     artifacts.write_text(output, html)
     print(f"{output}: the page; in MLflow as run {runs.log_page(trials, html)}")
+    print(f"In MLflow's UI: {runs.address(trials[0])}")
 
 
-def _show(header: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+def _unbroken(text: str) -> str:
+    """A page's narrow columns must not part a mean from its spread."""
+    return text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
+
+
+def _show(header: Sequence[str], lines: Sequence[Sequence[str]], *notes: str) -> None:
     screen = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in header:
         screen.add_column(heading)
     for line in lines:
-        screen.add_row(*line)
+        screen.add_row(*(cell.replace("; ", "\n") for cell in line))
     # A file or a pipe is as wide as it need be.
-    Console(width=None if sys.stdout.isatty() else 160).print(screen)
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    console.print(screen)
+    for note in notes:
+        console.print(note, markup=False)
+    console.print()
 
 
 def main() -> None:

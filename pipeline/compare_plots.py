@@ -33,7 +33,7 @@ def losses(curves: Mapping[str, Sequence[tuple[list[float], list[float]]]]) -> F
         ylabel="loss (scaled units)",
         title="Loss by epoch: validation (line, best epoch marked), training (dotted)",
     )
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.legend(frameon=False)
     return figure
 
@@ -57,6 +57,6 @@ def horizons(errors: Mapping[str, Sequence[list[float]]], rule: str, naive: list
             axes.plot(steps, values, marker=marker, color=colour, linewidth=1.4, label=name)
     axes.set(xlabel="steps ahead", ylabel="RMSE", title="Test error by horizon")
     axes.set_ylim(bottom=0)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.legend(frameon=False)
     return figure

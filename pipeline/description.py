@@ -8,6 +8,7 @@ from pipeline.cards import Card
 from pipeline.config import Params, Stack, inputs, split, targets
 
 Epoch = dict[str, float]
+VIEW = "best"  # the id of the view that `view` describes, in the UI's addresses
 # Of each step ahead; further scores of a step stand in metrics.json.
 BY_STEP = ("r2", "mae", "rmse", "mape", "mse_scaled", "mae_scaled")
 
@@ -50,6 +51,38 @@ def note(params: Params, card: Card) -> str:
         f"({params.train.loss} loss, seed {params.train.seed}). Scores are in the target's own "
         "units, beside naive rules; the report is among the artifacts."
     )
+
+
+def view(experiment: str, error: str, now: float) -> dict[str, str]:
+    """Tags of an MLflow experiment: a saved view of its runs, best first, and a note that links it.
+
+    Without one, the UI's table of runs shows no score.
+
+    Args:
+        experiment: its id.
+        error: the score to sort by, rmse or mse_scaled.
+        now: seconds since 1970.
+    """
+    scores = (f"validation/{error}", f"test/{error}", "skill/persistence", "model/weights")
+    params = ("train.model.name", "train.model.units", "window.look_back", "train.seed")
+    state = {
+        "selectedColumns": [
+            *(f"metrics.`{name}`" for name in (*scores, "time/fit_seconds")),
+            *(f"params.`{name}`" for name in params),
+        ],
+        "orderByKey": f"metrics.`validation/{error}`",
+        "orderByAsc": True,
+    }
+    saved = {"name": "Best first", "createdAt": int(now * 1000), "state": json.dumps(state)}
+    return {
+        f"mlflow.sharedViewState.{VIEW}": json.dumps(saved),
+        "mlflow.note.content": f"[Runs, best first]({view_address(experiment)})",
+    }
+
+
+def view_address(experiment: str) -> str:
+    """Where the UI shows an experiment's runs, best first."""
+    return f"#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
 
 
 def best(history: Sequence[Epoch]) -> Epoch:

@@ -32,8 +32,8 @@ h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; padding-bottom: .25rem;
 img { max-width: 100%; height: auto; display: block; margin: 1rem 0 .2rem; }
 table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums;
         display: block; overflow-x: auto; }
-th, td { padding: .3rem .55rem; border-bottom: 1px solid #e5e5e5; white-space: nowrap; }
-th { background: #f6f6f6; }
+th, td { padding: .3rem .55rem; border-bottom: 1px solid #e5e5e5; }
+th { background: #f6f6f6; white-space: nowrap; }
 tbody tr:hover { background: #f3f8fc; }
 code { font-size: .86em; background: #f4f4f4; padding: .1em .3em; border-radius: 3px; }
 pre { background: #f4f4f4; padding: .8rem 1rem; border-radius: 4px; overflow-x: auto; }

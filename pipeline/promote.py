@@ -106,17 +106,26 @@ def roll_back(name: str, dry: bool) -> None:
     print(f"models:/{name}@{champion.ALIAS} is version {before.version} again")
 
 
+def show(name: str) -> None:
+    """Say which version is the champion, and of which run."""
+    holder = champion.holder(name)
+    print(f"models:/{name}@{champion.ALIAS} is version {holder.version}, of run {holder.run_id}")
+
+
 def main() -> None:
     """Make a run's model the champion: clean, better than the champion and the naive rules."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.promote", description=main.__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("run", nargs="?", metavar="RUN", help="a run's id, or how it starts")
     what.add_argument("--rollback", action="store_true", help="back to the champion before")
+    what.add_argument("--show", action="store_true", help="say which version is the champion")
     parser.add_argument("--dry-run", action="store_true", help="say what would happen, and why")
     options = parser.parse_args()
     with runs.answering():
         if options.rollback:
             roll_back(read_params().ingest.dataset, options.dry_run)
+        elif options.show:
+            show(read_params().ingest.dataset)
         else:
             promote(options.run, options.dry_run)
 

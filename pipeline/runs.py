@@ -12,6 +12,7 @@ from mlflow.entities import Run, RunTag
 from mlflow.exceptions import MlflowException
 
 from pipeline import tracking
+from pipeline.description import view_address
 from pipeline.errors import PipelineError
 from pipeline.evaluation import root_error
 from pipeline.models.baselines import NAIVE
@@ -147,6 +148,14 @@ def log_page(trials: Sequence[Trial], page: str) -> str:
     client.log_text(run.info.run_id, page, "comparison.html")
     client.set_terminated(run.info.run_id)
     return str(run.info.run_id)
+
+
+def address(trial: Trial) -> str:
+    """Where the UI shows the runs of the same experiment, best first: the server, or `make ui`."""
+    experiment = tracking.experiment_id(tracking.connect(), trial.params["ingest.dataset"])
+    local = not tracking.store().startswith("http")
+    server = "http://127.0.0.1:5000" if local else tracking.store().rstrip("/")
+    return f"{server}/{view_address(experiment)}" + (" (make ui)" if local else "")
 
 
 def has_signature(trial: Trial) -> bool:

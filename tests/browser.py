@@ -3,7 +3,6 @@
 import json
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
@@ -13,7 +12,6 @@ from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -28,8 +26,6 @@ FLAGS = [
     "disable-sync",
     "window-size=1900,1000",
 ]
-NODE = ".du-bois-light-tree-treenode"
-SEARCH = "input[placeholder='Search columns']"
 T = TypeVar("T")
 
 
@@ -85,31 +81,12 @@ def open_page(browser: webdriver.Chrome, address: str, expected: str) -> str:
     return text(browser)
 
 
-def run_table(
-    browser: webdriver.Chrome, ui: str, experiment: str, columns: Sequence[str], cell: str
-) -> str:
-    """The run table by validation error, with these columns chosen; waits for a cell's text."""
-    order = quote("metrics.`validation/rmse`")
-    address = f"{ui}/#/experiments/{experiment}/runs?orderByKey={order}&orderByAsc=true"
-    open_page(browser, address, "matching runs")
-    elements(browser, "[data-testid=column-selection-dropdown]", "Columns")[0].click()
-    for name in columns:
-        row = wait(browser, lambda name=name: _column(browser, name))[0]
-        row.find_element(By.CSS_SELECTOR, ".du-bois-light-tree-checkbox").click()
-    elements(browser, "h2")[0].click()
+def run_table(browser: webdriver.Chrome, ui: str, experiment: str, cell: str) -> str:
+    """The runs, where the link on top of the experiment leads; waits for a cell's text."""
+    browser.get(f"{ui}/#/experiments/{experiment}")
+    link = wait(browser, lambda: elements(browser, "a", "Runs, best first"))[0]
+    open_page(browser, str(link.get_property("href")), "matching runs")
     return wait(browser, lambda: cell in text(browser) and text(browser))
-
-
-def _column(browser: webdriver.Chrome, name: str) -> list[WebElement]:
-    """A column's entry in the list of columns; the list is searched for it if need be."""
-    if not (found := elements(browser, NODE, name)):
-        search = elements(browser, SEARCH)[0]
-        search.send_keys(Keys.CONTROL, "a")  # React does not notice clear()
-        search.send_keys(name)
-        time.sleep(1)  # the list follows, and may come folded
-        for folded in elements(browser, ".du-bois-light-tree-switcher_close"):
-            folded.click()
-    return found
 
 
 def charts(browser: webdriver.Chrome, ui: str, experiment: str) -> str:

@@ -1,11 +1,16 @@
 """Comparison and promotion on runs made by hand: rows, ties, bases, and every rule's yes and no."""
 
 import dataclasses
+from contextlib import chdir
+from pathlib import Path
 
 import pytest
 
-from pipeline import compare, promote
+from pipeline import compare, promote, tracking
+from pipeline.errors import PipelineError
 from pipeline.runs import Trial
+from tests.repositories import STAGES
+from tests.toys import Project
 
 
 def trial(
@@ -61,6 +66,72 @@ def test_rows_closer_than_their_spread_are_ties() -> None:
     )
     assert compare.places(found) == ["1 tie", "1 tie", "3"]
     assert compare.differing(found) == ["train.model.units"]
+
+
+def test_a_tie_is_measured_from_the_best_row_of_its_place() -> None:
+    """Rows that each lie close to the one before do not all tie; single runs tie if equal."""
+    found, _ = compare.rows(
+        [
+            trial(f"{units}{seed}", seed, mean + off, train__model__units=units)
+            for units, mean in (("4", 70.0), ("8", 71.0), ("16", 72.0))
+            for seed, off in ((1, -1.0), (2, 1.0))
+        ]
+    )
+    assert compare.places(found) == ["1 tie", "1 tie", "3"]
+    single, _ = compare.rows(
+        [trial(units, train__model__units=units) for units in ("4", "8")]
+        + [trial("c", validation=70.001, train__model__units="16")]
+    )
+    assert compare.places(single) == ["1 tie", "1 tie", "3"]
+
+
+def test_many_differences_share_one_column_and_long_lists_are_cut() -> None:
+    """More than two parameters stand in one cell; of long lists only what is not in both."""
+    inputs = ", ".join(f"column {i}" for i in range(9))
+    found, _ = compare.rows(
+        [
+            trial("a", window__inputs=inputs, train__loss="mse"),
+            trial(
+                "b", window__inputs=f"{inputs}, hour", train__loss="mae", train__model__units="8"
+            ),
+        ]
+    )
+    header, lines = compare.table(found)
+    assert header[:3] == ["place", "parameters", "seeds"]
+    assert {line[1] for line in lines} == {
+        "model.units 4; inputs ...; loss mse",
+        "model.units 8; inputs ... hour; loss mae",
+    }
+
+
+@pytest.mark.usefixtures("tracking_store")
+def test_runs_with_two_targets_are_compared(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Scores are pooled over standardised targets; a run on another split is only counted."""
+    two = {"window.targets": ["level", "flow"]}
+    split = {"train": 60, "validation": 90, "test": 120}
+    for changes in ({"window.split": split}, {"train.seed": 1}, {"train.seed": 2}):
+        project.write(params=two | changes).run(*STAGES)
+    capsys.readouterr()
+    with chdir(project.root):
+        compare.compare([], Path("page.html"))
+        said = capsys.readouterr().out
+        page = Path("page.html").read_text()
+        with pytest.raises(PipelineError, match="run level: expected the id of one run"):
+            compare.compare(["level"], Path("never.html"))
+        assert not Path("never.html").exists()
+    assert "1 2" in said
+    assert "±" in said
+    assert "target level, flow, horizon 3" in said
+    assert "RMSE is pooled over standardised targets" in said
+    assert "Not shown: 1 of the newest runs, on another table or split." in said
+    assert page.count("data:image/png") == 2
+    client = tracking.connect()
+    experiment = client.get_experiment_by_name("toy")
+    assert experiment is not None
+    assert f"/#/experiments/{experiment.experiment_id}/runs?" in said
+    assert "validation/mse_scaled" in experiment.tags["mlflow.sharedViewState.best"]
 
 
 def test_the_table_shows_what_differs_and_the_skill() -> None:

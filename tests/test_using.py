@@ -25,7 +25,13 @@ def champion(story: Story) -> str:
     """The large model, promoted after a small one; what the second promotion printed."""
     said = story.say("predict", "--model", CHAMPION, *_files(story), status=1)
     assert said.startswith(f"error: --model {CHAMPION}: expected a model in sqlite:")
-    assert "Traceback" not in said
+    assert "make promote RUN=ID makes a run's model the champion" in said
+    port = f"PORT={free_port()}"
+    served = run(story.directory, "make", "-s", "--old-file=setup", "serve", port, status=2)
+    assert served.startswith(
+        "error: models:/beijing_pm25@champion: expected a champion, found none"
+    )
+    assert "Traceback" not in said + served
     story.say("promote", "small-1")
     return story.say("promote", story.id("large-1"))
 
@@ -39,9 +45,9 @@ def test_the_newest_runs_are_compared(story: Story) -> None:
     said = story.say("compare")
     lines = [line.split() for line in said.splitlines() if line[:2] in (" 1", " 2")]
     assert [line[0] for line in lines] == ["1", "2"]
-    assert "12" in lines[0]
+    assert "model.units 12" in said
     assert "±" in lines[1]
-    assert "persistence with 79.23" in said
+    assert "(persistence, 79.23)" in said
     page = (story.directory / "comparison.html").read_text()
     assert page.count('src="data:image/png;base64,') == 2
     assert "http" not in page.split("<body>")[1]

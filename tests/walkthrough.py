@@ -101,10 +101,12 @@ def compare(walk: Walk) -> list[mlflow.entities.Run]:
     ):
         window.get(f"file://{walk.directory}/comparison.html")
         walk.picture(window, "comparison", "comparison.html: the table and the loss curves")
-        walk.tell("The same runs in `make ui`: the table, with four columns chosen,")
-        columns = ("validation/rmse", "test/rmse", "skill/persistence", "train.model.units")
+        walk.tell(
+            "The same runs in `make ui`: the table, behind the link *Runs, best first* on top of "
+            "the experiment,"
+        )
         cell = f"{runs[0].data.metrics['test/rmse']:.3f}"[:-1]
-        pages.run_table(window, ui, found.experiment_id, columns, cell)
+        pages.run_table(window, ui, found.experiment_id, cell)
         walk.picture(window, "run-table", "the run table, sorted by validation RMSE")
         walk.tell("the charts,")
         pages.charts(window, ui, found.experiment_id)
@@ -161,6 +163,11 @@ def forecast(walk: Walk) -> None:
         post = f"curl -s {address}/invocations -H 'Content-Type: text/csv' --data-binary"
         walk.run(f"{post} @new.csv | cut -c1-240")
         walk.run(f"{post} @short.csv | grep -o 'Error: [^\"]*'")
+    walk.tell(
+        'Several origins go into one request as JSON, `{"dataframe_split": ..., "params": '
+        '{"origins": ["2014-12-30 00:00:00", ...]}}`; CSV is forecast from its last row. MLflow '
+        "passes over a misspelt key of `params`: the answer's `origin` says what was forecast."
+    )
 
 
 def main() -> None:
