@@ -65,7 +65,7 @@ class Damping(layers.Layer):
 
     def build(self, shape: Any) -> None:
         """Make the weights, one a step."""
-        decay = np.exp(-np.arange(1, self.horizon + 1) / self.horizon)
+        decay = np.exp(-np.arange(1, self.horizon + 1) / (1.5 * self.horizon))
         self.weight = self.add_weight(
             shape=(self.horizon, 1), initializer=lambda *_, **__: decay[:, None], name="weight"
         )
