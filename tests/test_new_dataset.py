@@ -244,6 +244,8 @@ def test_absent_table_is_named(monkeypatch):
 
 def test_commands_undo_the_parameters_of_another_data_set(monkeypatch, capsys):
     """The flags drop inputs and columns that params.yaml names and the table lacks."""
+    text = paths.PARAMS.read_text()
+    paths.PARAMS.write_text(text.replace("  inputs: null", "  inputs: [pm2.5, hour]"))
     run(monkeypatch, str(store(table())))
     printed = capsys.readouterr().out
     assert "-S ingest.dataset=mine -S window.inputs=null -S 'impute_scale.log1p=[]'\n" in printed
