@@ -25,6 +25,13 @@ settings.load_profile("house")
 ABSENT = "FORECAST_DATA names no folder with"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a costly fixture go to one process: those of a file, those of the story."""
+    for item in items:
+        shared = "story" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("story" if shared else item.path.stem))
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     """A directory with the toy table, its card and parameters."""

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import requests
+import yaml
 
 from tests.repository import ROOT, run
 from tests.serving import free_port, serving
@@ -99,6 +100,20 @@ def test_a_rollback_gives_the_place_back(story: Story, champion: str) -> None:
     assert "expected a champion before version 1, found none" in said
     assert f"{CHAMPION} is version 2" in story.say("promote", story.id("large-1"))
     assert len(story.client.search_model_versions("name='beijing_pm25'")) == 2
+
+
+def test_a_model_without_a_signature_is_refused(story: Story, champion: str) -> None:
+    """Its MLmodel file without the signature, a run is not promoted, and it says why."""
+    (model,) = story.client.get_run(story.id("small-1")).outputs.model_outputs
+    (file,) = story.directory.glob(f"mlartifacts/**/{model.model_id}/**/MLmodel")
+    whole = file.read_text()
+    file.write_text(yaml.safe_dump({**yaml.safe_load(whole), "signature": None}))
+    try:
+        said = story.say("promote", "small-1", "--dry-run")
+    finally:
+        file.write_text(whole)
+    assert "a model with a signature is not logged with the run" in said
+    assert "would be refused; nothing was changed" in said
 
 
 def test_nothing_is_half_registered(story: Story, tmp_path: Path) -> None:
