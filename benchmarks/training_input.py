@@ -33,10 +33,8 @@ def main(way: str, look_back: int) -> None:
         )
     else:
         if way == "loop":
-            series = values.tolist()
-            x = np.array(
-                [series[i : i + look_back] for i in range(len(series) - look_back)], np.float32
-            )
+            series = np.array(values)
+            x = np.array([series[i : i + look_back] for i in range(len(series) - look_back)])
         else:
             view = np.lib.stride_tricks.sliding_window_view(values[:-1, 0], look_back)
             x = view[..., None].copy()
