@@ -1,7 +1,7 @@
 """Part 4: seconds of fit until the validation score is good enough, beside tutorials and peers.
 
-A goal is a test score. What validation score stands for it: the one that is as much better than
-persistence. Who does not get there in ten times our time is stopped.
+A goal is a test score. The validation score that stands for it was read off runs of ours and of
+darts: with it, test is about there. Who does not reach it in ten times our time is stopped.
 """
 
 import os
@@ -14,15 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from benchmarks import project
 from benchmarks.measure import ABSENT, ROOT, ROUNDS, Program, Row, interpreter, ratio, row
 from pipeline import artifacts, paths
 from pipeline.cards import read_card_file
-from pipeline.evaluation import observed
-from pipeline.models.baselines import persistence
 from pipeline.scaling import Scaler
 from pipeline.windows import Runs
 
@@ -35,7 +32,7 @@ class Task:
     """A goal on a data set, how we train for it, and what others are told."""
 
     dataset: str
-    goal: float
+    validation: float  # the score that stops the clock
     unit: str
     window: dict[str, Any]
     train: dict[str, Any]
@@ -47,7 +44,7 @@ class Task:
 
 TASKS = {
     "load, one step, RMSE 114.42 on the tutorial's targets": Task(
-        "load", 114.42, "MW",
+        "load", 150.0, "MW",
         {"look_back": 24, "horizon": 1,
          "inputs": ["load", "difference:load", "seasonal:load", "hour"]},
         {"model": {"name": "lstm", "units": [32]}, "batch_size": 128, "learning_rate": 0.003},
@@ -56,7 +53,7 @@ TASKS = {
         targets=slice(34435, 35040),
     ),
     "Beijing PM2.5, one step, RMSE 21.1 in 2014": Task(
-        "beijing_pm25", 21.1, "µg/m³",
+        "beijing_pm25", 23.3, "µg/m³",
         {"look_back": 24, "horizon": 1,
          "inputs": ["pm2.5", "DEWP", "TEMP", "PRES", "cbwd", "Iws", "hour", "difference:pm2.5",
                     "difference:DEWP", "difference:TEMP", "difference:PRES", "difference:Iws"]},
@@ -66,7 +63,7 @@ TASKS = {
         peers={"neuralforecast": "neuralforecast_lstm", "darts": "darts_rnn"},
     ),
     "ETTh1, 96 steps, MSE 0.375": Task(
-        "etth1", 0.375, "standardised",
+        "etth1", 0.66, "standardised",
         {"look_back": 720, "horizon": 96},
         {"model": {"name": "segment_gru", "units": [128], "segment": 48, "dropout": 0.5},
          "normalisation": "last", "residual": "none", "loss": "mae", "batch_size": 128,
@@ -151,16 +148,14 @@ def _prepare(directory: Path, task: Task, raw: Path) -> dict[str, Any]:
     horizon, look_back = task.window["horizon"], task.window["look_back"]
     targets = list(card.targets)
     standardised = scaler.standardise(series[targets].to_numpy(), targets)
-    frame = pd.DataFrame(standardised, index=series.index, columns=targets)
     origins = {
         span: np.asarray(Runs(np.load(directory / paths.windows(span)))) + look_back - 1
         for span in ("train", "validation", "test")
     }
     if task.targets:
         origins["test"] = np.arange(task.targets.start, task.targets.stop) - 1
-    naive = {span: _persistence(frame, origins[span], horizon, card.season) for span in origins}
     width = scaler.columns[targets[0]].deviation if horizon == 1 else 1.0
-    goal = (task.goal / width) ** 2 if horizon == 1 else task.goal
+    wanted = (task.validation / width) ** 2 if horizon == 1 else task.validation
     numeric = series[[str(name) for name in series if name in card.numeric]]
     filled = numeric.ffill().fillna(numeric.iloc[: origins["train"][-1]].mean())
     np.savez(
@@ -176,14 +171,7 @@ def _prepare(directory: Path, task: Task, raw: Path) -> dict[str, Any]:
         "columns": list(filled.columns),
         "targets": targets,
         "horizon": horizon,
-        "wanted": goal * naive["validation"] / naive["test"],  # standardised mean squared error
+        "wanted": wanted,  # a standardised mean squared error
         "unit": width,  # of a root of such an error; 1 where it is told as it stands
         **task.tutorial,
     }
-
-
-def _persistence(
-    frame: pd.DataFrame, origins: npt.NDArray[np.int64], horizon: int, season: int
-) -> float:
-    error = persistence(frame, origins, horizon, season) - observed(frame, origins, horizon)
-    return float(np.nanmean(error**2))
