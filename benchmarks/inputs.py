@@ -22,12 +22,14 @@ CASES = {
     },
 }  # fmt: skip
 
+STEPS = 20
+
 
 def rows(quick: bool) -> Iterator[Row]:
     """Epochs of one network, in turn on gathered batches and on the same batches in memory."""
     determinism.settle(1)
     for name, case in CASES.items():
-        network, examples, settings = ours(case | {"steps": 2 if quick else 40})
+        network, examples, settings = ours(case | {"steps": 2 if quick else STEPS})
         network.compile("adam", "mse", jit_compile=False)
         gathered = training.batches(examples, examples.train, settings.batch_size, seed=1)
         x, y = (np.stack(parts) for parts in zip(*gathered.as_numpy_iterator(), strict=True))
