@@ -13,6 +13,7 @@ from rich.table import Table
 
 from benchmarks import report
 from benchmarks.measure import Row
+from pipeline import determinism
 
 PARTS = {  # and about how many minutes each takes
     "windows": 3,
@@ -33,6 +34,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="keep results here instead of benchmarks/")
     wanted = parser.parse_args()
     console = Console(width=130)
+    determinism.settle(1)  # which loads TensorFlow without its chatter
     rows: list[Row] = []
     began = time.monotonic()
     for part in wanted.only or PARTS:
@@ -57,7 +59,7 @@ def _line(row: Row) -> str:
 
 
 def _summary(rows: list[Row]) -> Table:
-    table = Table("part", "aims met", "aims not met", "absent", box=None)
+    table = Table("part", "aims met", "aims not met", "absent or not tried", box=None)
     for part in dict.fromkeys(row.part for row in rows):
         own = [row for row in rows if row.part == part]
         met, missed = ([row for row in own if row.met is verdict] for verdict in (True, False))

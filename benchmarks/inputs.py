@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from benchmarks.measure import ROUNDS, Row, in_turn, ratio, row
 from benchmarks.networks import ours
-from pipeline import determinism, training
+from pipeline import training
 
 CASES = {
     "LSTM(64), 24 x 12, batch 256": {
@@ -27,7 +27,6 @@ STEPS = 20
 
 def rows(quick: bool) -> Iterator[Row]:
     """Epochs of one network, in turn on gathered batches and on the same batches in memory."""
-    determinism.settle(1)
     for name, case in CASES.items():
         network, examples, settings = ours(case | {"steps": 2 if quick else STEPS})
         network.compile("adam", "mse", jit_compile=False)

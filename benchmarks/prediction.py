@@ -12,7 +12,7 @@ import pandas as pd
 
 from benchmarks import project
 from benchmarks.measure import ROOT, ROUNDS, Row, in_turn, ratio, row
-from pipeline import artifacts, determinism
+from pipeline import artifacts
 from pipeline.cards import Card
 from pipeline.config import Params
 from pipeline.forecaster import Backend, Forecaster, bundled_files
@@ -34,7 +34,6 @@ forecaster.predict(pd.read_csv(Path(sys.argv[1]) / "rows.csv", dtype=str))
 
 def rows(quick: bool) -> Iterator[Row]:
     """NumPy beside TensorFlow, for an LSTM(64) over 24 rows of one column."""
-    determinism.settle(1)
     rounds = 1 if quick else ROUNDS
     with tempfile.TemporaryDirectory() as folder:
         files = _model(Path(folder))
