@@ -17,11 +17,11 @@ from pipeline import determinism
 
 PARTS = {  # and about how many minutes each takes
     "windows": 3,
-    "inputs": 1.5,
-    "training": 6,
+    "inputs": 1,
+    "training": 5,
     "score": 5,
     "overhead": 3,
-    "growth": 2,
+    "growth": 3,
     "prediction": 1,
 }
 

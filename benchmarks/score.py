@@ -7,6 +7,7 @@ darts: with it, test is about there. Who does not reach it in ten times our time
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from pipeline.scaling import Scaler
 from pipeline.windows import Runs
 
 PATIENCE = 10  # times our seconds
+BUDGET = 100  # seconds of a task, after which no further round begins
 TRAIN = {"residual": "last", "loss": "mse", "epochs": 50, "patience": 50, "optimizer": "adam"}
 
 
@@ -102,7 +104,10 @@ def _race(name: str, task: Task, case: dict[str, Any], rounds: int) -> Iterator[
             programs[peer] = stack.enter_context(Program(script, case, python))
             programs[peer].answer()
         runs: dict[str, list[dict[str, Any]]] = {peer: [] for peer in programs}
+        began = time.monotonic()
         for _ in range(rounds):
+            if time.monotonic() - began > BUDGET:
+                break
             for peer, program in programs.items():
                 if all(run["reached"] for run in runs[peer]):
                     own = runs["ours"][-1]["seconds"] if peer != "ours" else 60 / PATIENCE
