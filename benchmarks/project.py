@@ -29,7 +29,7 @@ CARD: dict[str, Any] = {
 PARAMS: dict[str, Any] = {
     "ingest": {"dataset": "walk"},
     "impute_scale": {"imputation": {"method": "ffill", "limit": 3}, "scaling": "standard"},
-    "window": {"look_back": 24, "horizon": 1},
+    "window": {"look_back": 24, "horizon": 1, "split": None},
     "train": {
         "seed": 1,
         "model": {"name": "lstm", "units": [4]},
