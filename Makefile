@@ -13,7 +13,7 @@ PORT ?= 5000
 DATASET = $(shell sed -n 's/^  dataset: *\([A-Za-z0-9_-]*\).*/\1/p' params.yaml)
 
 .PHONY: free-port help setup repro test test-slow reproduce-check reliability-docs lint format ui \
-	compare promote rollback serve walkthrough check lock clean
+	compare promote rollback serve walkthrough check lock clean bench bench-peers
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -88,6 +88,20 @@ serve: setup free-port ## serve the champion on http://127.0.0.1:5001/invocation
 	@python -m pipeline.promote --show
 	FORECAST_BACKEND=$(BACKEND) MLFLOW_TRACKING_URI="$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}" mlflow models serve \
 		--model-uri "models:/$(DATASET)@champion" --env-manager local --host 127.0.0.1 --port $(PORT)
+
+bench: setup ## measure speed, memory and growth, beside peers if they are there (20 minutes)
+	python -m benchmarks
+
+# Each peer has an environment of its own, since they agree neither with ours nor with one another.
+PEERS = $(basename $(notdir $(wildcard benchmarks/peers/*.txt)))
+
+bench-peers: $(PEERS:%=.venv-bench-%/.installed) ## make the environments that make bench compares with
+
+.venv-bench-%/.installed: benchmarks/peers/%.txt
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11, 3.12 or 3.13 is needed, found none on PATH" >&2; exit 1; }
+	$(PYTHON) -m venv .venv-bench-$*
+	.venv-bench-$*/bin/python -m pip install -qq --disable-pip-version-check -r $<
+	@touch $@
 
 clean: ## remove the environment and what the stages wrote
 	rm -rf .venv data/ingested data/prepared data/windows data/model

@@ -1,0 +1,85 @@
+"""`python -m benchmarks` measures all parts, prints them, and writes them with a plot."""
+
+import argparse
+import csv
+import importlib
+import sys
+import time
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import report
+from benchmarks.measure import Row
+from pipeline import determinism
+
+PARTS = {  # and about how many minutes each takes
+    "windows": 3,
+    "inputs": 1,
+    "training": 5,
+    "score": 5,
+    "overhead": 3,
+    "growth": 3,
+    "prediction": 1,
+}
+
+
+def main() -> None:
+    """Measure, show, and keep what was measured in one whole run."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="parts to measure; keeps nothing")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: does it work at all?")
+    parser.add_argument("--output", type=Path, help="keep results here instead of benchmarks/")
+    wanted = parser.parse_args()
+    console = Console(width=130)
+    determinism.settle(1)  # which loads TensorFlow without its chatter
+    rows: list[Row] = []
+    began = time.monotonic()
+    for part in wanted.only or PARTS:
+        console.rule(f"{part} (about {PARTS[part]:g} min)")
+        with console.status(f"measuring {part}"):
+            for row in importlib.import_module(f"benchmarks.{part}").rows(wanted.quick):
+                rows.append(row)
+                console.print(_line(row), highlight=False)
+    console.rule(f"{(time.monotonic() - began) / 60:.1f} min")
+    console.print(_summary(rows))
+    folder = wanted.output
+    if folder is None and not wanted.only and not wanted.quick:
+        folder = Path(__file__).parent
+    if folder:
+        keep(rows, folder)
+
+
+def _line(row: Row) -> str:
+    value = row.unit if row.value is None else f"{row.value:.4g} {row.unit}"
+    verdict = {True: "met", False: "[red]not met[/red]", None: ""}[row.met]
+    return f"{row.case}: {row.program}: {value} {row.aim and f'(aim {row.aim})'} {verdict}"
+
+
+def _summary(rows: list[Row]) -> Table:
+    table = Table("part", "aims met", "aims not met", "absent or not tried", box=None)
+    for part in dict.fromkeys(row.part for row in rows):
+        own = [row for row in rows if row.part == part]
+        met, missed = ([row for row in own if row.met is verdict] for verdict in (True, False))
+        absent = sum(row.value is None for row in own)
+        table.add_row(part, str(len(met)), str(len(missed)), str(absent))
+    return table
+
+
+def keep(rows: list[Row], folder: Path) -> None:
+    """results.csv, results.png and, where there is one, the table in README.md."""
+    with (folder / "results.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [f.name for f in fields(Row)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+    report.plot(rows).savefig(folder / "results.png", dpi=120, metadata={"Software": None})
+    page = folder / "README.md"
+    if page.exists():
+        command = " ".join(["python -m benchmarks", *sys.argv[1:]])
+        page.write_text(report.inserted(page.read_text("utf-8"), rows, command), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

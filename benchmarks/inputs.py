@@ -1,0 +1,56 @@
+"""Part 2: what gathering shuffled batches costs over training on windows already in memory."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.measure import ROUNDS, Row, in_turn, ratio, row
+from benchmarks.networks import ours
+from pipeline import training
+
+CASES = {
+    "LSTM(64), 24 x 12, batch 256": {
+        "kind": "lstm", "units": [64], "look_back": 24, "features": 12, "horizon": 24, "batch": 256,
+    },
+    "segment GRU(128), 720 x 1, batch 256": {
+        "kind": "segment_gru", "units": [128], "segment": 24, "look_back": 720, "features": 1,
+        "horizon": 96, "batch": 256,
+    },
+}  # fmt: skip
+
+STEPS = 20
+
+
+def rows(quick: bool) -> Iterator[Row]:
+    """Epochs of one network, in turn on gathered batches and on the same batches in memory."""
+    for name, case in CASES.items():
+        network, examples, settings = ours(case | {"steps": 2 if quick else STEPS})
+        network.compile("adam", "mse", jit_compile=False)
+        gathered = training.batches(examples, examples.train, settings.batch_size, seed=1)
+        x, y = (np.stack(parts) for parts in zip(*gathered.as_numpy_iterator(), strict=True))
+        held = tf.data.Dataset.from_tensor_slices((x, y)).prefetch(2)
+        programs = {"gathered": _epoch(network, gathered), "in memory": _epoch(network, held)}
+        in_turn(programs, 1)  # traced, and warm
+        measured = in_turn(programs, 1 if quick else 2 * ROUNDS + 1)
+        cost = ratio(measured["gathered"], measured["in memory"])
+        yield row("input", name, "windows in memory", cost, "x their time", at_most=1.05)
+        digests = {_digest(training.batches(examples, examples.train, 256, seed=1)) for _ in "ab"}
+        yield row("input", name, "same seed", len(digests), "different orders", at_most=1)
+
+
+def _epoch(network: keras.Model, batches: tf.data.Dataset) -> Callable[[], float]:
+    def seconds() -> float:
+        start = time.perf_counter()
+        network.fit(batches, verbose=0, shuffle=False)
+        return time.perf_counter() - start
+
+    return seconds
+
+
+def _digest(batches: tf.data.Dataset) -> str:
+    content = (part.tobytes() for batch in batches.as_numpy_iterator() for part in batch)
+    return hashlib.sha256(b"".join(content)).hexdigest()

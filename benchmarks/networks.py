@@ -1,0 +1,49 @@
+"""This project's networks for a case of the benchmarks, as its registry builds them."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from pipeline import training
+from pipeline.config import Train, Window
+from pipeline.models.registry import build
+from pipeline.models.spec import Spec
+from pipeline.scaling import Scale, Scaler
+from pipeline.strict import parse
+from pipeline.windows import one_run
+
+
+def ours(case: dict[str, Any]) -> tuple[keras.Model, training.Examples, Train]:
+    """A network with fresh weights, random windows for `steps` batches an epoch, and settings."""
+    model = {name: case[name] for name in ("units", "activation", "segment") if name in case}
+    train = parse(
+        {
+            "seed": 1,
+            "model": {"name": case["kind"], **model},
+            "residual": "none",
+            "loss": "mse",
+            "optimizer": "adam",
+            "learning_rate": 0.001,
+            "batch_size": case["batch"],
+            "epochs": 1_000_000,  # until the other side has measured enough
+            "patience": 1_000_000,
+        },
+        Train,
+        "case",
+    )
+    names = tuple(f"column_{i}" for i in range(case["features"]))
+    look_back, horizon = case["look_back"], case["horizon"]
+    window = Window(look_back=look_back, horizon=horizon)
+    spec = Spec(
+        dataset="random", inputs=names, features=names, targets=names[:1], window=window,
+        train=train,
+    )  # fmt: skip
+    windows = case["batch"] * case["steps"]
+    series = np.random.default_rng(1).normal(size=(windows + look_back + horizon, len(names)))
+    features = series.astype(np.float32)
+    examples = training.Examples(
+        features, features[:, :1].copy(), one_run(range(windows)), one_run(range(1)), look_back,
+        horizon,
+    )  # fmt: skip
+    return build(spec, Scaler(columns={name: Scale() for name in names})), examples, train

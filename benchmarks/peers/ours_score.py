@@ -1,0 +1,58 @@
+"""This project's `train` stage, its fit timed until validation is good enough."""
+
+import contextlib
+import os
+from typing import Any
+
+import numpy as np
+from protocol import serve
+from scoring import Reached, Stopwatch, error
+
+from pipeline import determinism, training
+from pipeline.models import registry
+from pipeline.stages import train
+
+
+class Ready(Exception):  # noqa: N818 - no error
+    """The stage has everything it fits with."""
+
+
+def prepare(case: dict[str, Any]) -> Any:
+    """Run the stage up to its fit, and keep what it would fit with."""
+    os.chdir(case["directory"])
+    held: dict[str, Any] = {}
+    build, fit = registry.build, training.fit
+
+    def keep_network(*parts: Any) -> Any:
+        held["network"] = parts
+        return build(*parts)
+
+    def keep_examples(network: Any, examples: Any, settings: Any, on_epoch: Any) -> Any:
+        held["examples"], held["settings"] = examples, settings
+        raise Ready
+
+    registry.build, training.fit = keep_network, keep_examples
+    with contextlib.suppress(Ready):
+        train.main()
+    examples, settings = held["examples"], held["settings"]
+    data = np.load(case["data"])
+
+    def measure(limit: float) -> dict[str, Any]:
+        determinism.settle(settings.seed)
+        network = build(*held["network"])
+
+        def score(span: str) -> float:
+            origins = data[f"origins_{span}"]
+            starts = origins - examples.look_back + 1
+            forecast = network.predict(training.batches(examples, starts, 1024), verbose=0)
+            return error(data["standardised"], origins, forecast)
+
+        watch = Stopwatch(case, limit, score)
+        with contextlib.suppress(Reached):
+            fit(network, examples, settings, lambda number, scores: watch.look())
+        return watch.result()
+
+    return measure
+
+
+serve(prepare)

@@ -1,0 +1,102 @@
+"""A directory in which the stages run on a synthetic table of any length."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from benchmarks.measure import ROOT
+
+STAGES = ("ingest", "impute_scale", "window", "train", "evaluate")
+CARD: dict[str, Any] = {
+    "title": "A random walk around a daily wave",
+    "source": "benchmarks",
+    "licence": "CC0",
+    "time": {"column": "time", "format": "%Y-%m-%d %H:%M:%S"},
+    "frequency": "10s",
+    "season": 24,
+    "columns": {"level": {"unit": "m"}},
+    "targets": ["level"],
+    "inputs": ["level"],
+    "split": {"train": 0.8, "validation": 0.9, "test": 1.0},
+}
+PARAMS: dict[str, Any] = {
+    "ingest": {"dataset": "walk"},
+    "impute_scale": {"imputation": {"method": "ffill", "limit": 3}, "scaling": "standard"},
+    "window": {"look_back": 24, "horizon": 1, "split": None},
+    "train": {
+        "seed": 1,
+        "model": {"name": "lstm", "units": [4]},
+        "residual": "last",
+        "loss": "mse",
+        "optimizer": "adam",
+        "learning_rate": 0.001,
+        "batch_size": 64,
+        "epochs": 1,
+        "patience": 1,
+    },
+    "evaluate": {"stretch": 100},
+}
+
+
+def write(directory: Path, **params: dict[str, Any]) -> None:
+    """The card and the parameters, whole sections of which may be changed by key."""
+    sections = {name: values | params.get(name, {}) for name, values in PARAMS.items()}
+    for path, content in (("data/datasets/walk.yaml", CARD), ("params.yaml", sections)):
+        (directory / path).parent.mkdir(parents=True, exist_ok=True)
+        (directory / path).write_text(yaml.safe_dump(content))
+
+
+def write_table(directory: Path, rows: int) -> None:
+    """data/raw/walk.csv, one value in twenty missing."""
+    random = np.random.default_rng(1)
+    level = np.sin(np.arange(rows) * np.pi / 12) + random.normal(0, 0.1, rows).cumsum() / 10
+    table = pd.DataFrame(
+        {
+            "time": pd.date_range("2000-01-01", periods=rows, freq="10s").astype("str"),
+            "level": pd.Series(level).round(3).mask(random.random(rows) < 0.05),
+        }
+    )
+    (directory / "data/raw").mkdir(parents=True, exist_ok=True)
+    table.to_csv(directory / "data/raw/walk.csv", index=False)
+
+
+def repository(directory: Path, rows: int = 300) -> Path:
+    """A committed repository with this code and the table, as a user's own would be."""
+    tracked = command(ROOT, "git", "ls-files", "-z", "pipeline", ".dvc", ".dvcignore", "dvc.yaml")
+    for name in filter(None, tracked.split("\0")):
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_bytes((ROOT / name).read_bytes())
+    write(directory)
+    write_table(directory, rows)
+    command(directory, "git", "init", "-q")
+    command(directory, "git", "add", "-A")
+    who = ("-c", "user.name=benchmarks", "-c", "user.email=benchmarks@example.org")
+    command(directory, "git", *who, "commit", "-q", "-m", "code")
+    return directory
+
+
+def command(directory: Path, *words: str) -> str:
+    """Run a command as `make` does, this interpreter's environment first; what it prints."""
+    own = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "DVC_"))}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{own['PATH']}"
+    env = own | {"PATH": path, "DVC_NO_ANALYTICS": "1"}
+    done = subprocess.run(
+        words, cwd=directory, env=env, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(words)}\n{(done.stdout + done.stderr)[-2000:]}")
+    return done.stdout
+
+
+def fit_seconds(directory: Path) -> float:
+    """How long the newest run's fit took, as MLflow has it."""
+    with sqlite3.connect(directory / "mlflow.db") as store:
+        query = "SELECT value FROM metrics WHERE key = 'time/fit_seconds' ORDER BY timestamp DESC"
+        return float(store.execute(query).fetchone()[0])

@@ -1,0 +1,76 @@
+"""Results as a Markdown table and as a picture."""
+
+import os
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.measure import Row
+from pipeline import determinism
+from pipeline.plots import style
+
+BEGIN, END = "<!-- results: written by python -m benchmarks -->", "<!-- end of results -->"
+MET, MISSED, NO_AIM = "#009E73", "#D55E00", "#999999"
+
+
+def inserted(page: str, rows: Sequence[Row], command: str) -> str:
+    """The page with the results between its two marker lines."""
+    before, rest = page.split(BEGIN)
+    return before + BEGIN + "\n\n" + markdown(rows, command) + "\n" + END + rest.split(END)[1]
+
+
+def markdown(rows: Sequence[Row], command: str) -> str:
+    """What was run, where, and a table a part."""
+    libraries = ", ".join(f"{name} {number}" for name, number in determinism.versions().items())
+    lines = [
+        f"Made by `{command}` on {os.cpu_count()} cores of {determinism.processor()}; {libraries}.",
+        "",
+        f"Aims met: {sum(row.met is True for row in rows)}; "
+        f"not met: {sum(row.met is False for row in rows)}.",
+        "",
+        "![The figures beside their aims, and growth](results.png)",
+        "",
+    ]
+    for part in dict.fromkeys(row.part for row in rows):
+        lines += [f"### {part}", "", "| case | program | figure | aim | |", "|---|---|---|---|---|"]
+        for row in rows:
+            if row.part == part:
+                value = row.unit if row.value is None else f"{row.value:.4g} {row.unit}"
+                verdict = {True: "met", False: "**not met**", None: ""}[row.met]
+                lines.append(f"| {row.case} | {row.program} | {value} | {row.aim} | {verdict} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def plot(rows: Sequence[Row]) -> Figure:
+    """Each figure with an aim, over its aim; and seconds and memory by rows."""
+    figure = Figure(figsize=(13, 9), layout="constrained")
+    axes = figure.subplot_mosaic([["aims", "s"], ["aims", "MB"]], width_ratios=[2, 1])
+    _aims(axes["aims"], [row for row in rows if row.met is not None])
+    for unit in ("s", "MB"):
+        _growth(axes[unit], [row for row in rows if row.part == "growth" and row.unit == unit])
+    return figure
+
+
+def _aims(axes: Axes, rows: Sequence[Row]) -> None:
+    style(axes)
+    for y, row in enumerate(reversed(rows)):
+        aim = float(row.aim.split()[1])
+        least = row.aim.startswith(">=")
+        share = max(row.value or 0, 1e-3) / max(aim, 1e-3)
+        axes.plot(share if least else 1 / share, y, "o", color=MET if row.met else MISSED)
+    labels = [f"{row.part}: {row.case}: {row.program}" for row in reversed(rows)]
+    axes.set_yticks(range(len(rows)), labels, fontsize=6)
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.set(xscale="log", xlabel="times better than the aim", title="Aims: to the right is met")
+
+
+def _growth(axes: Axes, rows: Sequence[Row]) -> None:
+    style(axes)
+    for stage in dict.fromkeys(row.case for row in rows):
+        points = [(int(row.program.split()[0]), row.value) for row in rows if row.case == stage]
+        axes.plot(*zip(*points, strict=True), "o-", label=stage)
+    if rows:
+        axes.set(xscale="log", yscale="log", xlabel="rows", ylabel=rows[0].unit)
+        axes.legend(frameon=False, fontsize="small")

@@ -1,0 +1,48 @@
+"""`python -m benchmarks.training_input WAY LOOK_BACK` gathers shuffled batches of windows one way.
+
+Ours as `train` does it, from data/prepared and data/windows; the others as tutorials do.
+"""
+
+import sys
+from itertools import islice
+
+import numpy as np
+
+from pipeline import artifacts, determinism, paths
+from pipeline.windows import Runs
+
+BATCH, BATCHES = 256, 300
+
+
+def main(way: str, look_back: int) -> None:
+    """Draw some batches of one-step windows over data/prepared/values.npy."""
+    values = artifacts.read_array(paths.VALUES)
+    determinism.settle(1)
+    import keras
+
+    if way == "ours":
+        from pipeline import training
+
+        starts = Runs(artifacts.read_array(paths.windows("train")))
+        # The targets are an array of their own, as in the stage: standardised, gaps left open.
+        examples = training.Examples(values, np.array(values), starts, starts, look_back, 1)
+        batches = training.batches(examples, starts, BATCH, seed=1)
+    elif way == "keras":
+        batches = keras.utils.timeseries_dataset_from_array(
+            values[:-look_back], values[look_back:], look_back, batch_size=BATCH, shuffle=True
+        )
+    else:
+        if way == "loop":
+            series = np.array(values)
+            x = np.array([series[i : i + look_back] for i in range(len(series) - look_back)])
+        else:
+            view = np.lib.stride_tricks.sliding_window_view(values[:-1, 0], look_back)
+            x = view[..., None].copy()
+        order = np.random.default_rng(1).permutation(len(x))
+        batches = (x[order[i : i + BATCH]] for i in range(0, len(x), BATCH))
+    for _ in islice(batches, BATCHES):
+        pass
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

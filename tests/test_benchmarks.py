@@ -1,0 +1,124 @@
+"""The benchmarks' quick form: counts and bytes, which hold on any machine, and no seconds."""
+
+import re
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import overhead, report
+from benchmarks.measure import Row, in_turn, ratio, row
+from pipeline import training
+from pipeline.windows import one_run
+from tests.toys import ROOT, Project
+
+
+def examples(rows: int, look_back: int) -> training.Examples:
+    """Every window of a series of one column, a step ahead."""
+    series = np.arange(rows, dtype=np.float32)[:, None]
+    starts = one_run(range(rows - look_back))
+    return training.Examples(series, series, starts, starts, look_back, 1)
+
+
+def test_the_index_is_as_large_for_any_look_back(projects: Callable[[str], Project]) -> None:
+    """The files of the window stage have the same size whatever a window holds."""
+    sizes = []
+    for look_back in (4, 32):
+        project = projects(str(look_back)).write(params={"window.look_back": look_back})
+        project.run("ingest", "impute_scale", "window")
+        files = sorted((project.root / "data/windows").iterdir())
+        sizes.append([file.stat().st_size for file in files[::2]])  # gaps decide the third
+    assert sizes[0] == sizes[1]
+
+
+def test_a_hundred_million_windows_are_one_line() -> None:
+    """Where nothing is missing the index is three numbers, and a batch looks up its own rows."""
+    starts = one_run(range(10**8))
+    assert starts.runs.nbytes == 24
+    assert len(starts) == 10**8
+    assert starts[np.array([0, 10**8 - 1])].tolist() == [0, 10**8 - 1]
+
+
+def test_batches_copy_no_series() -> None:
+    """Shuffled batches take a small part of the series' bytes, for any look-back."""
+    for look_back in (24, 240):
+        data = examples(1_000_000, look_back)
+        batches = iter(training.batches(data, data.train, 32, seed=1))
+        tracemalloc.start()
+        for _ in range(4):
+            next(batches)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < data.features.nbytes / 4
+
+
+def test_an_epoch_copies_each_window_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of windows of 24 rows and a step ahead an epoch copies 24 and 1 rows each, none twice."""
+    copied: list[int] = []
+    gather = training.gather
+
+    def counting(series: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+        copied.append(len(starts) * length)
+        return gather(series, starts, length)
+
+    monkeypatch.setattr(training, "gather", counting)
+    data = examples(500, 24)
+    firsts = [x[:, 0, 0].numpy() for x, _y in training.batches(data, data.train, 64, seed=1)]
+    assert sorted(np.concatenate(firsts)) == list(range(476))
+    assert sum(copied) == 476 * (24 + 1)
+
+
+def test_the_shuffle_leaves_no_neighbours(project: Project) -> None:
+    """Windows that follow one another in an epoch are no nearer than chance has it."""
+    data = examples(20_000, 4)
+    batches = training.batches(data, data.train, 1000, seed=1)
+    order = np.concatenate([x[:, 0, 0].numpy() for x, _y in batches])
+    for lag in (1, 2, 24):
+        assert abs(np.corrcoef(order[lag:], order[:-lag])[0, 1]) < 4 / np.sqrt(len(order))
+
+
+def test_stages_load_nothing_in_vain() -> None:
+    """TensorFlow, Keras, MLflow and matplotlib are loaded where a network is, and nowhere else."""
+    found = list(overhead.rows(quick=True))
+    assert [line.case for line in found if not line.met] == []
+    assert len(found) == 3
+
+
+def test_programs_take_turns() -> None:
+    """A B A B, and a ratio is the median of what each round gives."""
+    calls: list[str] = []
+    seconds = iter([1.0, 2.0, 1.0, 4.0, 1.0, 3.0])
+
+    def program(name: str) -> Callable[[], float]:
+        return lambda: calls.append(name) or next(seconds)
+
+    measured = in_turn({"a": program("a"), "b": program("b")}, 3)
+    assert calls == ["a", "b"] * 3
+    assert ratio(measured["b"], measured["a"]) == 3
+
+
+def test_results_say_what_is_met_and_what_is_absent() -> None:
+    """The table stands between the page's two marker lines, whatever stood there before."""
+    rows = [
+        row("part", "case", "ours", 2.0, "x", at_least=1),
+        row("part", "case", "theirs", 2.0, "x", at_most=1),
+        Row("part", "case", "nobody", None, "absent"),
+    ]
+    page = report.inserted(f"a\n{report.BEGIN}\nold\n{report.END}\nb", rows, "command")
+    assert "| case | ours | 2 x | >= 1 | met |" in page
+    assert "| case | theirs | 2 x | <= 1 | **not met** |" in page
+    assert "| case | nobody | absent |  |  |" in page
+    assert page.startswith("a\n")
+    assert page.endswith("\nb")
+    assert "old" not in page
+    report.plot(rows)
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "benchmarks/peers").glob("*.txt")), ids=str)
+def test_peers_are_pinned(file: Path) -> None:
+    """Each requirement of a peer's environment names one version and no index."""
+    lines = file.read_text().splitlines()
+    assert lines
+    assert all(re.fullmatch(r"[a-z-]+==[\d.]+", line) for line in lines)
