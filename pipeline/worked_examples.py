@@ -171,8 +171,11 @@ def _spread(scores: list[dict[str, float]]) -> float | None:
 
 
 def page(examples: list[Example], made: list[dict[str, Any]]) -> str:
-    """docs/worked-examples.md: a section for each example that was run."""
+    """docs/worked-examples.md: a section for each example that was run, and which were not."""
     parts = [INTRODUCTION]
+    absent = [e.name for e in examples if e.name not in {row["example"] for row in made}]
+    if absent:
+        parts.append(f"Defined, but not run yet: {', '.join(absent)}.\n")
     for example in examples:
         found = [row for row in made if row["example"] == example.name]
         if not found:
