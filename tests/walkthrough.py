@@ -105,7 +105,7 @@ def compare(walk: Walk) -> list[mlflow.entities.Run]:
             "The same runs in `make ui`: the table, behind the link *Runs, best first* on top of "
             "the experiment,"
         )
-        cell = f"{runs[0].data.metrics['test/rmse']:.3f}"[:-1]
+        cell = str(runs[0].data.metrics["test/rmse"])[:5]
         pages.run_table(window, ui, found.experiment_id, cell)
         walk.picture(window, "run-table", "the run table, sorted by validation RMSE")
         walk.tell("the charts,")
