@@ -14,7 +14,7 @@ from tqdm import tqdm
 from pipeline.config import BASELINES, Ridge, Schedule, Train
 from pipeline.errors import PipelineError
 from pipeline.models.baselines import solve_ridge
-from pipeline.windows import Rows, Runs, gather
+from pipeline.windows import Rows, Runs
 
 Epoch = dict[str, float]
 # Updates for each call from Python, which costs as much as a small update does.
@@ -163,8 +163,8 @@ def batches(
 ) -> tf.data.Dataset:
     """Batches ([B, L, F], [B, H, K]), gathered from the series as they are needed.
 
-    Neither the series nor the order of its windows is copied, so that the memory it takes is that
-    of the few batches made ahead.
+    No list of the windows or of their order is held. All of it runs in TensorFlow's own threads:
+    one of them that waits for Python is a deadlock where training is interrupted.
 
     Args:
         examples: the series and the windows' shape.
@@ -172,26 +172,34 @@ def batches(
         batch_size: B; the last batch of an epoch may be smaller.
         seed: of the shuffle.
     """
-    look_back, horizon = examples.look_back, examples.horizon
-
-    def gathered(positions: Rows) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        rows = starts[positions]
-        return (
-            gather(examples.features, rows, look_back),
-            gather(examples.targets, rows + look_back, horizon),
-        )
+    features, targets = tf.constant(examples.features), tf.constant(examples.targets)
+    seen = tf.range(examples.look_back, dtype=tf.int64)
+    ahead = tf.range(examples.horizon, dtype=tf.int64) + examples.look_back
+    row_at = _lookup(starts)
 
     def batch(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        x, y = tf.numpy_function(gathered, [positions], [tf.float32, tf.float32], stateful=False)
-        return (
-            tf.ensure_shape(x, (None, look_back, examples.features.shape[1])),
-            tf.ensure_shape(y, (None, horizon, examples.targets.shape[1])),
-        )
+        rows = row_at(positions)[:, None]
+        return tf.gather(features, rows + seen), tf.gather(targets, rows + ahead)
 
     positions = tf.data.Dataset.range(len(starts)).batch(batch_size)
     if seed is not None:
         positions = _shuffled(positions, len(starts), seed)
     return positions.map(batch, num_parallel_calls=1).prefetch(2)
+
+
+def _lookup(starts: Rows | Runs) -> Callable[[tf.Tensor], tf.Tensor]:
+    """From positions to start rows, as `Runs` has it, in TensorFlow."""
+    if not isinstance(starts, Runs):
+        return lambda positions: tf.gather(tf.constant(starts), positions)
+    first, _, stride = (tf.constant(column) for column in starts.runs.T)
+    before = tf.constant(starts.ends - starts.counts)  # positions before each run
+
+    def row_at(positions: tf.Tensor) -> tf.Tensor:
+        run = tf.searchsorted(before, positions, side="right") - 1
+        inside = positions - tf.gather(before, run)
+        return tf.gather(first, run) + inside * tf.gather(stride, run)
+
+    return row_at
 
 
 def _shuffled(positions: tf.data.Dataset, count: int, seed: int) -> tf.data.Dataset:

@@ -30,13 +30,13 @@ class Runs:
     runs: Rows
 
     def __len__(self) -> int:
-        return int(self._ends[-1]) if len(self.runs) else 0
+        return int(self.ends[-1]) if len(self.runs) else 0
 
     def __getitem__(self, positions: Rows | int) -> Rows:
         """The rows at some positions: position 0 is the first row of the first run."""
-        run = np.searchsorted(self._ends, positions, side="right")
+        run = np.searchsorted(self.ends, positions, side="right")
         first, _, stride = self.runs[run].T
-        rows: Rows = first + (positions - self._ends[run] + self._counts[run]) * stride
+        rows: Rows = first + (positions - self.ends[run] + self.counts[run]) * stride
         return rows
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Rows:
@@ -44,13 +44,15 @@ class Runs:
         return self[np.arange(len(self))].astype(dtype or np.int64, copy=False)
 
     @cached_property
-    def _counts(self) -> Rows:
+    def counts(self) -> Rows:
+        """[runs] how many rows each has."""
         first, end, stride = self.runs.T
         return -(-(end - first) // stride)
 
     @cached_property
-    def _ends(self) -> Rows:
-        return np.cumsum(self._counts)
+    def ends(self) -> Rows:
+        """[runs] the position after its last."""
+        return np.cumsum(self.counts)
 
 
 @dataclass(frozen=True)
