@@ -15,6 +15,7 @@ from pipeline.strict import Record, read_record
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+ALPHAS = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)  # penalties of ridge regression to choose from
 
 
 class Ingest(Record):
@@ -110,7 +111,7 @@ class Ridge(Record):
     """Linear regression from the whole window, solved and not descended to."""
 
     name: Literal["ridge"]
-    alphas: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1.0, 10.0, 100.0, 1000.0)
+    alphas: Annotated[tuple[Positive, ...], Field(min_length=1)] = ALPHAS
 
 
 Model = Annotated[

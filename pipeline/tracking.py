@@ -103,6 +103,7 @@ class TrainingRun:
             for run in _abandoned(self.client, experiment_id(self.client, params.ingest.dataset)):
                 self.client.set_terminated(run.info.run_id, "KILLED")
             self.id = _create(self.client, params, card)
+            _describe(self.client, self.id, params, card)
 
         self._send(start)
 
@@ -175,6 +176,7 @@ def publish(page: str) -> str | None:
         run_id = _unfinished(client, experiment, params, card, history) or _create(
             client, params, card, restored=True
         )
+        _describe(client, run_id, params, card)
         logged = len(client.get_metric_history(run_id, LOSS))
         for step, scores in list(enumerate(history, start=1))[logged:]:
             client.log_batch(run_id, _metrics(scores, step))
@@ -227,24 +229,32 @@ def _abandoned(client: mlflow.MlflowClient, experiment: str) -> list[Run]:
 def _unfinished(
     client: mlflow.MlflowClient, experiment: str, params: Params, card: Card, history: list[Epoch]
 ) -> str | None:
-    """The run of this very training that the store lost sight of, known by its first epochs."""
+    """The run of this very training that the store lost sight of, known by what it holds."""
     wanted = {name: str(value) for name, value in description.hyperparameters(params, card)}
     for run in _abandoned(client, experiment):
         logged = [point.value for point in client.get_metric_history(run.info.run_id, LOSS)]
-        if run.data.params == wanted and logged == [e[LOSS] for e in history[: len(logged)]]:
+        if (
+            run.info.run_name == description.name(params)
+            and run.data.params in ({}, wanted)
+            and logged == [epoch[LOSS] for epoch in history[: len(logged)]]
+        ):
             return str(run.info.run_id)
     return None
 
 
 def _create(client: mlflow.MlflowClient, params: Params, card: Card, restored: bool = False) -> str:
-    """A run with its parameters, data set and tags."""
+    """A new run with its tags; its id."""
     tags = {"mlflow.note.content": description.note(params, card), **provenance.tags()}
     if restored:
         tags["pipeline.restored"] = "true"  # made from saved files, not while training
     run = client.create_run(
         experiment_id(client, params.ingest.dataset), tags=tags, run_name=description.name(params)
     )
-    run_id = str(run.info.run_id)
+    return str(run.info.run_id)
+
+
+def _describe(client: mlflow.MlflowClient, run_id: str, params: Params, card: Card) -> None:
+    """Log parameters, data set and environment; what the run holds of them already stays."""
     client.log_batch(
         run_id, params=[Param(k, str(v)) for k, v in description.hyperparameters(params, card)]
     )
@@ -261,7 +271,6 @@ def _create(client: mlflow.MlflowClient, params: Params, card: Card, restored: b
     context = [InputTag("mlflow.data.context", "training")]
     client.log_inputs(run_id, [DatasetInput(dataset, context)])
     client.log_dict(run_id, determinism.settings(), "environment.json")
-    return run_id
 
 
 def _metrics(scores: dict[str, float], step: int = 0, model: str | None = None) -> list[Metric]:
@@ -299,6 +308,7 @@ def _weights() -> int:
 
 def _log_model(run_id: str, params: Params, card: Card) -> str:
     """The Forecaster as a pyfunc made from code, weights and JSON, no pickle; the model's id."""
+    determinism.settle(params.train.seed)  # MLflow tries the model here
     example = _example(params, card)
     package = Path(__file__).parent
     with tempfile.TemporaryDirectory() as directory, mlflow.start_run(run_id=run_id):

@@ -207,22 +207,17 @@ def test_numpy_alone_makes_the_same_forecast(repository: Path) -> None:
     np.testing.assert_allclose(answer["forecast"], wanted, rtol=1e-5, atol=1e-5)
 
 
+def sync(repository: Path, store: str) -> str:
+    """What `python -m pipeline.sync` prints, with this store."""
+    command = [sys.executable, "-m", "pipeline.sync"]
+    return run(repository, *command, env={"MLFLOW_TRACKING_URI": store})
+
+
 def test_a_deleted_store_is_filled_again_exactly_once(repository: Path, tmp_path: Path) -> None:
     """`python -m pipeline.sync` makes the run from the files on disk, once."""
     store = f"sqlite:///{tmp_path}/other.db"
-    env = environment() | {"MLFLOW_TRACKING_URI": store}
-    said = [
-        subprocess.run(
-            [sys.executable, "-m", "pipeline.sync"],
-            cwd=repository,
-            env=env,
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-        for _ in range(2)
-    ]
-    assert said[0].startswith("sent as run")
+    said = [sync(repository, store) for _ in range(2)]
+    assert "sent as run" in said[0]
     assert said[1] == "nothing to send: the store has it all\n"
     client = mlflow.MlflowClient(store)
     experiment = client.get_experiment_by_name("beijing_pm25")
@@ -231,6 +226,26 @@ def test_a_deleted_store_is_filled_again_exactly_once(repository: Path, tmp_path
     assert restored.data.tags["pipeline.restored"] == "true"
     assert len(client.get_metric_history(restored.info.run_id, "train/loss")) == 2
     assert restored.data.metrics["test/rmse"] == metrics_of(repository)["test"]["rmse"]
+
+
+@pytest.mark.parametrize("parameters", [True, False], ids=["parameters", "nothing yet"])
+def test_a_run_that_was_cut_off_as_it_began_is_completed(
+    repository: Path, logged: mlflow.entities.Run, tmp_path: Path, parameters: bool
+) -> None:
+    """A store that died after a run's first or second call gets the rest, in the same run."""
+    store = f"sqlite:///{tmp_path}/other.db"
+    client = mlflow.MlflowClient(store)
+    experiment = client.create_experiment("beijing_pm25", (tmp_path / "artifacts").as_uri())
+    tags = {"pipeline.process": logged.data.tags["pipeline.process"]}  # has ended
+    begun = client.create_run(experiment, tags=tags, run_name=logged.info.run_name)
+    if parameters:
+        pairs = [mlflow.entities.Param(*pair) for pair in logged.data.params.items()]
+        client.log_batch(begun.info.run_id, params=pairs)
+    assert f"sent as run {begun.info.run_id}\n" in sync(repository, store)
+    (completed,) = client.search_runs([experiment])
+    assert completed.data.params == logged.data.params
+    assert completed.inputs.dataset_inputs == logged.inputs.dataset_inputs
+    assert completed.data.metrics.keys() == logged.data.metrics.keys() - {"time/fit_seconds"}
 
 
 def test_dvc_shows_something_worth_reading(repository: Path) -> None:

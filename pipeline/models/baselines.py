@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from pipeline.config import ALPHAS
 from pipeline.determinism import THREADS
 from pipeline.windows import Rows, gather
 
@@ -43,9 +44,6 @@ NAIVE: dict[str, Rule] = {
     "seasonal_naive": seasonal_naive,
     "drift": drift,
 }
-
-
-ALPHAS = (1.0, 10.0, 100.0, 1000.0)
 
 
 def fit_ridge(
