@@ -89,9 +89,10 @@ def write_array(path: Path, array: npt.NDArray[Any]) -> None:
 
 
 def read_array(path: Path) -> npt.NDArray[Any]:
-    """The array in a .npy file, memory-mapped."""
+    """The array in a .npy file, memory-mapped; what is written to it stays in memory."""
     try:
-        array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        # Not "r": TensorFlow shares no memory that may not be written.
+        array: npt.NDArray[Any] = np.load(path, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise broken(path, error) from None
     return array

@@ -10,6 +10,7 @@ import pandas as pd
 
 from pipeline.cards import Card
 from pipeline.errors import PipelineError
+from pipeline.windows import aligned_zeros
 
 # Each term's period, and where in it a time stamp lies.
 CALENDAR = {
@@ -132,7 +133,7 @@ def build(
         return values
     position = {name: i for i, name in enumerate(channels)}
     local = times if times.tz is None else times.tz_convert(card.time.timezone)
-    built = np.zeros((len(values), len(features)), np.float32)
+    built = aligned_zeros(len(values), len(features))
     for j, name in enumerate(features):
         if name in _TERMS:
             term, function = name.rsplit("_", 1)

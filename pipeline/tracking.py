@@ -178,11 +178,13 @@ def publish(page: str) -> str | None:
         )
         _describe(client, run_id, params, card)
         logged = len(client.get_metric_history(run_id, LOSS))
-        for step, scores in list(enumerate(history, start=1))[logged:]:
-            client.log_batch(run_id, _metrics(scores, step))
-        client.log_batch(
-            run_id, _metrics(description.best(history)), tags=[RunTag(CONTENT, linked)]
-        )
+        lost = [
+            metric
+            for step, scores in enumerate(history[logged:], start=logged + 1)
+            for metric in _metrics(scores, step)
+        ]
+        _log_metrics(client, run_id, lost + _metrics(description.best(history)))
+        client.set_tag(run_id, CONTENT, linked)
     client.set_tag(run_id, provenance.PROCESS, provenance.process())
     # The model first: MLflow asks for the history of every metric that is there before it.
     _send_scores(client, run_id, _log_model(run_id, params, card))
@@ -278,12 +280,15 @@ def _metrics(scores: dict[str, float], step: int = 0, model: str | None = None) 
     return [Metric(name, float(value), now, step, model) for name, value in scores.items()]
 
 
+def _log_metrics(client: mlflow.MlflowClient, run_id: str, metrics: list[Metric]) -> None:
+    for i in range(0, len(metrics), 1000):  # MLflow takes no more at once
+        client.log_batch(run_id, metrics[i : i + 1000])
+
+
 def _send_scores(client: mlflow.MlflowClient, run_id: str, model: str) -> None:
     scores = description.flat_scores(artifacts.read_json(paths.METRICS))
     scores["model/weights"] = _weights()
-    metrics = _metrics(scores, model=model)
-    for i in range(0, len(metrics), 1000):  # MLflow takes no more at once
-        client.log_batch(run_id, metrics[i : i + 1000])
+    _log_metrics(client, run_id, _metrics(scores, model=model))
     for file in (paths.METRICS, paths.HISTORY, paths.REPORT):
         client.log_artifact(run_id, str(file), "report")
     client.log_artifacts(run_id, str(paths.PLOTS), "report/plots")

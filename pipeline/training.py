@@ -14,7 +14,7 @@ from tqdm import tqdm
 from pipeline.config import BASELINES, Ridge, Schedule, Train
 from pipeline.errors import PipelineError
 from pipeline.models.baselines import solve_ridge
-from pipeline.windows import Rows, Runs
+from pipeline.windows import ALIGNMENT, Rows, Runs
 
 Epoch = dict[str, float]
 # Updates for each call from Python, which costs as much as a small update does.
@@ -172,7 +172,7 @@ def batches(
         batch_size: B; the last batch of an epoch may be smaller.
         seed: of the shuffle.
     """
-    features, targets = tf.constant(examples.features), tf.constant(examples.targets)
+    features, targets = _tensor(examples.features), _tensor(examples.targets)
     seen = tf.range(examples.look_back, dtype=tf.int64)
     ahead = tf.range(examples.horizon, dtype=tf.int64) + examples.look_back
     row_at = _lookup(starts)
@@ -185,6 +185,14 @@ def batches(
     if seed is not None:
         positions = _shuffled(positions, len(starts), seed)
     return positions.map(batch, num_parallel_calls=1).prefetch(2)
+
+
+def _tensor(array: npt.NDArray[np.float32]) -> tf.Tensor:
+    """The array as a tensor: where it lies if TensorFlow can use it there, else a copy."""
+    here = array.flags.c_contiguous and array.flags.writeable
+    if here and array.ctypes.data % ALIGNMENT == 0:
+        return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+    return tf.constant(array)
 
 
 def _lookup(starts: Rows | Runs) -> Callable[[tf.Tensor], tf.Tensor]:

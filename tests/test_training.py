@@ -1,5 +1,6 @@
 """The masked loss, the batches, and a fit that keeps its best epoch."""
 
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ from pipeline.errors import PipelineError
 from pipeline.models.registry import build
 from pipeline.models.spec import Spec
 from pipeline.scaling import Scale, Scaler
+from pipeline.windows import aligned_zeros
 from tests.toys import toy_params
 
 _ = np.nan
@@ -103,6 +105,20 @@ def test_batches_are_windows() -> None:
     ):
         np.testing.assert_array_equal(x, data.features[start : start + 3])
         np.testing.assert_array_equal(y, data.targets[start + 3 : start + 5])
+
+
+def test_a_series_that_lies_right_is_not_copied() -> None:
+    """Batches of an aligned array show what is written to it later; of another one they do not."""
+    data = examples()
+    aligned = aligned_zeros(*data.features.shape)
+    aligned[:] = data.features
+    crooked = np.zeros(aligned.size + 16, np.float32)
+    crooked = crooked[(-crooked.ctypes.data // 4 + 1) % 16 :][: aligned.size].reshape(-1, 2)
+    for features, shared in ((aligned, True), (crooked, False)):
+        batches = training.batches(replace(data, features=features), np.arange(5), 5)
+        features[:] = 7
+        seen, _targets = next(iter(batches))
+        assert (seen.numpy() == 7).all() == shared
 
 
 def test_batches_are_shuffled_by_their_seed() -> None:

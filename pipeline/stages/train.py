@@ -1,6 +1,5 @@
 """Train: fit the network, keep its best epoch, log as it goes."""
 
-import numpy as np
 import pandas as pd
 
 from pipeline import artifacts, determinism, features, paths, tracking
@@ -8,7 +7,7 @@ from pipeline.config import inputs, read_experiment, targets
 from pipeline.errors import run
 from pipeline.models.spec import Spec
 from pipeline.scaling import Scaler
-from pipeline.windows import Runs
+from pipeline.windows import Runs, aligned_zeros
 
 
 def main() -> None:
@@ -32,6 +31,8 @@ def main() -> None:
     from pipeline import training  # TensorFlow comes with it, so only now that the input is right
     from pipeline.models.registry import build
 
+    standardised = aligned_zeros(len(series), len(spec.targets))
+    standardised[:] = scaler.standardise(series[list(spec.targets)].to_numpy(), spec.targets)
     examples = training.Examples(
         features=features.build(
             values,
@@ -42,9 +43,7 @@ def main() -> None:
             spec.horizon,
             scaler.changes,
         ),
-        targets=scaler.standardise(series[list(spec.targets)].to_numpy(), spec.targets).astype(
-            np.float32
-        ),
+        targets=standardised,
         train=Runs(artifacts.read_array(paths.windows("train"))),
         validation=Runs(artifacts.read_array(paths.windows("validation"))),
         look_back=spec.look_back,
