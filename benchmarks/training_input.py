@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 
 from pipeline import artifacts, determinism, paths
-from pipeline.windows import Runs, aligned_zeros
+from pipeline.windows import Runs
 
 BATCH, BATCHES = 256, 300
 
@@ -25,7 +25,7 @@ def main(way: str, look_back: int) -> None:
 
         starts = Runs(artifacts.read_array(paths.windows("train")))
         # The targets are an array of their own, as in the stage: standardised, gaps left open.
-        targets = aligned_zeros(*values.shape)
+        targets = artifacts.aligned_zeros(*values.shape)
         targets[:] = values
         examples = training.Examples(values, targets, starts, starts, look_back, 1)
         batches = training.batches(examples, starts, BATCH, seed=1)

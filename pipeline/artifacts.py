@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 R = TypeVar("R", bound=Record)
+ALIGNMENT = 64  # bytes: at multiples of it arrays start that TensorFlow can use where they lie
 
 
 @contextmanager
@@ -96,6 +97,14 @@ def read_array(path: Path) -> npt.NDArray[Any]:
     except (OSError, ValueError, EOFError) as error:
         raise broken(path, error) from None
     return array
+
+
+def aligned_zeros(rows: int, columns: int) -> npt.NDArray[np.float32]:
+    """An array of zeros, [rows, columns], that TensorFlow can use where it lies, without a copy."""
+    size = rows * columns * np.dtype(np.float32).itemsize
+    memory = np.zeros(size + ALIGNMENT, np.uint8)
+    first = -memory.ctypes.data % ALIGNMENT
+    return memory[first : first + size].view(np.float32).reshape(rows, columns)
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:

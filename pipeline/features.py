@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pipeline.artifacts import aligned_zeros
 from pipeline.cards import Card
 from pipeline.errors import PipelineError
-from pipeline.windows import aligned_zeros
 
 # Each term's period, and where in it a time stamp lies.
 CALENDAR = {

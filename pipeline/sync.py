@@ -2,7 +2,7 @@
 
 import argparse
 
-from pipeline import page, tracking
+from pipeline import page, publishing, tracking
 from pipeline.config import read_experiment
 from pipeline.errors import PipelineError, run
 
@@ -11,7 +11,7 @@ def main() -> None:
     """After a server that was down, a restore from DVC's cache or a deleted database."""
     argparse.ArgumentParser(prog="python -m pipeline.sync", description=main.__doc__).parse_args()
     try:
-        run_id = tracking.publish(page.of_report(*read_experiment()))
+        run_id = publishing.publish(page.of_report(*read_experiment()))
     except tracking.UNAVAILABLE as error:
         reason = str(error).splitlines()[0]
         raise PipelineError(

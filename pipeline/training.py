@@ -11,10 +11,11 @@ import tensorflow as tf
 from keras import ops
 from tqdm import tqdm
 
+from pipeline.artifacts import ALIGNMENT
 from pipeline.config import BASELINES, Ridge, Schedule, Train
 from pipeline.errors import PipelineError
 from pipeline.models.baselines import solve_ridge
-from pipeline.windows import ALIGNMENT, Rows, Runs
+from pipeline.windows import Rows, Runs
 
 Epoch = dict[str, float]
 # Updates for each call from Python, which costs as much as a small update does.

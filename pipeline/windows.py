@@ -18,7 +18,6 @@ from pipeline.errors import PipelineError
 
 Rows = npt.NDArray[np.int64]
 Float = TypeVar("Float", bound=np.floating)
-ALIGNMENT = 64  # bytes: at multiples of it arrays start that TensorFlow can use where they lie
 
 
 @dataclass(frozen=True)
@@ -219,11 +218,3 @@ def gather(series: npt.NDArray[Float], starts: Rows, length: int) -> npt.NDArray
     shape = (length, *series.shape[1:])
     # A window's rows lie side by side, so that each is copied as one piece.
     return sliding_window_view(series, shape)[starts].reshape(len(starts), *shape)
-
-
-def aligned_zeros(rows: int, columns: int) -> npt.NDArray[np.float32]:
-    """An array of zeros, [rows, columns], that TensorFlow can use where it lies, without a copy."""
-    size = rows * columns * np.dtype(np.float32).itemsize
-    memory = np.zeros(size + ALIGNMENT, np.uint8)
-    first = -memory.ctypes.data % ALIGNMENT
-    return memory[first : first + size].view(np.float32).reshape(rows, columns)

@@ -9,11 +9,11 @@ import numpy.typing as npt
 import pytest
 
 from pipeline import determinism, training
+from pipeline.artifacts import aligned_zeros
 from pipeline.errors import PipelineError
 from pipeline.models.registry import build
 from pipeline.models.spec import Spec
 from pipeline.scaling import Scale, Scaler
-from pipeline.windows import aligned_zeros
 from tests.toys import toy_params
 
 _ = np.nan

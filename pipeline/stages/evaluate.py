@@ -11,9 +11,9 @@ from pipeline import (
     page,
     paths,
     plots,
+    publishing,
     report,
     series,
-    tracking,
 )
 from pipeline.config import read_experiment, split
 from pipeline.errors import run
@@ -108,7 +108,7 @@ def main() -> None:
         ),
     )
     report.show(metrics, report.heading(params, card))
-    tracking.publish_or_warn(page.of_report(params, card))
+    publishing.publish_or_warn(page.of_report(params, card))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pipeline.config import inputs, read_experiment, targets
 from pipeline.errors import run
 from pipeline.models.spec import Spec
 from pipeline.scaling import Scaler
-from pipeline.windows import Runs, aligned_zeros
+from pipeline.windows import Runs
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     from pipeline import training  # TensorFlow comes with it, so only now that the input is right
     from pipeline.models.registry import build
 
-    standardised = aligned_zeros(len(series), len(spec.targets))
+    standardised = artifacts.aligned_zeros(len(series), len(spec.targets))
     standardised[:] = scaler.standardise(series[list(spec.targets)].to_numpy(), spec.targets)
     examples = training.Examples(
         features=features.build(

@@ -1,0 +1,198 @@
+"""Sends what the MLflow store lacks of the files on disk: the run, its scores, pictures, the model.
+
+It finds a run by the content of its files (`tracking.CONTENT`), so that nothing is sent twice.
+"""
+
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import h5py
+import mlflow
+import pandas as pd
+from mlflow.entities import Metric, Run, RunTag
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+
+from pipeline import (
+    artifacts,
+    description,
+    determinism,
+    features,
+    forecaster,
+    paths,
+    provenance,
+    series,
+    tracking,
+)
+from pipeline.cards import Card
+from pipeline.config import Params, read_experiment, targets
+from pipeline.description import Epoch
+from pipeline.imputation import Imputer
+from pipeline.models.spec import Spec
+from pipeline.tracking import CONTENT, LOSS, SCORES
+
+# What a served model needs, at the versions that made its scores.
+REQUIREMENTS = ("keras", "mlflow", "numpy", "pandas", "pyarrow", "pydantic", "PyYAML", "tensorflow")
+
+
+def publish_or_warn(page: str) -> None:
+    """`publish`, where a store that cannot be reached must not fail the stage."""
+    try:
+        publish(page)
+    except tracking.UNAVAILABLE as error:
+        tracking.warn(error)
+
+
+def publish(page: str) -> str | None:
+    """Send what the store lacks of the files on disk: the run itself, scores, pictures, the model.
+
+    Args:
+        page: the report as HTML, which is no file: it holds the date.
+
+    Returns:
+        The id of the run that now holds them, or None if the store lacked nothing.
+    """
+    params, card = read_experiment()
+    client = tracking.connect()
+    experiment = tracking.experiment_id(client, params.ingest.dataset)
+    linked, scored = tracking.content(), tracking.digest(paths.METRICS, paths.REPORT, paths.HISTORY)
+    _offer_view(client, experiment, params, card)
+    run = _find(client, experiment, linked)
+    if run and run.data.tags.get(SCORES) == scored:
+        return None
+    table = pd.read_csv(paths.HISTORY, float_precision="round_trip").drop(columns="epoch")
+    history: list[Any] = table.to_dict("records")
+    if run:
+        run_id = str(run.info.run_id)
+    else:
+        run_id = _unfinished(client, experiment, params, card, history) or tracking.create(
+            client, params, card, restored=True
+        )
+        tracking.describe(client, run_id, params, card)
+        logged = len(client.get_metric_history(run_id, LOSS))
+        lost = [
+            metric
+            for step, scores in enumerate(history[logged:], start=logged + 1)
+            for metric in tracking.metrics(scores, step)
+        ]
+        _log_metrics(client, run_id, lost + tracking.metrics(description.best(history)))
+        client.set_tag(run_id, CONTENT, linked)
+    client.set_tag(run_id, provenance.PROCESS, provenance.process())
+    # The model first: MLflow asks for the history of every metric that is there before it.
+    _send_scores(client, run_id, _log_model(run_id, params, card))
+    client.log_text(run_id, page, "report/report.html")
+    client.log_batch(run_id, tags=[RunTag(SCORES, scored)])
+    client.set_terminated(run_id, "FINISHED")
+    return run_id
+
+
+def _find(client: mlflow.MlflowClient, experiment: str, linked: str) -> Run | None:
+    runs = client.search_runs(
+        [experiment], f"tags.`{CONTENT}` = '{linked}'", order_by=["start_time DESC"], max_results=1
+    )
+    return runs[0] if runs else None
+
+
+def _offer_view(client: mlflow.MlflowClient, experiment: str, params: Params, card: Card) -> None:
+    """Give the experiment a view of its runs, best first, unless somebody gave it one."""
+    error = "rmse" if len(targets(params, card)) == 1 else "mse_scaled"
+    known = client.get_experiment(experiment).tags
+    for key, value in description.view(experiment, error, time.time()).items():
+        if key not in known:
+            client.set_experiment_tag(experiment, key, value)
+
+
+def _unfinished(
+    client: mlflow.MlflowClient, experiment: str, params: Params, card: Card, history: list[Epoch]
+) -> str | None:
+    """The run of this very training that the store lost sight of, known by what it holds."""
+    wanted = {name: str(value) for name, value in description.hyperparameters(params, card)}
+    for run in tracking.abandoned(client, experiment):
+        logged = [point.value for point in client.get_metric_history(run.info.run_id, LOSS)]
+        if (
+            run.info.run_name == description.name(params)
+            and run.data.params in ({}, wanted)
+            and logged == [epoch[LOSS] for epoch in history[: len(logged)]]
+        ):
+            return str(run.info.run_id)
+    return None
+
+
+def _log_metrics(client: mlflow.MlflowClient, run_id: str, metrics: list[Metric]) -> None:
+    for i in range(0, len(metrics), 1000):  # MLflow takes no more at once
+        client.log_batch(run_id, metrics[i : i + 1000])
+
+
+def _send_scores(client: mlflow.MlflowClient, run_id: str, model: str) -> None:
+    scores = description.flat_scores(artifacts.read_json(paths.METRICS))
+    scores["model/weights"] = _weights()
+    _log_metrics(client, run_id, tracking.metrics(scores, model=model))
+    for file in (paths.METRICS, paths.HISTORY, paths.REPORT):
+        client.log_artifact(run_id, str(file), "report")
+    client.log_artifacts(run_id, str(paths.PLOTS), "report/plots")
+
+
+def _weights() -> int:
+    """How many numbers the network has learned."""
+    sizes: list[int] = []
+
+    def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        if (
+            isinstance(item, h5py.Dataset)
+            and not name.startswith("optimizer/")
+            and item.dtype.kind == "f"  # seeds are whole numbers
+        ):
+            sizes.append(item.size)
+
+    with h5py.File(paths.WEIGHTS, "r") as file:
+        file.visititems(visit)
+    return sum(sizes)
+
+
+def _log_model(run_id: str, params: Params, card: Card) -> str:
+    """The Forecaster as a pyfunc made from code, weights and JSON, no pickle; the model's id."""
+    determinism.settle(params.train.seed)  # MLflow tries the model here
+    example = _example(params, card)
+    package = Path(__file__).parent
+    with tempfile.TemporaryDirectory() as directory, mlflow.start_run(run_id=run_id):
+        forecaster.bundle(params.ingest.dataset, Path(directory))
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(package / "serving.py"),
+            artifacts={"forecaster": directory},
+            code_paths=[str(package)],
+            signature=signature(),
+            input_example=example,
+            pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+        )
+    return str(info.model_id)
+
+
+def _example(params: Params, card: Card) -> pd.DataFrame:
+    """The newest raw rows, as many as a forecast needs, typed as a caller would send them."""
+    spec = artifacts.read_json_record(paths.MODEL_JSON, Spec)
+    raw = paths.raw_table(params.ingest.dataset)
+    imputer = artifacts.read_json_record(paths.IMPUTER, Imputer)
+    table = series.typed(series.read_table(raw, card), card, features.columns(spec.inputs, card))
+    rows = forecaster.rows_needed(spec, card, imputer)
+    if card.wide:  # a row is a day, and the first and the last may be used in part
+        rows = -(-rows // card.steps_a_day) + 1
+    return table.tail(rows).reset_index(drop=True)
+
+
+def signature() -> ModelSignature:
+    """The served model's answer and its one parameter, origins.
+
+    It names no input columns: MLflow would silently drop the columns it was not told of, and
+    refuse whole numbers where it was told of decimals. The Forecaster checks columns and types
+    itself, and says which column or row is wrong; the input example shows them.
+    """
+    answer: list[ColSpec | TensorSpec] = [
+        *(ColSpec(DataType.string, name) for name in ("origin", "time", "target")),
+        ColSpec(DataType.double, "forecast"),
+    ]
+    origins = ParamSpec("origins", DataType.string, default=[], shape=(-1,))
+    return ModelSignature(outputs=Schema(answer), params=ParamSchema([origins]))
