@@ -239,7 +239,9 @@ def main() -> None:
                 kept = [row for row in made if row["example"] != example.name] + rows(example, runs)
                 made = sorted(kept, key=lambda row: known.index(row["example"]))
                 artifacts.write_json(RESULTS, made)
-    artifacts.write_text(PAGE, page(examples, made))
+                artifacts.write_text(PAGE, page(examples, made))
+    if options.page:
+        artifacts.write_text(PAGE, page(examples, made))
 
 
 if __name__ == "__main__":
