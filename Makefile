@@ -37,7 +37,7 @@ test: setup ## run the tests
 	python -m pytest
 
 test-slow: setup ## run the tests that take long as well
-	python -m pytest -m slow
+	python -m pytest -m slow -n 2 --dist loadgroup
 
 reproduce-check: setup ## make the committed results again from a clean clone and compare
 	@python -m pipeline.reproduce_check
