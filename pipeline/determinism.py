@@ -29,7 +29,8 @@ def settle(seed: int) -> None:
 
     To be called before anything else loads TensorFlow; a later call only seeds again.
     """
-    with _silenced_stderr():  # its native code ignores TF_CPP_MIN_LOG_LEVEL until it is loaded
+    # Its native code ignores TF_CPP_MIN_LOG_LEVEL until it is loaded.
+    with _silenced_stderr(), _hidden("matplotlib", "sklearn"):
         import keras
         import tensorflow as tf
 
@@ -40,6 +41,18 @@ def settle(seed: int) -> None:
         tf.config.threading.set_inter_op_parallelism_threads(THREADS)
     except RuntimeError:  # TensorFlow runs already, with the threads of the first call
         pass
+
+
+@contextmanager
+def _hidden(*names: str) -> Iterator[None]:
+    """Modules that cannot be imported: Keras takes seconds to load what it only might draw with."""
+    hidden = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 @contextmanager

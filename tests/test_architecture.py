@@ -103,6 +103,19 @@ def test_stages_that_train_nothing_start_fast() -> None:
     assert run.stdout.split() == []
 
 
+def test_a_network_is_loaded_without_what_it_might_draw_with() -> None:
+    """Keras comes without matplotlib and scikit-learn, and both can be imported afterwards."""
+    program = (
+        "import sys; from pipeline import determinism; determinism.settle(1);"
+        "print(*{'keras', 'sklearn', 'matplotlib'} & sys.modules.keys());"
+        "import matplotlib, sklearn"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == ["keras"]
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_the_code_it_imports(stage: str) -> None:
     """dvc.yaml lists each module that a stage imports, all the way down, and no other."""

@@ -170,7 +170,6 @@ def test_the_seed_decides_where_it_starts(name: str) -> None:
     assert weights(fresh(spec(name, seed=2))) != start
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", SOLVED)
 def test_the_seed_decides_where_it_ends(name: str) -> None:
     """After two epochs the same seed has the same bytes."""
