@@ -46,8 +46,8 @@ def settle(seed: int) -> None:
 @contextmanager
 def _hidden(*names: str) -> Iterator[None]:
     """Modules that cannot be imported: Keras takes seconds to load what it only might draw with."""
-    hidden = [name for name in names if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))
+    hidden: dict[str, Any] = {name: None for name in names if name not in sys.modules}
+    sys.modules.update(hidden)
     try:
         yield
     finally:
