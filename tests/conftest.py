@@ -25,14 +25,12 @@ settings.load_profile("house")
 ABSENT = "FORECAST_DATA names no folder with"
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Tests that share a costly fixture go to one process: those of a file, those of the story."""
-    for item in items:
-        shared = "story" in getattr(item, "fixturenames", ())
-        group = "story" if shared else item.path.stem
-        if group != "test_faults":  # many, with nothing costly to share: they fill the gaps
-            item.add_marker(pytest.mark.xdist_group(group))
+    shared = "story" in getattr(item, "fixturenames", ())
+    group = "story" if shared else item.path.stem
+    if group != "test_faults":  # many, with nothing costly to share: they fill the gaps
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture
