@@ -3,7 +3,6 @@
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn import metrics as sk
 
 Floats = npt.NDArray[np.float64]
 Scores = dict[str, float]
@@ -22,6 +21,8 @@ def scores(observed: Floats, forecast: Floats, seasonal_error: float | None = No
         them. smape is the mean of |y - f| / ((|y| + |f|) / 2), 0 where both are zero (Makridakis
         1993). mase is mae over the seasonal error (Hyndman and Koehler 2006).
     """
+    from sklearn import metrics as sk  # takes a second or two, and who only reads scores needs none
+
     known = ~np.isnan(observed)
     y, f = observed[known], forecast[known]
     if len(y) == 0:
