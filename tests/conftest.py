@@ -22,6 +22,7 @@ settings.register_profile(
 )
 settings.load_profile("house")
 
+FILLING = "test_faults"  # many tests with nothing costly to share: where one process has room
 ABSENT = "FORECAST_DATA names no folder with"
 
 
@@ -29,8 +30,13 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Tests that share a costly fixture go to one process: those of a file, those of the story."""
     shared = "story" in getattr(item, "fixturenames", ())
     group = "story" if shared else item.path.stem
-    if group != "test_faults":  # many, with nothing costly to share: they fill the gaps
+    if group != FILLING:
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests begin before those that fill the gaps."""
+    items.sort(key=lambda item: item.path.stem == FILLING)
 
 
 @pytest.fixture
