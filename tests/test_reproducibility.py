@@ -11,7 +11,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from pipeline import lockfile, reference, reproduce_check, seed_band
+from pipeline import lockfile, reference, reproduce_check, seed_band, series
 from pipeline.errors import PipelineError
 from tests.repositories import (
     NO_STORE,
@@ -91,6 +91,13 @@ def test_no_output_knows_where_and_when_it_was_made(committed: Path) -> None:
     words += [name for name in (socket.gethostname(), getpass.getuser()) if len(name) > 4]
     for name, content in outputs(committed).items():
         assert [word for word in words if word.encode() in content] == [], name
+
+
+def test_the_committed_results_were_made_with_the_locked_packages() -> None:
+    """reference.json belongs to this requirements.lock: who changes it makes the results again."""
+    with chdir(ROOT):
+        made = reference.read(lockfile.read_whole_lock()).machine.requirements
+        assert made == series.sha256(Path("requirements.lock"))
 
 
 def test_the_check_names_each_output_that_is_not_identical() -> None:
