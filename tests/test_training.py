@@ -107,8 +107,8 @@ def test_batches_are_windows() -> None:
         np.testing.assert_array_equal(y, data.targets[start + 3 : start + 5])
 
 
-def test_a_series_that_lies_right_is_not_copied() -> None:
-    """Batches of an aligned array show what is written to it later; of another one they do not."""
+def test_a_series_that_lies_right_is_handed_over() -> None:
+    """Batches show what is written to an aligned array before they begin; else its copy stays."""
     data = examples()
     aligned = aligned_zeros(*data.features.shape)
     aligned[:] = data.features
