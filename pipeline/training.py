@@ -173,14 +173,17 @@ def batches(
         batch_size: B; the last batch of an epoch may be smaller.
         seed: of the shuffle.
     """
-    features, targets = _tensor(examples.features), _tensor(examples.targets)
+    features, targets = _held(examples.features), _held(examples.targets)
     seen = tf.range(examples.look_back, dtype=tf.int64)
     ahead = tf.range(examples.horizon, dtype=tf.int64) + examples.look_back
     row_at = _lookup(starts)
 
     def batch(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         rows = row_at(positions)[:, None]
-        return tf.gather(features, rows + seen), tf.gather(targets, rows + ahead)
+        return (
+            tf.gather(features.read_value(), rows + seen),
+            tf.gather(targets.read_value(), rows + ahead),
+        )
 
     positions = tf.data.Dataset.range(len(starts)).batch(batch_size)
     if seed is not None:
@@ -188,12 +191,15 @@ def batches(
     return positions.map(batch, num_parallel_calls=1).prefetch(2)
 
 
-def _tensor(array: npt.NDArray[np.float32]) -> tf.Tensor:
-    """The array as a tensor: where it lies if TensorFlow can use it there, else a copy."""
+def _held(array: npt.NDArray[np.float32]) -> tf.Variable:
+    """The array where it lies, if TensorFlow can use it there, else a copy.
+
+    A variable, because the iterator of a data set copies each tensor that its functions use.
+    """
     here = array.flags.c_contiguous and array.flags.writeable
     if here and array.ctypes.data % ALIGNMENT == 0:
-        return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
-    return tf.constant(array)
+        array = tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+    return tf.Variable(array, trainable=False)
 
 
 def _lookup(starts: Rows | Runs) -> Callable[[tf.Tensor], tf.Tensor]:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from pipeline import series
 from pipeline.cards import Card, read_card_file
+from tests import repositories
 from tests.toys import ROOT, Project
 
 # The same examples each time, so that what passed once passes again; no deadline on shared cores.
@@ -64,6 +66,19 @@ def tracking_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", uri)
         yield uri
+
+
+@pytest.fixture(scope="session")
+def finished_toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A toy repository whose pipeline has run, made once for all test processes; copy it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    made = shared / "toy.made"
+    with FileLock(shared / "toy.lock"):
+        if not made.exists():
+            repositories.finish(shared / "toy")
+            made.touch()
+    return shared / "toy"
 
 
 @pytest.fixture(scope="session")

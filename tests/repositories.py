@@ -1,13 +1,10 @@
 """Fresh repositories with this code, in which tests run DVC and the stages as a user does."""
 
-import atexit
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -125,27 +122,18 @@ def toy_repository(directory: Path) -> Path:
     return directory
 
 
-@cache
-def _finished() -> Path:
-    directory = toy_repository(Path(tempfile.mkdtemp()) / "toy")
-    atexit.register(shutil.rmtree, directory.parent, ignore_errors=True)
+def finish(directory: Path) -> Path:
+    """A toy repository whose pipeline has run, the results committed."""
+    toy_repository(directory)
     run(directory, "dvc", "repro")
     run(directory, sys.executable, "-m", "pipeline.reference")
     commit(directory, "results")
     return directory
 
 
-def finished_toy(directory: Path) -> Path:
-    """A copy of a toy repository whose pipeline has run, the results committed.
-
-    It is made once for all tests; its MLflow run's artifacts stay where it was made.
-    """
-    return Path(shutil.copytree(_finished(), directory, symlinks=True))
-
-
-def toy_artifacts() -> Path:
-    """Where the artifacts of the toy repository's MLflow run lie."""
-    return _finished() / "mlartifacts"
+def copied(repository: Path, directory: Path) -> Path:
+    """A copy of a repository to change; its MLflow run's artifacts stay where it was made."""
+    return Path(shutil.copytree(repository, directory, symlinks=True))
 
 
 def outputs(directory: Path) -> dict[str, bytes]:

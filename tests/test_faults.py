@@ -1,6 +1,7 @@
 """What dies, fills up or breaks under the pipeline: real processes, signals and limits."""
 
 import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -25,13 +26,12 @@ from tests.repositories import (
     NO_STORE,
     STAGES,
     commit,
+    copied,
     environment,
-    finished_toy,
     outputs,
     run,
     set_params,
     stage,
-    toy_repository,
 )
 
 pytestmark = pytest.mark.timeout(900)
@@ -40,15 +40,24 @@ LONG = {"train.epochs": 5000, "train.patience": 5000}
 
 
 @pytest.fixture
-def toy(tmp_path: Path) -> Path:
+def toy(finished_toy: Path, tmp_path: Path) -> Path:
     """A toy repository whose pipeline has run, its own copy for each test."""
-    return finished_toy(tmp_path / "toy")
+    return copied(finished_toy, tmp_path / "toy")
+
+
+@pytest.fixture
+def windowed(toy: Path) -> Path:
+    """The same before its training: neither a store, nor a model, nor scores."""
+    (toy / "mlflow.db").unlink()
+    for folder in ("model", "reports"):
+        shutil.rmtree(toy / "data" / folder)
+    return toy
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(finished_toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, for tests that change nothing."""
-    return finished_toy(tmp_path_factory.mktemp("finished") / "toy")
+    return copied(finished_toy, tmp_path_factory.mktemp("finished") / "toy")
 
 
 def until(true: Callable[[], object], what: str) -> None:
@@ -142,11 +151,9 @@ def written(path: Path) -> bool:
 
 
 @pytest.mark.slow
-def test_a_killed_run_does_not_stay_running(tmp_path: Path) -> None:
+def test_a_killed_run_does_not_stay_running(windowed: Path) -> None:
     """SIGTERM and Ctrl-C end the MLflow run as KILLED; after kill -9 the next training does."""
-    toy = toy_repository(tmp_path / "toy")
-    for name in ("ingest", "impute_scale", "window"):
-        stage(toy, name)
+    toy = windowed
     set_params(toy, LONG)
     store = toy / "mlflow.db"
     command = (sys.executable, "-m", "pipeline.stages.train")
@@ -199,11 +206,9 @@ def kill_tree(process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.mark.slow
-def test_a_tracking_server_that_dies_loses_nothing(tmp_path: Path) -> None:
+def test_a_tracking_server_that_dies_loses_nothing(windowed: Path, tmp_path: Path) -> None:
     """It dies in training and stays down: all files are written, and sync sends the rest, once."""
-    toy = toy_repository(tmp_path / "toy")
-    for name in ("ingest", "impute_scale", "window"):
-        stage(toy, name)
+    toy = windowed
     set_params(toy, {"train.epochs": 100, "train.patience": 100})
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))

@@ -17,7 +17,7 @@ from tests.repositories import (
     NO_STORE,
     ROOT,
     commit,
-    finished_toy,
+    copied,
     outputs,
     run,
     set_params,
@@ -35,9 +35,9 @@ ELSEWHERE = {
 
 
 @pytest.fixture(scope="module")
-def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def committed(finished_toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A toy repository with its results committed."""
-    return finished_toy(tmp_path_factory.mktemp("committed") / "toy")
+    return copied(finished_toy, tmp_path_factory.mktemp("committed") / "toy")
 
 
 @pytest.fixture(scope="module")

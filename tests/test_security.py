@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.repositories import NO_STORE, environment, finished_toy, outputs, toy_artifacts
+from tests.repositories import NO_STORE, environment, outputs
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 SUFFIXES = {".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle", ".pt", ".pth", ".keras"}
@@ -43,10 +43,11 @@ def test_the_search_finds_a_pickle() -> None:
     assert not is_pickle(b"train: 1\n")
 
 
-def test_nothing_that_is_written_is_a_pickle(tmp_path: Path) -> None:
+def test_nothing_that_is_written_is_a_pickle(finished_toy: Path) -> None:
     """No stage output and no artifact of the logged run and model is a pickle, by name or bytes."""
-    files = outputs(finished_toy(tmp_path / "toy"))
-    logged = {str(f): f.read_bytes() for f in toy_artifacts().rglob("*") if f.is_file()}
+    files = outputs(finished_toy)
+    artifacts = finished_toy / "mlartifacts"
+    logged = {str(f): f.read_bytes() for f in artifacts.rglob("*") if f.is_file()}
     assert any(name.endswith("MLmodel") for name in logged)
     for name, content in (files | logged).items():
         assert Path(name).suffix not in SUFFIXES, name
@@ -57,10 +58,12 @@ def test_nothing_that_is_written_is_a_pickle(tmp_path: Path) -> None:
     assert "python_model" not in flavor
 
 
-def test_the_logged_model_loads_where_pickle_is_forbidden(tmp_path: Path) -> None:
+def test_the_logged_model_loads_where_pickle_is_forbidden(
+    finished_toy: Path, tmp_path: Path
+) -> None:
     """With pickles forbidden, by MLflow's switch and in Python itself, the model forecasts."""
-    (model,) = {file.parent for file in toy_artifacts().rglob("MLmodel")}
-    raw = finished_toy(tmp_path / "toy") / "data/raw/toy.csv"
+    (model,) = {file.parent for file in (finished_toy / "mlartifacts").rglob("MLmodel")}
+    raw = finished_toy / "data/raw/toy.csv"
     done = subprocess.run(
         [sys.executable, "-c", LOAD, str(model), str(raw)],
         cwd=tmp_path,
