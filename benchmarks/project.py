@@ -82,6 +82,17 @@ def repository(directory: Path, rows: int = 300) -> Path:
     return directory
 
 
+def trivial(directory: Path) -> Path:
+    """A repository whose pipeline is one stage that reads a byte and does nothing, up to date."""
+    directory.mkdir()
+    stage = {"cmd": "true", "deps": ["read"]}
+    (directory / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"nothing": stage}}))
+    (directory / "read").write_text("a")
+    for words in ("git init -q", "dvc init -q", "dvc repro -q"):
+        command(directory, *words.split())
+    return directory
+
+
 def command(directory: Path, *words: str) -> str:
     """Run a command as `make` does, this interpreter's environment first; what it prints."""
     own = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "DVC_"))}
