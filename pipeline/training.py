@@ -177,18 +177,26 @@ def batches(
     seen = tf.range(examples.look_back, dtype=tf.int64)
     ahead = tf.range(examples.horizon, dtype=tf.int64) + examples.look_back
     row_at = _lookup(starts)
+    count = len(starts)
 
-    def batch(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def batch(first: tf.Tensor, key: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        positions = tf.range(first, tf.minimum(first + batch_size, count))
+        if seed is not None:
+            positions = _shuffled(positions, count, seed, key)
         rows = row_at(positions)[:, None]
         return (
             tf.gather(features.read_value(), rows + seen),
             tf.gather(targets.read_value(), rows + ahead),
         )
 
-    positions = tf.data.Dataset.range(len(starts)).batch(batch_size)
-    if seed is not None:
-        positions = _shuffled(positions, len(starts), seed)
-    return positions.map(batch, num_parallel_calls=1).prefetch(2)
+    firsts = tf.data.Dataset.range(0, count, batch_size)
+    gathered = (
+        firsts.map(batch) if seed is None else tf.data.Dataset.zip(firsts, _keys(seed)).map(batch)
+    )
+    # Whoever ends an epoch waits for the thread that tunes its data set, which sleeps for seconds.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return gathered.with_options(options)
 
 
 def _held(array: npt.NDArray[np.float32]) -> tf.Variable:
@@ -217,23 +225,28 @@ def _lookup(starts: Rows | Runs) -> Callable[[tf.Tensor], tf.Tensor]:
     return row_at
 
 
-def _shuffled(positions: tf.data.Dataset, count: int, seed: int) -> tf.data.Dataset:
-    """The positions 0 to count - 1 in another order each epoch.
+def _keys(seed: int) -> tf.data.Dataset:
+    """One random number for all batches of an epoch, another each epoch."""
+    draws = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
 
-    A cipher gives each position its place (tf.random.experimental.index_shuffle), so that no list
-    of them is ever held.
+    def first(kept: tf.Tensor, draw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        key = tf.where(kept < 0, draw, kept)
+        return key, key
+
+    return draws.scan(tf.constant(-1, tf.int64), first)
+
+
+def _shuffled(positions: tf.Tensor, count: int, seed: int, key: tf.Tensor) -> tf.Tensor:
+    """Where the positions, of 0 to count - 1, stand in an epoch's order.
+
+    A cipher gives each its place (tf.random.experimental.index_shuffle): no list of them is held.
     """
-
-    def epoch(key: tf.Tensor) -> tf.data.Dataset:
-        places = tf.stack([tf.constant(seed, tf.int64), key, key // 2**32])
-        return positions.map(
-            lambda rows: tf.raw_ops.RandomIndexShuffle(
-                index=rows, seed=places, max_index=tf.constant(count - 1, tf.int64), rounds=ROUNDS
-            )
-        )
-
-    keys = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).take(1)
-    return keys.flat_map(epoch).apply(tf.data.experimental.assert_cardinality(len(positions)))
+    return tf.raw_ops.RandomIndexShuffle(
+        index=positions,
+        seed=tf.stack([tf.constant(seed, tf.int64), key, key // 2**32]),
+        max_index=tf.constant(count - 1, tf.int64),
+        rounds=ROUNDS,
+    )
 
 
 def optimizer(settings: Train, steps: int) -> keras.optimizers.Optimizer:
