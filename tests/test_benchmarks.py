@@ -57,6 +57,13 @@ def test_an_epoch_may_be_left_in_the_middle() -> None:
         assert next(batches)[0].shape == (32, 240, 1)
 
 
+def test_no_thread_tunes_the_batches() -> None:
+    """Whoever ends an epoch would wait until it wakes, for as long as the epoch took."""
+    data = examples(500, 24)
+    for seed in (None, 1):
+        assert training.batches(data, data.train, 64, seed).options().autotune.enabled is False
+
+
 def test_the_shuffle_leaves_no_neighbours(project: Project) -> None:
     """Windows that follow one another in an epoch are no nearer than chance has it."""
     data = examples(20_000, 4)
