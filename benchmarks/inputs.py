@@ -13,8 +13,9 @@ from benchmarks.networks import ours
 from pipeline import training
 
 CASES = {
-    "LSTM(64), 24 x 12, batch 256": {
-        "kind": "lstm", "units": [64], "look_back": 24, "features": 12, "horizon": 24, "batch": 256,
+    "two LSTM(64), 24 x 16, batch 256": {  # the default parameters
+        "kind": "lstm", "units": [64, 64], "look_back": 24, "features": 16, "horizon": 24,
+        "batch": 256,
     },
     "segment GRU(128), 720 x 1, batch 256": {
         "kind": "segment_gru", "units": [128], "segment": 24, "look_back": 720, "features": 1,

@@ -28,6 +28,7 @@ def ours(case: dict[str, Any]) -> tuple[keras.Model, training.Examples, Train]:
             "batch_size": case["batch"],
             "epochs": 1_000_000,  # until the other side has measured enough
             "patience": 1_000_000,
+            "xla": case.get("xla", False),
         },
         Train,
         "case",

@@ -151,6 +151,7 @@ class Train(Record):
     batch_size: Count
     epochs: Count
     patience: Count
+    xla: bool = False  # whether XLA compiles the training step: benchmarks/README.md says when
 
 
 class Evaluate(Record):
@@ -219,6 +220,7 @@ def check(params: Params, card: Card) -> None:
     expanded = expand(inputs(params, card), card, inputs_key)
     _check_own_past(params, targets(params, card), expanded)
     _check_wrappers(params)
+    _check_compiler(params)
     _check_window(params)
     if isinstance(params.train.model, Segment):
         _check_channels(params, targets(params, card), expanded)
@@ -247,6 +249,15 @@ def _check_wrappers(params: Params) -> None:
                 f"train.{key}: expected none with train.model.name {train.model.name}, which is "
                 f"a baseline as it stands; found {found}"
             )
+
+
+def _check_compiler(params: Params) -> None:
+    model = params.train.model
+    if params.train.xla and isinstance(model, Convolutional):
+        raise PipelineError(
+            f"train.xla: expected false with train.model.name {model.name}, whose pooling XLA "
+            "cannot repeat to the byte, found true"
+        )
 
 
 def _check_window(params: Params) -> None:

@@ -95,6 +95,9 @@ def fit(
         jit_compile=False,
         steps_per_execution=STEPS,
     )
+    # Keras takes no jit_compile=True beside deterministic kernels; XLA itself asks for as much and
+    # refuses what it has in no deterministic form.
+    network._jit_compile = settings.xla
     best = keras.callbacks.EarlyStopping(
         "val_loss", patience=settings.patience, restore_best_weights=True
     )

@@ -179,6 +179,16 @@ def test_the_seed_decides_where_it_ends(name: str) -> None:
     assert weights(again) == weights(first)
 
 
+@pytest.mark.parametrize("name", [name for name in TRAINED if name != "cnn_lstm"])
+def test_compiled_by_xla_it_learns_the_same(name: str) -> None:
+    """With XLA a network's forecasts after two epochs differ by what rounding makes of them."""
+    made, plain, _ = fitted(name)
+    compiled = fresh(made)
+    training.fit(compiled, eight_windows(), made.train.model_copy(update={"xla": True}))
+    assert compiled.jit_compile
+    assert call(compiled, windows(4)) == pytest.approx(call(plain, windows(4)), abs=0.01)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_saved_and_loaded_it_forecasts_the_same(name: str, tmp_path: Path) -> None:
     """A new network with the saved weights gives the same bytes."""
@@ -349,6 +359,10 @@ MISTAKES = [
     (
         {"train.model.name": "attention_lstm", "window.look_back": 1},
         "window.look_back: expected at least 2 with train.model.name attention_lstm, found 1",
+    ),
+    (
+        {"train.model.name": "cnn_lstm", "train.xla": True},
+        "train.xla: expected false with train.model.name cnn_lstm.* found true",
     ),
     (SEGMENTS, "window.inputs: expected the targets and nothing else"),
     (

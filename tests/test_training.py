@@ -203,10 +203,12 @@ def test_a_fit_keeps_its_best_epoch() -> None:
     assert again == pytest.approx(min(losses), rel=1e-5)
 
 
-def test_a_fit_repeats_to_the_byte() -> None:
-    """The same seed gives the same weights."""
-    one, _history = fitted(epochs=2)
-    other, _history = fitted(epochs=2)
+@pytest.mark.parametrize("xla", [False, True])
+def test_a_fit_repeats_to_the_byte(xla: bool) -> None:
+    """The same seed gives the same weights, compiled by XLA or not."""
+    one, _history = fitted(epochs=2, xla=xla)
+    other, _history = fitted(epochs=2, xla=xla)
+    assert one.jit_compile == other.jit_compile == xla
     assert weights(one).tobytes() == weights(other).tobytes()
 
 
