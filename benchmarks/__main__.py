@@ -16,12 +16,12 @@ from benchmarks.measure import Row
 from pipeline import determinism
 
 PARTS = {  # and about how many minutes each takes
-    "windows": 3,
-    "inputs": 1,
-    "training": 5,
-    "score": 5,
+    "windows": 4,
+    "inputs": 2,
+    "training": 3,
+    "score": 6,
     "overhead": 3,
-    "growth": 3,
+    "growth": 2,
     "prediction": 1,
 }
 
