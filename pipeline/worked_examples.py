@@ -239,6 +239,7 @@ def main() -> None:
                 kept = [row for row in made if row["example"] != example.name] + rows(example, runs)
                 made = sorted(kept, key=lambda row: known.index(row["example"]))
                 artifacts.write_json(RESULTS, made)
+                made = artifacts.read_json(RESULTS)  # in the order that the page has from the file
                 artifacts.write_text(PAGE, page(examples, made))
     if options.page:
         artifacts.write_text(PAGE, page(examples, made))
