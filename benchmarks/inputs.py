@@ -2,15 +2,17 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from benchmarks.measure import ROUNDS, Row, in_turn, ratio, row
-from benchmarks.networks import ours
+from benchmarks.networks import epoch, ours
 from pipeline import training
+from pipeline.examples import order
 
 CASES = {
     "two LSTM(64), 24 x 16, batch 256": {  # the default parameters
@@ -29,30 +31,39 @@ STEPS = 100  # an epoch of the default parameters has 96
 def rows(quick: bool) -> Iterator[Row]:
     """Epochs of one network, in turn on gathered batches and on the same batches in memory."""
     for name, case in CASES.items():
-        network, examples, settings = ours(case | {"steps": 2 if quick else STEPS})
-        network.compile("adam", "mse", jit_compile=False)
-        gathered = training.batches(examples, examples.train, settings.batch_size, seed=1)
-        x, y = (np.stack(parts) for parts in zip(*gathered.as_numpy_iterator(), strict=True))
+        network, data, settings = ours(case | {"steps": 2 if quick else STEPS})
+        gathering = training.compiled(network, data, settings)
+        network.compile(
+            optimizer=training.optimizer(settings, 1), loss=training.masked(settings.loss),
+            jit_compile=False, steps_per_execution=training.STEPS,
+        )  # fmt: skip
+        positions = order(data.train, settings.batch_size)
+        x, y = (np.stack(parts) for parts in zip(*epoch(data, 256, 1), strict=True))
         held = tf.data.Dataset.from_tensor_slices((x, y)).prefetch(2)
-        held = held.with_options(gathered.options())
-        programs = {"gathered": _epoch(network, gathered), "in memory": _epoch(network, held)}
+        held = held.with_options(positions.options())
+        programs = {
+            "gathered": _seconds(gathering, positions, gathering.epochs),
+            "in memory": _seconds(network, held),
+        }
         in_turn(programs, 1)  # traced, and warm
-        measured = in_turn(programs, 1 if quick else 2 * ROUNDS + 1)
+        measured = in_turn(programs, 1 if quick else ROUNDS + 2)
         cost = ratio(measured["gathered"], measured["in memory"])
         yield row("input", name, "windows in memory", cost, "x their time", at_most=1.05)
-        digests = {_digest(training.batches(examples, examples.train, 256, seed=1)) for _ in "ab"}
+        digests = {_digest(epoch(data, 256, 1)) for _ in "ab"}
         yield row("input", name, "same seed", len(digests), "different orders", at_most=1)
 
 
-def _epoch(network: keras.Model, batches: tf.data.Dataset) -> Callable[[], float]:
+def _seconds(
+    model: keras.Model, batches: tf.data.Dataset, *callbacks: keras.callbacks.Callback
+) -> Callable[[], float]:
     def seconds() -> float:
         start = time.perf_counter()
-        network.fit(batches, verbose=0, shuffle=False)
+        model.fit(batches, callbacks=list(callbacks), verbose=0, shuffle=False)
         return time.perf_counter() - start
 
     return seconds
 
 
-def _digest(batches: tf.data.Dataset) -> str:
-    content = (part.tobytes() for batch in batches.as_numpy_iterator() for part in batch)
+def _digest(batches: Iterable[Any]) -> str:
+    content = (part.tobytes() for batch in batches for part in batch)
     return hashlib.sha256(b"".join(content)).hexdigest()

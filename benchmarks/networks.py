@@ -1,12 +1,14 @@
 """This project's networks for a case of the benchmarks, as its registry builds them."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
-from pipeline import training
 from pipeline.config import Train, Window
+from pipeline.examples import Examples, Shuffle, gatherers, lookup, order
 from pipeline.models.registry import build
 from pipeline.models.spec import Spec
 from pipeline.scaling import Scale, Scaler
@@ -14,7 +16,7 @@ from pipeline.strict import parse
 from pipeline.windows import one_run
 
 
-def ours(case: dict[str, Any]) -> tuple[keras.Model, training.Examples, Train]:
+def ours(case: dict[str, Any]) -> tuple[keras.Model, Examples, Train]:
     """A network with fresh weights, random windows for `steps` batches an epoch, and settings."""
     model = {name: case[name] for name in ("units", "activation", "segment") if name in case}
     train = parse(
@@ -28,7 +30,7 @@ def ours(case: dict[str, Any]) -> tuple[keras.Model, training.Examples, Train]:
             "batch_size": case["batch"],
             "epochs": 1_000_000,  # until the other side has measured enough
             "patience": 1_000_000,
-            "xla": case.get("xla", False),
+            "acceleration": case.get("acceleration", "none"),
         },
         Train,
         "case",
@@ -43,8 +45,20 @@ def ours(case: dict[str, Any]) -> tuple[keras.Model, training.Examples, Train]:
     windows = case["batch"] * case["steps"]
     series = np.random.default_rng(1).normal(size=(windows + look_back + horizon, len(names)))
     features = series.astype(np.float32)
-    examples = training.Examples(
+    examples = Examples(
         features, features[:, :1].copy(), one_run(range(windows)), one_run(range(1)), look_back,
         horizon,
     )  # fmt: skip
     return build(spec, Scaler(columns={name: Scale() for name in names})), examples, train
+
+
+def epoch(
+    examples: Examples, batch_size: int, seed: int
+) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
+    """The batches of the first epoch, ([B, L, F], [B, H, K]), as training gathers them."""
+    rows, shuffle = lookup(examples.train), Shuffle(len(examples.train), seed)
+    windows, observed = gatherers(examples)
+    shuffle.next_epoch()
+    for positions in order(examples.train, batch_size):
+        starts = rows(shuffle(positions))
+        yield windows(starts).numpy(), observed(starts).numpy()

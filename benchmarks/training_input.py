@@ -4,7 +4,9 @@ Ours as `train` does it, from data/prepared and data/windows; the others as tuto
 """
 
 import sys
+from collections.abc import Iterable
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -20,15 +22,16 @@ def main(way: str, look_back: int) -> None:
     determinism.settle(1)
     import keras
 
+    batches: Iterable[Any]
     if way == "ours":
-        from pipeline import training
+        from benchmarks.networks import epoch
+        from pipeline.examples import Examples
 
         starts = Runs(artifacts.read_array(paths.windows("train")))
         # The targets are an array of their own, as in the stage: standardised, gaps left open.
         targets = artifacts.aligned_zeros(*values.shape)
         targets[:] = values
-        examples = training.Examples(values, targets, starts, starts, look_back, 1)
-        batches = training.batches(examples, starts, BATCH, seed=1)
+        batches = epoch(Examples(values, targets, starts, starts, look_back, 1), BATCH, seed=1)
     elif way == "keras":
         batches = keras.utils.timeseries_dataset_from_array(
             values[:-look_back], values[look_back:], look_back, batch_size=BATCH, shuffle=True

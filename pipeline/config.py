@@ -151,7 +151,8 @@ class Train(Record):
     batch_size: Count
     epochs: Count
     patience: Count
-    xla: bool = False  # whether XLA compiles the training step: benchmarks/README.md says when
+    # how a training step is computed: benchmarks/README.md says what gains where
+    acceleration: Literal["none", "xla", "parallel"] = "none"
 
 
 class Evaluate(Record):
@@ -253,10 +254,10 @@ def _check_wrappers(params: Params) -> None:
 
 def _check_compiler(params: Params) -> None:
     model = params.train.model
-    if params.train.xla and isinstance(model, Convolutional):
+    if params.train.acceleration == "xla" and isinstance(model, Convolutional):
         raise PipelineError(
-            f"train.xla: expected false with train.model.name {model.name}, whose pooling XLA "
-            "cannot repeat to the byte, found true"
+            f"train.acceleration: expected none or parallel with train.model.name {model.name}, "
+            "whose pooling XLA cannot repeat to the byte, found xla"
         )
 
 

@@ -1,39 +1,27 @@
 """Fitting a network: batches gathered on the fly, a masked loss, early stopping, a history."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from keras import ops
+from keras import layers, ops
 from tqdm import tqdm
 
-from pipeline.artifacts import ALIGNMENT
 from pipeline.config import BASELINES, Ridge, Schedule, Train
 from pipeline.errors import PipelineError
+from pipeline.examples import Examples, Shuffle, batches, gatherers, lookup, order
 from pipeline.models.baselines import solve_ridge
-from pipeline.windows import Rows, Runs
+from pipeline.windows import Rows
 
 Epoch = dict[str, float]
 # Updates for each call from Python, which costs as much as a small update does.
 STEPS = 16
-# Of the cipher that shuffles: with TensorFlow's own 4, neighbours' places correlate by up to 0.1.
-ROUNDS = 16
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Where windows start in one series: what a network is fitted and stopped on."""
-
-    features: npt.NDArray[np.float32]  # [rows, F] scaled
-    targets: npt.NDArray[np.float32]  # [rows, K] standardised, NaN where not observed
-    train: Rows | Runs
-    validation: Rows | Runs
-    look_back: int
-    horizon: int
+# Recurrent steps up to which a loop is unrolled in parallel training: tracing takes .2 s a step.
+UNROLLED = 32
 
 
 def masked(
@@ -88,29 +76,100 @@ def fit(
     """
     if isinstance(settings.model, BASELINES):
         return _solve(network, examples, settings, on_epoch)
-    steps = -(-len(examples.train) // settings.batch_size)
-    network.compile(
-        optimizer=optimizer(settings, steps),
-        loss=masked(settings.loss, settings.huber_delta, loss_weights(examples, settings)),
-        jit_compile=False,
-        steps_per_execution=STEPS,
-    )
-    # Keras takes no jit_compile=True beside deterministic kernels; XLA itself asks for as much and
-    # refuses what it has in no deterministic form.
-    network._jit_compile = settings.xla
+    trained = compiled(network, examples, settings)
     best = keras.callbacks.EarlyStopping(
         "val_loss", patience=settings.patience, restore_best_weights=True
     )
     history = _History(settings, on_epoch)
-    network.fit(
-        batches(examples, examples.train, settings.batch_size, settings.seed),
-        validation_data=batches(examples, examples.validation, max(settings.batch_size, 1024)),
+    trained.fit(
+        order(examples.train, settings.batch_size),
+        validation_data=order(examples.validation, max(settings.batch_size, 1024)),
         epochs=settings.epochs,
-        callbacks=[history, best],
-        shuffle=False,  # the batches are shuffled already
+        callbacks=[trained.epochs, history, best],
+        shuffle=False,  # the network on positions does it
         verbose=0,
     )
     return history.epochs
+
+
+def compiled(network: keras.Model, examples: Examples, settings: Train) -> "OnPositions":
+    """The network as Keras is to train it, with its optimizer: on batches of positions."""
+    trained = OnPositions(network, examples, settings)
+    updates = -(-len(examples.train) // settings.batch_size)
+    trained.compile(
+        optimizer=optimizer(settings, updates), jit_compile=False, steps_per_execution=STEPS
+    )
+    trained.optimizer.build(network.trainable_variables)  # or the first step is traced twice
+    return trained
+
+
+class OnPositions(keras.Model):
+    """The network as a function of where windows are, [B] -> [B, H, K].
+
+    A position in the training span stands for the window that the epoch's shuffle has there, one
+    in validation for the window itself; both are gathered where they are used.
+    """
+
+    def __init__(self, network: keras.Model, examples: Examples, settings: Train) -> None:
+        super().__init__()
+        self.network = network
+        self.shuffle = Shuffle(len(examples.train), settings.seed)
+        self.epochs = keras.callbacks.LambdaCallback(
+            on_epoch_begin=lambda epoch, logs: self.shuffle.next_epoch()
+        )
+        self.train_rows, self.validation_rows = map(lookup, (examples.train, examples.validation))
+        self.windows, self.observed = gatherers(examples)
+        weights = loss_weights(examples, settings)
+        self.masked = masked(settings.loss, settings.huber_delta, weights)
+        self.parallel = settings.acceleration == "parallel"
+        steps = examples.look_back // getattr(settings.model, "segment", 1)
+        self.unrolled = _unrolled if steps <= UNROLLED else nullcontext
+        self.update = super().train_step
+        if settings.acceleration == "xla":
+            # Keras takes no jit_compile beside deterministic kernels; XLA itself asks for as much
+            # and refuses what it has in no deterministic form.
+            self.update = tf.function(self.update, autograph=False, jit_compile=True)
+
+    def train_step(self, positions: tf.Tensor) -> Any:
+        """Update the weights by the windows that the epoch's order has there."""
+        return self.update(self.train_rows(self.shuffle(positions)))
+
+    def test_step(self, positions: tf.Tensor) -> Any:
+        """The loss of windows of validation."""
+        return super().test_step(self.validation_rows(positions))
+
+    def call(self, starts: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Forecast from the windows that start in these rows.
+
+        In parallel, the two halves of a batch are independent of each other, and each core takes
+        one.
+        """
+        if not (training and self.parallel):
+            return self.network(self.windows(starts), training=training)
+        count = tf.shape(starts)[0]
+        half = (count + 1) // 2
+        # A single window is in both halves, since not every layer takes an empty batch.
+        halves = starts[:half], starts[tf.minimum(half, count - 1) :]
+        with self.unrolled(self.network):
+            forecasts = [self.network(self.windows(part), training=True) for part in halves]
+        return tf.concat(forecasts, axis=0)[:count]
+
+    def compute_loss(self, x: Any, y: Any, y_pred: Any, *_: Any, **__: Any) -> Any:
+        """The masked loss of the forecasts, [B, H, K], for the start rows, [B]."""
+        return self.masked(self.observed(x), y_pred)
+
+
+@contextmanager
+def _unrolled(network: keras.Model) -> Iterator[None]:
+    """Its recurrent layers as a sequence of operations instead of a loop, while they are traced."""
+    recurrent = [layer for layer in network._flatten_layers() if isinstance(layer, layers.RNN)]
+    for layer in recurrent:
+        layer.unroll = True
+    try:
+        yield
+    finally:
+        for layer in recurrent:
+            layer.unroll = False
 
 
 def _solve(
@@ -160,96 +219,6 @@ def loss_weights(examples: Examples, settings: Train) -> npt.NDArray[np.float32]
     ]
     weights = 1 / np.maximum(errors, 1e-6)
     return (weights / weights.mean()).astype(np.float32)
-
-
-def batches(
-    examples: Examples, starts: Rows | Runs, batch_size: int, seed: int | None = None
-) -> tf.data.Dataset:
-    """Batches ([B, L, F], [B, H, K]), gathered from the series as they are needed.
-
-    No list of the windows or of their order is held. All of it runs in TensorFlow's own threads:
-    one of them that waits for Python is a deadlock where training is interrupted.
-
-    Args:
-        examples: the series and the windows' shape.
-        starts: start rows, in order, or shuffled anew each epoch if there is a seed.
-        batch_size: B; the last batch of an epoch may be smaller.
-        seed: of the shuffle.
-    """
-    features, targets = _held(examples.features), _held(examples.targets)
-    seen = tf.range(examples.look_back, dtype=tf.int64)
-    ahead = tf.range(examples.horizon, dtype=tf.int64) + examples.look_back
-    row_at = _lookup(starts)
-    count = len(starts)
-
-    def batch(first: tf.Tensor, key: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-        positions = tf.range(first, tf.minimum(first + batch_size, count))
-        if seed is not None:
-            positions = _shuffled(positions, count, seed, key)
-        rows = row_at(positions)[:, None]
-        return (
-            tf.gather(features.read_value(), rows + seen),
-            tf.gather(targets.read_value(), rows + ahead),
-        )
-
-    firsts = tf.data.Dataset.range(0, count, batch_size)
-    gathered = (
-        firsts.map(batch) if seed is None else tf.data.Dataset.zip(firsts, _keys(seed)).map(batch)
-    )
-    # Whoever ends an epoch waits for the thread that tunes its data set, which sleeps for seconds.
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return gathered.with_options(options)
-
-
-def _held(array: npt.NDArray[np.float32]) -> tf.Variable:
-    """The array where it lies, if TensorFlow can use it there, else a copy.
-
-    A variable, because the iterator of a data set copies each tensor that its functions use.
-    """
-    here = array.flags.c_contiguous and array.flags.writeable
-    if here and array.ctypes.data % ALIGNMENT == 0:
-        array = tf.experimental.dlpack.from_dlpack(array.__dlpack__())
-    return tf.Variable(array, trainable=False)
-
-
-def _lookup(starts: Rows | Runs) -> Callable[[tf.Tensor], tf.Tensor]:
-    """From positions to start rows, as `Runs` has it, in TensorFlow."""
-    if not isinstance(starts, Runs):
-        return lambda positions: tf.gather(tf.constant(starts), positions)
-    first, _, stride = (tf.constant(column) for column in starts.runs.T)
-    before = tf.constant(starts.ends - starts.counts)  # positions before each run
-
-    def row_at(positions: tf.Tensor) -> tf.Tensor:
-        run = tf.searchsorted(before, positions, side="right") - 1
-        inside = positions - tf.gather(before, run)
-        return tf.gather(first, run) + inside * tf.gather(stride, run)
-
-    return row_at
-
-
-def _keys(seed: int) -> tf.data.Dataset:
-    """One random number for all batches of an epoch, another each epoch."""
-    draws = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
-
-    def first(kept: tf.Tensor, draw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        key = tf.where(kept < 0, draw, kept)
-        return key, key
-
-    return draws.scan(tf.constant(-1, tf.int64), first)
-
-
-def _shuffled(positions: tf.Tensor, count: int, seed: int, key: tf.Tensor) -> tf.Tensor:
-    """Where the positions, of 0 to count - 1, stand in an epoch's order.
-
-    A cipher gives each its place (tf.random.experimental.index_shuffle): no list of them is held.
-    """
-    return tf.raw_ops.RandomIndexShuffle(
-        index=positions,
-        seed=tf.stack([tf.constant(seed, tf.int64), key, key // 2**32]),
-        max_index=tf.constant(count - 1, tf.int64),
-        rounds=ROUNDS,
-    )
 
 
 def optimizer(settings: Train, steps: int) -> keras.optimizers.Optimizer:

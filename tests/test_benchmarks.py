@@ -9,16 +9,17 @@ import pytest
 
 from benchmarks import overhead, report
 from benchmarks.measure import Row, in_turn, ratio, row
-from pipeline import training
+from benchmarks.networks import epoch
+from pipeline.examples import Examples, batches, order
 from pipeline.windows import one_run
 from tests.toys import ROOT, Project
 
 
-def examples(rows: int, look_back: int) -> training.Examples:
+def examples(rows: int, look_back: int) -> Examples:
     """Every window of a series of one column, a step ahead."""
     series = np.arange(rows, dtype=np.float32)[:, None]
     starts = one_run(range(rows - look_back))
-    return training.Examples(series, series, starts, starts, look_back, 1)
+    return Examples(series, series, starts, starts, look_back, 1)
 
 
 def test_the_index_is_as_large_for_any_look_back(projects: Callable[[str], Project]) -> None:
@@ -43,9 +44,8 @@ def test_a_hundred_million_windows_are_one_line() -> None:
 def test_an_epoch_holds_each_window_once() -> None:
     """Shuffled or not, no window is left out and none comes twice."""
     data = examples(500, 24)
-    for seed in (None, 1):
-        batches = training.batches(data, data.train, 64, seed)
-        firsts = np.concatenate([x[:, 0, 0].numpy() for x, _y in batches])
+    for seen in (batches(data, data.train, 64), epoch(data, 64, seed=1)):
+        firsts = np.concatenate([np.asarray(x)[:, 0, 0] for x, _y in seen])
         assert sorted(firsts) == list(range(476))
 
 
@@ -53,24 +53,22 @@ def test_an_epoch_may_be_left_in_the_middle() -> None:
     """Whoever stops reading batches does not wait for those made ahead."""
     data = examples(100_000, 240)
     for _ in range(20):
-        batches = iter(training.batches(data, data.train, 32, seed=1))
-        assert next(batches)[0].shape == (32, 240, 1)
+        assert next(epoch(data, 32, seed=1))[0].shape == (32, 240, 1)
 
 
 def test_no_thread_tunes_the_batches() -> None:
     """Whoever ends an epoch would wait until it wakes, for as long as the epoch took."""
     data = examples(500, 24)
-    for seed in (None, 1):
-        assert training.batches(data, data.train, 64, seed).options().autotune.enabled is False
+    for dataset in (order(data.train, 64), batches(data, data.train, 64)):
+        assert dataset.options().autotune.enabled is False
 
 
-def test_the_shuffle_leaves_no_neighbours(project: Project) -> None:
+def test_the_shuffle_leaves_no_neighbours() -> None:
     """Windows that follow one another in an epoch are no nearer than chance has it."""
     data = examples(20_000, 4)
-    batches = training.batches(data, data.train, 1000, seed=1)
-    order = np.concatenate([x[:, 0, 0].numpy() for x, _y in batches])
+    places = np.concatenate([x[:, 0, 0] for x, _y in epoch(data, 1000, seed=1)])
     for lag in (1, 2, 24):
-        assert abs(np.corrcoef(order[lag:], order[:-lag])[0, 1]) < 4 / np.sqrt(len(order))
+        assert abs(np.corrcoef(places[lag:], places[:-lag])[0, 1]) < 4 / np.sqrt(len(places))
 
 
 def test_stages_load_nothing_in_vain() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline import determinism, evaluation, features, training
 from pipeline.evaluation import MODEL, Forecasts, Yardstick
+from pipeline.examples import Examples
 from pipeline.forecaster import Forecaster
 from pipeline.imputation import Imputer
 from pipeline.models.baselines import persistence
@@ -109,7 +110,7 @@ def trained(made: Spec, frame: pd.DataFrame, path: Path) -> Forecaster:
     span = (0, len(frame))
     starts = np.asarray(train_starts(span, LOOK_BACK, made.horizon, 1, 0, ~complete, complete))
     times = pd.DatetimeIndex(frame.index)
-    examples = training.Examples(
+    examples = Examples(
         features=features.build(
             values, list(frame), made.features, times, CARD, made.horizon, scaler.changes
         ),

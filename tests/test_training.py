@@ -11,6 +11,7 @@ import pytest
 from pipeline import determinism, training
 from pipeline.artifacts import aligned_zeros
 from pipeline.errors import PipelineError
+from pipeline.examples import Examples, Shuffle, batches, gatherers, order
 from pipeline.models.registry import build
 from pipeline.models.spec import Spec
 from pipeline.scaling import Scale, Scaler
@@ -35,16 +36,14 @@ def spec(residual: str = "last") -> Spec:
 SCALER = Scaler(columns={"level": Scale(), "flow": Scale()})
 
 
-def examples(rows: int = 60) -> training.Examples:
+def examples(rows: int = 60) -> Examples:
     """A noisy wave, its first two thirds for training; one target in ten is missing."""
     random = np.random.default_rng(3)
     wave = np.sin(np.arange(rows)) + random.normal(0, 0.3, rows)
     features = np.stack([wave, random.normal(size=rows)], axis=1).astype(np.float32)
     targets = np.where(random.random((rows, 1)) < 0.1, _, features[:, :1]).astype(np.float32)
     cut = rows * 2 // 3
-    return training.Examples(
-        features, targets, np.arange(cut - 5), np.arange(cut - 3, rows - 4), 3, 2
-    )
+    return Examples(features, targets, np.arange(cut - 5), np.arange(cut - 3, rows - 4), 3, 2)
 
 
 def fitted(**settings: Any) -> tuple[keras.Model, list[training.Epoch]]:
@@ -93,48 +92,66 @@ def test_a_missing_target_has_no_gradient(name: str) -> None:
 
 
 def test_batches_are_windows() -> None:
-    """Without a seed the windows come in order, the last batch with what is left."""
+    """They come in order, the last batch with what is left."""
     data = examples()
-    batches = [(x.numpy(), y.numpy()) for x, y in training.batches(data, np.arange(5), 2)]
-    assert [len(x) for x, _y in batches] == [2, 2, 1]
+    held = [(x.numpy(), y.numpy()) for x, y in batches(data, np.arange(5), 2)]
+    assert [len(x) for x, _y in held] == [2, 2, 1]
     for start, x, y in (
         (start, x, y)
-        for start, (x, y) in enumerate(
-            pair for xs, ys in batches for pair in zip(xs, ys, strict=True)
-        )
+        for start, (x, y) in enumerate(pair for xs, ys in held for pair in zip(xs, ys, strict=True))
     ):
         np.testing.assert_array_equal(x, data.features[start : start + 3])
         np.testing.assert_array_equal(y, data.targets[start + 3 : start + 5])
 
 
 def test_a_series_that_lies_right_is_handed_over() -> None:
-    """Batches read an aligned array where it lies, however late; of another they keep a copy."""
+    """They come from an aligned array where it lies, however late; of another from a copy."""
     data = examples()
     aligned = aligned_zeros(*data.features.shape)
     aligned[:] = data.features
     crooked = np.zeros(aligned.size + 16, np.float32)
     crooked = crooked[(-crooked.ctypes.data // 4 + 1) % 16 :][: aligned.size].reshape(-1, 2)
     for features, shared in ((aligned, True), (crooked, False)):
-        batches = iter(training.batches(replace(data, features=features), np.arange(50), 1))
-        next(batches)
+        windows, _observed = gatherers(replace(data, features=features))
         features[:] = 7
-        *_others, (seen, _targets) = batches
-        assert (seen.numpy() == 7).all() == shared
+        assert (windows(np.arange(50)).numpy() == 7).all() == shared
 
 
-def test_batches_are_shuffled_by_their_seed() -> None:
-    """Each epoch has every window in another order; the same seed gives the same orders."""
-    data = examples()
+def test_windows_are_shuffled_by_their_seed() -> None:
+    """Each epoch has every position in another order; the same seed gives the same orders."""
 
-    def orders(seed: int) -> list[list[float]]:
-        dataset = training.batches(data, np.arange(30), 30, seed)
-        return [next(iter(dataset))[0].numpy()[:, 0, 0].tolist() for _epoch in range(2)]
+    def orders(seed: int) -> list[list[int]]:
+        shuffle = Shuffle(30, seed)
+        epochs = []
+        for _ in range(2):
+            shuffle.next_epoch()
+            epochs.append(shuffle(np.arange(30)).numpy().tolist())
+        return epochs
 
     first, second = orders(1)
-    assert sorted(first) == sorted(second) == sorted(data.features[:30, 0].tolist())
+    assert sorted(first) == sorted(second) == list(range(30))
     assert first != second
     assert orders(1) == [first, second]
     assert orders(2)[0] != first
+
+
+def test_training_sees_every_window_in_its_epochs_order() -> None:
+    """The network is called with the windows of the shuffled positions, batch by batch."""
+    data = replace(examples(), train=np.arange(3, 20), validation=np.arange(30, 32))
+    settings = toy_params({"train.batch_size": 8, "train.epochs": 2}).train
+    network = build(spec(), SCALER)
+    trained = training.compiled(network, data, settings)
+    shuffle = Shuffle(17, settings.seed)
+    for _ in range(2):
+        trained.epochs.on_epoch_begin(0, None)
+        shuffle.next_epoch()
+        seen = [trained.train_rows(trained.shuffle(part)) for part in order(data.train, 8)]
+        expected = np.arange(3, 20)[shuffle(np.arange(17)).numpy()]
+        np.testing.assert_array_equal(np.concatenate(seen), expected)
+    starts = np.array([4, 9])
+    np.testing.assert_array_equal(
+        trained(starts), network(np.stack([data.features[i : i + 3] for i in starts]))
+    )
 
 
 @pytest.mark.parametrize(
@@ -184,7 +201,7 @@ def test_the_last_value_is_taken_in_the_targets_own_units() -> None:
 def test_steps_can_be_weighted_by_persistence() -> None:
     """Weights have mean 1 and fall as persistence's error grows; equal weights are 1."""
     walk = np.cumsum(np.random.default_rng(0).normal(size=(400, 1)), axis=0).astype(np.float32)
-    data = training.Examples(walk, walk, np.arange(390), np.arange(5), 3, 4)
+    data = Examples(walk, walk, np.arange(390), np.arange(5), 3, 4)
     train = toy_params({"train.loss_weights": "persistence"}).train
     weights = training.loss_weights(data, train)[:, 0]
     np.testing.assert_allclose(weights.mean(), 1, rtol=1e-6)
@@ -199,15 +216,16 @@ def test_a_fit_keeps_its_best_epoch() -> None:
     losses = [epoch["validation/loss"] for epoch in history]
     best = int(np.argmin(losses))
     assert len(history) == best + 3 < 40
-    again = network.evaluate(training.batches(data, data.validation, 1024), verbose=0)
+    network.compile(loss=training.masked("mse"))
+    again = network.evaluate(batches(data, data.validation, 1024), verbose=0)
     assert again == pytest.approx(min(losses), rel=1e-5)
 
 
-@pytest.mark.parametrize("xla", [False, True])
-def test_a_fit_repeats_to_the_byte(xla: bool) -> None:
-    """The same seed gives the same weights, compiled by XLA or not."""
-    one, _history = fitted(epochs=2, xla=xla)
-    other, _history = fitted(epochs=2, xla=xla)
+@pytest.mark.parametrize("acceleration", ["none", "xla", "parallel"])
+def test_a_fit_repeats_to_the_byte(acceleration: str) -> None:
+    """The same seed gives the same weights, however a step is computed."""
+    one, _history = fitted(epochs=2, acceleration=acceleration)
+    other, _history = fitted(epochs=2, acceleration=acceleration)
     assert weights(one).tobytes() == weights(other).tobytes()
 
 

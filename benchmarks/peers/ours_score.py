@@ -9,6 +9,7 @@ from protocol import serve
 from scoring import Reached, Stopwatch, error
 
 from pipeline import determinism, training
+from pipeline.examples import batches
 from pipeline.models import registry
 from pipeline.stages import train
 
@@ -44,7 +45,7 @@ def prepare(case: dict[str, Any]) -> Any:
         def score(span: str) -> float:
             origins = data[f"origins_{span}"]
             starts = origins - examples.look_back + 1
-            forecast = network.predict(training.batches(examples, starts, 1024), verbose=0)
+            forecast = network.predict(batches(examples, starts, 1024), verbose=0)
             return error(data["standardised"], origins, forecast)
 
         watch = Stopwatch(case, limit, score)

@@ -27,13 +27,15 @@ def main() -> None:
     series = artifacts.read_frame(paths.SERIES)
     scaler = artifacts.read_json_record(paths.SCALER, Scaler)
 
-    determinism.settle(params.train.seed)
+    parallel = params.train.acceleration == "parallel"  # cores take halves of a batch, not of a sum
+    determinism.settle(params.train.seed, within=1 if parallel else determinism.THREADS)
     from pipeline import training  # TensorFlow comes with it, so only now that the input is right
+    from pipeline.examples import Examples
     from pipeline.models.registry import build
 
     standardised = artifacts.aligned_zeros(len(series), len(spec.targets))
     standardised[:] = scaler.standardise(series[list(spec.targets)].to_numpy(), spec.targets)
-    examples = training.Examples(
+    examples = Examples(
         features=features.build(
             values,
             channels,
