@@ -19,7 +19,7 @@ CASES: dict[str, tuple[dict[str, Any], float]] = {  # and how much faster than t
     "two LSTM(10, relu), 96 x 1, batch 512": (
         {
             "kind": "lstm", "units": [10, 10], "activation": "relu", "look_back": 96,
-            "features": 1, "horizon": 1, "batch": 512, "steps": 24, "acceleration": "parallel",
+            "features": 1, "horizon": 1, "batch": 512, "steps": 24,
         },
         1,
     ),
@@ -53,7 +53,8 @@ def rows(quick: bool) -> Iterator[Row]:
                     continue
                 started = Program(script, settings | options, python, environment or "tensorflow")
                 programs[peer] = stack.enter_context(started)
-                started.answer()  # ready: one after the other, since each warms up on all cores
+            for program in programs.values():
+                program.answer()  # all are ready, and warm
             seconds = {
                 peer: lambda p=program: p.go()["seconds"] for peer, program in programs.items()
             }
