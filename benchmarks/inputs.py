@@ -25,7 +25,7 @@ CASES = {
     },
 }  # fmt: skip
 
-STEPS = 50  # an epoch of the default parameters has 96, but short turns even out what else goes on
+STEPS = 100  # an epoch of the default parameters has 96
 
 
 def rows(quick: bool) -> Iterator[Row]:
@@ -46,7 +46,7 @@ def rows(quick: bool) -> Iterator[Row]:
             "in memory": _seconds(network, held),
         }
         in_turn(programs, 1)  # traced, and warm
-        measured = in_turn(programs, 1 if quick else 3 * ROUNDS)
+        measured = in_turn(programs, 1 if quick else ROUNDS + 2)
         cost = ratio(measured["gathered"], measured["in memory"])
         yield row("input", name, "windows in memory", cost, "x their time", at_most=1.05)
         digests = {_digest(epoch(data, 256, 1)) for _ in "ab"}

@@ -19,7 +19,7 @@ CASES: dict[str, tuple[dict[str, Any], float]] = {  # and how much faster than t
     "two LSTM(10, relu), 96 x 1, batch 512": (
         {
             "kind": "lstm", "units": [10, 10], "activation": "relu", "look_back": 96,
-            "features": 1, "horizon": 1, "batch": 512, "steps": 24,
+            "features": 1, "horizon": 1, "batch": 512, "steps": 24, "acceleration": "parallel",
         },
         1,
     ),

@@ -21,7 +21,7 @@ STAGES = list(DVC["stages"])
 ALLOWED = {
     "mlflow": {"tracking", "publishing", "serving", "runs", "champion"},
     "keras": {"models", "training", "forecaster", "determinism"},
-    "tensorflow": {"models", "training", "forecaster", "determinism"},
+    "tensorflow": {"models", "training", "examples", "forecaster", "determinism"},
     "dvc": set(),
 }
 
