@@ -13,6 +13,7 @@ from benchmarks.measure import ROUNDS, Row, in_turn, ratio, row
 from benchmarks.networks import epoch, ours
 from pipeline import training
 from pipeline.examples import order
+from pipeline.losses import masked
 
 CASES = {
     "two LSTM(64), 24 x 16, batch 256": {  # the default parameters
@@ -34,7 +35,7 @@ def rows(quick: bool) -> Iterator[Row]:
         network, data, settings = ours(case | {"steps": 2 if quick else STEPS})
         gathering = training.compiled(network, data, settings)
         network.compile(
-            optimizer=training.optimizer(settings, 1), loss=training.masked(settings.loss),
+            optimizer=training.optimizer(settings, 1), loss=masked(settings.loss),
             jit_compile=False, steps_per_execution=training.STEPS,
         )  # fmt: skip
         positions = order(data.train, settings.batch_size)

@@ -9,30 +9,30 @@ from benchmarks.measure import ABSENT, ROUNDS, Program, Row, in_turn, interprete
 TWO_50 = {"kind": "lstm", "units": [50, 50], "look_back": 24, "features": 4, "horizon": 1}
 CASES: dict[str, tuple[dict[str, Any], float]] = {  # and how much faster than the best to be
     "two LSTM(50), 24 x 4, batch 32": (
-        TWO_50 | {"batch": 32, "steps": 64, "acceleration": "xla"},
+        TWO_50 | {"batch": 32, "steps": 64},
         1,
     ),
     "two LSTM(50), 24 x 4, batch 256": (
-        TWO_50 | {"batch": 256, "steps": 32, "acceleration": "parallel"},
+        TWO_50 | {"batch": 256, "steps": 32},
         1,
     ),
     "two LSTM(10, relu), 96 x 1, batch 512": (
         {
             "kind": "lstm", "units": [10, 10], "activation": "relu", "look_back": 96,
-            "features": 1, "horizon": 1, "batch": 512, "steps": 24, "acceleration": "parallel",
+            "features": 1, "horizon": 1, "batch": 512, "steps": 24,
         },
         1,
     ),
     "segment GRU(128), 720 x 1, segments of 24, batch 256": (
         {
             "kind": "segment_gru", "units": [128], "segment": 24, "look_back": 720, "features": 1,
-            "horizon": 96, "batch": 256, "steps": 16, "acceleration": "xla",
+            "horizon": 96, "batch": 256, "steps": 16,
         },
         2,
     ),
 }  # fmt: skip
-PEERS = {  # script, environment, what it is told
-    "ours": ("ours", None, {}),
+PEERS: dict[str, tuple[str, str | None, dict[str, Any]]] = {  # script, environment, what it is told
+    "ours": ("ours", None, {"acceleration": "xla"}),
     "Keras on TensorFlow": ("keras_fit", None, {"jit": False}),
     "Keras on TensorFlow, XLA": ("keras_fit", None, {"jit": True}),
     "Keras on JAX": ("keras_fit", "jax", {"jit": True}),

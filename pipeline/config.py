@@ -152,7 +152,7 @@ class Train(Record):
     epochs: Count
     patience: Count
     # how a training step is computed: benchmarks/README.md says what gains where
-    acceleration: Literal["none", "xla", "parallel"] = "none"
+    acceleration: Literal["none", "xla"] = "none"
 
 
 class Evaluate(Record):
@@ -256,7 +256,7 @@ def _check_compiler(params: Params) -> None:
     model = params.train.model
     if params.train.acceleration == "xla" and isinstance(model, Convolutional):
         raise PipelineError(
-            f"train.acceleration: expected none or parallel with train.model.name {model.name}, "
+            f"train.acceleration: expected none with train.model.name {model.name}, "
             "whose pooling XLA cannot repeat to the byte, found xla"
         )
 

@@ -20,19 +20,14 @@ ENVIRONMENT = {
     "TF_ENABLE_ONEDNN_OPTS": "1",  # stated, so that no user's shell changes the kernels
     "CUDA_VISIBLE_DEVICES": "-1",  # one kind of arithmetic on every machine
 }
-# Sums are split over threads, so the number of threads is part of the arithmetic. Where training is
-# parallel an operation has but one; train.acceleration says so.
+# Sums are split over threads, so the number of threads is part of the arithmetic.
 THREADS = 2
 
 
-def settle(seed: int, within: int = THREADS) -> None:
+def settle(seed: int) -> None:
     """Seed Python, NumPy and Keras, fix the thread counts and ask for deterministic kernels.
 
     To be called before anything else loads TensorFlow; a later call only seeds again.
-
-    Args:
-        seed: of all random numbers.
-        within: how many threads an operation may be split over.
     """
     # Its native code ignores TF_CPP_MIN_LOG_LEVEL until it is loaded.
     with _silenced_stderr(), _hidden("matplotlib", "sklearn"):
@@ -42,7 +37,7 @@ def settle(seed: int, within: int = THREADS) -> None:
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     try:
-        tf.config.threading.set_intra_op_parallelism_threads(within)
+        tf.config.threading.set_intra_op_parallelism_threads(THREADS)
         tf.config.threading.set_inter_op_parallelism_threads(THREADS)
     except RuntimeError:  # TensorFlow runs already, with the threads of the first call
         pass

@@ -1,56 +1,25 @@
 """Fitting a network: batches gathered on the fly, a masked loss, early stopping, a history."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
-from keras import layers, ops
+from keras import ops
 from tqdm import tqdm
 
 from pipeline.config import BASELINES, Ridge, Schedule, Train
 from pipeline.errors import PipelineError
-from pipeline.examples import Examples, Shuffle, batches, gatherers, lookup, order
+from pipeline.examples import Examples, batches, order
+from pipeline.losses import loss_weights, masked
 from pipeline.models.baselines import solve_ridge
+from pipeline.steps import InHalves, OnPositions
 from pipeline.windows import Rows
 
 Epoch = dict[str, float]
 # Updates for each call from Python, which costs as much as a small update does.
 STEPS = 16
-# Recurrent steps up to which a loop is unrolled in parallel training: tracing takes .2 s a step.
-UNROLLED = 32
-
-
-def masked(
-    name: str, delta: float = 1.0, weights: npt.NDArray[np.float32] | float = 1.0
-) -> Callable[[Any, Any], Any]:
-    """The mean loss over the targets that were observed: a target that is NaN counts nothing.
-
-    Args:
-        name: mse, mae or huber (Huber 1964).
-        delta: where huber turns from square to straight.
-        weights: [H, K], of each step and target.
-    """
-
-    def element(error: Any) -> Any:
-        size = ops.abs(error)
-        if name == "mae":
-            return size
-        if name == "mse":
-            return ops.square(error)
-        return ops.where(size <= delta, 0.5 * ops.square(error), delta * (size - 0.5 * delta))
-
-    def loss(y_true: Any, y_pred: Any) -> Any:
-        missing = ops.isnan(y_true)
-        # The forecast stands in for a missing target, so that its gradient is 0 and never NaN.
-        error = ops.where(missing, y_pred, y_true) - y_pred
-        count = ops.sum(ops.cast(~missing, y_pred.dtype))
-        return ops.sum(element(error) * weights) / ops.maximum(count, 1)
-
-    return loss
 
 
 def fit(
@@ -92,84 +61,16 @@ def fit(
     return history.epochs
 
 
-def compiled(network: keras.Model, examples: Examples, settings: Train) -> "OnPositions":
+def compiled(network: keras.Model, examples: Examples, settings: Train) -> OnPositions:
     """The network as Keras is to train it, with its optimizer: on batches of positions."""
-    trained = OnPositions(network, examples, settings)
+    kind = InHalves if settings.acceleration == "xla" else OnPositions
+    trained = kind(network, examples, settings)
     updates = -(-len(examples.train) // settings.batch_size)
     trained.compile(
         optimizer=optimizer(settings, updates), jit_compile=False, steps_per_execution=STEPS
     )
     trained.optimizer.build(network.trainable_variables)  # or the first step is traced twice
     return trained
-
-
-class OnPositions(keras.Model):
-    """The network as a function of where windows are, [B] -> [B, H, K].
-
-    A position in the training span stands for the window that the epoch's shuffle has there, one
-    in validation for the window itself; both are gathered where they are used.
-    """
-
-    def __init__(self, network: keras.Model, examples: Examples, settings: Train) -> None:
-        super().__init__()
-        self.network = network
-        self.shuffle = Shuffle(len(examples.train), settings.seed)
-        self.epochs = keras.callbacks.LambdaCallback(
-            on_epoch_begin=lambda epoch, logs: self.shuffle.next_epoch()
-        )
-        self.train_rows, self.validation_rows = map(lookup, (examples.train, examples.validation))
-        self.windows, self.observed = gatherers(examples)
-        weights = loss_weights(examples, settings)
-        self.masked = masked(settings.loss, settings.huber_delta, weights)
-        self.parallel = settings.acceleration == "parallel"
-        steps = examples.look_back // getattr(settings.model, "segment", 1)
-        self.unrolled = _unrolled if steps <= UNROLLED else nullcontext
-        self.update = super().train_step
-        if settings.acceleration == "xla":
-            # Keras takes no jit_compile beside deterministic kernels; XLA itself asks for as much
-            # and refuses what it has in no deterministic form.
-            self.update = tf.function(self.update, autograph=False, jit_compile=True)
-
-    def train_step(self, positions: tf.Tensor) -> Any:
-        """Update the weights by the windows that the epoch's order has there."""
-        return self.update(self.train_rows(self.shuffle(positions)))
-
-    def test_step(self, positions: tf.Tensor) -> Any:
-        """The loss of windows of validation."""
-        return super().test_step(self.validation_rows(positions))
-
-    def call(self, starts: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Forecast from the windows that start in these rows.
-
-        In parallel, the two halves of a batch are independent of each other, and each core takes
-        one.
-        """
-        if not (training and self.parallel):
-            return self.network(self.windows(starts), training=training)
-        count = tf.shape(starts)[0]
-        half = (count + 1) // 2
-        # A single window is in both halves, since not every layer takes an empty batch.
-        halves = starts[:half], starts[tf.minimum(half, count - 1) :]
-        with self.unrolled(self.network):
-            forecasts = [self.network(self.windows(part), training=True) for part in halves]
-        return tf.concat(forecasts, axis=0)[:count]
-
-    def compute_loss(self, x: Any, y: Any, y_pred: Any, *_: Any, **__: Any) -> Any:
-        """The masked loss of the forecasts, [B, H, K], for the start rows, [B]."""
-        return self.masked(self.observed(x), y_pred)
-
-
-@contextmanager
-def _unrolled(network: keras.Model) -> Iterator[None]:
-    """Its recurrent layers as a sequence of operations instead of a loop, while they are traced."""
-    recurrent = [layer for layer in network._flatten_layers() if isinstance(layer, layers.RNN)]
-    for layer in recurrent:
-        layer.unroll = True
-    try:
-        yield
-    finally:
-        for layer in recurrent:
-            layer.unroll = False
 
 
 def _solve(
@@ -200,25 +101,6 @@ def _solve(
     }
     on_epoch(0, scores)
     return [scores]
-
-
-def loss_weights(examples: Examples, settings: Train) -> npt.NDArray[np.float32]:
-    """The weight of each step and target in the loss, [H, K], of mean 1.
-
-    `persistence` weighs a step by 1 / RMSE of persistence in training, so that near steps, whose
-    errors are small whatever one does, are learned as well as the far ones.
-    """
-    shape = (examples.horizon, examples.targets.shape[1])
-    if settings.loss_weights == "equal":
-        return np.ones(shape, np.float32)
-    last = int(examples.train[len(examples.train) - 1])
-    known = examples.targets[: last + examples.look_back + examples.horizon]
-    errors = [
-        np.sqrt(np.nanmean(np.square(known[step:] - known[:-step]), axis=0))
-        for step in range(1, examples.horizon + 1)
-    ]
-    weights = 1 / np.maximum(errors, 1e-6)
-    return (weights / weights.mean()).astype(np.float32)
 
 
 def optimizer(settings: Train, steps: int) -> keras.optimizers.Optimizer:

@@ -9,7 +9,7 @@ from pipeline import determinism, training
 
 turns = Turns()
 case = turns.read()
-determinism.settle(1, 1 if case.get("acceleration") == "parallel" else determinism.THREADS)
+determinism.settle(1)
 network, examples, settings = ours(case)
 start = 0.0
 

@@ -27,8 +27,7 @@ def main() -> None:
     series = artifacts.read_frame(paths.SERIES)
     scaler = artifacts.read_json_record(paths.SCALER, Scaler)
 
-    parallel = params.train.acceleration == "parallel"  # cores take halves of a batch, not of a sum
-    determinism.settle(params.train.seed, within=1 if parallel else determinism.THREADS)
+    determinism.settle(params.train.seed)
     from pipeline import training  # TensorFlow comes with it, so only now that the input is right
     from pipeline.examples import Examples
     from pipeline.models.registry import build

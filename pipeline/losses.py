@@ -1,0 +1,59 @@
+"""What a fit minimises: a mean over the targets that were observed."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from keras import ops
+
+from pipeline.config import Train
+from pipeline.examples import Examples
+
+
+def masked(
+    name: str, delta: float = 1.0, weights: npt.NDArray[np.float32] | float = 1.0
+) -> Callable[[Any, Any], Any]:
+    """The mean loss over the targets that were observed: a target that is NaN counts nothing.
+
+    Args:
+        name: mse, mae or huber (Huber 1964).
+        delta: where huber turns from square to straight.
+        weights: [H, K], of each step and target.
+    """
+
+    def element(error: Any) -> Any:
+        size = ops.abs(error)
+        if name == "mae":
+            return size
+        if name == "mse":
+            return ops.square(error)
+        return ops.where(size <= delta, 0.5 * ops.square(error), delta * (size - 0.5 * delta))
+
+    def loss(y_true: Any, y_pred: Any) -> Any:
+        missing = ops.isnan(y_true)
+        # The forecast stands in for a missing target, so that its gradient is 0 and never NaN.
+        error = ops.where(missing, y_pred, y_true) - y_pred
+        count = ops.sum(ops.cast(~missing, y_pred.dtype))
+        return ops.sum(element(error) * weights) / ops.maximum(count, 1)
+
+    return loss
+
+
+def loss_weights(examples: Examples, settings: Train) -> npt.NDArray[np.float32]:
+    """The weight of each step and target in the loss, [H, K], of mean 1.
+
+    `persistence` weighs a step by 1 / RMSE of persistence in training, so that near steps, whose
+    errors are small whatever one does, are learned as well as the far ones.
+    """
+    shape = (examples.horizon, examples.targets.shape[1])
+    if settings.loss_weights == "equal":
+        return np.ones(shape, np.float32)
+    last = int(examples.train[len(examples.train) - 1])
+    known = examples.targets[: last + examples.look_back + examples.horizon]
+    errors = [
+        np.sqrt(np.nanmean(np.square(known[step:] - known[:-step]), axis=0))
+        for step in range(1, examples.horizon + 1)
+    ]
+    weights = 1 / np.maximum(errors, 1e-6)
+    return (weights / weights.mean()).astype(np.float32)

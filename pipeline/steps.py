@@ -1,0 +1,123 @@
+"""How a batch of positions changes the weights, by Keras' own training step or by XLA in halves."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from pipeline.config import Train
+from pipeline.examples import Examples, Shuffle, gatherers, lookup
+from pipeline.losses import loss_weights, masked
+
+# From the first half's random numbers to the second's; a layer draws once or twice an update.
+FAR = 2**30
+
+
+class OnPositions(keras.Model):
+    """The network as a function of where windows are, [B] -> [B, H, K].
+
+    A position in the training span stands for the window that the epoch's shuffle has there, one
+    in validation for the window itself; both are gathered where they are used.
+    """
+
+    def __init__(self, network: keras.Model, examples: Examples, settings: Train) -> None:
+        super().__init__()
+        self.network = network
+        self.shuffle = Shuffle(len(examples.train), settings.seed)
+        self.epochs = keras.callbacks.LambdaCallback(
+            on_epoch_begin=lambda epoch, logs: self.shuffle.next_epoch()
+        )
+        self.train_rows, self.validation_rows = map(lookup, (examples.train, examples.validation))
+        self.windows, self.observed = gatherers(examples)
+        weights = loss_weights(examples, settings)
+        self.masked = masked(settings.loss, settings.huber_delta, weights)
+
+    def train_step(self, positions: tf.Tensor) -> Any:
+        """Update the weights by the windows that the epoch's order has there."""
+        return self.update(self.train_rows(self.shuffle(positions)))
+
+    def update(self, starts: tf.Tensor) -> Any:
+        """Update the weights by the windows that start in these rows."""
+        return super().train_step(starts)
+
+    def test_step(self, positions: tf.Tensor) -> Any:
+        """The loss of windows of validation."""
+        return super().test_step(self.validation_rows(positions))
+
+    def call(self, starts: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Forecast from the windows that start in these rows."""
+        return self.network(self.windows(starts), training=training)
+
+    def compute_loss(self, x: Any, y: Any, y_pred: Any, *_: Any, **__: Any) -> Any:
+        """The masked loss of the forecasts, [B, H, K], for the start rows, [B]."""
+        return self.masked(self.observed(x), y_pred)
+
+
+class InHalves(OnPositions):
+    """Updated by the gradients of a batch's two halves, each compiled by XLA and on its own core.
+
+    What XLA has compiled runs beside itself only where it reads and writes no variables, so weights
+    and the states of random numbers go in as tensors.
+    """
+
+    def __init__(self, network: keras.Model, examples: Examples, settings: Train) -> None:
+        super().__init__(network, examples, settings)
+        self.size = settings.batch_size + settings.batch_size % 2
+        # Keras takes no jit_compile beside deterministic kernels; XLA itself asks for as much and
+        # refuses what it has in no deterministic form.
+        self.gradients = tf.function(self._gradients, autograph=False, jit_compile=True)
+
+    def update(self, starts: tf.Tensor) -> Any:
+        """Update the weights by the windows that start in these rows."""
+        # XLA compiles each shape anew, so a smaller batch is filled up by windows without targets.
+        count = tf.shape(starts)[0]
+        starts = tf.ensure_shape(tf.pad(starts, [[0, self.size - count]]), [self.size])
+        there = tf.range(self.size) < count
+        targets = tf.where(there[:, None, None], self.observed(starts), float("nan"))
+        known = tf.math.count_nonzero(~tf.math.is_nan(targets), dtype=tf.float32)
+
+        weights, states = self.network.trainable_variables, self.network.non_trainable_variables
+        halves = [
+            self.gradients(
+                self.windows(rows),
+                observed,
+                known,
+                [weight.value for weight in weights],
+                [tf.add(state.value, [0, drawn]) for state in states],
+            )
+            for rows, observed, drawn in zip(
+                tf.split(starts, 2), tf.split(targets, 2), (0, FAR), strict=True
+            )
+        ]
+        (loss, gradients, after), (other_loss, other_gradients, _) = halves
+        for state, value in zip(states, after, strict=True):
+            state.assign(value)
+        both = [one + other for one, other in zip(gradients, other_gradients, strict=True)]
+        self.optimizer.apply(both, weights)
+        [mean] = self.metrics
+        mean.update_state(loss + other_loss, sample_weight=count)
+        return self.get_metrics_result()
+
+    def _gradients(
+        self,
+        windows: tf.Tensor,
+        observed: tf.Tensor,
+        known: tf.Tensor,
+        weights: list[tf.Tensor],
+        states: list[tf.Tensor],
+    ) -> tuple[tf.Tensor, list[tf.Tensor], list[tf.Tensor]]:
+        """What a half adds to the batch's loss and gradients, and the states after it.
+
+        Args:
+            windows: [B / 2, L, F]
+            observed: targets, [B / 2, H, K]
+            known: how many targets of the whole batch were observed
+            weights: the network's, in its order
+            states: its random numbers', in its order
+        """
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(weights)
+            forecasts, states = self.network.stateless_call(weights, states, windows, training=True)
+            share = tf.math.count_nonzero(~tf.math.is_nan(observed), dtype=tf.float32)
+            loss = self.masked(observed, forecasts) * share / tf.maximum(known, 1)
+        return loss, tape.gradient(loss, weights), states
