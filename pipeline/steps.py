@@ -1,5 +1,8 @@
 """How a batch of positions changes the weights, by Keras' own training step or by XLA in halves."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import keras
@@ -115,9 +118,24 @@ class InHalves(OnPositions):
             weights: the network's, in its order
             states: its random numbers', in its order
         """
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
+        with tf.GradientTape(watch_accessed_variables=False) as tape, _philox():
             tape.watch(weights)
             forecasts, states = self.network.stateless_call(weights, states, windows, training=True)
             share = tf.math.count_nonzero(~tf.math.is_nan(observed), dtype=tf.float32)
             loss = self.masked(observed, forecasts) * share / tf.maximum(known, 1)
         return loss, tape.gradient(loss, weights), states
+
+
+@contextmanager
+def _philox() -> Iterator[None]:
+    """Dropout's generator by its name, Philox (Salmon et al. 2011): the same numbers as without.
+
+    Where the choice is left to the device, as Keras leaves it, XLA derives the generator's key anew
+    for each number, and a mask takes ten times as long.
+    """
+    dropout = tf.nn.experimental.stateless_dropout
+    tf.nn.experimental.stateless_dropout = partial(dropout, rng_alg="philox")
+    try:
+        yield
+    finally:
+        tf.nn.experimental.stateless_dropout = dropout
