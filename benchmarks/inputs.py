@@ -26,7 +26,7 @@ CASES = {
     },
 }  # fmt: skip
 
-STEPS = 100  # an epoch of the default parameters has 96
+STEPS = 50  # an epoch of the default parameters has 96
 
 
 def rows(quick: bool) -> Iterator[Row]:
@@ -47,7 +47,7 @@ def rows(quick: bool) -> Iterator[Row]:
             "in memory": _seconds(network, held),
         }
         in_turn(programs, 1)  # traced, and warm
-        measured = in_turn(programs, 1 if quick else ROUNDS + 2)
+        measured = in_turn(programs, 1 if quick else 3 * ROUNDS)
         cost = ratio(measured["gathered"], measured["in memory"])
         yield row("input", name, "windows in memory", cost, "x their time", at_most=1.05)
         digests = {_digest(epoch(data, 256, 1)) for _ in "ab"}

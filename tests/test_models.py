@@ -208,8 +208,8 @@ def test_in_halves_it_learns_the_same(name: str) -> None:
 def test_halves_drop_different_units(key: str) -> None:
     """The same windows have another loss in the other half, and in the next update.
 
-    XLA would derive the generator's key anew for each number, so the generator is named; the numbers
-    are those that it has without a name.
+    XLA would derive the generator's key anew for each number, so the generator is named; it draws
+    what it draws without a name.
     """
     made = spec("lstm", keys={key: 0.5}, batch_size=8, acceleration="xla")
     network = fresh(made)
