@@ -85,7 +85,7 @@ class InHalves(OnPositions):
                 self.windows(rows),
                 observed,
                 known,
-                [weight.value for weight in weights],
+                [tf.convert_to_tensor(weight.value) for weight in weights],
                 [tf.add(state.value, [0, drawn]) for state in states],
             )
             for rows, observed, drawn in zip(

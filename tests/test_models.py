@@ -216,7 +216,7 @@ def test_halves_drop_different_units(key: str) -> None:
     trained = training.compiled(network, examples(noise(40), 30), made.train)
     rows = tf.zeros(4, tf.int64)
     seen, observed = trained.windows(rows), trained.observed(rows)
-    values = [weight.value for weight in network.trainable_variables]
+    values = [tf.convert_to_tensor(weight.value) for weight in network.trainable_variables]
 
     def half(step: int) -> tuple[Any, ...]:
         states = [tf.add(state.value, [0, step]) for state in network.non_trainable_variables]
@@ -237,6 +237,16 @@ def test_halves_drop_different_units(key: str) -> None:
     assert float(trained.gradients(*half(0))[0]) != loss
     drawn = [int(state.value[1]) for state in network.non_trainable_variables]
     assert max(drawn) == 1
+
+
+def test_halves_hold_no_variables() -> None:
+    """Both are stateless functions, which may run beside each other."""
+    made = spec("lstm", keys={"dropout": 0.5}, batch_size=8, acceleration="xla")
+    trained = training.compiled(fresh(made), examples(noise(40), 30), made.train)
+    step = tf.function(trained.train_step, autograph=False)
+    graph = step.get_concrete_function(tf.TensorSpec([None], tf.int64)).graph
+    kinds = [operation.type for operation in graph.get_operations()]
+    assert [kind for kind in kinds if "PartitionedCall" in kind] == ["PartitionedCall"] * 2
 
 
 def test_xla_is_there_when_asked_for() -> None:
