@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pipeline import PARENT
 
 GRACE = 10  # seconds that an orphan has to close what is open
+_interrupted = threading.Event()
 
 
 class PipelineError(Exception):
@@ -21,8 +22,10 @@ def run(main: Callable[[], object]) -> None:
 
     A stage that DVC runs ends when DVC has died.
     """
-    # As Ctrl-C does, so that what is open is closed, a run in MLflow as well.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGTERM as Ctrl-C, so that what is open is closed, a run in MLflow as well.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     if "DVC_STAGE" in os.environ:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
@@ -31,6 +34,20 @@ def run(main: Callable[[], object]) -> None:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted")
+
+
+def end_if_interrupted() -> None:
+    """Raise KeyboardInterrupt again after a signal: a library may have caught the first.
+
+    TensorFlow, for one, has a bare `except` where it frees a function.
+    """
+    if _interrupted.is_set():
+        raise KeyboardInterrupt
+
+
+def _interrupt(*_: object) -> None:
+    _interrupted.set()
+    raise KeyboardInterrupt
 
 
 def _end_with_parent() -> None:

@@ -10,7 +10,7 @@ from keras import ops
 from tqdm import tqdm
 
 from pipeline.config import BASELINES, Ridge, Schedule, Train
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, end_if_interrupted
 from pipeline.examples import Examples, batches, order
 from pipeline.losses import loss_weights, masked
 from pipeline.models.baselines import solve_ridge
@@ -137,6 +137,7 @@ class _History(keras.callbacks.Callback):
         self.bar = tqdm(total=self.total, desc="train", unit="epoch", dynamic_ncols=True)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        end_if_interrupted()
         scores = {
             "train/loss": float(logs["loss"]),
             "validation/loss": float(logs["val_loss"]),

@@ -1,5 +1,9 @@
 """The masked loss, the batches, and a fit that keeps its best epoch."""
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from pipeline import determinism, training
+from pipeline import determinism, errors, training
 from pipeline.artifacts import aligned_zeros
 from pipeline.errors import PipelineError
 from pipeline.examples import Examples, Shuffle, batches, gatherers, order
@@ -245,3 +249,32 @@ def test_a_loss_that_is_no_number_ends_the_fit() -> None:
     """The epoch is named, and what often helps."""
     with pytest.raises(PipelineError, match=r"in epoch 1, expected a finite number.*learning_rate"):
         fitted(optimizer="sgd", learning_rate=1e38, loss="mse")
+
+
+@pytest.fixture
+def signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a signal does is as before at the end, and none is remembered."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    monkeypatch.setattr(errors, "_interrupted", threading.Event())
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("signals")
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupt_that_a_library_catches_still_ends_the_fit(sent: signal.Signals) -> None:
+    """The first exception is lost; the epoch under way is the last, and is not kept."""
+    epochs = []
+
+    def swallow(epoch: int, _: training.Epoch) -> None:
+        epochs.append(epoch)
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(sent)
+
+    train = toy_params({"train.epochs": 5}).train
+    determinism.settle(train.seed)
+    network = build(spec(), SCALER)
+    with pytest.raises(SystemExit, match="interrupted"):
+        errors.run(lambda: training.fit(network, examples(), train, swallow))
+    assert epochs == [0]
