@@ -33,6 +33,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it work at all?")
     parser.add_argument("--output", type=Path, help="keep results here instead of benchmarks/")
     wanted = parser.parse_args()
+    folder = wanted.output
+    if folder is None and not wanted.only and not wanted.quick:
+        folder = Path(__file__).parent
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)  # rather now than after all has been measured
     console = Console(width=130)
     determinism.settle(1)  # which loads TensorFlow without its chatter
     rows: list[Row] = []
@@ -45,9 +50,6 @@ def main() -> None:
                 console.print(_line(row), highlight=False)
     console.rule(f"{(time.monotonic() - began) / 60:.1f} min")
     console.print(_summary(rows))
-    folder = wanted.output
-    if folder is None and not wanted.only and not wanted.quick:
-        folder = Path(__file__).parent
     if folder:
         keep(rows, folder)
 

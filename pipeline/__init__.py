@@ -10,6 +10,6 @@ PARENT = os.getppid()  # as early as can be: a parent that dies later is noticed
 # Here, because TensorFlow reads its environment while it is imported, by whichever module is first.
 os.environ.update(ENVIRONMENT)
 
-# Loading TensorFlow or MLflow makes a million objects, all of which stay: at Python's own threshold,
-# to look for garbage among them takes a quarter of the time.
+# Loading TensorFlow or MLflow makes a million objects, all of which stay: with Python's own
+# threshold, looking for garbage among them takes a quarter of the time.
 gc.set_threshold(50_000)
