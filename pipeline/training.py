@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from pipeline.config import BASELINES, Ridge, Schedule, Train
 from pipeline.errors import PipelineError, end_if_interrupted
-from pipeline.examples import Examples, batches, order
+from pipeline.examples import Examples, batches, gatherers, order
 from pipeline.losses import loss_weights, masked
 from pipeline.models.baselines import solve_ridge
 from pipeline.steps import InHalves, OnPositions
@@ -82,10 +82,10 @@ def _solve(
     """Give a baseline the weights it has, if any, and score it as an epoch is scored."""
     if isinstance(settings.model, Ridge):
         flat = keras.Model(network.input, network.get_layer("flat").output)
+        seen, _ = gatherers(examples)
 
         def windows(starts: Rows) -> npt.NDArray[np.float64]:
-            seen = flat.predict(batches(examples, starts, 1024), verbose=0)
-            return np.asarray(seen, np.float64)
+            return np.asarray(flat(seen(starts)), np.float64)
 
         spans = np.asarray(examples.train), np.asarray(examples.validation)
         shape = examples.look_back, examples.horizon

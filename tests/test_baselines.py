@@ -8,6 +8,7 @@ from sklearn.linear_model import Ridge
 
 from pipeline import evaluation, metrics, windows
 from pipeline.cards import Card
+from pipeline.models import baselines
 from pipeline.models.baselines import ALPHAS, NAIVE, fit_ridge
 
 _ = np.nan
@@ -71,21 +72,47 @@ def test_naive_rules_on_the_committed_data(
     assert {name: round(found[name], 3) for name in scores} == scores
 
 
-def test_ridge_is_scikit_learns() -> None:
-    """Two steps from windows of three rows, with the penalty that is best on validation windows."""
+@pytest.mark.parametrize("block", [7, baselines.BLOCK])
+@pytest.mark.parametrize("every", [0, 2])
+def test_ridge_is_scikit_learns(monkeypatch: pytest.MonkeyPatch, block: int, every: int) -> None:
+    """Two steps from three rows, the penalty best on validation; apart where gaps leave no window.
+
+    With every second target missing no window has both, and each step has windows of its own.
+    """
+    monkeypatch.setattr(baselines, "BLOCK", block)
     random = np.random.default_rng(0)
     features = random.normal(size=(80, 2)).astype(np.float32)
     targets = features[:, :1].cumsum(axis=0)
     targets[20] = np.nan
+    if every:
+        targets[::every] = np.nan
     train, validation = np.arange(50), np.arange(50, 75)
-    forecast = fit_ridge(features, targets, train, validation, look_back=3, horizon=2)
+    forecast = fit_ridge(features, targets, train, validation, look_back=3, horizon=2)(validation)
 
     def examples(starts: windows.Rows) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
         x = windows.gather(features, starts, 3).reshape(len(starts), -1).astype(np.float64)
         return x, windows.gather(targets, starts + 3, 2)[..., 0]
 
-    x, y = examples(np.array([s for s in train if s + 3 not in (19, 20)]))
-    ridges = [Ridge(alpha).fit(x, y) for alpha in ALPHAS]
-    inside, goal = examples(validation)
-    best = min(ridges, key=lambda ridge: float(np.mean((ridge.predict(inside) - goal) ** 2)))
-    np.testing.assert_allclose(forecast(validation)[..., 0], best.predict(inside), rtol=1e-6)
+    def best(steps: slice) -> npt.NDArray[np.float64]:
+        x, y = examples(train)
+        y = y[:, steps]
+        known = ~np.isnan(y).any(axis=1)
+        inside, goal = examples(validation)
+        ridges = [Ridge(alpha).fit(x[known], y[known]) for alpha in ALPHAS]
+        found = [ridge.predict(inside).reshape(len(inside), -1) for ridge in ridges]
+        return min(found, key=lambda values: float(np.nansum((values - goal[:, steps]) ** 2)))
+
+    together = [slice(0, 2)] if not every else [slice(0, 1), slice(1, 2)]
+    expected = np.concatenate([best(steps) for steps in together], axis=1)
+    np.testing.assert_allclose(forecast[..., 0], expected, rtol=1e-6)
+
+
+def test_ridge_forecasts_the_mean_of_a_step_it_never_saw() -> None:
+    """Windows start in even rows, and targets are known in odd ones: the first step is unknown."""
+    features = np.random.default_rng(0).normal(size=(40, 1)).astype(np.float32)
+    targets = features.copy()
+    targets[::2] = np.nan
+    train = np.arange(0, 30, 2)
+    forecast = fit_ridge(features, targets, train, train, look_back=2, horizon=2)(train)
+    assert (forecast[:, 0] == 0).all()
+    assert (forecast[:, 1] != 0).all()

@@ -1,6 +1,7 @@
 """Naive rules and ridge regression: what a network must beat to be worth its training."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from pipeline.windows import Rows, gather
 
 Floats = npt.NDArray[np.float64]
 Rule = Callable[[pd.DataFrame, Rows, int, int], Floats]
+BLOCK = 1024  # windows held at once: one of a long look-back has thousands of numbers
 
 
 def persistence(targets: pd.DataFrame, origins: Rows, horizon: int, season: int) -> Floats:
@@ -56,9 +58,6 @@ def fit_ridge(
 ) -> Callable[[Rows], Floats]:
     """Ridge regression from a window to its steps, on the windows a network is trained on.
 
-    Hoerl and Kennard (1970), as scikit-learn has it; the penalty is the best of ALPHAS on the
-    validation windows. Training windows with a missing target are left out.
-
     Args:
         features: [rows, F] scaled.
         targets: [rows, K] standardised, NaN where not observed.
@@ -71,14 +70,15 @@ def fit_ridge(
 
     def windows(starts: Rows) -> Floats:
         # float64: normal equations square the condition number, which float32 cannot hold.
-        return gather(features, starts, look_back).reshape(len(starts), -1).astype(np.float64)
+        seen = gather(features, starts, look_back)
+        return seen.reshape(len(starts), look_back * features.shape[1]).astype(np.float64)
 
     kernel, bias = solve_ridge(windows, targets, train, validation, look_back, horizon, ALPHAS)
 
     def predict(starts: Rows) -> Floats:
         with threadpool_limits(THREADS):
-            steps: Floats = windows(starts) @ kernel + bias
-            return steps.reshape(len(starts), horizon, -1)
+            steps = [windows(rows) @ kernel + bias for rows in _blocks(starts)]
+        return np.concatenate(steps).reshape(len(starts), horizon, -1)
 
     return predict
 
@@ -92,21 +92,65 @@ def solve_ridge(
     horizon: int,
     alphas: Sequence[float],
 ) -> tuple[Floats, Floats]:
-    """The best of `alphas`: kernel [L * F, H * K] and bias [H * K]; `windows` gives [B, L * F]."""
-    from sklearn.linear_model import Ridge
+    """Kernel [L * F, H * K] and bias [H * K] of ridge regression; `windows` gives [B, L * F].
 
-    def steps(starts: Rows) -> Floats:
-        ahead = gather(targets, starts + look_back, horizon)
-        return ahead.reshape(len(starts), -1).astype(np.float64)
+    Hoerl and Kennard (1970), by the normal equations as scikit-learn solves them, but summed over
+    blocks of windows, of which scikit-learn would hold all at once. The penalty is the best of
+    `alphas` on the validation windows. Training windows with a missing target are left out; where
+    that would be more than half of them, half of the steps are solved without the other half, since
+    a long horizon leaves hardly a window without a gap.
+    """
+    missing = np.concatenate([[0], np.isnan(targets).any(axis=1).cumsum()])  # rows before this one
 
-    y = steps(train)
-    whole = ~np.isnan(y).any(axis=1)
-    x, seen, goal = windows(train[whole]), windows(validation), steps(validation)
-    # Cholesky's sums depend on the number of BLAS threads, and the last digits with them.
+    def solved(first: int, last: int) -> tuple[Floats, Floats]:
+        """Of the steps from `first` to before `last`."""
+
+        def examples(starts: Rows) -> Iterator[tuple[Floats, Floats]]:
+            columns = (last - first) * targets.shape[1]
+            for rows in _blocks(starts):
+                ahead = gather(targets, rows + look_back + first, last - first)
+                yield windows(rows), ahead.reshape(len(rows), columns).astype(np.float64)
+
+        ahead = train + look_back
+        whole = train[missing[ahead + first] == missing[ahead + last]]
+        if 2 * len(whole) < len(train) and last - first > 1:
+            middle = (first + last) // 2
+            parts = zip(solved(first, middle), solved(middle, last), strict=True)
+            kernel, bias = (np.concatenate(part, axis=-1) for part in parts)
+            return kernel, bias
+        return _ridge(examples(whole), examples(validation), alphas)
+
+    # The sums depend on the number of BLAS threads, and the last digits with them.
     with threadpool_limits(THREADS):
-        ridges = [Ridge(alpha, solver="cholesky").fit(x, y[whole]) for alpha in alphas]
-        errors = [
-            np.nanmean((ridge.predict(seen).reshape(goal.shape) - goal) ** 2) for ridge in ridges
-        ]
-    best = ridges[int(np.argmin(errors))]
-    return best.coef_.reshape(goal.shape[1], -1).T, np.atleast_1d(best.intercept_)
+        return solved(0, horizon)
+
+
+def _ridge(
+    train: Iterator[tuple[Floats, Floats]],
+    validation: Iterator[tuple[Floats, Floats]],
+    alphas: Sequence[float],
+) -> tuple[Floats, Floats]:
+    """Kernel [P, Q] and bias [Q] from blocks of [B, P] and [B, Q]."""
+    from scipy import linalg
+
+    sums: list[Any] = [0, 0, 0, 0, 0]
+    for x, y in train:
+        block = (len(x), x.sum(axis=0), y.sum(axis=0), x.T @ x, x.T @ y)
+        sums = [total + part for total, part in zip(sums, block, strict=True)]
+    count, x_sum, y_sum, gram, cross = sums
+    mean, bias = x_sum / max(count, 1), y_sum / max(count, 1)  # nothing known: the mean, zero
+    gram -= np.outer(x_sum, mean)
+    cross -= np.outer(x_sum, bias)
+    diagonal, kernels = gram.diagonal().copy(), []
+    for alpha in alphas:
+        np.fill_diagonal(gram, diagonal + alpha)
+        kernels.append(linalg.solve(gram, cross, assume_a="pos"))
+    errors = np.zeros(len(alphas))
+    for x, y in validation:
+        errors += [np.nansum(((x - mean) @ kernel + bias - y) ** 2) for kernel in kernels]
+    best = kernels[int(np.argmin(errors))]
+    return best, bias - mean @ best
+
+
+def _blocks(starts: Rows) -> list[Rows]:
+    return np.array_split(starts, range(BLOCK, len(starts), BLOCK))
