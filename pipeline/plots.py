@@ -22,6 +22,7 @@ COLOURS = {
     "ridge": "#009E73",
 }
 LATE = "#D55E00"
+DOTS = 100  # as many points of a line can be told apart
 
 
 def loss(history: pd.DataFrame) -> Figure:
@@ -129,23 +130,33 @@ def error_by_hour(errors: dict[str, list[float]], names: Sequence[str], card: Ca
 def windows(
     forecasts: Forecasts, series: pd.Series, look_back: int, card: Card, each: int = 3
 ) -> Figure:
-    """The complete windows with the smallest and the largest error of the first target."""
+    """The windows with the smallest and the largest error of the first target.
+
+    Only complete ones; where a long horizon leaves none, those with up to twice the smallest gaps.
+    """
     seen, model = forecasts.observed[..., 0], forecasts.model[..., 0]
     horizon = seen.shape[1]
-    error = np.sqrt(np.mean((model - seen) ** 2, axis=1))  # NaN where a target was not observed
+    gaps = np.isnan(seen).sum(axis=1)
+    shown = (gaps <= 2 * gaps.min()) & (gaps < horizon)
+    error = np.full(len(seen), np.nan)
+    error[shown] = np.sqrt(np.nanmean((model[shown] - seen[shown]) ** 2, axis=1))
     order = [int(i) for i in np.argsort(error)[: int((~np.isnan(error)).sum())]]
     figure = Figure(figsize=(9, 5.4), layout="constrained")
     panels = figure.subplots(2, each)
+    mark = ".-" if look_back + horizon <= DOTS else "-"
     times = pd.DatetimeIndex(series.index)
     for kind, ranked, line in (("best", order, panels[0]), ("worst", order[::-1], panels[1])):
-        for rank, i in enumerate(_apart(ranked, horizon, each)):
+        chosen = _apart(ranked, horizon, each)
+        for blank in line[len(chosen) :]:
+            blank.axis("off")
+        for rank, i in enumerate(chosen):
             axes: Axes = line[rank]
             style(axes)
             origin = int(forecasts.origins[i])
-            shown = slice(max(origin - look_back + 1, 0), origin + horizon + 1)
+            window = slice(max(origin - look_back + 1, 0), origin + horizon + 1)
             ahead = slice(origin + 1, origin + horizon + 1)
-            axes.plot(times[shown], series.iloc[shown], ".-", color="black", label="observed")
-            axes.plot(times[ahead], model[i], ".-", color=COLOURS[MODEL], label="forecast")
+            axes.plot(times[window], series.iloc[window], mark, color="black", label="observed")
+            axes.plot(times[ahead], model[i], mark, color=COLOURS[MODEL], label="forecast")
             axes.axvline(times[origin], color="#999999", linewidth=0.8)  # type: ignore[arg-type]
             locator = AutoDateLocator(minticks=2, maxticks=5)
             axes.xaxis.set_major_locator(locator)
