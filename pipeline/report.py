@@ -21,8 +21,8 @@ CAPTIONS = {
     "the model should be.",
     "error_by_hour": "At which hours forecasts miss, the hour being that of the time forecast, all "
     "steps pooled.",
-    "windows": "Of the windows with the fewest gaps the three with the smallest error and the three "
-    "with the largest, no two of them overlapping, and what was observed before.",
+    "windows": "Of the windows with the fewest gaps the three with the smallest error and the "
+    "three with the largest, no two of them overlapping, and what was observed before.",
     "missing": "The share of values missing, over time; dashed lines part the training, validation "
     "and test spans.",
     "residuals": "Left, how the errors of the first and the last step spread; right, forecast "
