@@ -27,11 +27,25 @@ setup: .venv/.installed ## make the locked environment in .venv
 	.venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
 
-check: setup ## check params.yaml, the data set's card and dvc.lock
-	@python -m pipeline.config && python -m pipeline.lockfile
+CHECK = python -m pipeline.config && python -m pipeline.lockfile
 
-repro: check ## run the pipeline where something has changed (the default)
-	@dvc repro && python -m pipeline.reference
+check: setup ## check params.yaml, the data set's card and dvc.lock
+	@$(CHECK)
+
+# When DVC was last asked and found nothing to do. Asking takes it seconds, so it is asked
+# again only once a file has changed since, by the system's own mark of changes, which no program
+# sets back; a file that is gone changes its directory.
+ASKED = .dvc/tmp/asked
+WATCHED = .dvc/config .dvcignore data dvc.lock dvc.yaml params.yaml pipeline
+
+repro: setup ## run the pipeline where something has changed (the default)
+	@if test -e $(ASKED) && test -z \
+		"$$(find $(WATCHED) -name __pycache__ -prune -o -cnewer $(ASKED) -print 2>&1)"; then \
+		echo "Nothing has changed since DVC found everything up to date."; \
+	else \
+		mkdir -p $(dir $(ASKED)) && touch $(ASKED).now && $(CHECK) && dvc repro \
+			&& python -m pipeline.reference && mv $(ASKED).now $(ASKED); \
+	fi
 
 test: setup ## run the tests
 	python -m pytest

@@ -16,10 +16,11 @@ HEAVY = ("tensorflow", "keras", "mlflow", "matplotlib", "sklearn", "scipy")
 # The other two build or run a network, and Keras loads whatever it may draw with.
 WITHOUT_NETWORK = {"ingest": set(), "impute_scale": {"sklearn", "scipy"}, "window": set()}
 SLOWEST = 3
+MAKE = ("make", "-s", "--old-file=setup")  # as a user's, in this interpreter's environment
 
 
 def rows(quick: bool) -> Iterator[Row]:
-    """A toy experiment by `dvc repro`: what it loads, what it costs, and when nothing changed."""
+    """A toy experiment: what it loads, what five stages cost, and `make` where nothing changed."""
     rounds = 1 if quick else ROUNDS
     with tempfile.TemporaryDirectory() as folder:
         directory = project.repository(Path(folder))
@@ -46,18 +47,23 @@ def rows(quick: bool) -> Iterator[Row]:
         seconds = median(measured["five stages"])
         yield row("overhead", "five stages less fit", "ours", seconds, "s", at_most=25)
         trivial = project.trivial(directory / "trivial")
+        for _ in "ab":  # the first writes reference.json, the second finds everything up to date
+            project.command(directory, *MAKE)
         measured = in_turn(
             {
-                "ours": lambda: _seconds(directory, "dvc", "repro"),
+                "make": lambda: _seconds(directory, *MAKE),
+                "dvc repro": lambda: _seconds(directory, "dvc", "repro"),
                 "trivial": lambda: _seconds(trivial, "dvc", "repro"),
                 "dvc --version": version,
             },
             rounds,
         )
-        cost = ratio(measured["ours"], measured["dvc --version"])
-        yield row("overhead", "up to date", "dvc --version", cost, "x its time", at_most=2.5)
-        cost = ratio(measured["ours"], measured["trivial"])
-        yield row("overhead", "up to date", "a pipeline of one empty stage", cost, "x its time")
+        cost = ratio(measured["make"], measured["dvc --version"])
+        yield row("overhead", "up to date: make", "dvc --version", cost, "x its time", at_most=2.5)
+        for program in ("dvc --version", "trivial"):
+            cost = ratio(measured["dvc repro"], measured[program])
+            name = "a pipeline of one empty stage" if program == "trivial" else program
+            yield row("overhead", "up to date: dvc repro", name, cost, "x its time")
 
 
 def modules(directory: Path, stage: str) -> set[str]:

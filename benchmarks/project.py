@@ -14,6 +14,8 @@ import yaml
 from benchmarks.measure import ROOT
 
 STAGES = ("ingest", "impute_scale", "window", "train", "evaluate")
+# What of this project makes a repository of a user's own.
+OWN = ("Makefile", "pipeline", ".dvc", ".dvcignore", "dvc.yaml", "requirements.lock")
 CARD: dict[str, Any] = {
     "title": "A random walk around a daily wave",
     "source": "benchmarks",
@@ -69,7 +71,7 @@ def write_table(directory: Path, rows: int) -> None:
 
 def repository(directory: Path, rows: int = 300) -> Path:
     """A committed repository with this code and the table, as a user's own would be."""
-    tracked = command(ROOT, "git", "ls-files", "-z", "pipeline", ".dvc", ".dvcignore", "dvc.yaml")
+    tracked = command(ROOT, "git", "ls-files", "-z", *OWN)
     for name in filter(None, tracked.split("\0")):
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / name).write_bytes((ROOT / name).read_bytes())

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.repositories import copied
 from tests.repository import ROOT, environment, repository, run
 
 __all__ = ["repository"]  # a fixture
@@ -89,6 +91,30 @@ def test_a_second_run_does_nothing(repository: Path) -> None:
     """An up-to-date pipeline says so and leaves the tree clean."""
     assert "Data and pipelines are up to date." in run(repository, "dvc", "repro")
     assert run(repository, "git", "status", "--porcelain") == ""
+
+
+def test_make_asks_dvc_again_once_a_file_has_changed(finished_toy: Path, tmp_path: Path) -> None:
+    """What DVC found up to date stays so until a file is new, gone, or other with an old date."""
+    directory = copied(finished_toy, tmp_path / "toy")
+
+    def asked() -> bool:
+        said = run(directory, "make", "-s", "--old-file=setup")
+        return said != "Nothing has changed since DVC found everything up to date.\n"
+
+    assert asked()
+    assert not asked()
+    params = directory / "params.yaml"
+    params.write_text(params.read_text() + "# the same in other bytes\n")
+    os.utime(params, (0, 0))
+    assert asked()
+    assert not asked()
+    (directory / "data/windows/test.npy").unlink()
+    assert asked()
+    assert (directory / "data/windows/test.npy").exists()
+    assert asked()  # since DVC has just written a file
+    assert not asked()
+    (directory / "pipeline/models/new.py").touch()
+    assert asked()
 
 
 def test_the_run_holds_parameters_curves_and_scores(
