@@ -1,6 +1,7 @@
 """params.yaml as frozen, strict records: one section a stage, every value typed and bounded."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -172,13 +173,14 @@ class Params(Record):
 
     def flat(self) -> dict[str, Any]:
         """Every hyperparameter by its dotted name, in the order of the file."""
-        return dict(_flatten(self.model_dump(mode="json")))
+        return dict(flatten(self.model_dump(mode="json")))
 
 
-def _flatten(tree: dict[str, Any], prefix: str = "") -> Any:
+def flatten(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of nested mappings by its dotted name."""
     for key, value in tree.items():
         if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
+            yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 

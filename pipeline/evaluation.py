@@ -182,28 +182,28 @@ def table(
 ) -> pd.DataFrame:
     """predictions.parquet: a row for each span, origin, step and target, in the targets' units."""
     parts = []
-    for span, forecasts in spans.items():
+    for code, forecasts in enumerate(spans.values()):
         n, horizon, k = forecasts.observed.shape
-        step = np.arange(1, horizon + 1)
+        step = np.arange(1, horizon + 1, dtype=np.int16)
         parts.append(
             pd.DataFrame(
                 {
+                    # Categories, since a name for each of millions of rows would weigh most.
                     "span": pd.Categorical.from_codes(
-                        np.zeros(n * horizon * k, np.int64), pd.Index([span])
+                        np.full(n * horizon * k, code, np.int8), pd.Index(list(spans))
                     ),
                     "origin": times[forecasts.origins].repeat(horizon * k),
                     "time": times[(forecasts.origins[:, None] + step).ravel().repeat(k)],
-                    "step": np.tile(step.repeat(k), n).astype(np.int16),
+                    "step": np.tile(step.repeat(k), n),
                     "target": pd.Categorical.from_codes(
-                        np.tile(np.arange(k), n * horizon), pd.Index(list(names))
+                        np.tile(np.arange(k, dtype=np.int8), n * horizon), pd.Index(list(names))
                     ),
                     "forecast": forecasts.model.ravel(),
                     "observed": forecasts.observed.ravel(),
                 }
             )
         )
-    whole = pd.concat(parts, ignore_index=True)
-    return whole.astype({"span": "str", "target": "str"})
+    return pd.concat(parts, ignore_index=True)
 
 
 def _within(forecasts: Forecasts, first: int, last: int) -> npt.NDArray[np.bool_]:

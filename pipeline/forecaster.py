@@ -201,7 +201,7 @@ class Forecaster:
         if origins is None or len(origins) == 0:
             return np.array([len(times) - 1])
         try:
-            stamps = pd.DatetimeIndex(pd.to_datetime(list(origins), utc=times.tz is not None))
+            stamps = pd.DatetimeIndex([self._time(origin, times) for origin in origins])
         except (ValueError, TypeError):
             raise PipelineError(f"origins: expected time stamps, found {list(origins)}") from None
         rows: Rows = times.get_indexer(stamps)
@@ -211,3 +211,11 @@ class Forecaster:
                 f"{self.card.frequency}), found {stamps[int((rows < 0).argmax())]}"
             )
         return rows
+
+    def _time(self, origin: str, times: pd.DatetimeIndex) -> pd.Timestamp:
+        """An origin as a time of the series; without a zone it is told in the card's."""
+        time = pd.Timestamp(origin)
+        if times.tz is None:
+            return time
+        local = self.card.time.timezone or times.tz
+        return (time.tz_localize(local) if time.tz is None else time).tz_convert(times.tz)

@@ -16,7 +16,9 @@ from pipeline.lstm.weights import read_keras_weights
 from pipeline.models.spec import Spec
 from pipeline.windows import Rows, gather
 
-SAMPLES = 32  # windows; the mean hardly moves with more
+# Windows that are looked at: the mean hardly moves with more than 32, but each row of each takes
+# milliseconds, so that of a long look-back there are fewer.
+SAMPLES, FEWEST, ROWS = 32, 4, 768
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,14 @@ def explain(
         card: names a step.
         weights: its model.weights.h5.
         prepared: [rows, F] features.
-        starts: start rows of windows, of which SAMPLES are used, evenly spaced.
+        starts: start rows of windows, of which some are used, evenly spaced.
     """
     stack = spec.plain_stack
     if stack is None:
         return None
     layers, _, _ = read_keras_weights(weights, beside=("damping",))
-    chosen = starts[np.linspace(0, len(starts) - 1, min(SAMPLES, len(starts))).astype(int)]
+    count = min(SAMPLES, max(FEWEST, ROWS // spec.look_back), len(starts))
+    chosen = starts[np.linspace(0, len(starts) - 1, count).astype(int)]
     windows = gather(prepared, chosen, spec.look_back)
     unit = {"1h": "hour", "1D": "day", "1min": "minute"}.get(card.frequency, "step")
     with threadpool_limits(1):  # many small products: threads would only wait for each other

@@ -67,7 +67,7 @@ def scaled_errors(observed: Floats, forecast: Floats, scale: Floats) -> Scores:
         scale: [K] standard deviations of the targets in the training span.
     """
     error = (forecast - observed) / scale
-    known = ~np.isnan(error)
+    known = ~np.isnan(observed)
     return {
         "mse_scaled": float(np.mean(error[known] ** 2)),
         "mae_scaled": float(np.mean(np.abs(error[known]))),

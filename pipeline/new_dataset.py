@@ -74,7 +74,9 @@ def accept(raw: Path, card: Card, path: Path) -> list[str]:
         frame = series.to_series(table, card, str(raw))
         quality = series.quality(frame, table, card)
         series.check_usable(quality, str(raw))
-        windows.spans(card.split, pd.Timestamp(frame.index[0]), card.step, len(frame))
+        windows.spans(
+            card.split, pd.Timestamp(frame.index[0]), card.step, len(frame), card.time.timezone
+        )
     except PipelineError as error:
         raise PipelineError(f"{path} is written, but ingest will refuse {error}") from None
     return [

@@ -5,16 +5,17 @@ import json
 import platform
 import time
 from collections.abc import Mapping
+from typing import Any
 
-import yaml
 from jinja2 import Environment
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from pipeline import determinism, paths, provenance, report
 from pipeline.cards import Card
-from pipeline.config import Params
-from pipeline.strict import parse
+from pipeline.config import Params, flatten
+from pipeline.errors import PipelineError
+from pipeline.strict import load_yaml, parse
 
 TEMPLATE = Environment(autoescape=True).from_string(
     """<!doctype html>
@@ -80,10 +81,29 @@ def of_report(params: Params, card: Card) -> str:
 
 
 def _changes(params: Params) -> list[str]:
-    """What `dvc exp run -S` sets to get these parameters from the commit's params.yaml."""
+    """What `dvc exp run -S` sets to get these parameters from the commit's params.yaml.
+
+    Nothing, if the commit has none that this code reads: a report must not fail over it.
+    """
     committed = provenance.git("show", f"HEAD:./{paths.PARAMS}")
-    if committed.returncode != 0:
+    try:
+        tree = load_yaml(committed.stdout.encode(), f"HEAD:{paths.PARAMS}")
+        then = parse(tree, Params, f"HEAD:{paths.PARAMS}")
+    except PipelineError:
         return []
-    then = parse(yaml.safe_load(committed.stdout), Params, "HEAD:params.yaml").flat()
-    changed = {k: v for k, v in params.flat().items() if then.get(k) != v}
-    return [f"{key}={json.dumps(value)}".replace('"', "") for key, value in changed.items()]
+    before, held, now = then.flat(), dict(flatten(tree)), params.flat()
+    flags = []
+    if then.train.model.name != params.train.model.name:  # another model has keys of its own
+        model = params.train.model.model_dump(mode="json")
+        flags = ["~train.model", f"+train.model={_value(model)}"]
+        now = {key: value for key, value in now.items() if not key.startswith("train.model.")}
+    return flags + [
+        f"{'' if key in held else '+'}{key}={_value(value)}"
+        for key, value in now.items()
+        if before.get(key) != value
+    ]
+
+
+def _value(value: Any) -> str:
+    """A value as DVC's `-S` takes it: JSON without quotes."""
+    return json.dumps(value).replace('"', "")

@@ -226,8 +226,10 @@ def residuals(forecasts: Forecasts, names: Sequence[str], card: Card) -> Figure:
     )
     left.legend(frameon=False, loc="upper left")
     known = ~np.isnan(seen)
-    low = float(min(seen[known].min(), model[known].min()))
-    high = float(np.nanpercentile(seen[known], 99.9))
+    shown = np.concatenate([seen[known], model[known]])
+    low, high = float(shown.min()), float(np.percentile(shown, 99.9))
+    if low == high:
+        low, high = low - 0.5, high + 0.5
     picture = right.hexbin(
         seen[known],
         model[known],

@@ -98,7 +98,7 @@ def markdown(
     parts = [
         f"# {card.title}",
         f"Forecast: {heading(params, card)}. Scores are those of the test span "
-        f"({metrics['test']['n']:,} observed targets), {units}.",
+        f"({metrics['test']['n']:,} forecasts of observed values), {units}.",
         "## Scores beside naive rules",
         table(header, scores),
         "Skill is the model's, 1 - RMSE / RMSE of the rule: above 0 it beats the rule. The model "

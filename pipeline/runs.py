@@ -91,7 +91,7 @@ def find(wanted: str) -> Trial:
     ids = [experiment.experiment_id for experiment in client.search_experiments()]
     matches = [
         run
-        for run in client.search_runs(ids, max_results=1000)
+        for run in _every(client, ids)
         if run.info.run_id.startswith(wanted) or run.data.tags.get("dvc.experiment") == wanted
     ]
     if len(matches) != 1:
@@ -106,6 +106,17 @@ def find(wanted: str) -> Trial:
             "python -m pipeline.sync sends what the store lacks"
         )
     return _trial(matches[0])
+
+
+def _every(client: mlflow.MlflowClient, experiments: list[str]) -> Iterator[Run]:
+    """Every run of some experiments; MLflow gives a page at a time."""
+    token = None
+    while True:
+        page = client.search_runs(experiments, max_results=1000, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
 
 
 def newest(experiment: str) -> list[Trial]:

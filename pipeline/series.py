@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 
-from pipeline import clock
+from pipeline import clock, windows
 from pipeline.cards import Card, Wide
 from pipeline.errors import PipelineError
 
@@ -38,17 +38,19 @@ def read_table(path: Path, card: Card) -> pd.DataFrame:
     text = _text(path, card)
     if not text:
         raise PipelineError(f"{path}: empty, expected a header line and rows")
-    header, *rest = re.split(r"\r\n|\r|\n", text, maxsplit=1)
+    header = next(re.finditer(r"[^\r\n]*", text))[0]
     try:
         names = next(csv.reader([header], delimiter=card.delimiter), [])
     except csv.Error as error:
         raise PipelineError(f"{path}: line 1: expected column names, found {error}") from None
     _check_header(path, names, card)
-    if not rest:
+    if len(header) == len(text):
         raise PipelineError(f"{path}: a header and no rows, expected at least one row")
+    content = io.BytesIO(text.encode())
+    del text  # a large file should be held once, not twice, while it is parsed
     try:
         table = pa.csv.read_csv(
-            io.BytesIO(text.encode()),
+            content,
             # One thread counts the rows, so that an error can name its line.
             read_options=pa.csv.ReadOptions(use_threads=False),
             parse_options=pa.csv.ParseOptions(
@@ -165,8 +167,10 @@ def _number(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
     if pd.api.types.is_bool_dtype(column):
         raise PipelineError(f"{where}: column {name}: expected numbers, found true and false")
     if pd.api.types.is_numeric_dtype(column):
-        values = column.astype("float64")
-        missing = column.isna().to_numpy()
+        # A caller may send -999 as a number; in a file it is the text that the card's mark is.
+        marks = pd.to_numeric(pd.Series(card.missing, dtype="str"), errors="coerce").dropna()
+        missing = (column.isna() | column.isin(marks)).to_numpy(bool)
+        values = column.astype("float64").mask(missing)
     else:
         text = column.astype("str").str.strip()
         missing = column.isna().to_numpy() | _missing(text, card)
@@ -199,7 +203,7 @@ def _category(
             f"{where}: column {name}, row {row + 1}: expected one of {', '.join(categories)}, "
             f"found {text.iloc[row]!r}"
         )
-    return text.astype(object).where(~missing, None).astype("str")
+    return text.mask(missing)
 
 
 def _unfold(table: pd.DataFrame, card: Card, wide: Wide, where: str) -> pd.DataFrame:
@@ -250,11 +254,10 @@ def typed(table: pd.DataFrame, card: Card, columns: Sequence[str]) -> pd.DataFra
     for name in table.columns:
         if name in card.time.names:
             result[name] = pd.to_numeric(table[name]) if card.time.columns else table[name]
-        elif name in columns and card.columns[name].categories:
-            result[name] = table[name].mask(_missing(table[name], card))
+        elif name in columns and (categories := card.columns[name].categories):
+            result[name] = _category(table[name], name, categories, card, "table")
         elif name in columns or (card.wide and name not in card.excluded):
-            values = table[name].mask(_missing(table[name], card))
-            result[name] = pd.to_numeric(values).astype("float64")
+            result[name] = _number(table[name], name, card, "table")
     return result
 
 
@@ -268,12 +271,15 @@ def quality(series: pd.DataFrame, table: pd.DataFrame, card: Card) -> dict[str, 
         "last": str(series.index[-1]),
         "absent_rows": max(0, len(series) - len(table) * slots),
         "missing": {name: int(missing[name].sum()) for name in series},
-        "longest_gap": {
-            name: int(missing[name].groupby((~missing[name]).cumsum()).sum().max())
-            for name in series
-        },
+        "longest_gap": {name: _longest_run(missing[name].to_numpy()) for name in series},
         "constant": [name for name in series if series[name].nunique() == 1],
     }
+
+
+def _longest_run(mask: np.ndarray[Any, np.dtype[np.bool_]]) -> int:
+    """How many True values follow one another at most."""
+    first, last = windows.true_runs(mask)
+    return int((last - first).max(initial=0))
 
 
 def check_usable(quality: dict[str, Any], where: str) -> None:

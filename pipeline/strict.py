@@ -69,23 +69,28 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; PipelineError names the line of what cannot be read."""
+    return load_yaml(path.read_bytes(), str(path))
+
+
+def load_yaml(content: bytes, where: str) -> dict[str, Any]:
+    """The mapping that YAML in UTF-8 holds; PipelineError says where, and the line."""
     try:
         # _Loader is a SafeLoader.
-        content = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_Loader)  # noqa: S506
+        tree = yaml.load(content.decode("utf-8-sig"), Loader=_Loader)  # noqa: S506
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f" line {mark.line + 1}" if mark else ""
-        raise PipelineError(f"{path}{line}: {error.problem or error.context}") from None
+        raise PipelineError(f"{where}{line}: {error.problem or error.context}") from None
     except RecursionError:
         raise PipelineError(
-            f"{path}: expected plain YAML, found brackets nested too deep"
+            f"{where}: expected plain YAML, found brackets nested too deep"
         ) from None
     except (yaml.YAMLError, ValueError) as error:
         first_line = str(error).splitlines()[0]
-        raise PipelineError(f"{path}: expected plain YAML in UTF-8, found {first_line}") from None
-    if not isinstance(content, dict):
-        raise PipelineError(f"{path}: expected a mapping of keys, found {_show(content)}")
-    return content
+        raise PipelineError(f"{where}: expected plain YAML in UTF-8, found {first_line}") from None
+    if not isinstance(tree, dict):
+        raise PipelineError(f"{where}: expected a mapping of keys, found {_show(tree)}")
+    return tree
 
 
 def read_record(path: Path, record: type[R]) -> R:

@@ -64,7 +64,9 @@ class Spans:
     test: tuple[int, int]
 
 
-def spans(split: Split, first: pd.Timestamp, step: pd.Timedelta, rows: int) -> Spans:
+def spans(
+    split: Split, first: pd.Timestamp, step: pd.Timedelta, rows: int, zone: str | None = None
+) -> Spans:
     """The split's ends as rows of a regular series.
 
     Args:
@@ -72,6 +74,7 @@ def spans(split: Split, first: pd.Timestamp, step: pd.Timedelta, rows: int) -> S
         first: the time of row 0.
         step: the time between rows.
         rows: how many there are.
+        zone: the time zone that an end without one is told in; the series' own if None.
 
     Raises:
         PipelineError: an end that is no date, lies outside the series, or does not follow the one
@@ -81,7 +84,7 @@ def spans(split: Split, first: pd.Timestamp, step: pd.Timedelta, rows: int) -> S
     bounds = {}
     for name in ("train", "validation", "test"):
         wanted = getattr(split, name)
-        end = _end(name, wanted, first, step, rows)
+        end = _end(name, wanted, first, step, rows, zone)
         if end <= start:
             raise PipelineError(
                 f"split.{name}: expected an end after row {start} "
@@ -97,7 +100,12 @@ def spans(split: Split, first: pd.Timestamp, step: pd.Timedelta, rows: int) -> S
 
 
 def _end(
-    name: str, end: int | float | str, first: pd.Timestamp, step: pd.Timedelta, rows: int
+    name: str,
+    end: int | float | str,
+    first: pd.Timestamp,
+    step: pd.Timedelta,
+    rows: int,
+    zone: str | None,
 ) -> int:
     if isinstance(end, int):
         return end
@@ -107,7 +115,9 @@ def _end(
         stamp = bound = pd.Timestamp(end)
         if stamp.tz is None:
             # A day without an hour means all of that day.
-            stamp, bound = (time.tz_localize(first.tz) for time in (stamp, pd.Period(end).end_time))
+            stamp, bound = (
+                time.tz_localize(zone or first.tz) for time in (stamp, pd.Period(end).end_time)
+            )
         beyond = stamp > first + (rows - 1) * step
     except (ValueError, TypeError):
         raise PipelineError(f"split.{name}: expected a date and time, found {end!r}") from None
@@ -157,9 +167,9 @@ def train_starts(
         observed: [rows] whether some target was observed.
     """
     begin, end = span[0] + context, span[1] - look_back - horizon + 1
-    first, last = _true_runs(beyond)  # a window that starts here sees one of these rows:
+    first, last = true_runs(beyond)  # a window that starts here sees one of these rows:
     unusable = first - look_back + 1, last
-    first, last = _true_runs(~observed)  # and one that starts here has all its targets in a gap:
+    first, last = true_runs(~observed)  # and one that starts here has all its targets in a gap:
     blind = last - first >= horizon
     nothing = first[blind] - look_back, last[blind] - look_back - horizon + 1
     shut, free = (np.concatenate(pair) for pair in zip(unusable, nothing, strict=True))
@@ -172,7 +182,7 @@ def train_starts(
     return Runs(runs[opens < closes].astype(np.int64))
 
 
-def _true_runs(mask: npt.NDArray[np.bool_]) -> tuple[Rows, Rows]:
+def true_runs(mask: npt.NDArray[np.bool_]) -> tuple[Rows, Rows]:
     """Where the mask is true without a break: first rows, and the rows after the last."""
     edges = np.flatnonzero(np.diff(mask, prepend=False, append=False))
     return edges[::2], edges[1::2]
@@ -204,12 +214,14 @@ def check_starts(
         )
 
 
-def check_observed(name: str, observed: npt.NDArray[np.bool_], span: tuple[int, int]) -> None:
-    """PipelineError if a span has no observed target: nothing could be scored there."""
+def check_observed(
+    name: str, target: str, observed: npt.NDArray[np.bool_], span: tuple[int, int]
+) -> None:
+    """PipelineError if a target was not observed in a span: nothing could be scored there."""
     if not observed[slice(*span)].any():
         raise PipelineError(
-            f"split.{name}: expected at least one observed target, found none in rows {span[0]} to "
-            f"{span[1] - 1}"
+            f"split.{name}: expected at least one observed value of the target {target}, found "
+            f"none in rows {span[0]} to {span[1] - 1}"
         )
 
 

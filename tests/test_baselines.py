@@ -35,6 +35,13 @@ def test_naive_rules(rule: str, origin: int, a: list[float], b: list[float]) -> 
     assert forecast.tolist() == [[list(pair) for pair in zip(a, b, strict=True)]]
 
 
+def test_a_season_before_the_first_value_is_persistence() -> None:
+    """Where nothing was observed a season ago or before, the last value stands in."""
+    late = pd.DataFrame({"a": [_, _, 3.0, 4.0]})
+    forecast = NAIVE["seasonal_naive"](late, np.array([3]), 3, 3)
+    assert forecast.ravel().tolist() == [4, 3, 4]
+
+
 @pytest.mark.parametrize("rule", NAIVE)
 @pytest.mark.parametrize("origin", range(5))
 def test_naive_rules_never_look_ahead(rule: str, origin: int) -> None:

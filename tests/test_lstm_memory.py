@@ -137,6 +137,21 @@ def test_a_profile_starts_at_one_and_ends_at_the_look_back():
     assert memory.memory_profile(elman_layers(3), sample_windows()).forget is None
 
 
+def test_a_memory_that_has_faded_costs_no_more_time(monkeypatch):
+    """Once nothing is felt, the steps before have the same values and are not computed."""
+    layers, windows = lstm_layers(3), sample_windows()
+    whole = memory.memory_profile(layers, windows).joint
+    steps = []
+    one = memory.stack_jacobian
+    monkeypatch.setattr(memory, "NEGLIGIBLE", (whole[3] + whole[2]) / 2)
+    monkeypatch.setattr(
+        memory, "stack_jacobian", lambda *given: steps.append(given[2]) or one(*given)
+    )
+    short = memory.memory_profile(layers, windows).joint
+    assert len(steps) == 3
+    assert short.tolist() == [*whole[:4], *[whole[3]] * (STEPS - 3)]
+
+
 def test_forget_gates_alone_are_their_product():
     """The approximation is the largest product of forget gates, averaged over windows."""
     layers, windows = lstm_layers(3), sample_windows()

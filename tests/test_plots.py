@@ -38,3 +38,20 @@ def test_the_best_and_worst_windows_are_shown_where_gaps_leave_any(
     assert len(panels) == drawn
     assert all("RMSE" in axes.get_title() and "nan" not in axes.get_title() for axes in panels)
     assert [axes.axison for axes in figure.axes].count(True) == drawn
+
+
+@pytest.mark.parametrize(
+    ("seen", "forecast"),
+    [
+        pytest.param(0.0, 0.5, id="a target of zero, as at night"),
+        pytest.param(5.0, 7.0, id="constant, forecast too high"),
+        pytest.param(5.0, 5.0, id="constant, forecast right"),
+    ],
+)
+def test_residuals_of_a_flat_target_are_drawn(seen: float, forecast: float) -> None:
+    """A test span in which nothing happens has its picture too."""
+    observed = np.full((20, HORIZON, 1), seen)
+    made = Forecasts(np.arange(20), observed, {MODEL: np.full_like(observed, forecast)})
+    figure = plots.residuals(made, ["pm2.5"], CARD)
+    figure.canvas.draw()
+    assert len(figure.axes[1].collections[0].get_array()) > 0

@@ -280,6 +280,26 @@ def test_what_is_missing_stays_missing() -> None:
     assert result["flow"].dtype == np.float64
 
 
+def test_a_missing_mark_may_come_as_a_number() -> None:
+    """-999 is missing whether it is text in a file or a number in a request."""
+    frame, card = toy_table(3, missing=0), toy_card(missing=["NA", "-999"])
+    for values in (["-1", "-999", "5"], [-1, -999, 5], [-1.0, -999.0, 5.0]):
+        frame["flow"] = values
+        found = series.to_series(frame, card, "toy")["flow"]
+        np.testing.assert_array_equal(found, [-1, np.nan, 5])
+
+
+def test_a_typed_table_gives_the_same_series() -> None:
+    """What an example shows a caller is missing where the file's text is, spaces or not."""
+    frame, card = toy_table(4, missing=0), toy_card()
+    frame["level"], frame["wind"] = [" 5", " NA", "", "7 "], ["N", " S", " NA", ""]
+    typed = series.typed(frame, card, ["level", "wind", "flow"])
+    pd.testing.assert_frame_equal(
+        series.to_series(typed, card, "typed"), series.to_series(frame, card, "text")
+    )
+    assert typed["level"].dtype == np.float64
+
+
 def test_a_category_may_be_called_na() -> None:
     """A level that the card lists is a level, even if it looks like a missing mark."""
     card = toy_card(columns=CARD["columns"] | {"wind": {"categories": ["NA", "S"]}})

@@ -115,8 +115,8 @@ def test_a_constant_target_is_refused(project: Project) -> None:
     ("first", "last", "message"),
     [
         (0, 71, "column level: expected observed values in the training span"),
-        (72, 95, "split.validation: expected at least one observed target, found none"),
-        (96, 119, "split.test: expected at least one observed target, found none"),
+        (72, 95, "split.validation: expected at least one observed value of the target level"),
+        (96, 119, "split.test: expected at least one observed value of the target level"),
     ],
 )
 def test_a_span_without_targets_is_refused(

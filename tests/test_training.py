@@ -214,6 +214,23 @@ def test_steps_can_be_weighted_by_persistence() -> None:
     assert (loss_weights(data, toy_params().train) == 1).all()
 
 
+@pytest.mark.parametrize(
+    "series",
+    [
+        pytest.param(np.where(np.arange(200) % 2, np.nan, np.arange(200.0)), id="every other row"),
+        pytest.param(np.where(np.arange(200) % 9, np.nan, np.arange(200.0)), id="hardly any row"),
+        pytest.param(np.sin(np.arange(200) * np.pi / 2), id="the same every four rows"),
+    ],
+)
+def test_no_step_weighs_all(series: np.ndarray) -> None:
+    """Weights are finite, and of no step many times the others'."""
+    column = series[:, None].astype(np.float32)
+    data = Examples(column, column, np.arange(190), np.arange(5), 3, 4)
+    weights = loss_weights(data, toy_params({"train.loss_weights": "persistence"}).train)
+    assert np.isfinite(weights).all()
+    assert weights.max() <= 21 * np.median(weights)
+
+
 def test_a_fit_keeps_its_best_epoch() -> None:
     """Training stops after `patience` epochs without a better one, whose weights come back."""
     data = examples()

@@ -201,6 +201,14 @@ def test_a_split_of_zoned_times() -> None:
     assert spans == Spans(train=(0, 12), validation=(12, 24), test=(24, 48))
 
 
+def test_a_split_of_local_times() -> None:
+    """Where the card names a zone, an end without an offset is told in it, a day from midnight."""
+    split = Split(train="2014-01-01 12:00", validation="2014-01-01", test="2014-01-02 12:00")
+    first, *rest = regular(48)  # kept in UTC: 01:00 in Berlin
+    spans = windows.spans(split, first.tz_localize("UTC"), *rest, zone="Europe/Berlin")
+    assert spans == Spans(train=(0, 12), validation=(12, 23), test=(23, 36))
+
+
 def test_a_series_too_short_for_one_window_is_refused() -> None:
     """Both numbers are said."""
     windows.check_length(10, 6, 4)
@@ -227,6 +235,6 @@ def test_a_look_back_before_the_series_is_refused() -> None:
 def test_a_span_without_observed_targets_is_refused() -> None:
     """A span in which nothing can be scored is told with its rows."""
     observed = np.arange(20) < 10
-    windows.check_observed("validation", observed, (5, 12))
-    with pytest.raises(PipelineError, match=r"split.test: .*none in rows 12 to 19"):
-        windows.check_observed("test", observed, (12, 20))
+    windows.check_observed("validation", "flow", observed, (5, 12))
+    with pytest.raises(PipelineError, match=r"split.test: .*target flow, found none in rows 12 to"):
+        windows.check_observed("test", "flow", observed, (12, 20))

@@ -33,12 +33,14 @@ def drift(targets: pd.DataFrame, origins: Rows, horizon: int, season: int) -> Fl
 def seasonal_naive(targets: pd.DataFrame, origins: Rows, horizon: int, season: int) -> Floats:
     """Each step is the value a whole number of seasons before it, the newest that is known.
 
-    A value missing there is the last observed one before it.
+    A value missing there is the last observed one before it, or, where there is none, before the
+    origin.
     """
     known = targets.ffill().to_numpy()
     step = np.arange(1, horizon + 1)
     back = step - season * -(-step // season)  # 0 or negative: rows from the origin
-    return known[np.maximum(origins[:, None] + back, 0)]
+    then = known[np.maximum(origins[:, None] + back, 0)]
+    return np.where(np.isnan(then), known[origins][:, None], then)
 
 
 NAIVE: dict[str, Rule] = {

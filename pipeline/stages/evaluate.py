@@ -66,7 +66,7 @@ def main() -> None:
             },
         )
 
-    rows = spans(split(params, card), times[0], card.step, len(times))
+    rows = spans(split(params, card), times[0], card.step, len(times), card.time.timezone)
     yardstick = Yardstick.of(targets.iloc[slice(*rows.train)], card.season)
     metrics = evaluation.report(forecasts, spec.targets, yardstick, card.spans)
     remembered = memory.explain(spec, card, paths.WEIGHTS, prepared, starts["validation"])

@@ -17,7 +17,7 @@ def main() -> None:
     series = artifacts.read_frame(paths.SERIES)
     channels = one_hot(series, card.categories)
     first = pd.Timestamp(channels.index[0])
-    spans = windows.spans(split(params, card), first, card.step, len(channels))
+    spans = windows.spans(split(params, card), first, card.step, len(channels), card.time.timezone)
     train = channels.iloc[slice(*spans.train)]
 
     imputer = Imputer.fit(train, settings.imputation.method, settings.imputation.limit, card.season)

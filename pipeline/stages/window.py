@@ -13,7 +13,7 @@ def main() -> None:
     look_back, horizon = params.window.look_back, params.window.horizon
     first = artifacts.read_first_time(paths.SERIES)
     state = artifacts.read_array(paths.IMPUTED)
-    spans = windows.spans(split(params, card), first, card.step, len(state))
+    spans = windows.spans(split(params, card), first, card.step, len(state), card.time.timezone)
     windows.check_length(len(state), look_back, horizon)
 
     scaler = artifacts.read_json_record(paths.SCALER, Scaler)
@@ -30,7 +30,7 @@ def main() -> None:
     forecast = [channels.index(name) for name in targets(params, card)]
     context = features.context(names, card.season, horizon)
 
-    observed = (state[:, forecast] == OBSERVED).any(axis=1)
+    observed = state[:, forecast] == OBSERVED
     starts = {
         "train": windows.train_starts(
             spans.train,
@@ -39,14 +39,15 @@ def main() -> None:
             params.window.stride,
             context,
             beyond=(state[:, seen] == BEYOND).any(axis=1),
-            observed=observed,
+            observed=observed.any(axis=1),
         ),
         "validation": windows.scored_starts(spans.validation, look_back, horizon),
         "test": windows.scored_starts(spans.test, look_back, horizon),
     }
     for name, rows in starts.items():
         windows.check_starts(name, rows, getattr(spans, name), look_back, horizon, context)
-        windows.check_observed(name, observed, getattr(spans, name))
+        for k, target in enumerate(targets(params, card)):
+            windows.check_observed(name, target, observed[:, k], getattr(spans, name))
     for name, rows in starts.items():
         artifacts.write_array(paths.windows(name), rows.runs)
 

@@ -1,0 +1,61 @@
+"""The report's page: how to get from a commit's parameters to a run's."""
+
+import subprocess
+from contextlib import chdir
+from pathlib import Path
+
+import pytest
+import yaml
+from dvc.utils.hydra import apply_overrides
+
+from pipeline import page
+from pipeline.config import Params, read_params
+from tests.repositories import commit
+from tests.toys import PARAMS, changed
+
+
+def params_of(directory: Path, tree: dict) -> Params:
+    """These parameters, by way of a file as a user's."""
+    file = directory / "wanted.yaml"
+    file.write_text(yaml.safe_dump(tree))
+    return read_params(file)
+
+
+@pytest.fixture
+def committed(tmp_path: Path) -> Path:
+    """A repository with the toy's parameters, one of them as YAML 1.2 has it."""
+    text = yaml.safe_dump(changed(PARAMS, {"train.learning_rate": "RATE"}))
+    (tmp_path / "params.yaml").write_text(text.replace("RATE", "1e-3"))
+    commit(tmp_path, "params")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"train.learning_rate": 0.002, "window.look_back": 9}, id="keys of the file"),
+        pytest.param({"train.acceleration": "xla"}, id="a key that the file lacks"),
+        pytest.param(
+            {"train.model": {"name": "ridge", "alphas": [1.0]}, "train.residual": "none"},
+            id="another model",
+        ),
+    ],
+)
+def test_the_command_makes_the_runs_parameters(committed: Path, changes: dict) -> None:
+    """What the page tells to set is taken by DVC and gives the very parameters."""
+    wanted = params_of(committed, changed(PARAMS, {"train.learning_rate": 0.001} | changes))
+    with chdir(committed):
+        flags = page._changes(wanted)
+        apply_overrides("params.yaml", flags)
+        assert read_params() == wanted
+
+
+def test_a_commit_without_readable_parameters_changes_nothing(committed: Path) -> None:
+    """A report does not fail over what somebody committed."""
+    wanted = params_of(committed, PARAMS)
+    (committed / "params.yaml").write_text("ingest: [")
+    commit(committed, "broken")
+    with chdir(committed):
+        assert page._changes(wanted) == []
+        subprocess.run(["rm", "-rf", ".git"], check=True)
+        assert page._changes(wanted) == []
