@@ -67,13 +67,25 @@ def _localise(times: pd.DatetimeIndex, card: Card, where: str) -> pd.DatetimeInd
     if zone is None:
         return times
     try:
-        return times.tz_localize(zone, ambiguous="infer", nonexistent="raise").tz_convert("UTC")
+        end = _open_end(times, zone)
+        known = times[:end].tz_localize(zone, ambiguous="infer")
+        first = times[end:].tz_localize(zone, ambiguous=np.ones(len(times) - end, bool))
+        return pd.DatetimeIndex(known.append(first)).tz_convert("UTC")
     except ValueError:
         row, problem = _daylight_fault(times, zone)
         raise PipelineError(
             f"{where}: column {', '.join(card.time.names)}, row {row + 1}: expected local times of "
             f"{zone}, found {times[row]}, {problem}"
         ) from None
+
+
+def _open_end(times: pd.DatetimeIndex, zone: str) -> int:
+    """From which row on the times stand in an hour that is to be repeated and has not been yet."""
+    end = len(times)
+    while end and times[end - 1 : end].tz_localize(zone, ambiguous="NaT", nonexistent="NaT").isna():
+        end -= 1
+    rest = times[end:]
+    return end if rest.is_monotonic_increasing and not rest.has_duplicates else len(times)
 
 
 def _daylight_fault(times: pd.DatetimeIndex, zone: str) -> tuple[int, str]:

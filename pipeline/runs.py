@@ -19,6 +19,7 @@ from pipeline.models.baselines import NAIVE
 
 STEP = re.compile(r"test/(?:rmse|mse_scaled)_(h\d+)")
 NEWEST = 50  # runs that are looked at when none is named
+PAGE = 1000  # runs that MLflow gives at a time
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def _every(client: mlflow.MlflowClient, experiments: list[str]) -> Iterator[Run]
     """Every run of some experiments; MLflow gives a page at a time."""
     token = None
     while True:
-        page = client.search_runs(experiments, max_results=1000, page_token=token)
+        page = client.search_runs(experiments, max_results=PAGE, page_token=token)
         yield from page
         token = page.token
         if not token:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import compare, promote, tracking
+from pipeline import compare, promote, runs, tracking
 from pipeline.errors import PipelineError
 from pipeline.runs import Trial
 from tests.repositories import STAGES
@@ -132,6 +132,16 @@ def test_runs_with_two_targets_are_compared(
     assert experiment is not None
     assert f"/#/experiments/{experiment.experiment_id}/runs?" in said
     assert "validation/mse_scaled" in experiment.tags["mlflow.sharedViewState.best"]
+
+
+def test_a_run_is_found_on_any_page(tracking_store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow gives runs a page at a time; the oldest of them is still found by its id."""
+    client = tracking.connect()
+    experiment = tracking.experiment_id(client, "pages")
+    oldest, *_newer = (client.create_run(experiment).info.run_id for _ in range(3))
+    monkeypatch.setattr(runs, "PAGE", 1)
+    with pytest.raises(PipelineError, match=f"run {oldest}: expected a run with scores"):
+        runs.find(oldest)
 
 
 def test_the_table_shows_what_differs_and_the_skill() -> None:

@@ -81,7 +81,7 @@ def test_skill_is_relative_to_a_rule() -> None:
 
 
 def test_scaled_errors_pool_over_targets() -> None:
-    """Errors count in each target's deviations; missing targets do not count, a NaN forecast does."""
+    """Errors count in deviations; a missing target does not count, a NaN forecast does."""
     observed = np.array([[[1.0, 10.0]], [[2.0, np.nan]]])
     forecast = np.array([[[2.0, 30.0]], [[2.0, 7.0]]])
     result = metrics.scaled_errors(observed, forecast, np.array([1.0, 10.0]))

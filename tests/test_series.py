@@ -401,8 +401,8 @@ def test_daylight_saving_keeps_hours_apart() -> None:
     [
         (["2014-03-30 01:00", "2014-03-30 02:00"], ["row 2", "which daylight saving skips"]),
         (
-            ["2013-10-27 02:00", "2013-10-27 02:00", "2014-10-26 01:00", "2014-10-26 02:00"],
-            ["row 4", "2014-10-26 02:00:00, which daylight saving repeats"],
+            ["2013-10-27 02:00", "2013-10-27 02:00", "2014-10-26 02:00", "2014-10-26 03:00"],
+            ["row 3", "2014-10-26 02:00:00, which daylight saving repeats"],
         ),
     ],
 )
@@ -412,6 +412,15 @@ def test_a_fault_of_daylight_saving_is_refused(stamps: list[str], parts: list[st
         series.to_series(rows_at(*stamps), toy_card(time=BERLIN), "toy")
     for part in ["toy: column time", "local times of Europe/Berlin", *parts]:
         assert part in str(caught.value)
+
+
+def test_rows_may_end_in_the_hour_that_is_to_be_repeated() -> None:
+    """The newest row of that hour is its first, as a service sees it once a year."""
+    stamps = ["2014-10-26 00:00", "2014-10-26 01:00", "2014-10-26 02:00"]
+    index = series.to_series(rows_at(*stamps), toy_card(time=BERLIN), "toy").index
+    assert str(index[-1]) == "2014-10-26 00:00:00+00:00"
+    again = series.to_series(rows_at(*stamps, stamps[-1]), toy_card(time=BERLIN), "toy").index
+    assert str(again[-1]) == "2014-10-26 01:00:00+00:00"
 
 
 def test_without_a_time_zone_the_repeated_hour_is_refused() -> None:
