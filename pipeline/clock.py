@@ -1,5 +1,7 @@
 """Time stamps: read as the card says they are written, and held to a regular grid."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
@@ -7,6 +9,7 @@ from pipeline.cards import Card
 from pipeline.errors import PipelineError
 
 SPARSE = 100  # a series with fewer rows than one in so many is taken for a mistake
+BLOCK = 2**18
 
 
 def stamps(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
@@ -20,8 +23,10 @@ def stamps(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
         written = table[card.time.column]
         if not pd.api.types.is_datetime64_any_dtype(written):
             written = written.astype("str").str.strip()
-        times = pd.to_datetime(
-            written, format=card.time.format, errors="coerce", utc="%z" in str(card.time.format)
+        zoned = "%z" in str(card.time.format)
+        times = by_blocks(
+            lambda rows: pd.to_datetime(rows, format=card.time.format, errors="coerce", utc=zoned),
+            written,
         )
         expected = f"a time written as {card.time.format}"
     else:
@@ -43,6 +48,12 @@ def stamps(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
     if card.time.column and not pd.api.types.is_datetime64_any_dtype(table[card.time.column]):
         _check_offsets(written, card, where)
     return _localise(pd.DatetimeIndex(times), card, where)
+
+
+def by_blocks(parse: Callable[[pd.Series], pd.Series], written: pd.Series) -> pd.Series:
+    """What was written, parsed some rows at a time: pandas makes an object of each meanwhile."""
+    starts = range(0, len(written), BLOCK)
+    return pd.concat([parse(written.iloc[start : start + BLOCK]) for start in starts])
 
 
 def _check_offsets(stamps: pd.Series, card: Card, where: str) -> None:

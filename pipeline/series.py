@@ -174,7 +174,9 @@ def _number(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
     else:
         text = column.astype("str").str.strip()
         missing = column.isna().to_numpy() | _missing(text, card)
-        values = pd.to_numeric(text.mask(missing), errors="coerce").astype("float64")
+        values = clock.by_blocks(
+            lambda rows: pd.to_numeric(rows, errors="coerce").astype("float64"), text.mask(missing)
+        )
     # What float32 cannot hold is infinite to a network, and so are its squares to a scale.
     bad = ~missing & ~(values.abs() <= np.finfo(np.float32).max).to_numpy()
     if bad.any():
