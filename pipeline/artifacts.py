@@ -145,6 +145,8 @@ def png(figure: "Figure") -> bytes:
 
 def broken(path: Path, error: object) -> PipelineError:
     """What to say of an artifact that cannot be used, and how to make it again."""
+    if isinstance(error, FileNotFoundError):
+        return PipelineError(f"{path}: no such file; the stage that writes it has not run: make")
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return PipelineError(
         f"{path}: expected a whole file, found {reason}; remove it and run: dvc repro"

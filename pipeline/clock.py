@@ -50,6 +50,22 @@ def stamps(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
     return _localise(pd.DatetimeIndex(times), card, where)
 
 
+def moment(written: str, card: Card) -> pd.Timestamp:
+    """A time that a caller names: as the card's table has it or by ISO 8601; local without a zone.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    time = pd.to_datetime(written, format=card.time.format or "ISO8601", errors="coerce")
+    if pd.isna(time):
+        time = pd.to_datetime(written, format="ISO8601")
+    if not card.time.timezone and "%z" not in str(card.time.format):
+        return time
+    return (time.tz_localize(card.time.timezone or "UTC") if time.tz is None else time).tz_convert(
+        "UTC"
+    )
+
+
 def by_blocks(parse: Callable[[pd.Series], pd.Series], written: pd.Series) -> pd.Series:
     """What was written, parsed some rows at a time: pandas makes an object of each meanwhile."""
     starts = range(0, len(written), BLOCK)

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
@@ -11,7 +11,7 @@ from pipeline import paths
 from pipeline.cards import Card, Split, Word, read_card
 from pipeline.errors import PipelineError, run
 from pipeline.features import expand
-from pipeline.strict import Record, read_record
+from pipeline.strict import Record, parse, read_yaml
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -95,20 +95,24 @@ class Segment(Stack):
     segment: Count = 6  # rows; look_back is a multiple of it
 
 
-class Naive(Record):
+class Baseline(Record):
+    """What takes a network's place, and the place of all its keys."""
+
+
+class Naive(Baseline):
     """A rule without weights: the last value, or the last value plus the last change."""
 
     name: Literal["persistence", "drift"]
 
 
-class SeasonalNaive(Record):
+class SeasonalNaive(Baseline):
     """A rule without weights: the value a whole number of seasons before."""
 
     name: Literal["seasonal_naive"]
     season: Count  # rows; look_back holds one season at least
 
 
-class Ridge(Record):
+class Ridge(Baseline):
     """Linear regression from the whole window, solved and not descended to."""
 
     name: Literal["ridge"]
@@ -126,7 +130,6 @@ Model = Annotated[
     | Ridge,
     Field(discriminator="name"),
 ]
-BASELINES = (Naive, SeasonalNaive, Ridge)
 
 
 class Schedule(Record):
@@ -187,7 +190,21 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 def read_params(path: Path = paths.PARAMS) -> Params:
     """The experiment in params.yaml; PipelineError names the key that is wrong."""
-    return read_record(paths.require(path, "expected the parameters here"), Params)
+    tree = read_yaml(paths.require(path, "expected the parameters here"))
+    _check_alone(tree, path)
+    return parse(tree, Params, str(path))
+
+
+def _check_alone(tree: dict[str, Any], path: Path) -> None:
+    """PipelineError if a network's keys stand beside a baseline's name, as `-S` leaves them."""
+    given = dict(flatten(tree))
+    model = given.get("train.model.name")
+    names: Any = [kind.model_fields["name"].annotation for kind in Baseline.__subclasses__()]
+    if "train.model.units" in given and any(model in get_args(own) for own in names):
+        raise PipelineError(
+            f"{path}: train.model: expected no key of a network beside the baseline {model}; "
+            f"set -S '~train.model' -S '+train.model={{name: {model}}}' -S train.residual=none"
+        )
 
 
 def read_experiment(path: Path = paths.PARAMS) -> tuple[Params, Card]:
@@ -247,7 +264,7 @@ def _check_own_past(params: Params, names: tuple[str, ...], expanded: list[str])
 def _check_wrappers(params: Params) -> None:
     train = params.train
     for key, found in (("residual", train.residual), ("normalisation", train.normalisation)):
-        if isinstance(train.model, BASELINES) and found != "none":
+        if isinstance(train.model, Baseline) and found != "none":
             raise PipelineError(
                 f"train.{key}: expected none with train.model.name {train.model.name}, which is "
                 f"a baseline as it stands; found {found}"
@@ -312,8 +329,13 @@ def split(params: Params, card: Card) -> Split:
 
 def raw_table(params: Params, card: Card) -> Path:
     """The data set's raw table; PipelineError with the way to get it if it is absent."""
-    remedy = f"get it with: {card.fetch}" if card.fetch else "expected the data set's table here"
-    return paths.require(paths.raw_table(params.ingest.dataset), remedy)
+    table = paths.raw_table(params.ingest.dataset)
+    remedy = "expected the data set's table here"
+    if card.fetch:
+        remedy = f"get it with: {card.fetch}"
+    elif table.with_name(f"{table.name}.dvc").exists():
+        remedy = f"get it with: dvc pull {table}; without a remote, from whoever pinned it"
+    return paths.require(table, remedy)
 
 
 def main() -> None:

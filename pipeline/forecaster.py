@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline import artifacts, features, paths, series
+from pipeline import artifacts, clock, features, paths, series
 from pipeline.cards import Card, read_card_file
 from pipeline.errors import PipelineError
 from pipeline.imputation import Imputer, one_hot
@@ -157,7 +157,8 @@ class Forecaster:
 
         Args:
             raw: rows with the card's raw columns in original units, missing values allowed.
-            origins: time stamps of the last row that each forecast may see; the last row if None.
+            origins: time stamps of the last row that each forecast may see, written as in the table
+                or by ISO 8601; the last row if None.
             where: what to call the rows in an error.
 
         Returns:
@@ -201,7 +202,7 @@ class Forecaster:
         if origins is None or len(origins) == 0:
             return np.array([len(times) - 1])
         try:
-            stamps = pd.DatetimeIndex([self._time(origin, times) for origin in origins])
+            stamps = pd.DatetimeIndex([clock.moment(origin, self.card) for origin in origins])
         except (ValueError, TypeError):
             raise PipelineError(f"origins: expected time stamps, found {list(origins)}") from None
         rows: Rows = times.get_indexer(stamps)
@@ -211,11 +212,3 @@ class Forecaster:
                 f"{self.card.frequency}), found {stamps[int((rows < 0).argmax())]}"
             )
         return rows
-
-    def _time(self, origin: str, times: pd.DatetimeIndex) -> pd.Timestamp:
-        """An origin as a time of the series; without a zone it is told in the card's."""
-        time = pd.Timestamp(origin)
-        if times.tz is None:
-            return time
-        local = self.card.time.timezone or times.tz
-        return (time.tz_localize(local) if time.tz is None else time).tz_convert(times.tz)

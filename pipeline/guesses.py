@@ -246,7 +246,8 @@ def _sentinels(known: pd.Series, numbers: np.ndarray[Any, np.dtype[np.float64]])
         if extreme in SENTINELS and (away or extreme < 0 <= rest.min()):
             written = known.index[numbers == extreme][0]
             times = int(known[numbers == extreme].sum())
-            return f"; check: {written} stands {times:,} times, missing? then add it to missing"
+            remedy = f'missing? then add "{written}" to missing'
+            return f"; check: {written} stands {times:,} times, {remedy}"
     return ""
 
 

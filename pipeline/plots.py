@@ -90,40 +90,20 @@ def error_by_horizon(metrics: dict[str, Any], names: Sequence[str], card: Card) 
         axes.set(xlabel=unit, title="Test error, one step ahead")
         axes.margins(x=0.12)
         return figure
-    for name, values in errors.items():
-        steps = [int(step[1:]) for step in lines[name]]
-        axes.plot(
-            steps,
-            values,
-            color=COLOURS[name],
-            linewidth=2.4 if name == MODEL else 1.4,
-            label=_label(name),
-        )
+    _lines(axes, [int(step[1:]) for step in metrics["test_by_horizon"]], errors)
     axes.set(
         xlabel=f"steps ahead ({card.frequency} each)", ylabel=unit, title="Test error by horizon"
     )
-    axes.set_ylim(bottom=0)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False, ncols=2)
     return figure
 
 
 def error_by_hour(errors: dict[str, list[float]], names: Sequence[str], card: Card) -> Figure:
     """RMSE at each hour of the day, as `evaluation.by_hour` gives it."""
     figure, axes = panel()
-    for name, values in errors.items():
-        axes.plot(
-            range(24),
-            values,
-            color=COLOURS[name],
-            linewidth=2.4 if name == MODEL else 1.4,
-            label=_label(name),
-        )
+    _lines(axes, range(24), errors)
     unit = _with_unit("RMSE", card, names[0]) if len(names) == 1 else "RMSE (standardised)"
     axes.set(xlabel="hour of the time forecast", ylabel=unit, title="Test error by hour of day")
-    axes.set_ylim(bottom=0)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False, ncols=2)
+    axes.set_xticks(range(0, 24, 3))
     return figure
 
 
@@ -259,6 +239,16 @@ def panel() -> tuple[Figure, Axes]:
     axes = figure.subplots()
     style(axes)
     return figure, axes
+
+
+def _lines(axes: Axes, x: Sequence[int], errors: dict[str, list[float]]) -> None:
+    """A line for the model and each rule, named below the picture, where no line runs."""
+    for name, values in errors.items():
+        width = 2.4 if name == MODEL else 1.4
+        axes.plot(x, values, color=COLOURS[name], linewidth=width, label=_label(name))
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.figure.legend(frameon=False, ncols=len(errors), loc="outside lower center")
 
 
 def style(axes: Axes) -> None:

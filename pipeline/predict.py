@@ -22,7 +22,8 @@ def main() -> None:
         "--origins",
         nargs="+",
         metavar="TIME",
-        help="the last time that each forecast may see; without it, the last row",
+        help="the last time that each forecast may see, written as in the table or as "
+        "2014-05-01 12:00; without it, the last row",
     )
     parser.add_argument(
         "--backend",
@@ -47,7 +48,8 @@ def main() -> None:
     rows = series.read_table(options.input, forecaster.card)
     forecast = forecaster.predict(rows, options.origins, str(options.input))
     artifacts.write_text(options.output, forecast.to_csv(index=False, lineterminator="\n"))
-    print(f"{options.output}: {len(forecast)} rows, {forecast['origin'].nunique()} origins")
+    origins = forecast["origin"].nunique()
+    print(f"{options.output}: {len(forecast)} rows, {origins} origin{'s'[: origins - 1]}")
 
 
 if __name__ == "__main__":

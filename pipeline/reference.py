@@ -93,7 +93,18 @@ def main() -> None:
         read(lock)
     except PipelineError:
         here = Reference(machine=Machine.here(), outputs=digest(lock), prepared=prepared())
+        if difference := _moved(here.machine):
+            print(f"note: the results before were made elsewhere ({difference}): the same code and")
+            print("parameters give other last digits here, which Git shows as changes")
         artifacts.write_json(FILE, here.model_dump(mode="json"))
+
+
+def _moved(machine: Machine) -> str:
+    """How the machine differs from that of the reference that is there, if there is one."""
+    try:
+        return machine.difference(artifacts.read_json_record(FILE, Reference).machine)
+    except PipelineError:
+        return ""
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ from pipeline.memory import Memory
 
 # What a reader should see in each picture; a picture not named here has only its title.
 CAPTIONS = {
-    "error_by_horizon": "The further ahead, the larger the error; below every other line is where "
-    "the model should be.",
+    "error_by_horizon": "The error at each step ahead; below every other line is where the model "
+    "should be.",
     "error_by_hour": "At which hours forecasts miss, the hour being that of the time forecast, all "
     "steps pooled.",
     "windows": "Of the windows with the fewest gaps the three with the smallest error and the "

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from keras import ops
 from tqdm import tqdm
 
-from pipeline.config import BASELINES, Ridge, Schedule, Train
+from pipeline.config import Baseline, Ridge, Schedule, Train
 from pipeline.errors import PipelineError, end_if_interrupted
 from pipeline.examples import Examples, batches, gatherers, order
 from pipeline.losses import loss_weights, masked
@@ -43,7 +43,7 @@ def fit(
     Raises:
         PipelineError: the loss became NaN or infinite; names the epoch.
     """
-    if isinstance(settings.model, BASELINES):
+    if isinstance(settings.model, Baseline):
         return _solve(network, examples, settings, on_epoch)
     trained = compiled(network, examples, settings)
     best = keras.callbacks.EarlyStopping(

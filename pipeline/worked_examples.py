@@ -17,7 +17,7 @@ from pydantic import Field
 from tqdm import tqdm
 
 from pipeline import artifacts, clean_clone, lockfile, paths, series, strict
-from pipeline.config import BASELINES, read_experiment
+from pipeline.config import Baseline, read_experiment
 from pipeline.errors import PipelineError, run
 from pipeline.evaluation import MODEL
 from pipeline.models.baselines import NAIVE
@@ -114,7 +114,7 @@ def perform(directory: Path, example: Example, seed: int) -> Run:
     with chdir(directory):
         params, _ = read_experiment()
         model = params.train.model
-        units = "" if isinstance(model, BASELINES) else f" {list(model.units)}"
+        units = "" if isinstance(model, Baseline) else f" {list(model.units)}"
         return Run(
             seed=seed,
             model=f"{model.name}{units}",

@@ -168,6 +168,13 @@ def test_a_missing_parameter_file_is_named(tmp_path: Path) -> None:
         read_params(tmp_path / "none.yaml")
 
 
+def test_a_baseline_by_its_name_alone_says_what_else_it_needs(project: Project) -> None:
+    """`-S train.model.name=ridge` leaves a network's keys; the message is the whole command."""
+    line = complaint(project.write(params={"train.model.name": "ridge"}))
+    assert "train.model: expected no key of a network beside the baseline ridge" in line
+    assert "-S '~train.model' -S '+train.model={name: ridge}' -S train.residual=none" in line
+
+
 @pytest.mark.parametrize(("text", "value"), [("1e-3", 0.001), ("5E-1", 0.5), (".5", 0.5)])
 def test_numbers_are_read_as_dvc_reads_them(project: Project, text: str, value: float) -> None:
     """YAML 1.2's numbers are numbers."""

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline import determinism, training
-from pipeline.config import BASELINES, Model, Train, Window, check
+from pipeline.config import Baseline, Model, Train, Window, check
 from pipeline.errors import PipelineError
 from pipeline.examples import Examples
 from pipeline.forecaster import Forecaster
@@ -34,7 +34,7 @@ RECORDS = {
     for record in get_args(get_args(Model)[0])
     for name in get_args(record.model_fields["name"].annotation)
 }
-TRAINED = [name for name in MODELS if not issubclass(RECORDS[name], BASELINES)]
+TRAINED = [name for name in MODELS if not issubclass(RECORDS[name], Baseline)]
 SOLVED = [*TRAINED, "ridge"]  # those with weights
 # Of these each model gets the keys that it knows.
 SMALL = {"units": [8], "filters": 8, "segment": 4, "season": 6, "alphas": [1e-6, 1.0, 100.0]}
@@ -60,7 +60,7 @@ def train(name: str, keys: dict[str, Any] | None = None, **changes: Any) -> Trai
         "epochs": 2,
         "patience": 100,
     }
-    if issubclass(RECORDS[name], BASELINES):
+    if issubclass(RECORDS[name], Baseline):
         changes = {k: v for k, v in changes.items() if k not in ("residual", "normalisation")}
     return parse(settings | changes, Train, "train")
 

@@ -200,7 +200,7 @@ def test_usual_mark_for_missing_is_pointed_out_and_not_applied(monkeypatch):
     """-999 among positive numbers gets a remark, and stays a number."""
     run(monkeypatch, str(store(table(load=["-999", "-999", *LOAD[2:]]))))
     text = paths.card("mine").read_text()
-    assert "check: -999 stands 2 times, missing? then add it to missing" in text
+    assert 'check: -999 stands 2 times, missing? then add "-999" to missing' in text
     assert cards.read_card("mine").missing == cards.Card.model_fields["missing"].default
 
 

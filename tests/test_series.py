@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import series
+from pipeline import clock, series
 from pipeline.cards import Card, read_card_file
 from pipeline.errors import PipelineError
 from tests.toys import CARD, ROOT, Project, toy_card, toy_table, toy_times
@@ -431,6 +431,28 @@ def test_without_a_time_zone_the_repeated_hour_is_refused() -> None:
     frame = rows_at("2014-10-26 01:00", "2014-10-26 02:00", "2014-10-26 02:00")
     with pytest.raises(PipelineError, match=r"row 3: .* stands twice.*see time\.timezone"):
         series.to_series(frame, toy_card(), "toy")
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("06.08.2014 20:00", "2014-08-06 18:00"),
+        ("2014-08-06 20:00", "2014-08-06 18:00"),
+        ("2014-08-06T20:00Z", "2014-08-06 20:00"),
+        ("8/6/2014", None),
+        ("31.13.2014 20:00", None),
+        ("noon", None),
+    ],
+)
+def test_a_time_is_named_as_the_table_writes_it(written: str, expected: str | None) -> None:
+    """The card's format before ISO 8601, its zone where none is told, and nothing guessed."""
+    card = toy_card(time=BERLIN | {"format": "%d.%m.%Y %H:%M"})
+    if expected is None:
+        with pytest.raises(ValueError, match=written):
+            clock.moment(written, card)
+    else:
+        assert clock.moment(written, card) == pd.Timestamp(expected, tz="UTC")
+    assert clock.moment("2014-08-06 20:00", toy_card()) == pd.Timestamp("2014-08-06 20:00")
 
 
 def wide_card(**changes: Any) -> Card:

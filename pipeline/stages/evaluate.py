@@ -78,16 +78,18 @@ def main() -> None:
     artifacts.write_json(paths.SUMMARY, evaluation.summary(metrics))
     artifacts.write_frame(paths.PREDICTIONS, evaluation.table(forecasts, spec.targets, times))
     test, names = forecasts["test"], spec.targets
+    # Pictures show the hours that people live by, as the card's table has them.
+    local = times if times.tz is None else times.tz_convert(card.time.timezone).tz_localize(None)
+    shown = full.set_axis(local)
     pictures = {
-        "forecast": plots.forecast(test, times, names, card, params.evaluate.stretch),
-        "windows": plots.windows(test, targets[names[0]], spec.look_back, card),
+        "forecast": plots.forecast(test, local, names, card, params.evaluate.stretch),
+        "windows": plots.windows(test, shown[names[0]], spec.look_back, card),
         "error_by_horizon": plots.error_by_horizon(metrics, names, card),
         "residuals": plots.residuals(test, names, card),
         "loss": plots.loss(history),
-        "missing": plots.missing(full, [rows.validation[0], rows.test[0]]),
+        "missing": plots.missing(shown, [rows.validation[0], rows.test[0]]),
     }
     if card.step < pd.Timedelta("1D"):
-        local = times if times.tz is None else times.tz_convert(card.time.timezone)
         hours = evaluation.by_hour(test, local.hour.to_numpy(), yardstick)
         pictures["error_by_hour"] = plots.error_by_hour(hours, names, card)
     remembered_pictures = remembered.pictures if remembered else {}
