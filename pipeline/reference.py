@@ -34,6 +34,13 @@ class Machine(Record):
             requirements=series.sha256(Path("requirements.lock")),
         )
 
+    @property
+    def sha256(self) -> str:
+        """One checksum over all of it."""
+        return hashlib.sha256(
+            artifacts.json_text(self.model_dump(mode="json")).encode()
+        ).hexdigest()
+
     def difference(self, other: "Machine") -> str:
         """The first thing in which two machines differ, in words; empty if they are the same."""
         if self.processor != other.processor:

@@ -21,6 +21,7 @@ from pipeline.config import Baseline, read_experiment
 from pipeline.errors import PipelineError, run
 from pipeline.evaluation import MODEL
 from pipeline.models.baselines import NAIVE
+from pipeline.reference import Machine
 from pipeline.report import table
 from pipeline.strict import Record
 
@@ -96,6 +97,7 @@ class Run(Record):
     model: str
     params_sha256: str
     dvc_lock_sha256: str
+    machine_sha256: str  # bytes are the same on one machine, digits on others
     seconds: float  # of the whole command
     metrics: dict[str, Any]
 
@@ -120,6 +122,7 @@ def perform(directory: Path, example: Example, seed: int) -> Run:
             model=f"{model.name}{units}",
             params_sha256=series.sha256(paths.PARAMS),
             dvc_lock_sha256=series.sha256(lockfile.LOCK),
+            machine_sha256=Machine.here().sha256,
             seconds=round(seconds, 1),
             metrics=artifacts.read_json(paths.METRICS),
         )
