@@ -192,3 +192,13 @@ def test_any_table_and_parameters_end_well(
     for span in ("train", "validation", "test"):
         starts = np.asarray(Runs(np.load(project.root / f"data/windows/{span}.npy")))
         assert 0 <= starts.min() <= starts.max() <= len(series) - length
+
+
+def test_split_ends_of_a_card_with_a_time_zone_are_local(project: Project) -> None:
+    """A day named as an end is all of that day where the table was written."""
+    zone = {"time.timezone": "Europe/Berlin"}
+    days = {"train": "2014-01-03", "validation": "2014-01-04", "test": "2014-01-05"}
+    project.write(card=zone | {"split": days}).run(*PREPARING)
+    (first, end, _stride) = np.load(project.root / "data/windows/test.npy")[0]
+    # The look-back of 8 rows ends an hour before local midnight, the 96th row.
+    assert (first + 8, end + 8 + 3 - 1) == (96, 120)
