@@ -1,5 +1,6 @@
 """The Forecaster: raw rows in, forecast out. What is scored is what is logged and served."""
 
+import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -178,8 +179,20 @@ class Forecaster:
                 f"{where}: expected at least {needed} rows (one every {self.card.frequency}) up to "
                 f"and with the origin {times[first]}, found {first + 1}"
             )
+        self._tell_of_gaps(regular, rows, where)
         values = self.forecast(self.prepare(regular), rows)
         return self.frame(times, rows, values)
+
+    def _tell_of_gaps(self, regular: pd.DataFrame, origins: Rows, where: str) -> None:
+        """A line in the log for each target that no look-back of some origin has a value of."""
+        for name in filter(regular.columns.__contains__, self.spec.targets):
+            known = np.concatenate([[0], regular[name].notna().cumsum()])
+            blind = origins[known[origins + 1] == known[origins + 1 - self.spec.look_back]]
+            if len(blind):
+                logging.getLogger(__name__).warning(
+                    "%s: no %s was observed in the %d rows up to %s: the forecast is made from "
+                    "imputed values", where, name, self.spec.look_back, regular.index[blind[0]],
+                )  # fmt: skip
 
     def frame(
         self, times: pd.DatetimeIndex, origins: Rows, values: npt.NDArray[np.float64]

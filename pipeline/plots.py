@@ -70,7 +70,7 @@ def forecast(
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     panels[0].set_title("Forecast against observed, start of the test span")
-    panels[0].legend(frameon=False, ncols=3)
+    _legend_below(figure, panels[0])
     return figure
 
 
@@ -91,6 +91,7 @@ def error_by_horizon(metrics: dict[str, Any], names: Sequence[str], card: Card) 
         axes.margins(x=0.12)
         return figure
     _lines(axes, [int(step[1:]) for step in metrics["test_by_horizon"]], errors)
+    _legend_below(figure, axes)
     axes.set(
         xlabel=f"steps ahead ({card.frequency} each)", ylabel=unit, title="Test error by horizon"
     )
@@ -101,6 +102,7 @@ def error_by_hour(errors: dict[str, list[float]], names: Sequence[str], card: Ca
     """RMSE at each hour of the day, as `evaluation.by_hour` gives it."""
     figure, axes = panel()
     _lines(axes, range(24), errors)
+    _legend_below(figure, axes)
     unit = _with_unit("RMSE", card, names[0]) if len(names) == 1 else "RMSE (standardised)"
     axes.set(xlabel="hour of the time forecast", ylabel=unit, title="Test error by hour of day")
     axes.set_xticks(range(0, 24, 3))
@@ -137,13 +139,13 @@ def windows(
             ahead = slice(origin + 1, origin + horizon + 1)
             axes.plot(times[window], series.iloc[window], mark, color="black", label="observed")
             axes.plot(times[ahead], model[i], mark, color=COLOURS[MODEL], label="forecast")
-            axes.axvline(times[origin], color="#999999", linewidth=0.8)  # type: ignore[arg-type]
+            axes.axvline(times[origin], color="#999999", linewidth=0.8, label="origin")  # type: ignore[arg-type]
             locator = AutoDateLocator(minticks=2, maxticks=5)
             axes.xaxis.set_major_locator(locator)
             axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
             axes.set_title(f"{kind} {rank + 1}: RMSE {error[i]:.3g}", fontsize="medium")
         line[0].set_ylabel(_with_unit(str(series.name), card))
-    panels[0, 0].legend(frameon=False, fontsize="small")
+    _legend_below(figure, panels[0, 0])
     return figure
 
 
@@ -242,13 +244,18 @@ def panel() -> tuple[Figure, Axes]:
 
 
 def _lines(axes: Axes, x: Sequence[int], errors: dict[str, list[float]]) -> None:
-    """A line for the model and each rule, named below the picture, where no line runs."""
+    """A line for the model and each rule."""
     for name, values in errors.items():
         width = 2.4 if name == MODEL else 1.4
         axes.plot(x, values, color=COLOURS[name], linewidth=width, label=_label(name))
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.figure.legend(frameon=False, ncols=len(errors), loc="outside lower center")
+
+
+def _legend_below(figure: Figure, axes: Axes) -> None:
+    """What the lines of these axes are, in a row below the picture, where no line runs."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, ncols=len(labels), loc="outside lower center")
 
 
 def style(axes: Axes) -> None:

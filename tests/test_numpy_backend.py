@@ -1,11 +1,14 @@
 """Forecasts with NumPy alone."""
 
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pipeline import series
 from pipeline.errors import PipelineError
+from pipeline.forecaster import Forecaster, stage_files
 from pipeline.models import numpy_backend
 from pipeline.models.registry import build
 from pipeline.models.spec import Spec
@@ -74,3 +77,18 @@ def test_what_numpy_cannot_run_is_refused(changes: dict[str, str], tmp_path: Pat
     )
     with pytest.raises(PipelineError, match=r"expected a model of rnn or lstm.*use backend tensor"):
         numpy_backend.load(spec, SCALER, tmp_path / "none.weights.h5")
+
+
+def test_a_forecast_from_gaps_alone_is_told(
+    finished_toy: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where a whole look-back has no value of the target, a line says so; the forecast is made."""
+    with chdir(finished_toy):
+        forecaster = Forecaster.load(stage_files("toy"), "numpy")
+        table = series.read_table(Path("data/raw/toy.csv"), forecaster.card)
+    forecaster.predict(table)
+    assert caplog.messages == []
+    table.loc[len(table) - forecaster.spec.look_back :, "level"] = ""
+    assert len(forecaster.predict(table, where="rows")) == forecaster.spec.horizon
+    (line,) = caplog.messages
+    assert line.startswith("rows: no level was observed in the 6 rows up to 2014-01-13 11:00:00: ")
