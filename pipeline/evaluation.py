@@ -196,7 +196,7 @@ def table(
                     "time": times[(forecasts.origins[:, None] + step).ravel().repeat(k)],
                     "step": np.tile(step.repeat(k), n),
                     "target": pd.Categorical.from_codes(
-                        np.tile(np.arange(k, dtype=np.int8), n * horizon), pd.Index(list(names))
+                        np.tile(np.arange(k, dtype=np.int16), n * horizon), pd.Index(list(names))
                     ),
                     "forecast": forecasts.model.ravel(),
                     "observed": forecasts.observed.ravel(),

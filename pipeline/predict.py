@@ -48,8 +48,7 @@ def main() -> None:
     rows = series.read_table(options.input, forecaster.card)
     forecast = forecaster.predict(rows, options.origins, str(options.input))
     artifacts.write_text(options.output, forecast.to_csv(index=False, lineterminator="\n"))
-    origins = forecast["origin"].nunique()
-    print(f"{options.output}: {len(forecast)} rows, {origins} origin{'s'[: origins - 1]}")
+    print(f"{options.output}: {len(forecast)} rows, {forecast['origin'].nunique()} origins")
 
 
 if __name__ == "__main__":
