@@ -32,13 +32,16 @@ def masked(
         return ops.where(size <= delta, 0.5 * ops.square(error), delta * (size - 0.5 * delta))
 
     def loss(y_true: Any, y_pred: Any) -> Any:
-        missing = ops.isnan(y_true)
         # The forecast stands in for a missing target, so that its gradient is 0 and never NaN.
-        error = ops.where(missing, y_pred, y_true) - y_pred
-        count = ops.sum(ops.cast(~missing, y_pred.dtype))
-        return ops.sum(element(error) * weights) / ops.maximum(count, 1)
+        error = ops.where(ops.isnan(y_true), y_pred, y_true) - y_pred
+        return ops.sum(element(error) * weights) / ops.maximum(known(y_true), 1)
 
     return loss
+
+
+def known(targets: Any) -> Any:
+    """How many of a batch's targets were observed: what its mean loss weighs in an epoch's."""
+    return ops.sum(ops.cast(~ops.isnan(targets), "float32"))
 
 
 def loss_weights(examples: Examples, settings: Train) -> npt.NDArray[np.float32]:

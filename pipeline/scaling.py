@@ -92,6 +92,22 @@ class Scaler(Record):
         mean = np.array([scale.mean for scale in scales], values.dtype)
         return (values - mean) / np.array([scale.deviation for scale in scales], values.dtype)
 
+    def restandardise(self, scaled: Any, columns: Sequence[str], ops: Any = np) -> Any:
+        """Scaled values [..., columns] to what `standardise` makes of their units.
+
+        In one step where no logarithm is between: in units, float32 has no digits left for what
+        distinguishes 100,000,001 from 100,000,002.
+        """
+        scales = [self.columns[name] for name in columns]
+        factor = np.array([scale.scale / scale.deviation for scale in scales], scaled.dtype)
+        offset = [(scale.center - scale.mean) / scale.deviation for scale in scales]
+        straight = scaled * factor + np.array(offset, scaled.dtype)
+        logged = np.array([scale.log1p for scale in scales])
+        if not logged.any():
+            return straight
+        in_units = self.inverse(scaled, columns, ops)
+        return ops.where(logged, self.standardise(in_units, columns), straight)
+
     def linear(self, values: Floats, columns: Sequence[str]) -> Floats:
         """Scaled columns [rows, C] with those of log1p standardised in their own units instead.
 
@@ -101,7 +117,7 @@ class Scaler(Record):
         if logged:
             names = [columns[i] for i in logged]
             values = values.copy()
-            values[:, logged] = self.standardise(self.inverse(values[:, logged], names), names)
+            values[:, logged] = self.restandardise(values[:, logged], names)
         return values
 
     @property

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from pipeline.config import Train
 from pipeline.examples import Examples, Shuffle, gatherers, lookup
-from pipeline.losses import loss_weights, masked
+from pipeline.losses import known, loss_weights, masked
 
 # From the first half's random numbers to the second's; a layer draws once or twice an update.
 FAR = 2**30
@@ -34,6 +34,12 @@ class OnPositions(keras.Model):
         self.windows, self.observed = gatherers(examples)
         weights = loss_weights(examples, settings)
         self.masked = masked(settings.loss, settings.huber_delta, weights)
+        self.mean_loss = keras.metrics.Mean("loss", dtype="float64")
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The mean loss over an epoch's observed targets; Keras' own is over its windows."""
+        return [self.mean_loss]
 
     def train_step(self, positions: tf.Tensor) -> Any:
         """Update the weights by the windows that the epoch's order has there."""
@@ -53,7 +59,10 @@ class OnPositions(keras.Model):
 
     def compute_loss(self, x: Any, y: Any, y_pred: Any, *_: Any, **__: Any) -> Any:
         """The masked loss of the forecasts, [B, H, K], for the start rows, [B]."""
-        return self.masked(self.observed(x), y_pred)
+        observed = self.observed(x)
+        loss = self.masked(observed, y_pred)
+        self.mean_loss.update_state(loss, sample_weight=known(observed))
+        return loss
 
 
 class InHalves(OnPositions):
@@ -77,14 +86,14 @@ class InHalves(OnPositions):
         starts = tf.ensure_shape(tf.pad(starts, [[0, self.size - count]]), [self.size])
         there = tf.range(self.size) < count
         targets = tf.where(there[:, None, None], self.observed(starts), float("nan"))
-        known = tf.math.count_nonzero(~tf.math.is_nan(targets), dtype=tf.float32)
+        count_known = known(targets)
 
         weights, states = self.network.trainable_variables, self.network.non_trainable_variables
         halves = [
             self.gradients(
                 self.windows(rows),
                 observed,
-                known,
+                count_known,
                 [tf.convert_to_tensor(weight.value) for weight in weights],
                 [tf.add(state.value, [0, drawn]) for state in states],
             )
@@ -97,15 +106,14 @@ class InHalves(OnPositions):
             state.assign(value)
         both = [one + other for one, other in zip(gradients, other_gradients, strict=True)]
         self.optimizer.apply(both, weights)
-        [mean] = self.metrics
-        mean.update_state(loss + other_loss, sample_weight=count)
+        self.mean_loss.update_state(loss + other_loss, sample_weight=count_known)
         return self.get_metrics_result()
 
     def _gradients(
         self,
         windows: tf.Tensor,
         observed: tf.Tensor,
-        known: tf.Tensor,
+        count_known: tf.Tensor,
         weights: list[tf.Tensor],
         states: list[tf.Tensor],
     ) -> tuple[tf.Tensor, list[tf.Tensor], list[tf.Tensor]]:
@@ -114,15 +122,15 @@ class InHalves(OnPositions):
         Args:
             windows: [B / 2, L, F]
             observed: targets, [B / 2, H, K]
-            known: how many targets of the whole batch were observed
+            count_known: how many targets of the whole batch were observed
             weights: the network's, in its order
             states: its random numbers', in its order
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape, _philox():
             tape.watch(weights)
             forecasts, states = self.network.stateless_call(weights, states, windows, training=True)
-            share = tf.math.count_nonzero(~tf.math.is_nan(observed), dtype=tf.float32)
-            loss = self.masked(observed, forecasts) * share / tf.maximum(known, 1)
+            share = known(observed) / tf.maximum(count_known, 1)
+            loss = self.masked(observed, forecasts) * share
         return loss, tape.gradient(loss, weights), states
 
 

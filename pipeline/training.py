@@ -12,7 +12,7 @@ from tqdm import tqdm
 from pipeline.config import Baseline, Ridge, Schedule, Train
 from pipeline.errors import PipelineError, end_if_interrupted
 from pipeline.examples import Examples, batches, gatherers, order
-from pipeline.losses import loss_weights, masked
+from pipeline.losses import known, loss_weights, masked
 from pipeline.models.baselines import solve_ridge
 from pipeline.steps import InHalves, OnPositions
 from pipeline.windows import Rows
@@ -91,14 +91,13 @@ def _solve(
         shape = examples.look_back, examples.horizon
         solved = solve_ridge(windows, examples.targets, *spans, *shape, settings.model.alphas)
         network.get_layer("head").set_weights(solved)
-    network.compile(
-        loss=masked(settings.loss, settings.huber_delta, loss_weights(examples, settings)),
-        jit_compile=False,
-    )
-    scores = {
-        f"{name}/loss": float(network.evaluate(batches(examples, starts, 1024), verbose=0))
-        for name, starts in (("train", examples.train), ("validation", examples.validation))
-    }
+    loss = masked(settings.loss, settings.huber_delta, loss_weights(examples, settings))
+    scores = {}
+    for name, starts in (("train", examples.train), ("validation", examples.validation)):
+        mean = keras.metrics.Mean(dtype="float64")
+        for windows, observed in batches(examples, starts, 1024):
+            mean.update_state(loss(observed, network(windows)), sample_weight=known(observed))
+        scores[f"{name}/loss"] = float(mean.result())
     on_epoch(0, scores)
     return [scores]
 

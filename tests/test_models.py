@@ -18,6 +18,7 @@ from pipeline.errors import PipelineError
 from pipeline.examples import Examples
 from pipeline.forecaster import Forecaster
 from pipeline.imputation import Imputer
+from pipeline.models import recurrent
 from pipeline.models.baselines import NAIVE, fit_ridge
 from pipeline.models.registry import MODELS, build
 from pipeline.models.spec import Spec
@@ -365,6 +366,25 @@ def test_rules_as_networks_are_the_rules(name: str, horizon: int) -> None:
     seen = gather(frame.to_numpy(np.float32), origins - LOOK_BACK + 1, LOOK_BACK)
     forecast = call(fresh(spec(name, horizon, 2)), seen)
     np.testing.assert_allclose(forecast, NAIVE[name](frame, origins, horizon, 6), atol=1e-6)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_gru_is_keras_gru(dropout: float) -> None:
+    """The same weights give the states and the gradients that Keras' own layer gives."""
+    options = {"dropout": dropout, "return_sequences": True, "return_state": True}
+    seen = windows(5)
+    found = []
+    for kind in (recurrent.gru, keras.layers.GRU):
+        determinism.settle(3)
+        layer = kind(6, name="layer", **options)
+        layer.build(seen.shape)
+        layer.set_weights([np.random.default_rng(1).normal(size=w.shape) for w in layer.weights])
+        with tf.GradientTape() as tape:
+            states, last = layer(seen, training=True)
+            loss = tf.reduce_sum(states**2) + tf.reduce_sum(last**3)
+        found.append([states, last, *tape.gradient(loss, layer.trainable_variables)])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
 def test_ridge_as_a_network_is_the_reports_ridge() -> None:

@@ -114,6 +114,19 @@ def test_logged_columns_can_be_had_linear() -> None:
     )
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_what_lies_far_from_zero_keeps_its_digits(method: Method) -> None:
+    """Scaled values in float32 are standardised anew as well as float32 can, logged ones beside."""
+    table = frame([[1e8 + 7 * i % 11, i % 5] for i in range(40)])
+    scaler = Scaler.fit(table, method, log1p=["y"])
+    scaled = scaler.transform(table).to_numpy(np.float32)
+    expected = scaler.standardise(table.to_numpy(), ["x", "y"])
+    np.testing.assert_allclose(scaler.restandardise(scaled, ["x", "y"]), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        scaler.restandardise(scaled[:, :1], ["x"]), expected[:, :1], atol=1e-5
+    )
+
+
 def test_plain_columns_stay_as_they_are() -> None:
     """A category's 0/1 columns are not scaled."""
     scaler = Scaler.fit(frame([[0, 0], [1, 5]]), "standard", plain=["x"])

@@ -36,8 +36,7 @@ def load(spec: Spec, scaler: Scaler, weights: Path) -> Callable[[Windows], Windo
         steps = steps.reshape(len(windows), spec.horizon, len(spec.targets))
         if spec.train.residual == "none":
             return steps
-        last = scaler.inverse(windows[:, -1:, seen], spec.targets)
-        last = scaler.standardise(last, spec.targets)
+        last = scaler.restandardise(windows[:, -1:, seen], spec.targets)
         if spec.train.residual == "damped":
             last = last * others["damping"][0]
         return steps + last

@@ -79,4 +79,4 @@ def _standardised(
     """Some channels of the window, [B, L, P], standardised in their own units as targets are."""
     names = [features[i] for i in positions]
     values = ops.take(window, positions, axis=2)
-    return scaler.standardise(scaler.inverse(values, names, ops), names)
+    return scaler.restandardise(values, names, ops)

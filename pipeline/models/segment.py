@@ -24,7 +24,7 @@ def segment(past: keras.KerasTensor, model: Segment, spec: Spec) -> keras.KerasT
     stack = [
         kind(
             units,
-            return_sequences=True,
+            return_sequences=i < len(model.units),
             return_state=True,
             name=f"recurrent_{i}",
             **options(model),
