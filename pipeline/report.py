@@ -113,7 +113,8 @@ def markdown(
         f"Inputs: {', '.join(inputs(params, card))}. Source: {card.source} ({card.licence}).",
         *(_picture(name) for name in pictures if name == "missing"),
         "## To make it again",
-        "In a clone of the repository, with the parameters below in `params.yaml`:",
+        f"In a clone of the repository that has `{paths.raw_table(params.ingest.dataset)}`, with "
+        "the parameters below in `params.yaml`:",
         _code(["make setup", *fetch, "make"]),
         "Made with " + ", ".join(f"{name} {number}" for name, number in versions.items()) + ".",
         table(["parameter", "value"], [[k, str(v)] for k, v in params.flat().items()]),

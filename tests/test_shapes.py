@@ -199,3 +199,28 @@ def test_what_comes_next(
         assert all(scores["mape"] < 0.05 for scores in metrics["test_by_target"].values())
     else:
         assert metrics["test"]["mape"] < 0.05
+
+
+def test_the_table_of_predictions_names_each_value() -> None:
+    """A row for each span, origin, step and target, in that order; of 300 targets as well."""
+    names = [f"t{k}" for k in range(300)]
+    values = np.arange(2 * 2 * 300, dtype=float).reshape(2, 2, 300)
+    spans = {
+        name: Forecasts(np.array([3, first]), values + 1, {MODEL: values})
+        for name, first in (("validation", 4), ("test", 7))
+    }
+    made = evaluation.table(spans, names, toy_times(12))
+    assert len(made) == 2 * values.size
+    assert made["forecast"].tolist() == [*values.ravel(), *values.ravel()]
+    assert (made["observed"] == made["forecast"] + 1).all()
+    times = toy_times(12)
+    for row, span, origin, step, target in (
+        (0, "validation", 3, 1, "t0"),
+        (299, "validation", 3, 1, "t299"),
+        (300, "validation", 3, 2, "t0"),
+        (1199, "validation", 4, 2, "t299"),
+        (1200 + 600, "test", 7, 1, "t0"),
+    ):
+        found = made.iloc[row]
+        assert (found["span"], found["step"], found["target"]) == (span, step, target)
+        assert (found["origin"], found["time"]) == (times[origin], times[origin + step])
