@@ -140,10 +140,13 @@ def regular(series: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
     if (steps <= 0).any():
         row = int((steps <= 0).argmax()) + 1
         problem, remedy = (
-            ("stands twice", "one row a time (the hour daylight saving repeats? see time.timezone)")
+            ("stands twice", "one row a time")
             if steps[row - 1] == 0
             else ("is earlier than the row before", "rows sorted by time")
         )
+        back = times[row - 1] + card.step - times[row]
+        if back == pd.Timedelta("1h") and not card.time.timezone:
+            remedy += " (the hour daylight saving repeats? see time.timezone)"
         raise PipelineError(
             f"{where}: column {column}, row {row // rows_each + 1}: {times[row]} {problem}, "
             f"expected {remedy}"

@@ -14,7 +14,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import artifacts, compare_plots, page, paths, report, runs, series, tracking
+from pipeline import artifacts, compare_plots, metrics, page, paths, report, runs, series, tracking
 from pipeline.cards import Card
 from pipeline.config import Params, read_experiment, split
 from pipeline.errors import PipelineError, run
@@ -111,8 +111,8 @@ def table(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
                 *(column[i] for column in values),
                 " ".join(sorted((t.params[SEED] for t in row.trials), key=int)),
                 *(_with_spread(row, span) for span in ("validation", "test")),
-                f"{1 - row.error('test') / naive:+.1%}",
-                f"{1 - row.error('test') / ridge:+.1%}",
+                f"{metrics.skill(row.error('test'), naive):+.1%}",
+                f"{metrics.skill(row.error('test'), ridge):+.1%}",
                 f"{statistics.fmean(seconds):.0f}" if seconds else "",
                 " ".join(trial.id[:8] for trial in row.trials),
             ]
@@ -244,7 +244,7 @@ def compare(wanted: Sequence[str], output: Path) -> None:
             note += " Its scores have no common measure with those of the other tables."
         if repeats:
             ids = ", ".join(trial.id[:8] for trial in repeats)
-            note += f" Left out, since a newer run has the same parameters and seed: {ids}."
+            note += f" Left out, since another run has the same parameters and seed: {ids}."
         _show(header, lines, note, legend(found))
         text += [
             f"## {group[0].params['ingest.dataset']}",

@@ -1,6 +1,7 @@
 """What a run says of itself: name, note, parameters, scores."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -97,7 +98,7 @@ def flat_scores(metrics: dict[str, Any]) -> Epoch:
     for span in ("test", "validation"):
         flat |= {f"{span}/{score}": value for score, value in metrics[span].items()}
         for place, scores in metrics.get(f"{span}_by_target", {}).items():
-            flat |= {f"{span}/{score}_{place}": value for score, value in scores.items()}
+            flat |= {f"{span}/{score}_{_plain(place)}": value for score, value in scores.items()}
         for step, scores in metrics[f"{span}_by_horizon"].items():
             flat |= {
                 f"{span}/{score}_{step}": value
@@ -108,6 +109,11 @@ def flat_scores(metrics: dict[str, Any]) -> Epoch:
         flat |= {f"{rule}/{score}": value for score, value in scores.items()}
     for span, by in metrics.get("spans", {}).items():
         for name, scores in by.items():
-            flat |= {f"{span}/{name}_{score}": value for score, value in scores.items()}
+            flat |= {f"{_plain(span)}/{name}_{score}": value for score, value in scores.items()}
     flat |= {f"memory/{name}": value for name, value in metrics.get("memory", {}).items()}
     return flat | {f"skill/{rule}": value for rule, value in metrics["skill"].items()}
+
+
+def _plain(name: str) -> str:
+    """A name as MLflow takes it in a metric's: letters, digits, and of signs only these."""
+    return re.sub(r"[^\w. -]", "_", name)

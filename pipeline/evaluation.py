@@ -88,9 +88,9 @@ def report(
     for span, (first, last) in named.items():
         inside = {name: _within(forecasts, first, last) for name, forecasts in spans.items()}
         holder = max(inside, key=lambda name: int(inside[name].sum()))
-        if not inside[holder].any():
-            continue  # none of its rows is scored by this split
         masked = np.where(inside[holder][..., None], spans[holder].observed, np.nan)
+        if np.isnan(masked).all():
+            continue  # none of its rows is scored by this split
         result.setdefault("spans", {})[span] = {
             name: pooled(masked, values, yardstick, brief=name != MODEL)
             for name, values in spans[holder].by.items()
@@ -184,7 +184,7 @@ def table(
     parts = []
     for code, forecasts in enumerate(spans.values()):
         n, horizon, k = forecasts.observed.shape
-        step = np.arange(1, horizon + 1, dtype=np.int16)
+        step = np.arange(1, horizon + 1, dtype=np.int32)
         parts.append(
             pd.DataFrame(
                 {

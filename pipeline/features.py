@@ -80,6 +80,12 @@ def expand(inputs: Sequence[str], card: Card, key: str = "window.inputs") -> lis
                 f"calendar terms ({', '.join(CALENDAR)}), {_FORMS}"
             )
     for name in features:
+        if name in card.columns and (name in _TERMS or Feature.of(name).source != name):
+            raise PipelineError(
+                f"{key}: {name} is a column that has the name of a calendar term, difference or "
+                "seasonal value, expected another name in table and card"
+            )
+    for name in features:
         if features.count(name) > 1:
             raise PipelineError(f"{key}: {name} stands twice, expected each input once")
     return features
@@ -103,6 +109,34 @@ def context(features: Sequence[str], season: int, horizon: int) -> int:
     """Rows before a window that its first row's features are made from."""
     parts = [Feature.of(name) for name in features]
     return max(part.lag(season, horizon) + part.difference for part in parts)
+
+
+def made_of(
+    marked: npt.NDArray[np.bool_],
+    channels: Sequence[str],
+    features: Sequence[str],
+    season: int,
+    horizon: int,
+) -> npt.NDArray[np.bool_]:
+    """Rows with a feature that `build` makes of a marked value: [rows, channels] -> [rows].
+
+    Args:
+        marked: which values of the channels are meant.
+        channels: the names of its columns, the features' `sources` at least.
+        features, season, horizon: as for `build`.
+    """
+    position = {name: i for i, name in enumerate(channels)}
+    rows = np.zeros(len(marked), np.bool_)
+    for name in features:
+        if name in _TERMS:
+            continue
+        feature = Feature.of(name)
+        column = marked[:, position[feature.source]]
+        if feature.difference:
+            column = np.append(column[:1], column[1:] | column[:-1])
+        lag = feature.lag(season, horizon)
+        rows[lag:] |= column[: len(column) - lag]
+    return rows
 
 
 def build(

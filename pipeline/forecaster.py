@@ -137,11 +137,12 @@ class Forecaster:
         return self.units(scaled)
 
     def _whole(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        missing = np.isnan(windows).any(axis=(0, 1))
-        if missing.any():
+        bad = ~np.isfinite(windows).all(axis=(0, 1))
+        if bad.any():
             raise PipelineError(
-                f"input: feature {self.spec.features[int(missing.argmax())]}: expected a number in "
-                "every row of a window, found NaN; `prepare` fills gaps"
+                f"input: feature {self.spec.features[int(bad.argmax())]}: expected a number in "
+                "every row of a window that compares with the training span's, found NaN or "
+                "infinity; `prepare` fills gaps"
             )
         return windows
 
@@ -217,7 +218,10 @@ class Forecaster:
         try:
             stamps = pd.DatetimeIndex([clock.moment(origin, self.card) for origin in origins])
         except (ValueError, TypeError):
-            raise PipelineError(f"origins: expected time stamps, found {list(origins)}") from None
+            raise PipelineError(
+                f"origins: expected time stamps, found {list(origins)}; where clocks change, write "
+                "the offset, as in 2020-10-25T02:00+01:00"
+            ) from None
         rows: Rows = times.get_indexer(stamps)
         if (rows < 0).any():
             raise PipelineError(

@@ -26,6 +26,7 @@ _FORMATS = (
     *(f"%{date}/%Y %I:%M{time} %p" for date in ("m/%d", "d/%m") for time in ("", ":%S")),
     *("%d-%b-%y", "%d-%b-%Y", "%d-%b-%Y %H:%M", "%Y%m%d%H"),
 )
+_NUMBER_AND_MORE = r"[-+]?(\d{1,3}([.,' ]\d{3})+|\d+)([.,]\d+)?\s*\D{0,5}"
 _SHARES = {"train": 0.7, "validation": 0.85, "test": 1.0}
 _TIMES_OF_DAY = ("%H:%M:%S", "%H:%M", "%H%M", "%H")
 
@@ -122,7 +123,7 @@ def stamps(table: pd.DataFrame, where: str) -> Stamps:
     if best.step >= pd.Timedelta("28D"):
         raise PipelineError(
             f"{where}: column {name}: expected steps of one length (seconds to weeks), "
-            f"found months or years"
+            "found months or years, whose length differs: such a table cannot be used"
         )
     return best
 
@@ -223,10 +224,13 @@ def finding(column: pd.Series) -> Finding:
     if known.empty:
         return Finding("empty", used=False)
     if len(known) == 1 or (words.empty and np.ptp(numbers) == 0):
-        return Finding(f"never changes: {known.index[0]}", used=False)
+        return Finding(f"never changes: {' '.join(known.index[0].split())}", used=False)
     if not words.empty:
         if len(known) > min(LEVELS, known.sum() / 2):
-            return Finding(f"text with {len(known):,} different values", used=False)
+            note = f"text with {len(known):,} different values"
+            if words[words.index.str.fullmatch(_NUMBER_AND_MORE)].sum() > words.sum() / 2:
+                note += "; numbers with thousands or units between? write 1210.06"
+            return Finding(note, used=False)
         return Finding(f"category, {missing}", True, tuple(sorted(known.index)), tuple(marks))
     if _counts(column.str.strip()):
         return Finding("counts the rows", used=False)

@@ -37,8 +37,12 @@ def main() -> None:
     if path.exists() and not arguments.force:
         raise PipelineError(f"{path}: is there already, expected a new card; --force overwrites it")
     params = read_params()
-    card = write(raw, path)
+    seen = look(raw)
+    card = write(path, draft(raw, seen))
     print(f"{path}: a starter card for {raw}, forecasts {card.targets[0]}")
+    for name, found in seen.columns.items():
+        if not found.used:
+            print(f"  not used: {name} ({found.note})")
     for line in accept(raw, card, path):
         print(f"  {line}")
     print("ingest will accept the table. Look at the card's lines marked check:, then run\n")
@@ -59,9 +63,8 @@ def _in_place(table: Path) -> Path:
     return paths.raw_table(table.stem)
 
 
-def write(raw: Path, path: Path) -> Card:
-    """Write the card for a table; what could not be read back as a card is not kept."""
-    text = draft(raw, look(raw))
+def write(path: Path, text: str) -> Card:
+    """Write a card; what could not be read back as one is not kept."""
     with artifacts.replacing(path) as beside:
         beside.write_text(text, encoding="utf-8", newline="\n")
         return read_card_file(beside)
@@ -155,11 +158,19 @@ def look(raw: Path) -> Look:
         columns = {name: replace(found, used=False) for name, found in others.items()}
         columns["value"] = guesses.finding(pd.Series(table[slots].to_numpy().ravel(), dtype=str))
         step, rows = pd.Timedelta("1D") / len(slots), rows * len(slots)
+        rows -= _to_come(table[slots].iloc[-1], times)
     seen = Look(encoding, delimiter, stamps, times, step, rows, columns)
     if not seen.numeric:
         found = "; ".join(f"{name}: {found.note}" for name, found in columns.items()) or "no other"
         raise PipelineError(f"{raw}: expected a column of numbers that change, found {found}")
     return seen
+
+
+def _to_come(day: pd.Series, times: str) -> int:
+    """How many times of a wide table's last day have no value yet."""
+    order = pd.to_datetime(pd.Series(day.index), format=times).argsort()
+    written = [str(day.iloc[i]).strip().lower() not in guesses.MISSING for i in order]
+    return written[::-1].index(True) if any(written) else 0
 
 
 def draft(raw: Path, seen: Look) -> str:

@@ -29,7 +29,10 @@ def loss(history: pd.DataFrame) -> Figure:
     """Training and validation loss by epoch, the kept epoch marked."""
     figure, axes = panel()
     epochs = history["epoch"] + 1
-    axes.plot(epochs, history["train/loss"], color=COLOURS["persistence"], label="training")
+    mark = "." if len(history) == 1 else None
+    axes.plot(
+        epochs, history["train/loss"], color=COLOURS["persistence"], marker=mark, label="training"
+    )
     axes.plot(epochs, history["validation/loss"], color=COLOURS[MODEL], label="validation")
     best = int(history["validation/loss"].to_numpy().argmin())
     axes.plot(
@@ -40,7 +43,7 @@ def loss(history: pd.DataFrame) -> Figure:
         label=f"kept: epoch {epochs[best]}",
     )
     axes.set(xlabel="epoch", ylabel="loss (scaled units)", title="Loss by epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.legend(frameon=False)
     return figure
 
@@ -56,19 +59,18 @@ def forecast(
     first = int(forecasts.origins[0]) + horizon
     for k, (axes, name) in enumerate(zip(panels, names, strict=True)):
         style(axes)
+        rows = forecasts.origins[:stretch] + horizon
+        seen = forecasts.observed[:stretch, -1, k]
+        # The dots show values between two missing ones.
+        axes.plot(times[rows], seen, ".-", color="black", linewidth=1.4, ms=2.5, label="observed")
         for step, colour in zip(steps, (COLOURS[MODEL], LATE), strict=False):
             begin = first - int(forecasts.origins[0]) - step
             rows = forecasts.origins[begin : begin + stretch] + step
             label = f"forecast {_ahead(step, card)}"
-            if step == steps[0]:
-                seen = forecasts.observed[begin : begin + stretch, step - 1, k]
-                axes.plot(times[rows], seen, color="black", linewidth=1.4, label="observed")
             values = forecasts.model[begin : begin + stretch, step - 1, k]
             axes.plot(times[rows], values, color=colour, linewidth=1.1, label=label)
         axes.set_ylabel(_with_unit(name, card))
-        locator = AutoDateLocator()
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        _dates(axes)
     panels[0].set_title("Forecast against observed, start of the test span")
     _legend_below(figure, panels[0])
     return figure
@@ -140,9 +142,7 @@ def windows(
             axes.plot(times[window], series.iloc[window], mark, color="black", label="observed")
             axes.plot(times[ahead], model[i], mark, color=COLOURS[MODEL], label="forecast")
             axes.axvline(times[origin], color="#999999", linewidth=0.8, label="origin")  # type: ignore[arg-type]
-            locator = AutoDateLocator(minticks=2, maxticks=5)
-            axes.xaxis.set_major_locator(locator)
-            axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+            _dates(axes, minticks=2, maxticks=5)
             axes.set_title(f"{kind} {rank + 1}: RMSE {error[i]:.3g}", fontsize="medium")
         line[0].set_ylabel(_with_unit(str(series.name), card))
     _legend_below(figure, panels[0, 0])
@@ -176,6 +176,7 @@ def missing(series: pd.DataFrame, starts: Sequence[int], bins: int = 240) -> Fig
     labels = [f"{name} ({count:,})" if count else str(name) for name, count in counts.items()]
     axes.set_yticks(np.arange(series.shape[1]) + 0.5, labels)
     axes.invert_yaxis()
+    _dates(axes)
     axes.set_title("Missing values")
     figure.colorbar(picture, ax=axes, label="share missing")
     return figure
@@ -202,7 +203,7 @@ def residuals(forecasts: Forecasts, names: Sequence[str], card: Card) -> Figure:
         )
     style(left)
     left.set(
-        xlabel=f"forecast - observed ({card.columns[names[0]].unit})",
+        xlabel=_with_unit("forecast - observed", card, names[0]),
         ylabel="forecasts",
         title=f"Residuals, {names[0]}",
     )
@@ -225,8 +226,8 @@ def residuals(forecasts: Forecasts, names: Sequence[str], card: Card) -> Figure:
     right.plot([low, high], [low, high], color="black", linewidth=0.8)
     style(right)
     right.set(
-        xlabel=f"observed ({card.columns[names[0]].unit})",
-        ylabel=f"forecast ({card.columns[names[0]].unit})",
+        xlabel=_with_unit("observed", card, names[0]),
+        ylabel=_with_unit("forecast", card, names[0]),
         title="All steps, test span",
         xlim=(low, high),
         ylim=(low, high),
@@ -250,6 +251,13 @@ def _lines(axes: Axes, x: Sequence[int], errors: dict[str, list[float]]) -> None
         axes.plot(x, values, color=COLOURS[name], linewidth=width, label=_label(name))
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _dates(axes: Axes, **ticks: int) -> None:
+    """Times along the axis, what they share written once."""
+    locator = AutoDateLocator(**ticks)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
 
 def _legend_below(figure: Figure, axes: Axes) -> None:
@@ -279,10 +287,14 @@ def _label(name: str) -> str:
 
 
 def _ahead(step: int, card: Card) -> str:
-    minutes = step * card.step // pd.Timedelta("1min")
-    if minutes % 60 or minutes == 0:
-        return f"{step} x {card.frequency} ahead"
-    return f"{minutes // 60} h ahead"
+    ahead = step * card.step
+    units = {"h": "1h", "min": "1min", "s": "1s"}
+    if card.step >= pd.Timedelta("1D"):
+        units = {"days": "1D"} | units
+    for name, unit in units.items():
+        if ahead % pd.Timedelta(unit) == pd.Timedelta(0):
+            return f"{ahead // pd.Timedelta(unit)} {name} ahead"
+    return f"{step} x {card.frequency} ahead"
 
 
 def _with_unit(text: str, card: Card, column: str | None = None) -> str:

@@ -1,6 +1,7 @@
 """The report: what was forecast, how well, beside which rules, and how to make it again."""
 
 import shlex
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ CAPTIONS = {
     "should be.",
     "error_by_hour": "At which hours forecasts miss, the hour being that of the time forecast, all "
     "steps pooled.",
-    "windows": "Of the windows with the fewest gaps the three with the smallest error and the "
+    "windows": "Of the windows with the fewest gaps up to three with the smallest error and up to "
     "three with the largest, no two of them overlapping, and what was observed before.",
     "missing": "The share of values missing, over time; dashed lines part the training, validation "
     "and test spans.",
@@ -66,7 +67,7 @@ def show(metrics: dict[str, Any], title: str) -> None:
         screen.add_column(heading, justify="right" if column else "left", no_wrap=True)
     for row in body:
         screen.add_row(*row, style="bold" if row[0] == MODEL else "")
-    Console().print(screen)
+    Console(width=None if sys.stdout.isatty() else 120).print(screen)
 
 
 def heading(params: Params, card: Card) -> str:
@@ -101,6 +102,7 @@ def markdown(
         f"({metrics['test']['n']:,} forecasts of observed values), {units}.",
         "## Scores beside naive rules",
         table(header, scores),
+        *(_by_target(metrics["test_by_target"]) if "test_by_target" in metrics else []),
         "Skill is the model's, 1 - RMSE / RMSE of the rule: above 0 it beats the rule. The model "
         f"was chosen on the validation span (kept: epoch {best} of {len(history)}); the test span "
         "was only scored.",
@@ -120,6 +122,23 @@ def markdown(
         table(["parameter", "value"], [[k, str(v)] for k, v in params.flat().items()]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _by_target(scores: dict[str, dict[str, float]]) -> list[str]:
+    """What the table of several targets is in, and the model's scores of each in its own units."""
+    names = ["rmse", "mae", "mape", "r2", "mase"]
+    return [
+        "With several targets these are errors of standardised values, all targets pooled, and the "
+        "RMSE of a skill is the root of mse_scaled. The model's scores in each target's own unit:",
+        table(
+            ["", *names],
+            [
+                [name, *(_number(by[score]) if score in by else "" for score in names)]
+                for name, by in scores.items()
+            ],
+        ),
+        f"Pictures of single windows and of residuals are of {next(iter(scores))}.",
+    ]
 
 
 def provenance(facts: dict[str, str], commit: str | None, changes: Sequence[str]) -> str:

@@ -126,9 +126,8 @@ def to_series(
     else:
         _check_columns(table, [*card.time.names, *needed], card, where)
         times = clock.stamps(table, card, where)
-        series = pd.DataFrame(
-            {name: _column(table[name], name, card, where) for name in needed}
-        ).set_index(times)
+        values = {name: _column(table[name], name, card, where) for name in needed}
+        series = pd.DataFrame(values, index=range(len(table))).set_index(times)
     return clock.regular(series, card, where)
 
 
@@ -167,16 +166,17 @@ def _number(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
     if pd.api.types.is_bool_dtype(column):
         raise PipelineError(f"{where}: column {name}: expected numbers, found true and false")
     if pd.api.types.is_numeric_dtype(column):
-        # A caller may send -999 as a number; in a file it is the text that the card's mark is.
-        marks = pd.to_numeric(pd.Series(card.missing, dtype="str"), errors="coerce").dropna()
-        missing = (column.isna() | column.isin(marks)).to_numpy(bool)
-        values = column.astype("float64").mask(missing)
+        values, missing = column.astype("float64"), column.isna().to_numpy(bool)
     else:
         text = column.astype("str").str.strip()
         missing = column.isna().to_numpy() | _missing(text, card)
         values = clock.by_blocks(
             lambda rows: pd.to_numeric(rows, errors="coerce").astype("float64"), text.mask(missing)
         )
+    # A mark that is a number may be sent as one, or be written as -999.0 in some rows.
+    marks = pd.to_numeric(pd.Series(card.missing, dtype="str"), errors="coerce").dropna()
+    missing = missing | values.isin(marks).to_numpy()
+    values = values.mask(missing)
     # What float32 cannot hold is infinite to a network, and so are its squares to a scale.
     bad = ~missing & ~(values.abs() <= np.finfo(np.float32).max).to_numpy()
     if bad.any():
@@ -195,6 +195,9 @@ def _number(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
 def _category(
     column: pd.Series, name: str, categories: tuple[str, ...], card: Card, where: str
 ) -> pd.Series:
+    numbers = pd.api.types.is_float_dtype(column) and all(map(str.isdecimal, categories))
+    if numbers and (column.dropna() % 1 == 0).all():
+        column = column.astype("Int64")  # levels 1 and 2 become 1.0 and 2.0 beside a missing one
     text = column.astype("str").str.strip()
     missing = column.isna().to_numpy() | _missing(text, card)
     missing &= ~text.isin(list(categories)).to_numpy()  # a level may be called NA

@@ -114,9 +114,10 @@ def _end(
     try:
         stamp = bound = pd.Timestamp(end)
         if stamp.tz is None:
-            # A day without an hour means all of that day.
+            # A day without an hour means all of that day, an hour that comes twice both.
             stamp, bound = (
-                time.tz_localize(zone or first.tz) for time in (stamp, pd.Period(end).end_time)
+                time.tz_localize(zone or first.tz, ambiguous=False, nonexistent="shift_forward")
+                for time in (stamp, pd.Period(end).end_time)
             )
         beyond = stamp > first + (rows - 1) * step
     except (ValueError, TypeError):
@@ -163,7 +164,7 @@ def train_starts(
         look_back, horizon: rows seen and rows forecast.
         stride: rows between the starts.
         context: rows that the first row's features need before it.
-        beyond: [rows] whether some input was imputed beyond the gap limit.
+        beyond: [rows] whether some feature is made of a value imputed beyond the gap limit.
         observed: [rows] whether some target was observed.
     """
     begin, end = span[0] + context, span[1] - look_back - horizon + 1

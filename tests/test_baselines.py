@@ -27,6 +27,7 @@ SERIES = pd.DataFrame({"a": [1.0, 2, 4, 7, _, 11], "b": [10.0, 20, 30, 40, 50, 6
         ("seasonal_naive", 3, [4, 7, 4], [30, 40, 30]),
         ("seasonal_naive", 4, [7, 7, 7], [40, 50, 40]),
         ("seasonal_naive", 0, [1, 1, 1], [10, 10, 10]),
+        ("seasonal_naive", 1, [1, 2, 1], [10, 20, 10]),
     ],
 )
 def test_naive_rules(rule: str, origin: int, a: list[float], b: list[float]) -> None:
@@ -123,3 +124,25 @@ def test_ridge_forecasts_the_mean_of_a_step_it_never_saw() -> None:
     forecast = fit_ridge(features, targets, train, train, look_back=2, horizon=2)(train)
     assert (forecast[:, 0] == 0).all()
     assert (forecast[:, 1] != 0).all()
+
+
+def test_a_season_before_the_series_is_persistence() -> None:
+    """The last value stands in for rows that are not there, not the series' first."""
+    forecast = NAIVE["seasonal_naive"](SERIES[["b"]], np.array([1]), 5, 4)
+    assert forecast[0, :, 0].tolist() == [20, 20, 10, 20, 20]
+
+
+def test_ridge_learns_targets_that_are_never_known_together() -> None:
+    """Targets measured in turns, or many with some gap in every row, each have their windows."""
+    wave = np.sin(np.arange(400) / 3)[:, None].repeat(2, axis=1).astype(np.float32)
+    train, validation = np.arange(300), np.arange(310, 390)
+    turns = wave.copy()
+    turns[::2, 0] = turns[1::2, 1] = np.nan
+    forecast = fit_ridge(wave, turns, train, validation, look_back=4, horizon=2)(validation)
+    expected = windows.gather(wave, validation + 4, 2)
+    np.testing.assert_allclose(forecast, expected, atol=0.05)
+
+    many = wave[:, :1].repeat(60, axis=1)
+    many[np.random.default_rng(1).random(many.shape) < 0.05] = np.nan
+    forecast = fit_ridge(wave, many, train, validation, look_back=4, horizon=1)(validation)
+    np.testing.assert_allclose(forecast, expected[:, :1, :1].repeat(60, axis=2), atol=0.05)

@@ -3,10 +3,12 @@
 import dataclasses
 from contextlib import chdir
 from pathlib import Path
+from typing import Any
 
 import pytest
+from mlflow.utils.validation import _validate_metric_name
 
-from pipeline import compare, promote, runs, tracking
+from pipeline import compare, description, promote, runs, tracking
 from pipeline.errors import PipelineError
 from pipeline.runs import Trial
 from tests.repositories import STAGES
@@ -53,6 +55,33 @@ def test_runs_that_differ_only_in_seed_are_one_row() -> None:
     assert [t.name for t in repeats] == ["c"]
     assert row.error("validation") == 71.0
     assert row.spread("validation") == pytest.approx(2**0.5)
+
+
+def test_a_rule_without_an_error_is_compared_with() -> None:
+    """A series that a rule forecasts to the digit has no skill, and its runs are shown."""
+    exact = trial("a", 1, 70.0)
+    none = {"seasonal_naive/rmse": 0.0, "ridge/rmse": 0.0}
+    exact = dataclasses.replace(exact, scores=exact.scores | none)
+    header, [line] = compare.table(compare.rows([exact])[0])
+    shown = dict(zip(header, line, strict=True))
+    assert (shown["skill"], shown["against ridge"]) == ("+0.0%", "+0.0%")
+
+
+@pytest.mark.parametrize("name", ["PM2.5 (µg/m³)", "a/b", "x=y", "T [°C], %"])
+def test_scores_have_names_that_mlflow_takes(name: str) -> None:
+    """Targets and spans are called as tables call them; MLflow refuses most signs."""
+    scores = {"rmse": 1.0}
+    metrics: dict[str, Any] = {
+        **{f"{span}{part}": {} for span in ("test", "validation") for part in ("", "_by_horizon")},
+        "test_by_target": {name: scores},
+        "baselines": {},
+        "spans": {name: {"model": scores}},
+        "skill": {},
+    }
+    found = description.flat_scores(metrics)
+    assert len(found) == 2
+    for key in found:
+        _validate_metric_name(key)
 
 
 def test_rows_closer_than_their_spread_are_ties() -> None:

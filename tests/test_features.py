@@ -134,3 +134,27 @@ def test_the_context_is_enough(start: int, horizon: int) -> None:
     first = max(0, start - context)
     short = features.build(values[first:], CHANNELS, expanded, times[first:], *given)
     np.testing.assert_array_equal(short[start - first :], whole[start:])
+
+
+@given(
+    marked=st.lists(st.tuples(*[st.booleans()] * 4), min_size=12, max_size=24),
+    names=st.lists(st.sampled_from(ALL), min_size=1, unique=True),
+    horizon=st.integers(1, 8),
+)
+def test_what_is_made_of_a_value_is_known(
+    marked: list[tuple[bool, ...]], names: list[str], horizon: int
+) -> None:
+    """Rows are named in which a missing value would show, however it is lagged or differenced."""
+    marks = np.array(marked)
+    built = build(names, np.where(marks, np.nan, counting(len(marks))), horizon)
+    expanded = features.expand(names, toy_card())
+    found = features.made_of(marks, CHANNELS, expanded, toy_card().season, horizon)
+    assert found.tolist() == np.isnan(built).any(axis=1).tolist()
+
+
+@pytest.mark.parametrize("name", ["hour_sin", "difference:level", "seasonal:4:flow"])
+def test_a_column_with_the_name_of_a_term_is_refused(name: str) -> None:
+    """It would be one thing or the other, depending on what stands beside it."""
+    card = toy_card(columns={"level": {}, name: {}}, inputs=["level", name], excluded=[])
+    with pytest.raises(PipelineError, match=f"window.inputs: {name} is a column that has the name"):
+        features.expand([name, "level"], card)

@@ -374,7 +374,7 @@ def test_gru_is_keras_gru(dropout: float) -> None:
     options = {"dropout": dropout, "return_sequences": True, "return_state": True}
     seen = windows(5)
     found = []
-    for kind in (recurrent.gru, keras.layers.GRU):
+    for kind in (recurrent.GRU, keras.layers.GRU):
         determinism.settle(3)
         layer = kind(6, name="layer", **options)
         layer.build(seen.shape)
@@ -385,6 +385,16 @@ def test_gru_is_keras_gru(dropout: float) -> None:
         found.append([states, last, *tape.gradient(loss, layer.trainable_variables)])
     for ours, theirs in zip(*found, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_a_file_of_keras_gru_is_read(tmp_path: Path) -> None:
+    """Weights of Keras' own layer are where the present one has them."""
+    stack = [keras.Input((LOOK_BACK, 2)), keras.layers.GRU(6, name="recurrent_1")]
+    keras.Sequential(stack).save_weights(tmp_path / "theirs.weights.h5")
+    ours = keras.Sequential([stack[0], recurrent.GRU(6, name="recurrent_1")])
+    before = weights(ours)
+    ours.load_weights(tmp_path / "theirs.weights.h5")
+    assert weights(ours) != before
 
 
 def test_ridge_as_a_network_is_the_reports_ridge() -> None:

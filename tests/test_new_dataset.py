@@ -217,6 +217,25 @@ def test_split_is_in_order_and_ends_with_the_series(monkeypatch):
     assert split.train < split.validation < split.test == str(HOURS[-1])
 
 
+def test_last_day_of_a_wide_table_may_still_be_running(monkeypatch):
+    """The split ends with the last time that has a value."""
+    lines = wide().splitlines()
+    lines[-1] = ",".join([*lines[-1].split(",")[:41], *[""] * 56])
+    run(monkeypatch, str(store("\n".join([*lines, ""]))))
+    assert cards.read_card("mine").split.test == "2024-01-30 09:45:00"
+
+
+def test_column_that_is_not_used_is_told(monkeypatch, capsys):
+    """Numbers written with thousands or units are no numbers, and a value may have two lines."""
+    sales = [f'"{1 + i / 100:.2f},{i:03d}.50"'.replace(".", "", 1) for i in range(200)]
+    run(monkeypatch, str(store(with_column("sales", sales))))
+    assert "  not used: sales (text with 200 different values; numbers with thousands" in (
+        capsys.readouterr().out
+    )
+    run(monkeypatch, str(store(with_column("note", ['"two\nlines"'] * 200))), "--force")
+    assert "  not used: note (never changes: two lines)" in capsys.readouterr().out
+
+
 def test_card_is_kept_unless_forced(monkeypatch):
     """A card that is there is overwritten with --force alone."""
     raw = store(table())

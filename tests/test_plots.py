@@ -55,3 +55,38 @@ def test_residuals_of_a_flat_target_are_drawn(seen: float, forecast: float) -> N
     figure = plots.residuals(made, ["pm2.5"], CARD)
     figure.canvas.draw()
     assert len(figure.axes[1].collections[0].get_array()) > 0
+
+
+@pytest.mark.parametrize(
+    ("frequency", "step", "text"),
+    [
+        ("1h", 24, "24 h ahead"),
+        ("15min", 1, "15 min ahead"),
+        ("15min", 4, "1 h ahead"),
+        ("1D", 7, "7 days ahead"),
+        ("10s", 1, "10 s ahead"),
+    ],
+)
+def test_how_far_ahead_is_told_in_its_unit(frequency: str, step: int, text: str) -> None:
+    """Days are days, quarters of an hour minutes."""
+    card = CARD.model_copy(update={"frequency": frequency})
+    figure = plots.residuals(
+        Forecasts(np.arange(9), np.ones((9, step, 1)), {MODEL: np.zeros((9, step, 1))}),
+        ["pm2.5"],
+        card,
+    )
+    labels = [label.get_text() for label in figure.axes[0].get_legend().get_texts()]
+    assert labels[-1] == text
+
+
+def test_observed_reaches_as_far_as_the_forecasts() -> None:
+    """Below every value that is forecast stands what was observed, a single one as a dot."""
+    times = pd.date_range("2020-01-01", periods=60, freq="h")
+    origins = np.arange(3, 60 - HORIZON)
+    values = pd.DataFrame({"pm2.5": np.arange(60.0)}, times)
+    seen = observed(values, origins, HORIZON)
+    figure = plots.forecast(Forecasts(origins, seen, {MODEL: seen}), times, ["pm2.5"], CARD, 336)
+    black, *others = figure.axes[0].lines
+    assert black.get_marker() == "."
+    assert black.get_xdata()[-1] == max(line.get_xdata()[-1] for line in others)
+    assert black.get_xdata()[0] == min(line.get_xdata()[0] for line in others)

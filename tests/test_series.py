@@ -426,11 +426,46 @@ def test_rows_may_end_in_the_hour_that_is_to_be_repeated() -> None:
     assert str(again[-1]) == "2014-10-26 01:00:00+00:00"
 
 
-def test_without_a_time_zone_the_repeated_hour_is_refused() -> None:
-    """Where no zone is named, the hour that stands twice is told, with the likely reason."""
-    frame = rows_at("2014-10-26 01:00", "2014-10-26 02:00", "2014-10-26 02:00")
-    with pytest.raises(PipelineError, match=r"row 3: .* stands twice.*see time\.timezone"):
-        series.to_series(frame, toy_card(), "toy")
+@pytest.mark.parametrize(
+    ("frequency", "stamps", "hint"),
+    [
+        ("1h", ["2014-10-26 01:00", "2014-10-26 02:00", "2014-10-26 02:00"], True),
+        ("30min", ["2014-10-26 02:00", "2014-10-26 02:30", "2014-10-26 02:00"], True),
+        ("1D", ["2014-10-26 00:00", "2014-10-27 00:00", "2014-10-27 00:00"], False),
+    ],
+)
+def test_without_a_time_zone_the_repeated_hour_is_refused(
+    frequency: str, stamps: list[str], hint: bool
+) -> None:
+    """Where no zone is named, an hour that is repeated is told, with the likely reason."""
+    with pytest.raises(PipelineError, match=r"row 3: .*(stands twice|is earlier)") as error:
+        series.to_series(rows_at(*stamps), toy_card(frequency=frequency), "toy")
+    assert ("see time.timezone" in str(error.value)) == hint
+
+
+def test_a_numeric_mark_may_be_written_in_other_ways() -> None:
+    """-999.0 is as missing as -999, in a file as in a request."""
+    frame = rows_at("2014-01-01 00:00", "2014-01-01 01:00", "2014-01-01 02:00")
+    frame["level"] = ["-999.0", "1", "-9.99e2"]
+    card = toy_card(missing=["", "-999"])
+    assert series.to_series(frame, card, "toy")["level"].isna().tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("levels", [[1.0, np.nan, 2.0], [1, 2, 2], ["1", "", "2"]])
+def test_a_category_of_numbers_may_lack_some(levels: list[Any]) -> None:
+    """Levels 1 and 2 are known beside a missing one, which makes floats of them in a request."""
+    frame = rows_at("2014-01-01 00:00", "2014-01-01 01:00", "2014-01-01 02:00")
+    frame["wind"] = levels
+    columns = CARD["columns"] | {"wind": {"categories": ["1", "2"]}}
+    found = series.to_series(frame, toy_card(columns=columns), "toy")["wind"]
+    assert found.dropna().isin(["1", "2"]).all()
+    assert found.iloc[[0, 2]].tolist() == ["1", "2"]
+
+
+def test_a_series_may_need_no_column() -> None:
+    """Inputs of calendar terms alone leave the times."""
+    frame = rows_at("2014-01-01 00:00", "2014-01-01 01:00")
+    assert series.to_series(frame, toy_card(), "toy", []).shape == (2, 0)
 
 
 @pytest.mark.parametrize(

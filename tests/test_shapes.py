@@ -224,3 +224,15 @@ def test_the_table_of_predictions_names_each_value() -> None:
         found = made.iloc[row]
         assert (found["span"], found["step"], found["target"]) == (span, step, target)
         assert (found["origin"], found["time"]) == (times[origin], times[origin + step])
+
+
+def test_a_named_span_of_which_nothing_was_observed_is_left_out() -> None:
+    """A span of the card that lies in a gap, or elsewhere, has no scores."""
+    series = table(12).astype(float)
+    series.iloc[9] = np.nan
+    origins = np.arange(5, 10)
+    seen = evaluation.observed(series, origins, 2)
+    made = {name: Forecasts(origins, seen, {MODEL: seen}) for name in ("validation", "test")}
+    yardstick = Yardstick.of(series, 1)
+    named = {"gap": (9, 9), "elsewhere": (0, 2), "there": (9, 10)}
+    assert list(evaluation.report(made, ["a", "b"], yardstick, named)["spans"]) == ["there"]

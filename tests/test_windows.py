@@ -238,3 +238,20 @@ def test_a_span_without_observed_targets_is_refused() -> None:
     windows.check_observed("validation", "flow", observed, (5, 12))
     with pytest.raises(PipelineError, match=r"split.test: .*target flow, found none in rows 12 to"):
         windows.check_observed("test", "flow", observed, (12, 20))
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "rows"),
+    [
+        ("America/Sao_Paulo", "2018-02-17", 25),  # its last hour comes twice
+        ("America/Sao_Paulo", "2018-11-04", 23),  # and here there is no midnight
+        ("Europe/Berlin", "2020-10-25 02:00:00", 4),
+    ],
+)
+def test_a_split_may_end_where_clocks_change(zone: str, day: str, rows: int) -> None:
+    """A day that clocks change on ends with its last hour, however often that comes."""
+    midnight = pd.Timestamp(day).normalize()
+    first = midnight.tz_localize(zone, nonexistent="shift_forward").tz_convert("UTC")
+    later = [str((midnight + pd.Timedelta(days=days)).date()) for days in (2, 3)]
+    split = Split(train=day, validation=later[0], test=later[1])
+    assert windows.spans(split, first, pd.Timedelta("1h"), 99, zone).train == (0, rows)

@@ -39,8 +39,9 @@ def seasonal_naive(targets: pd.DataFrame, origins: Rows, horizon: int, season: i
     known = targets.ffill().to_numpy()
     step = np.arange(1, horizon + 1)
     back = step - season * -(-step // season)  # 0 or negative: rows from the origin
-    then = known[np.maximum(origins[:, None] + back, 0)]
-    return np.where(np.isnan(then), known[origins][:, None], then)
+    rows = origins[:, None] + back
+    then = known[np.maximum(rows, 0)]
+    return np.where((rows < 0)[..., None] | np.isnan(then), known[origins][:, None], then)
 
 
 NAIVE: dict[str, Rule] = {
@@ -99,32 +100,43 @@ def solve_ridge(
     Hoerl and Kennard (1970), by the normal equations as scikit-learn solves them, but summed over
     blocks of windows, of which scikit-learn would hold all at once. The penalty is the best of
     `alphas` on the validation windows. Training windows with a missing target are left out; where
-    that would be more than half of them, half of the steps are solved without the other half, since
-    a long horizon leaves hardly a window without a gap.
+    that would be more than half of them, half of the steps are solved without the other half, and
+    half of the targets of a single step, since a long horizon or many targets leave hardly a window
+    without a gap.
     """
-    missing = np.concatenate([[0], np.isnan(targets).any(axis=1).cumsum()])  # rows before this one
+    gaps = np.isnan(targets)
+    missing = np.concatenate([np.zeros_like(gaps[:1], int), gaps.cumsum(axis=0)])  # rows before it
 
-    def solved(first: int, last: int) -> tuple[Floats, Floats]:
-        """Of the steps from `first` to before `last`."""
+    def solved(first: int, last: int, some: slice) -> tuple[Floats, Floats]:
+        """Of the steps from `first` to before `last`, of some of the targets."""
 
         def examples(starts: Rows) -> Iterator[tuple[Floats, Floats]]:
-            columns = (last - first) * targets.shape[1]
             for rows in _blocks(starts):
-                ahead = gather(targets, rows + look_back + first, last - first)
+                ahead = gather(targets[:, some], rows + look_back + first, last - first)
+                columns = (last - first) * (some.stop - some.start)
                 yield windows(rows), ahead.reshape(len(rows), columns).astype(np.float64)
 
-        ahead = train + look_back
-        whole = train[missing[ahead + first] == missing[ahead + last]]
-        if 2 * len(whole) < len(train) and last - first > 1:
-            middle = (first + last) // 2
-            parts = zip(solved(first, middle), solved(middle, last), strict=True)
-            kernel, bias = (np.concatenate(part, axis=-1) for part in parts)
+        before, after = (missing[train + look_back + step, some] for step in (first, last))
+        whole = train[(before == after).all(axis=1)]
+        halves = []
+        if 2 * len(whole) < len(train):
+            middle, target = (first + last) // 2, (some.start + some.stop) // 2
+            if first < middle:
+                halves = [(first, middle, some), (middle, last, some)]
+            elif some.start < target:
+                parts = slice(some.start, target), slice(target, some.stop)
+                halves = [(first, last, part) for part in parts]
+        if halves:
+            kernel, bias = (
+                np.concatenate(part, axis=-1)
+                for part in zip(*(solved(*half) for half in halves), strict=True)
+            )
             return kernel, bias
         return _ridge(examples(whole), examples(validation), alphas)
 
     # The sums depend on the number of BLAS threads, and the last digits with them.
     with threadpool_limits(THREADS):
-        return solved(0, horizon)
+        return solved(0, horizon, slice(0, targets.shape[1]))
 
 
 def _ridge(

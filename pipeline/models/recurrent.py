@@ -31,27 +31,30 @@ class GRUCell(layers.GRUCell):
         return state, [state]
 
 
-def gru(
-    units: int,
-    *,
-    name: str,
-    return_sequences: bool = False,
-    return_state: bool = False,
-    **cell: Any,
-) -> layers.RNN:
-    """What `layers.GRU` is, with the cell above."""
-    return layers.RNN(
-        GRUCell(units, name="gru_cell", **cell),
-        return_sequences=return_sequences,
-        return_state=return_state,
-        name=name,
-    )
+class GRU(layers.RNN):
+    """What `layers.GRU` is, its file included, with the cell above."""
+
+    def __init__(
+        self,
+        units: int,
+        *,
+        name: str,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        **cell: Any,
+    ) -> None:
+        super().__init__(
+            GRUCell(units, name="gru_cell", **cell),
+            return_sequences=return_sequences,
+            return_state=return_state,
+            name=name,
+        )
 
 
 LAYERS = {
     "rnn": layers.SimpleRNN,  # Elman (1990)
     "lstm": layers.LSTM,  # Hochreiter and Schmidhuber (1997), Gers et al. (2000)
-    "gru": gru,  # Cho et al. (2014)
+    "gru": GRU,  # Cho et al. (2014)
 }
 
 

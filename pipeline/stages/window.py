@@ -26,7 +26,8 @@ def main() -> None:
 
     names = features.expand(inputs(params, card), card)
     channels = [name for group in card.channels.values() for name in group]
-    seen = [channels.index(name) for name in features.sources(names)]
+    sources = features.sources(names)
+    beyond = state[:, [channels.index(name) for name in sources]] == BEYOND
     forecast = [channels.index(name) for name in targets(params, card)]
     context = features.context(names, card.season, horizon)
 
@@ -38,7 +39,7 @@ def main() -> None:
             horizon,
             params.window.stride,
             context,
-            beyond=(state[:, seen] == BEYOND).any(axis=1),
+            beyond=features.made_of(beyond, sources, names, card.season, horizon),
             observed=observed.any(axis=1),
         ),
         "validation": windows.scored_starts(spans.validation, look_back, horizon),
