@@ -13,7 +13,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.predict", description=main.__doc__)
     parser.add_argument(
         "--model",
-        help="models:/NAME@champion, runs:/ID/model or a model's directory; "
+        help="models:/NAME@champion, runs:/ID/model or a directory that MLflow wrote; "
         "without it, the model that the pipeline has just trained",
     )
     parser.add_argument("--input", type=Path, required=True, help="raw rows as CSV")

@@ -134,6 +134,8 @@ def _explain(problem: Any, record: type[Record]) -> str:
     expected = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     expected = re.sub("^(String|Tuple|Dictionary) should ", "to ", expected)
     expected = re.sub(r" after validation, not \d+$", "", expected)
+    if problem["type"] == "string_type" and isinstance(problem["input"], int | float):
+        found += "; put it in quotes"
     # Of a rule about the whole file its own words say what was found.
     return f"{name}: expected {expected}, found {found}" if keys else f"expected {expected}"
 

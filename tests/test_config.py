@@ -59,6 +59,7 @@ WRONG_PARAMS: list[tuple[str, Any, list[str]]] = [
     ("window.targets", [], ["window.targets: expected to have at least 1 item, found []"]),
     ("window.inputs", [], ["window.inputs: expected to have at least 1 item, found []"]),
     ("window.targets", ["note"], ["window.targets: note is excluded"]),
+    ("window.inputs", ["level", 1], ["expected a valid string, found 1; put it in quotes"]),
     ("window.targets", ["wind"], ["window.targets: expected numeric columns", "found wind"]),
     ("window.targets", ["levle"], ["window.targets:", "level, flow", "found levle"]),
     ("window.targets", ["level", "level"], ["window.targets: expected each column once"]),
