@@ -178,7 +178,8 @@ class Forecaster:
             first = int(rows.min())
             raise PipelineError(
                 f"{where}: expected at least {needed} rows (one every {self.card.frequency}) up to "
-                f"and with the origin {times[first]}, found {first + 1}"
+                f"and with the origin {times[first]}, the look-back of {self.spec.look_back} and "
+                f"what its features and gaps are made from; found {first + 1}"
             )
         self._tell_of_gaps(regular, rows, where)
         values = self.forecast(self.prepare(regular), rows)

@@ -9,6 +9,11 @@ from pipeline.errors import PipelineError, run
 from pipeline.models.baselines import NAIVE
 from pipeline.runs import Trial
 
+COMMITTED = {  # by the run's tag git.dirty
+    "false": "code and cards were committed",
+    "true": "code or cards had changes that were not committed",
+}
+
 
 @dataclass(frozen=True)
 class Reason:
@@ -35,7 +40,7 @@ def judge(trial: Trial, best: Trial | None, servable: bool) -> list[Reason]:
             servable,
             f"a model with a signature {'is' if servable else 'is not'} logged with the run",
         ),
-        Reason("clean", dirty == "false", f"uncommitted changes in code or cards: {dirty}"),
+        Reason("clean", dirty == "false", COMMITTED.get(dirty, "not known")),
         Reason(
             "naive rules",
             trial.error("test") < trial.error(loser),
