@@ -433,6 +433,7 @@ def test_rows_may_end_in_the_hour_that_is_to_be_repeated() -> None:
         ("30min", ["2014-10-26 02:00", "2014-10-26 02:30", "2014-10-26 02:00"], True),
         ("1D", ["2014-10-26 00:00", "2014-10-27 00:00", "2014-10-27 00:00"], False),
     ],
+    ids=["by the hour", "by half an hour", "by the day, without the reason"],
 )
 def test_without_a_time_zone_the_repeated_hour_is_refused(
     frequency: str, stamps: list[str], hint: bool
@@ -451,7 +452,8 @@ def test_a_numeric_mark_may_be_written_in_other_ways() -> None:
     assert series.to_series(frame, card, "toy")["level"].isna().tolist() == [True, False, True]
 
 
-@pytest.mark.parametrize("levels", [[1.0, np.nan, 2.0], [1, 2, 2], ["1", "", "2"]])
+@pytest.mark.parametrize("levels", [[1.0, np.nan, 2.0], [1, 2, 2], ["1", "", "2"]], ids=["as floats", "as integers", "as text"]
+)
 def test_a_category_of_numbers_may_lack_some(levels: list[Any]) -> None:
     """Levels 1 and 2 are known beside a missing one, which makes floats of them in a request."""
     frame = rows_at("2014-01-01 00:00", "2014-01-01 01:00", "2014-01-01 02:00")
