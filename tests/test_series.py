@@ -452,7 +452,10 @@ def test_a_numeric_mark_may_be_written_in_other_ways() -> None:
     assert series.to_series(frame, card, "toy")["level"].isna().tolist() == [True, False, True]
 
 
-@pytest.mark.parametrize("levels", [[1.0, np.nan, 2.0], [1, 2, 2], ["1", "", "2"]], ids=["as floats", "as integers", "as text"]
+@pytest.mark.parametrize(
+    "levels",
+    [[1.0, np.nan, 2.0], [1, 2, 2], ["1", "", "2"]],
+    ids=["as floats", "as integers", "as text"],
 )
 def test_a_category_of_numbers_may_lack_some(levels: list[Any]) -> None:
     """Levels 1 and 2 are known beside a missing one, which makes floats of them in a request."""
