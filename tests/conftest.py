@@ -1,6 +1,7 @@
 """Shared fixtures: toy projects, the committed table, and tables that may not be committed."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,6 +27,14 @@ settings.load_profile("house")
 
 FILLING = "test_faults"  # many tests with nothing costly to share: where one process has room
 ABSENT = "FORECAST_DATA names no folder with"
+
+
+def pytest_configure() -> None:
+    """Ctrl-C does what it does by default, here and in what tests start.
+
+    A shell's background job ignores it, and so does all that it starts.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

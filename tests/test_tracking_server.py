@@ -32,7 +32,9 @@ def postgresql(name: str) -> str | None:
 
 def as_postgres(*command: str) -> None:
     """Run as postgres if we are root, since PostgreSQL refuses root."""
-    prefix = ["runuser", "-u", "postgres", "--"] if getpass.getuser() == "root" else []
+    # Where a user's PATH may not lead, as with PostgreSQL's own programs.
+    runuser = shutil.which("runuser", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
+    prefix = [str(runuser), "-u", "postgres", "--"] if getpass.getuser() == "root" else []
     subprocess.run([*prefix, *command], cwd="/", check=True, stdout=subprocess.DEVNULL, timeout=120)
 
 

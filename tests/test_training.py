@@ -304,7 +304,6 @@ def signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a signal does is as before at the end, and none is remembered."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     monkeypatch.setattr(errors, "_interrupted", threading.Event())
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
