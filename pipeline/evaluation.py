@@ -90,7 +90,7 @@ def report(
         holder = max(inside, key=lambda name: int(inside[name].sum()))
         masked = np.where(inside[holder][..., None], spans[holder].observed, np.nan)
         if np.isnan(masked).all():
-            continue  # none of its rows is scored by this split
+            continue  # none of its rows is scored by this split, or was observed
         result.setdefault("spans", {})[span] = {
             name: pooled(masked, values, yardstick, brief=name != MODEL)
             for name, values in spans[holder].by.items()

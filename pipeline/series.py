@@ -175,8 +175,9 @@ def _number(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
         )
     # A mark that is a number may be sent as one, or be written as -999.0 in some rows.
     marks = pd.to_numeric(pd.Series(card.missing, dtype="str"), errors="coerce").dropna()
-    missing = missing | values.isin(marks).to_numpy()
-    values = values.mask(missing)
+    if len(marks):
+        missing = missing | values.isin(marks).to_numpy()
+        values = values.mask(missing)
     # What float32 cannot hold is infinite to a network, and so are its squares to a scale.
     bad = ~missing & ~(values.abs() <= np.finfo(np.float32).max).to_numpy()
     if bad.any():
