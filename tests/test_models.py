@@ -387,6 +387,53 @@ def test_gru_is_keras_gru(dropout: float) -> None:
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+@pytest.mark.parametrize("units", [[5], [5, 4]])
+def test_segments_ahead_are_a_step_each_of_keras_layers(kind: str, units: list[int]) -> None:
+    """Decoded together, forecasts and gradients are those of every segment by Keras' own layers."""
+    channels, ahead, rows = 2, 3, SMALL["segment"]
+    made = spec(f"segment_{kind}", 11, channels, {"units": units})
+    network = fresh(made)
+    network.set_weights([w + 0.3 * noise(w.size).reshape(w.shape) for w in network.get_weights()])
+    seen = tf.constant(windows(5))
+    recurrent_layers = [network.get_layer(f"recurrent_{i}") for i in (1, 2)[: len(units)]]
+    kerases = []
+    for layer, size, width in zip(recurrent_layers, units, [units[0], *units], strict=False):
+        theirs = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}[kind]
+        theirs = theirs(size, return_sequences=True, return_state=True)
+        theirs.build((None, None, width))
+        theirs.set_weights(layer.get_weights())
+        kerases.append(theirs)
+
+    def stock() -> tf.Tensor:
+        series = tf.reshape(tf.transpose(seen, [0, 2, 1]), [-1, LOOK_BACK // rows, rows])
+        state = network.get_layer("projection")(series)
+        queries = network.get_layer("queries")
+        each = [
+            tf.concat([queries.position[0, step], queries.channel[channel, 0]], axis=0)
+            for channel in range(channels)
+            for step in range(ahead)
+        ]
+        steps = tf.tile(tf.stack(each), [len(seen), 1])[:, None]  # [B * C * ahead, 1, D]
+        for layer in kerases:
+            state, *last = layer(state)
+            steps, *_ = layer(steps, initial_state=[tf.repeat(s, ahead, axis=0) for s in last])
+        out = tf.reshape(network.get_layer("head")(steps), [-1, channels, ahead * rows])
+        return tf.transpose(out[:, :, :11], [0, 2, 1])
+
+    shared = [network.get_layer(name).weights for name in ("projection", "queries", "head")]
+    found = []
+    for forecast, stack in ((lambda: network(seen), recurrent_layers), (stock, kerases)):
+        with tf.GradientTape() as tape:
+            forecasts = forecast()
+            loss = tf.reduce_sum(forecasts**3)
+        weights = [w.value for part in (*shared, *(layer.weights for layer in stack)) for w in part]
+        found.append([forecasts, *tape.gradient(loss, weights)])
+    assert np.ptp(found[0][0]) > 0.1
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
 def test_a_file_of_keras_gru_is_read(tmp_path: Path) -> None:
     """Weights of Keras' own layer are where the present one has them."""
     stack = [keras.Input((LOOK_BACK, 2)), keras.layers.GRU(6, name="recurrent_1")]

@@ -9,8 +9,24 @@ from pipeline.config import Recurrent, Stack
 from pipeline.models.spec import Spec
 
 
+class LSTMCell(layers.LSTMCell):
+    """Keras' cell, [..., F] and [..., U] -> [..., U]; its own takes two axes and no more."""
+
+    def call(self, inputs: Any, states: Any, training: bool = False) -> Any:
+        """One step by Gers et al. (2000)."""
+        last, carry = states
+        if training and self.dropout:
+            inputs = inputs * self.get_dropout_mask(inputs)
+        gates = ops.matmul(inputs, self.kernel) + ops.matmul(last, self.recurrent_kernel)
+        gates = ops.split(gates + self.bias, 4, axis=-1)
+        entry, keep, show = (self.recurrent_activation(gates[i]) for i in (0, 1, 3))
+        carry = keep * carry + entry * self.activation(gates[2])
+        state = show * self.activation(carry)
+        return state, [state, carry]
+
+
 class GRUCell(layers.GRUCell):
-    """Keras' cell, [B, F] and [B, U] -> [B, U], with the recurrent product split, not sliced.
+    """Keras' cell, [..., F] and [..., U] -> [..., U], the recurrent product split, not sliced.
 
     A slice's gradient is padded with zeros to the size of what was sliced: for the three gates that
     takes half as long as the product.

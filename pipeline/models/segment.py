@@ -6,8 +6,10 @@ import keras
 from keras import layers, ops
 
 from pipeline.config import Segment
-from pipeline.models.recurrent import LAYERS, first_kernel, options
+from pipeline.models.recurrent import GRUCell, LSTMCell, first_kernel, options
 from pipeline.models.spec import Spec
+
+CELLS = {"segment_lstm": LSTMCell, "segment_gru": GRUCell}
 
 
 def segment(past: keras.KerasTensor, model: Segment, spec: Spec) -> keras.KerasTensor:
@@ -20,26 +22,16 @@ def segment(past: keras.KerasTensor, model: Segment, spec: Spec) -> keras.KerasT
     """
     channels, rows, width = len(spec.targets), model.segment, model.units[0]
     ahead = -(-spec.horizon // rows)
-    kind = LAYERS[model.name.removeprefix("segment_")]
-    stack = [
-        kind(
-            units,
-            return_sequences=i < len(model.units),
-            return_state=True,
-            name=f"recurrent_{i}",
-            **options(model),
-        )
-        for i, units in enumerate(model.units, start=1)
-    ]
     # [B, L, C] -> [B * C, L / w, w] -> [B * C, L / w, width]
     series = ops.reshape(ops.transpose(past, (0, 2, 1)), (-1, spec.look_back // rows, rows))
     seen = layers.Dense(width, activation="relu", name="projection")(series)
-    steps = Queries(channels, ahead, width, name="queries")(past)  # [B * C * ahead, 1, width]
-    for i, layer in enumerate(stack, start=1):
+    steps = Queries(channels, ahead, width, name="queries")(past)  # [1, C, ahead, width]
+    for i, units in enumerate(model.units, start=1):
+        cell = CELLS[model.name](units, name=f"cell_{i}", **options(model))
+        more = i < len(model.units)
+        layer = layers.RNN(cell, return_sequences=more, return_state=True, name=f"recurrent_{i}")
         seen, *states = layer(seen)
-        steps, *_ = layer(
-            steps, initial_state=[ops.repeat(state, ahead, axis=0) for state in states]
-        )
+        steps = Ahead(cell, channels, name=f"ahead_{i}")(steps, states)
         dropout = layers.Dropout(model.dropout, name=f"dropout_{i}")
         seen, steps = dropout(seen), dropout(steps)
     rows_ahead = layers.Dense(rows, kernel_initializer=first_kernel(spec), name="head")(steps)
@@ -48,7 +40,7 @@ def segment(past: keras.KerasTensor, model: Segment, spec: Spec) -> keras.KerasT
 
 
 class Queries(layers.Layer):
-    """What a decoder reads for each channel and segment ahead: [B, L, C] -> [B * C * ahead, 1, D].
+    """What a decoder reads for each channel and segment ahead: [B, L, C] -> [1, C, ahead, D].
 
     Half of the D numbers are learned for the segment's position, half for the channel.
     """
@@ -68,13 +60,25 @@ class Queries(layers.Layer):
         )
 
     def call(self, past: Any) -> Any:
-        """The same queries for every window of the batch."""
-        table = ops.concatenate(
-            [
-                ops.tile(self.position, (self.channels, 1, 1)),
-                ops.tile(self.channel, (1, self.ahead, 1)),
-            ],
-            axis=2,
-        )
-        table = ops.reshape(table, (1, self.channels * self.ahead, self.width))
-        return ops.reshape(table + ops.zeros_like(past[:, :1, :1]), (-1, 1, self.width))
+        """The same queries for every window."""
+        position = ops.tile(self.position, (self.channels, 1, 1))
+        channel = ops.tile(self.channel, (1, self.ahead, 1))
+        return ops.concatenate([position, channel], axis=2)[None]
+
+
+class Ahead(layers.Layer):
+    """A step from a channel's state by each query, [1 or B, C, ahead, D] -> [B, C, ahead, U].
+
+    A state's product is taken once for all queries, and that of queries which are the same for all
+    windows once for the batch: for long horizons these are half of all products.
+    """
+
+    def __init__(self, cell: layers.Layer, channels: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.cell, self.channels = cell, channels
+
+    def call(self, queries: Any, states: Any) -> Any:
+        """From the states, [B * C, U]; queries are no input of the network and are not dropped."""
+        shared = [ops.reshape(state, (-1, self.channels, 1, state.shape[-1])) for state in states]
+        steps, _ = self.cell(queries, shared, training=False)
+        return steps
