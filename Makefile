@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
+export MLFLOW_DISABLE_TELEMETRY := true
 
 # The first of these that is there and of a supported version; PYTHON=... chooses another.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -50,7 +51,7 @@ repro: setup ## run the pipeline where something has changed (the default)
 test: setup ## run the tests
 	python -m pytest
 
-test-slow: setup ## run the tests that take long as well
+test-slow: setup ## run the tests that take long, which `make test` leaves out
 	python -m pytest -m slow -n 2 --dist loadgroup
 
 reproduce-check: setup ## make the committed results again from a clean clone and compare

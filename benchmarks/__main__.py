@@ -19,7 +19,7 @@ PARTS = {  # and about how many minutes each takes
     "windows": 4,
     "inputs": 2,
     "training": 3,
-    "score": 6,
+    "score": 8,
     "overhead": 3,
     "growth": 2,
     "prediction": 1,

@@ -49,9 +49,9 @@ def rows(quick: bool) -> Iterator[Row]:
         in_turn(programs, 1)  # traced, and warm
         measured = in_turn(programs, 1 if quick else 3 * ROUNDS)
         cost = ratio(measured["gathered"], measured["in memory"])
-        yield row("input", name, "windows in memory", cost, "x their time", at_most=1.05)
+        yield row("inputs", name, "windows in memory", cost, "x their time", at_most=1.05)
         digests = {_digest(epoch(data, 256, 1)) for _ in "ab"}
-        yield row("input", name, "same seed", len(digests), "different orders", at_most=1)
+        yield row("inputs", name, "same seed", len(digests), "different orders", at_most=1)
 
 
 def _seconds(

@@ -3,12 +3,17 @@
 import gc
 import os
 
-from pipeline.determinism import ENVIRONMENT
+from pipeline.determinism import ENVIRONMENT, UNWANTED
 
 PARENT = os.getppid()  # as early as can be: a parent that dies later is noticed
 
 # Here, because TensorFlow reads its environment while it is imported, by whichever module is first.
 os.environ.update(ENVIRONMENT)
+for name in UNWANTED:
+    os.environ.pop(name, None)
+
+# Nobody is told what is run here; MLflow would, from its import on.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 # Loading TensorFlow or MLflow makes a million objects, all of which stay: with Python's own
 # threshold, looking for garbage among them takes a quarter of the time.

@@ -79,7 +79,7 @@ def dvc(directory: Path, *arguments: str, show: bool = False) -> str:
         check=False,
     )
     if done.returncode:
-        said = "" if show else f": {done.stderr.strip().splitlines()[-1]}"
+        said = "" if show else f": {_last_words(done)}"
         raise PipelineError(f"dvc {arguments[0]}: expected it to end well, found an error{said}")
     return "" if show else done.stdout
 
@@ -90,5 +90,9 @@ def git(directory: Path, *arguments: str) -> str:
         ["git", *arguments], cwd=directory, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise PipelineError(f"git {arguments[0]}: {done.stderr.strip().splitlines()[-1]}")
+        raise PipelineError(f"git {arguments[0]}: {_last_words(done)}")
     return done.stdout.strip()
+
+
+def _last_words(done: subprocess.CompletedProcess[str]) -> str:
+    return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]

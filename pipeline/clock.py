@@ -95,9 +95,11 @@ def _localise(times: pd.DatetimeIndex, card: Card, where: str) -> pd.DatetimeInd
         return times
     try:
         end = _open_end(times, zone)
-        known = times[:end].tz_localize(zone, ambiguous="infer")
+        begin = _open_begin(times[:end], zone)
+        known = times[begin:end].tz_localize(zone, ambiguous="infer")
+        second = times[:begin].tz_localize(zone, ambiguous=np.zeros(begin, bool))
         first = times[end:].tz_localize(zone, ambiguous=np.ones(len(times) - end, bool))
-        return pd.DatetimeIndex(known.append(first)).tz_convert("UTC")
+        return pd.DatetimeIndex(second.append([known, first])).tz_convert("UTC")
     except ValueError:
         row, problem = _daylight_fault(times, zone)
         raise PipelineError(
@@ -109,10 +111,25 @@ def _localise(times: pd.DatetimeIndex, card: Card, where: str) -> pd.DatetimeInd
 def _open_end(times: pd.DatetimeIndex, zone: str) -> int:
     """From which row on the times stand in an hour that is to be repeated and has not been yet."""
     end = len(times)
-    while end and times[end - 1 : end].tz_localize(zone, ambiguous="NaT", nonexistent="NaT").isna():
+    while end and _unclear(times[end - 1], zone):
         end -= 1
-    rest = times[end:]
-    return end if rest.is_monotonic_increasing and not rest.has_duplicates else len(times)
+    return end if _ascends(times[end:]) else len(times)
+
+
+def _open_begin(times: pd.DatetimeIndex, zone: str) -> int:
+    """Up to which row the times stand in an hour that began to be repeated before them."""
+    begin = 0
+    while begin < len(times) and _unclear(times[begin], zone):
+        begin += 1
+    return begin if _ascends(times[:begin]) else 0
+
+
+def _unclear(time: pd.Timestamp, zone: str) -> bool:
+    return bool(pd.isna(time.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")))
+
+
+def _ascends(times: pd.DatetimeIndex) -> bool:
+    return bool(times.is_monotonic_increasing and not times.has_duplicates)
 
 
 def _daylight_fault(times: pd.DatetimeIndex, zone: str) -> tuple[int, str]:
@@ -155,9 +172,11 @@ def regular(series: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
     off = np.asarray((times - origin) % card.step != pd.Timedelta(0))
     if off.any():
         row = int(off.argmax())
+        days = card.time.timezone and card.step >= pd.Timedelta("1D")
+        hint = "; where clocks change a day is no 24 hours: leave out time.timezone" if days else ""
         raise PipelineError(
             f"{where}: column {column}, row {row // rows_each + 1}: expected a time a whole number "
-            f"of {card.frequency} after {origin}, found {times[row]}"
+            f"of {card.frequency} after {origin}, found {times[row]}{hint}"
         )
     if (times[-1] - origin) // card.step >= SPARSE * len(times):
         row = int(steps.argmax()) + 1

@@ -111,8 +111,8 @@ def table(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
                 *(column[i] for column in values),
                 " ".join(sorted((t.params[SEED] for t in row.trials), key=int)),
                 *(_with_spread(row, span) for span in ("validation", "test")),
-                f"{metrics.skill(row.error('test'), naive):+.1%}",
-                f"{metrics.skill(row.error('test'), ridge):+.1%}",
+                report.percent(metrics.skill(row.error("test"), naive)),
+                report.percent(metrics.skill(row.error("test"), ridge)),
                 f"{statistics.fmean(seconds):.0f}" if seconds else "",
                 " ".join(trial.id[:8] for trial in row.trials),
             ]
@@ -136,9 +136,8 @@ def _short(text: str, longest: int = LONGEST) -> str:
 
 
 def _with_spread(row: Row, span: str) -> str:
-    digits = 3 if row.error(span) < 10 else 2
-    mean = f"{row.error(span):.{digits}f}"
-    return f"{mean} ± {row.spread(span):.{digits}f}" if len(row.trials) > 1 else mean
+    mean = report.number(row.error(span))
+    return f"{mean} ± {row.spread(span):.2g}" if len(row.trials) > 1 else mean
 
 
 def basis(trial: Trial) -> str:
@@ -158,12 +157,13 @@ def basis(trial: Trial) -> str:
 def legend(found: Sequence[Row]) -> str:
     """What the table's columns mean."""
     first = found[0].trials[0]
+    rule = first.best_rule
     scaled = "" if "test/rmse" in first.scores else "RMSE is pooled over standardised targets. "
     return (
         f"Best first by RMSE on validation. {scaled}Mean ± standard deviation over the seeds; rows "
         "closer than that deviation are ties. Skill: 1 - test RMSE / that of the best naive rule "
-        f"({first.best_rule.replace('_', ' ')}, {first.error(first.best_rule):.2f}). fit s: "
-        "seconds of training."
+        f"({rule.replace('_', ' ')}, {report.number(first.error(rule))}). fit s: seconds of "
+        "training."
     )
 
 

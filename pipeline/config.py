@@ -312,6 +312,18 @@ def _check_channels(params: Params, names: tuple[str, ...], expanded: list[str])
         )
 
 
+def check_unchanged(params: Params, card: Card) -> None:
+    """PipelineError if params.yaml or the card is no longer what a stage began with.
+
+    DVC reads them when the stage has ended, and would remember its outputs as made by these.
+    """
+    if read_experiment() != (params, card):
+        raise PipelineError(
+            "params.yaml or the card was changed while the stage ran: run it again; or put them "
+            "back and keep what was made with: dvc commit -f"
+        )
+
+
 def targets(params: Params, card: Card) -> tuple[str, ...]:
     """The columns that are forecast."""
     return params.window.targets or card.targets

@@ -1,7 +1,7 @@
 """What makes a run repeat to the byte: the settings, in one place, and what they were.
 
-TensorFlow reads its environment when it is loaded, so the package sets ENVIRONMENT on import;
-`settle` does the rest once a process knows its seed.
+TensorFlow reads its environment when it is loaded, so the package sets ENVIRONMENT on import and
+drops what is UNWANTED; `settle` does the rest once a process knows its seed.
 """
 
 import os
@@ -20,6 +20,8 @@ ENVIRONMENT = {
     "TF_ENABLE_ONEDNN_OPTS": "1",  # stated, so that no user's shell changes the kernels
     "CUDA_VISIBLE_DEVICES": "-1",  # one kind of arithmetic on every machine
 }
+# What would shorten a training or compile it otherwise without a word.
+UNWANTED = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "TF_XLA_FLAGS", "XLA_FLAGS")
 # Sums are split over threads, so the number of threads is part of the arithmetic.
 THREADS = 2
 
@@ -34,6 +36,10 @@ def settle(seed: int) -> None:
         import keras
         import tensorflow as tf
 
+    # What a user's own ~/.keras/keras.json may say otherwise.
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     try:

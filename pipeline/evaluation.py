@@ -82,8 +82,9 @@ def report(
         for name, values in rules.items()
     }
     result["skill"] = {
-        name: metrics.skill(root_error(result["test"]), root_error(scores))
+        name: skill
         for name, scores in result["baselines"].items()
+        if (skill := metrics.skill(root_error(result["test"]), root_error(scores))) is not None
     }
     for span, (first, last) in named.items():
         inside = {name: _within(forecasts, first, last) for name, forecasts in spans.items()}

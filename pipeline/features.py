@@ -135,7 +135,7 @@ def made_of(
         if feature.difference:
             column = np.append(column[:1], column[1:] | column[:-1])
         lag = feature.lag(season, horizon)
-        rows[lag:] |= column[: len(column) - lag]
+        rows[lag:] |= column[: max(len(column) - lag, 0)]
     return rows
 
 
@@ -180,5 +180,5 @@ def build(
         if feature.difference:
             column = np.diff(column, prepend=column[:1]) / np.float32(changes[feature.source])
         lag = feature.lag(card.season, horizon)
-        built[lag:, j] = column[: len(column) - lag]
+        built[lag:, j] = column[: max(len(column) - lag, 0)]
     return built

@@ -17,8 +17,9 @@ from pipeline.models.spec import Spec
 from pipeline.windows import Rows, gather
 
 # Windows that are looked at: the mean hardly moves with more than 32, but each row of each takes
-# milliseconds, so that of a long look-back there are fewer.
-SAMPLES, FEWEST, ROWS = 32, 4, 768
+# milliseconds, and more with the cube of the state, so that of a long look-back or a wide network
+# there are fewer. ROWS are those for a state of STATE numbers.
+SAMPLES, FEWEST, ROWS, STATE = 32, 4, 768, 256
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,9 @@ def explain(
     if stack is None:
         return None
     layers, _, _ = read_keras_weights(weights, beside=("damping",))
-    count = min(SAMPLES, max(FEWEST, ROWS // spec.look_back), len(starts))
+    state = sum(layer[-1].size * (2 if isinstance(layer, LSTM) else 1) for layer in layers)
+    rows = ROWS * min(1, STATE / state) ** 3
+    count = min(SAMPLES, max(FEWEST, int(rows // spec.look_back)), len(starts))
     chosen = starts[np.linspace(0, len(starts) - 1, count).astype(int)]
     windows = gather(prepared, chosen, spec.look_back)
     unit = {"1h": "hour", "1D": "day", "1min": "minute"}.get(card.frequency, "step")

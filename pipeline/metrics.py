@@ -17,9 +17,11 @@ def scores(observed: Floats, forecast: Floats, seasonal_error: float | None = No
         seasonal_error: the training span's mean absolute seasonal naive error, for mase.
 
     Returns:
-        mape and smape are fractions. mape leaves out targets that are zero and `zeros` counts
-        them. smape is the mean of |y - f| / ((|y| + |f|) / 2), 0 where both are zero (Makridakis
-        1993). mase is mae over the seasonal error (Hyndman and Koehler 2006).
+        A score that is not defined is not there: r2 of one target, mape where all are zero, mase
+        where the seasonal error is zero. mape and smape are fractions. mape leaves out targets that
+        are zero and `zeros` counts them. smape is the mean of |y - f| / ((|y| + |f|) / 2), 0 where
+        both are zero (Makridakis 1993). mase is mae over the seasonal error (Hyndman and Koehler
+        2006).
     """
     from sklearn import metrics as sk  # takes a second or two, and who only reads scores needs none
 
@@ -29,20 +31,18 @@ def scores(observed: Floats, forecast: Floats, seasonal_error: float | None = No
         raise ValueError("expected at least one observed target, found none")
     nonzero = y != 0
     result: Scores = {
-        # R2 asks for two targets; of one it is taken as 0, so that every score stays finite.
-        "r2": float(sk.r2_score(y, f)) if len(y) > 1 else 0.0,
         "mae": float(sk.mean_absolute_error(y, f)),
         "rmse": float(sk.root_mean_squared_error(y, f)),
-        "mape": (
-            float(sk.mean_absolute_percentage_error(y[nonzero], f[nonzero]))
-            if nonzero.any()
-            else 0.0
-        ),
     }
+    if len(y) > 1:
+        result["r2"] = float(sk.r2_score(y, f))
+    if nonzero.any():
+        result["mape"] = float(sk.mean_absolute_percentage_error(y[nonzero], f[nonzero]))
     if seasonal_error is not None:
         size = np.abs(y) + np.abs(f)
         result["smape"] = float(np.mean(2 * np.abs(y - f) / np.where(size == 0, 1, size)))
-        result["mase"] = result["mae"] / seasonal_error if seasonal_error else 0.0
+        if seasonal_error:
+            result["mase"] = result["mae"] / seasonal_error
         result["n"] = len(y)
         result["zeros"] = int((~nonzero).sum())
     return result
@@ -54,9 +54,12 @@ def seasonal_error(train: pd.Series, season: int) -> float:
     return float(differences.mean()) if len(differences) else 0.0
 
 
-def skill(rmse: float, naive_rmse: float) -> float:
-    """1 - RMSE / RMSE of a naive rule: above 0 beats the rule, 1 is perfect (Murphy 1988)."""
-    return 1 - rmse / naive_rmse if naive_rmse else 0.0
+def skill(rmse: float, naive_rmse: float) -> float | None:
+    """1 - RMSE / RMSE of a naive rule: above 0 beats the rule, 1 is perfect (Murphy 1988).
+
+    None for a rule without any error, of which it is not defined.
+    """
+    return 1 - rmse / naive_rmse if naive_rmse else None
 
 
 def scaled_errors(observed: Floats, forecast: Floats, scale: Floats) -> Scores:

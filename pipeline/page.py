@@ -3,6 +3,7 @@
 import base64
 import json
 import platform
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +18,8 @@ from pipeline.config import Params, flatten
 from pipeline.errors import PipelineError
 from pipeline.strict import load_yaml, parse
 
+# A string that Hydra reads as one without its quotes.
+PLAIN = re.compile(r"(?!(?i:true|false|null|nan|inf)$)[A-Za-z_][\w.:-]*")
 TEMPLATE = Environment(autoescape=True).from_string(
     """<!doctype html>
 <html lang="en">
@@ -91,19 +94,25 @@ def _changes(params: Params) -> list[str]:
         then = parse(tree, Params, f"HEAD:{paths.PARAMS}")
     except PipelineError:
         return []
-    before, held, now = then.flat(), dict(flatten(tree)), params.flat()
+    before, held, now = then.flat(), [key for key, _ in flatten(tree)], params.flat()
     flags = []
     if then.train.model.name != params.train.model.name:  # another model has keys of its own
         model = params.train.model.model_dump(mode="json")
         flags = ["~train.model", f"+train.model={_value(model)}"]
         now = {key: value for key, value in now.items() if not key.startswith("train.model.")}
-    return flags + [
-        f"{'' if key in held else '+'}{key}={_value(value)}"
-        for key, value in now.items()
-        if before.get(key) != value
-    ]
+    for key, value in now.items():
+        if key not in before or before[key] != value:
+            there = any(other == key or other.startswith(f"{key}.") for other in held)
+            flags.append(f"{'' if there else '+'}{key}={_value(value)}")
+    return flags
 
 
 def _value(value: Any) -> str:
-    """A value as DVC's `-S` takes it: JSON without quotes."""
-    return json.dumps(value).replace('"', "")
+    """A value as DVC's `-S` takes it: JSON without the quotes that are not needed."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_value(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, str) and PLAIN.fullmatch(value):
+        return value
+    return json.dumps(value, ensure_ascii=False)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,6 +13,9 @@ from matplotlib.ticker import MaxNLocator
 
 from pipeline.cards import Card
 from pipeline.evaluation import MODEL, Forecasts, root_error
+
+# A picture's bytes are not a matter of the user's own matplotlibrc.
+matplotlib.rcdefaults()
 
 # Okabe and Ito's colours, told apart by colour-blind readers as well.
 COLOURS = {

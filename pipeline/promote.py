@@ -44,8 +44,8 @@ def judge(trial: Trial, best: Trial | None, servable: bool) -> list[Reason]:
         Reason(
             "naive rules",
             trial.error("test") < trial.error(loser),
-            f"test RMSE {trial.error('test'):.4f}, the best of {', '.join(NAIVE)} is {loser} with "
-            f"{trial.error(loser):.4f}",
+            f"test RMSE {trial.error('test'):.6g}, the best of {', '.join(NAIVE)} is {loser} with "
+            f"{trial.error(loser):.6g}",
         ),
     ]
     if best is None:
@@ -63,7 +63,7 @@ def judge(trial: Trial, best: Trial | None, servable: bool) -> list[Reason]:
     if not differing:  # else the two errors have no common measure
         mine, its = trial.error("validation"), best.error("validation")
         reasons.append(
-            Reason("champion", mine < its, f"validation RMSE {mine:.4f}, the champion's {its:.4f}")
+            Reason("champion", mine < its, f"validation RMSE {mine:.6g}, the champion's {its:.6g}")
         )
     return reasons
 

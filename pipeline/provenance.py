@@ -11,7 +11,7 @@ DRIFT = 2  # seconds by which a process' start may seem to move when the clock i
 
 
 def tags() -> dict[str, str]:
-    """Commit, whether code or cards differ from it, what DVC says of itself, and the process."""
+    """Commit, whether what makes a run differs from it, what DVC says, and the process."""
     tags = {
         "mlflow.source.type": "PROJECT",
         "mlflow.source.name": "dvc repro",
@@ -20,7 +20,8 @@ def tags() -> dict[str, str]:
     commit = git("rev-parse", "HEAD")
     if commit.returncode == 0:
         # params.yaml, dvc.lock and outputs are changed by DVC as it works, so they do not count.
-        changes = git("status", "--porcelain", "--", "pipeline", "data/datasets")
+        makers = ("pipeline", "data/datasets", "dvc.yaml", "requirements.lock")
+        changes = git("status", "--porcelain", "--", *makers)
         tags["mlflow.source.git.commit"] = tags["git.commit"] = commit.stdout.strip()
         tags["git.dirty"] = str(bool(changes.stdout.strip())).lower()
     for name, variable in (("dvc.stage", "DVC_STAGE"), ("dvc.experiment", "DVC_EXP_NAME")):

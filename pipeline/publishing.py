@@ -28,7 +28,7 @@ from pipeline import (
     tracking,
 )
 from pipeline.cards import Card
-from pipeline.config import Params, read_experiment, targets
+from pipeline.config import Params, targets
 from pipeline.description import Epoch
 from pipeline.imputation import Imputer
 from pipeline.models.spec import Spec
@@ -38,24 +38,24 @@ from pipeline.tracking import CONTENT, LOSS, SCORES
 REQUIREMENTS = ("keras", "mlflow", "numpy", "pandas", "pyarrow", "pydantic", "PyYAML", "tensorflow")
 
 
-def publish_or_warn(page: str) -> None:
+def publish_or_warn(params: Params, card: Card, page: str) -> None:
     """`publish`, where a store that cannot be reached must not fail the stage."""
     try:
-        publish(page)
+        publish(params, card, page)
     except tracking.UNAVAILABLE as error:
         tracking.warn(error)
 
 
-def publish(page: str) -> str | None:
+def publish(params: Params, card: Card, page: str) -> str | None:
     """Send what the store lacks of the files on disk: the run itself, scores, pictures, the model.
 
     Args:
+        params, card: what the files were made by.
         page: the report as HTML, which is no file: it holds the date.
 
     Returns:
         The id of the run that now holds them, or None if the store lacked nothing.
     """
-    params, card = read_experiment()
     client = tracking.connect()
     experiment = tracking.experiment_id(client, params.ingest.dataset)
     linked, scored = tracking.content(), tracking.digest(paths.METRICS, paths.REPORT, paths.HISTORY)

@@ -45,13 +45,12 @@ def rows(metrics: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
         horizon = (
             metrics["test_by_horizon"] if name == MODEL else metrics["baselines_by_horizon"][name]
         )
-        skill = "" if name == MODEL else f"{metrics['skill'][name]:+.1%}"
         body.append(
             [
                 name.replace("_", " "),
-                *(_number(by[name][score]) for score in names),
-                *(_number(horizon[end][names[0]]) for end in ends),
-                skill,
+                *(number(by[name].get(score)) for score in names),
+                *(number(horizon[end][names[0]]) for end in ends),
+                percent(metrics["skill"].get(name)),
             ]
         )
     return header, body
@@ -132,10 +131,7 @@ def _by_target(scores: dict[str, dict[str, float]]) -> list[str]:
         "RMSE of a skill is the root of mse_scaled. The model's scores in each target's own unit:",
         table(
             ["", *names],
-            [
-                [name, *(_number(by[score]) if score in by else "" for score in names)]
-                for name, by in scores.items()
-            ],
+            [[name, *(number(by.get(score)) for score in names)] for name, by in scores.items()],
         ),
         f"Pictures of single windows and of residuals are of {next(iter(scores))}.",
     ]
@@ -175,5 +171,15 @@ def _code(lines: Sequence[str]) -> str:
     return "\n".join(["```bash", *lines, "```"])
 
 
-def _number(value: float) -> str:
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.2f}"
+def number(score: float | None) -> str:
+    """A score to at least three digits that say something; nothing if it is not defined."""
+    if score is None:
+        return ""
+    if 0 < abs(score) < 0.1:
+        return f"{score:.3g}"
+    return f"{score:.3f}" if abs(score) < 10 else f"{score:,.2f}"
+
+
+def percent(skill: float | None) -> str:
+    """A skill with its sign; nothing if it is not defined."""
+    return "" if skill is None else f"{skill:+.1%}"

@@ -74,7 +74,7 @@ def answering() -> Iterator[None]:
 
 def reason(error: Exception) -> str:
     """The first line of what MLflow says; of a refused login, what to do."""
-    if getattr(error, "error_code", "") in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
+    if getattr(error, "error_code", "") == "UNAUTHENTICATED":
         return (
             "the server refused the user or password; expected them in MLFLOW_TRACKING_USERNAME "
             "and MLFLOW_TRACKING_PASSWORD"

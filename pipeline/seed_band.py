@@ -17,7 +17,7 @@ import yaml
 from pydantic import Field
 from tqdm import tqdm
 
-from pipeline import artifacts, clean_clone, paths
+from pipeline import artifacts, clean_clone, paths, strict
 from pipeline.config import Params, read_params
 from pipeline.errors import PipelineError, run
 from pipeline.strict import Record
@@ -109,18 +109,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="seed-band-") as temporary:
         directory = clean_clone.make(Path(temporary) / "clone")
         knobs = directory / paths.PARAMS
+        committed = read_params(knobs)
+        if parameters(committed) != parameters(params):
+            raise PipelineError("params.yaml: expected it as it is committed; commit it first")
         with tqdm(range(1, count + 1), unit="seed", dynamic_ncols=True) as bar:
             for seed in bar:
-                tree = yaml.safe_load(knobs.read_text(encoding="utf-8"))
+                tree = strict.read_yaml(knobs)
                 tree["train"]["seed"] = seed
                 knobs.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
                 clean_clone.dvc(directory, "repro")
                 with chdir(directory):
                     draws.append(scores())
                 bar.set_postfix({k: f"{v:.4g}" for k, v in draws[-1].items() if "test" in k})
-        committed = read_params(knobs)
-    if parameters(committed) != parameters(params):
-        raise PipelineError("params.yaml: expected it as it is committed; commit it first")
     band = Band(
         seeds=tuple(range(1, count + 1)),
         parameters=parameters(committed),

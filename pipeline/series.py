@@ -121,6 +121,9 @@ def to_series(
     needed = list(card.columns) if columns is None else list(columns)
     if len(table) == 0:
         raise PipelineError(f"{where}: no rows, expected at least one")
+    if not table.columns.is_unique:
+        twice = str(table.columns[table.columns.duplicated()][0])
+        raise PipelineError(f"{where}: column {_names([twice])} stands twice, expected it once")
     if card.wide:
         series = _unfold(table, card, card.wide, where)
     else:
@@ -275,7 +278,7 @@ def quality(series: pd.DataFrame, table: pd.DataFrame, card: Card) -> dict[str, 
         "rows": len(series),
         "first": str(series.index[0]),
         "last": str(series.index[-1]),
-        "absent_rows": max(0, len(series) - len(table) * slots),
+        "absent_rows": max(0, -(-len(series) // slots) - len(table)) * slots,
         "missing": {name: int(missing[name].sum()) for name in series},
         "longest_gap": {name: _longest_run(missing[name].to_numpy()) for name in series},
         "constant": [name for name in series if series[name].nunique() == 1],

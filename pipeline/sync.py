@@ -2,7 +2,7 @@
 
 import argparse
 
-from pipeline import page, publishing, tracking
+from pipeline import clean_clone, page, paths, publishing, tracking
 from pipeline.config import read_experiment
 from pipeline.errors import PipelineError, run
 
@@ -10,8 +10,16 @@ from pipeline.errors import PipelineError, run
 def main() -> None:
     """After a server that was down, a restore from DVC's cache or a deleted database."""
     argparse.ArgumentParser(prog="python -m pipeline.sync", description=main.__doc__).parse_args()
+    params, card = read_experiment()
+    for file in (paths.WEIGHTS, paths.METRICS, paths.REPORT):
+        paths.require(file, "nothing has been made yet; run make first")
+    if stale := clean_clone.stale():
+        raise PipelineError(
+            f"nothing is sent: what lies here was not made by the present code and params.yaml "
+            f"({stale[0]}); run make, or dvc exp apply NAME for an earlier experiment"
+        )
     try:
-        run_id = publishing.publish(page.of_report(*read_experiment()))
+        run_id = publishing.publish(params, card, page.of_report(params, card))
     except tracking.UNAVAILABLE as error:
         reason = str(error).splitlines()[0]
         raise PipelineError(

@@ -449,3 +449,22 @@ def test_a_loss_that_is_no_number_stops_the_training(toy: Path) -> None:
     recorded = yaml.safe_load((toy / "dvc.lock").read_text())["stages"]["train"]["params"]
     assert recorded["params.yaml"]["train"]["learning_rate"] != 1e38
     assert "train" in run(toy, "dvc", "status")
+
+
+@pytest.mark.slow
+def test_parameters_that_are_edited_while_training_are_not_recorded(windowed: Path) -> None:
+    """DVC takes no seed's weights for another's; with the parameters put back, they can stay."""
+    toy = windowed
+    set_params(toy, {"train.epochs": 300, "train.patience": 300})
+    dvc = start(toy, "dvc", "repro", "train")
+    until(lambda: epochs(toy / "mlflow.db"), "an epoch")
+    set_params(toy, {"train.seed": 7})
+    assert dvc.wait(PATIENCE) != 0
+    said = (toy / "said.txt").read_text()
+    assert "error: params.yaml or the card was changed while the stage ran" in said
+    recorded = yaml.safe_load((toy / "dvc.lock").read_text())["stages"]["train"]["params"]
+    assert recorded["params.yaml"]["train"]["seed"] == 1
+    assert "train" in run(toy, "dvc", "status")
+    set_params(toy, {"train.seed": 1})
+    run(toy, "dvc", "commit", "-f", "train", env=NO_STORE)
+    assert "up to date" in run(toy, "dvc", "repro", "train", env=NO_STORE)

@@ -81,6 +81,20 @@ def test_seasonal_is_one_season_before_the_last_step(horizon: int, lag: int) -> 
     assert built.tolist() == [max(0, row - lag) for row in range(12)]
 
 
+@given(rows=st.integers(1, 20), season=st.integers(1, 60))
+def test_a_season_longer_than_the_series_has_no_value_yet(rows: int, season: int) -> None:
+    """What would lie before the first row is 0, and is made of no marked value."""
+    name, lag = (
+        f"seasonal:{season}:level",
+        features.Feature.of(f"seasonal:{season}:level").lag(6, 1),
+    )
+    built = build([name], counting(rows) + 1, 1)[:, 0]
+    assert built.tolist() == [max(0, row - lag + 1) for row in range(rows)]
+    marked = np.ones((rows, 1), np.bool_)
+    made = features.made_of(marked, ["level"], [name], season=6, horizon=1)
+    assert made.tolist() == [row >= lag for row in range(rows)]
+
+
 def test_a_season_of_its_own_and_the_difference_there() -> None:
     """seasonal:9 looks 8 rows back for the next step; its difference is that of the same row."""
     values = counting(12) ** 2

@@ -183,7 +183,7 @@ def test_the_sentence_compares_memory_and_look_back():
     assert "looks back 1 hour:" in short
     assert "look-back of 3 hours is longer" in short
     long = memory.memory_sentence(with_joint(1, 0.5, 0.25))
-    assert "25.0% is still felt after the 2 steps" in long
+    assert "is 0.25 times as large after the 2 steps" in long
     assert "not longer than the memory" in long
 
 

@@ -52,12 +52,20 @@ def test_scores_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("observed", "forecast"), [([3.0], [4.0]), ([0.0, 0.0], [0.0, 1.0]), ([0.0], [0.0])]
+    ("observed", "forecast", "undefined"),
+    [
+        ([3.0], [4.0], {"r2", "mase"}),
+        ([0.0, 0.0], [0.0, 1.0], {"mape", "mase"}),
+        ([0.0], [0.0], {"r2", "mape", "mase"}),
+    ],
 )
-def test_scores_stay_finite(observed: list[float], forecast: list[float]) -> None:
-    """One target, or targets that are all zero, give finite scores without a warning."""
+def test_a_score_that_is_not_defined_is_left_out(
+    observed: list[float], forecast: list[float], undefined: set[str]
+) -> None:
+    """One target, targets that are all zero, a perfect seasonal rule: no score is made up."""
     result = metrics.scores(np.array(observed), np.array(forecast), seasonal_error=0.0)
     assert np.isfinite(list(result.values())).all()
+    assert {"r2", "mae", "rmse", "mape", "smape", "mase", "n", "zeros"} - set(result) == undefined
 
 
 def test_nothing_observed_has_no_score() -> None:
@@ -74,10 +82,10 @@ def test_the_seasonal_error_needs_both_values() -> None:
 
 
 def test_skill_is_relative_to_a_rule() -> None:
-    """Half the rule's error is a skill of .5, more than the rule's is below 0."""
+    """Half the rule's error is a skill of .5, more is below 0; of no error there is none."""
     assert metrics.skill(5, 10) == 0.5
     assert metrics.skill(20, 10) == -1
-    assert metrics.skill(1, 0) == 0
+    assert metrics.skill(1, 0) is None
 
 
 def test_scaled_errors_pool_over_targets() -> None:

@@ -39,6 +39,10 @@ def committed(tmp_path: Path) -> Path:
             {"train.model": {"name": "ridge", "alphas": [1.0]}, "train.residual": "none"},
             id="another model",
         ),
+        pytest.param(
+            {"window.inputs": ["T (°C)", "load", "Yes, or no", "null", 'a"b']},
+            id="names with signs in them",
+        ),
     ],
 )
 def test_the_command_makes_the_runs_parameters(committed: Path, changes: dict) -> None:
@@ -48,6 +52,20 @@ def test_the_command_makes_the_runs_parameters(committed: Path, changes: dict) -
         flags = page._changes(wanted)
         apply_overrides("params.yaml", flags)
         assert read_params() == wanted
+
+
+def test_the_command_goes_from_one_split_to_another(tmp_path: Path) -> None:
+    """From the file's own split to the card's, which is null, and back."""
+    own = {"window.split": {"train": 0.6, "validation": 0.8, "test": 1.0}}
+    whole = changed(PARAMS, {"window.split": "null"})
+    whole["window"]["split"] = None
+    for there, wanted in ((changed(PARAMS, own), whole), (whole, changed(PARAMS, own))):
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(there))
+        commit(tmp_path, "params")
+        params = params_of(tmp_path, wanted)
+        with chdir(tmp_path):
+            apply_overrides("params.yaml", page._changes(params))
+            assert read_params() == params
 
 
 def test_a_commit_without_readable_parameters_changes_nothing(committed: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.repositories import copied
+from tests.repositories import copied, set_params
 from tests.repository import ROOT, environment, repository, run
 
 __all__ = ["repository"]  # a fixture
@@ -252,6 +252,24 @@ def test_a_deleted_store_is_filled_again_exactly_once(repository: Path, tmp_path
     assert restored.data.tags["pipeline.restored"] == "true"
     assert len(client.get_metric_history(restored.info.run_id, "train/loss")) == 2
     assert restored.data.metrics["test/rmse"] == metrics_of(repository)["test"]["rmse"]
+
+
+def test_what_the_present_parameters_did_not_make_is_not_sent(
+    repository: Path, tmp_path: Path
+) -> None:
+    """Edited parameters would stand beside scores that are not theirs: sync says so and ends."""
+    params = repository / "params.yaml"
+    before = params.read_bytes()
+    set_params(repository, {"train.seed": 9})
+    try:
+        command = [sys.executable, "-m", "pipeline.sync"]
+        store = {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/other.db"}
+        said = run(repository, *command, env=store, status=1)
+    finally:
+        params.write_bytes(before)
+    assert said.startswith("error: nothing is sent: what lies here was not made by the present")
+    assert "(train: params.yaml: train modified)" in said
+    assert not (tmp_path / "other.db").exists()
 
 
 @pytest.mark.parametrize("parameters", [True, False], ids=["parameters", "nothing yet"])

@@ -31,6 +31,13 @@ ELSEWHERE = {
     "TZ": "Asia/Kathmandu",
     "OMP_NUM_THREADS": "1",
     "TF_ENABLE_ONEDNN_OPTS": "0",  # the pipeline's own settings win over a shell's
+    "KERAS_MAX_EPOCHS": "1",
+    "XLA_FLAGS": "--no_such_flag",
+}
+OF_A_USER = {  # and over those of a home
+    ".keras/keras.json": '{"floatx": "float64", "epsilon": 0.01, "backend": "jax", '
+    '"image_data_format": "channels_first"}',
+    ".config/matplotlib/matplotlibrc": "lines.linewidth: 9\nfont.size: 30\n",
 }
 
 
@@ -43,13 +50,18 @@ def committed(finished_toy: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, dict[str, bytes]]:
     """On one core, in another environment: the weights of seed 2, then every output of seed 1."""
+    home = tmp_path_factory.mktemp("home")
+    for name, content in OF_A_USER.items():
+        (home / name).parent.mkdir(parents=True)
+        (home / name).write_text(content)
+    env = NO_STORE | ELSEWHERE | {"HOME": str(home)}
     directory = toy_repository(tmp_path_factory.mktemp("else") / "a longer path, with spaces")
     set_params(directory, {"train.seed": 2})
     for name in ("ingest", "impute_scale", "window", "train"):
-        stage(directory, name, env=NO_STORE | ELSEWHERE)
+        stage(directory, name, env=env)
     second = (directory / "data/model/model.weights.h5").read_bytes()
     set_params(directory, {"train.seed": 1})
-    run(directory, "taskset", "-c", "0", "dvc", "repro", env=NO_STORE | ELSEWHERE)
+    run(directory, "taskset", "-c", "0", "dvc", "repro", env=env)
     return second, outputs(directory)
 
 
@@ -64,7 +76,7 @@ def check(repository: Path, status: int) -> str:
 def test_clean_runs_give_the_same_bytes(
     committed: Path, elsewhere: tuple[bytes, dict[str, bytes]]
 ) -> None:
-    """Directory, time, hash seed, locale, time zone, cores, experiments before: no byte differs."""
+    """Directory, time, hash seed, locale, zone, cores, home, earlier runs: no byte differs."""
     here, there = outputs(committed), elsewhere[1]
     assert here.keys() == there.keys()
     assert [name for name in here if here[name] != there[name]] == []

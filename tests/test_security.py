@@ -1,5 +1,6 @@
 """No pickle, anywhere: in what is logged, and in what loads it."""
 
+import os
 import pickletools
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.repositories import NO_STORE, environment, outputs
+from tests.repositories import NO_STORE, ROOT, environment, outputs, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 SUFFIXES = {".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle", ".pt", ".pth", ".keras"}
@@ -32,6 +33,18 @@ def is_pickle(content: bytes) -> bool:
     except Exception:
         return False
     return last is not None
+
+
+def test_nobody_is_told_what_is_run(tmp_path: Path) -> None:
+    """On a machine that is no CI's, neither MLflow nor DVC reports its use."""
+    code = "import pipeline, mlflow.telemetry as t; print(t.get_telemetry_client())"
+    kept = ("PATH", "HOME", "LANG")
+    env = {name: os.environ[name] for name in kept if name in os.environ}
+    told = [sys.executable, "-c", code]
+    done = subprocess.run(told, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == "None\n"
+    analytics = run(ROOT, "dvc", "config", "core.analytics")
+    assert analytics.strip() == "false"
 
 
 def test_the_search_finds_a_pickle() -> None:

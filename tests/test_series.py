@@ -280,6 +280,15 @@ def test_what_is_missing_stays_missing() -> None:
     assert result["flow"].dtype == np.float64
 
 
+@pytest.mark.parametrize("name", ["level", "time"])
+def test_a_column_that_stands_twice_is_refused(name: str) -> None:
+    """In rows that did not come from a file, such as a request's, a name has one column."""
+    table = toy_table(5)
+    table = pd.concat([table, table[[name]]], axis=1)
+    with pytest.raises(PipelineError, match=f"toy: column {name} stands twice"):
+        series.to_series(table, toy_card(), "toy")
+
+
 def test_a_missing_mark_may_come_as_a_number() -> None:
     """-999 is missing whether it is text in a file or a number in a request."""
     frame, card = toy_table(3, missing=0), toy_card(missing=["NA", "-999"])
@@ -426,6 +435,23 @@ def test_rows_may_end_in_the_hour_that_is_to_be_repeated() -> None:
     assert str(again[-1]) == "2014-10-26 01:00:00+00:00"
 
 
+def test_rows_may_begin_in_the_hour_that_was_repeated() -> None:
+    """As many rows as a forecast needs may start with that hour's second row."""
+    stamps = ["2014-10-26 02:00", "2014-10-26 03:00"]
+    index = series.to_series(rows_at(*stamps), toy_card(time=BERLIN), "toy").index
+    assert str(index[0]) == "2014-10-26 01:00:00+00:00"
+    whole = series.to_series(rows_at(stamps[0], *stamps), toy_card(time=BERLIN), "toy").index
+    assert str(whole[0]) == "2014-10-26 00:00:00+00:00"
+
+
+def test_days_of_a_zone_whose_clocks_change_are_refused_with_the_remedy() -> None:
+    """A day of 25 hours is no day of 24: without a zone, days are dates."""
+    stamps = ["2014-10-25 00:00", "2014-10-26 00:00", "2014-10-27 00:00"]
+    with pytest.raises(PipelineError, match=r"row 3: .*leave out time\.timezone"):
+        series.to_series(rows_at(*stamps), toy_card(time=BERLIN, frequency="1D"), "toy")
+    series.to_series(rows_at(*stamps), toy_card(frequency="1D"), "toy")
+
+
 @pytest.mark.parametrize(
     ("frequency", "stamps", "hint"),
     [
@@ -526,6 +552,7 @@ def test_a_wide_table_is_unfolded() -> None:
     expected = [2, 1, np.nan, 4, np.nan, np.nan, np.nan, np.nan, 5, 6]
     np.testing.assert_array_equal(result["level"], expected)
     assert str(result.index[-1]) == "2014-01-03 06:00:00"
+    assert series.quality(result, frame, wide_card())["absent_rows"] == 4
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline import artifacts
 from pipeline.errors import PipelineError
 from pipeline.windows import Runs
 from tests.test_architecture import data, outputs
@@ -44,6 +46,23 @@ def test_a_dep_that_is_absent_is_named(project: Project, stage: str, path: str) 
     project.run(*PREPARING[: PREPARING.index(stage)])
     (project.root / path).unlink()
     with pytest.raises(PipelineError, match=path):
+        project.run(stage)
+
+
+@pytest.mark.parametrize("stage", PREPARING)
+def test_parameters_that_change_meanwhile_are_told(
+    project: Project, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DVC reads params.yaml when a stage has ended: what another one made must not be recorded."""
+    project.run(*PREPARING[: PREPARING.index(stage)])
+    replacing = artifacts.replacing
+
+    def edited(path: Path) -> Any:
+        project.write(params={"evaluate.stretch": 48})
+        return replacing(path)
+
+    monkeypatch.setattr(artifacts, "replacing", edited)
+    with pytest.raises(PipelineError, match=r"params\.yaml or the card was changed while"):
         project.run(stage)
 
 

@@ -70,7 +70,7 @@ class Server:
         self.database = database
         (directory / "auth.ini").write_text(
             "[mlflow]\n"
-            "default_permission = READ\n"
+            "default_permission = EDIT\n"
             f"database_uri = {database}/users\n"
             "admin_username = admin\n"
             f"admin_password = {PASSWORD}\n"
@@ -90,11 +90,11 @@ class Server:
         }
         return serving(command, f"{self.address}/health", self.directory / "server.log", env)
 
-    def user(self, password: str = PASSWORD) -> dict[str, str]:
+    def user(self, name: str, password: str = PASSWORD) -> dict[str, str]:
         """What a user's shell exports."""
         return {
             "MLFLOW_TRACKING_URI": self.address,
-            "MLFLOW_TRACKING_USERNAME": "admin",
+            "MLFLOW_TRACKING_USERNAME": name,
             "MLFLOW_TRACKING_PASSWORD": password,
         }
 
@@ -129,13 +129,13 @@ def logged(server: Server) -> list[mlflow.entities.Run]:
     return list(client.search_runs([found.experiment_id])) if found else []
 
 
-def started(repositories: Sequence[Path], user: dict[str, str]) -> list[subprocess.Popen[str]]:
-    """An experiment in each clone, all at once."""
+def started(repositories: Sequence[Path], server: Server) -> list[subprocess.Popen[str]]:
+    """An experiment in each clone, all at once, by one user and the other."""
     return [
         subprocess.Popen(
             ["dvc", "exp", "run", "-n", f"seed-{seed}", "-S", f"train.seed={seed}"],
             cwd=directory,
-            env=environment() | user,
+            env=environment() | server.user("admin" if seed % 2 else "ada"),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -147,15 +147,20 @@ def started(repositories: Sequence[Path], user: dict[str, str]) -> list[subproce
 def test_the_whole_story_on_a_shared_server(
     server: Server, repositories: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Four experiments log at once while the server restarts; nothing is lost or twice."""
-    for name, value in server.user().items():
+    """Four experiments of two users log while the server restarts; nothing is lost or twice."""
+    for name, value in server.user("admin").items():
         monkeypatch.setenv(name, value)
-    user, first = server.user(), repositories[0]
+    user, first = server.user("ada"), repositories[0]
     with server.running():
-        wrong = pipeline(first, server.user("wrong"), "pipeline.compare", status=1)
+        client = f"get_app_client('basic-auth', {server.address!r})"
+        code = (
+            f"from mlflow.server import get_app_client; {client}.create_user('ada', {PASSWORD!r})"
+        )
+        run(first, sys.executable, "-c", code, env=server.user("admin"))
+        wrong = pipeline(first, server.user("ada", "wrong"), "pipeline.compare", status=1)
         assert wrong.startswith(f"error: {server.address}: the server refused the user or password")
         assert wrong.count("\n") == 1
-        experiments = started(repositories, user)
+        experiments = started(repositories, server)
         deadline = time.monotonic() + 600
         while not logged(server) and time.monotonic() < deadline:
             time.sleep(1)

@@ -128,9 +128,9 @@ def memory_sentence(
     length, look_back = memory_length(profile, threshold), len(profile.joint) - 1
     if length is None:
         return (
-            f"Of a change in the model's state, {profile.joint[-1]:.1%} is still felt after the "
-            f"{look_back} {unit}s of its look-back (threshold {threshold:.0%}): the look-back is "
-            "not longer than the memory."
+            f"A change in the model's state is {profile.joint[-1]:.3g} times as large after the "
+            f"{look_back} {unit}s of its look-back (threshold {threshold:g}): the look-back is not "
+            "longer than the memory."
         )
     return (
         f"The model looks back {length} {unit}{'' if length == 1 else 's'}: beyond that, less than "

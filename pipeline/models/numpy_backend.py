@@ -29,14 +29,13 @@ def load(spec: Spec, scaler: Scaler, weights: Path) -> Callable[[Windows], Windo
             f"{spec.model.name}, normalisation {spec.train.normalisation}; use backend tensorflow"
         )
     layers, head, others = read_keras_weights(weights, beside=("damping",))
-    seen = [spec.features.index(name) for name in spec.targets if name in spec.features]
 
     def network(windows: Windows) -> Windows:
         steps = forecast(layers, head, windows, stack.activation)
         steps = steps.reshape(len(windows), spec.horizon, len(spec.targets))
         if spec.train.residual == "none":
             return steps
-        last = scaler.restandardise(windows[:, -1:, seen], spec.targets)
+        last = scaler.restandardise(windows[:, -1:, spec.positions], spec.targets)
         if spec.train.residual == "damped":
             last = last * others["damping"][0]
         return steps + last

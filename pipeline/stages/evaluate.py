@@ -1,6 +1,7 @@
 """Evaluate: forecast validation and test as a user would, score beside naive rules, report."""
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pipeline import (
@@ -15,12 +16,12 @@ from pipeline import (
     report,
     series,
 )
-from pipeline.config import read_experiment, split
+from pipeline.config import check_unchanged, read_experiment, split
 from pipeline.errors import run
 from pipeline.evaluation import MODEL, Forecasts, Yardstick
 from pipeline.forecaster import Forecaster, stage_files
 from pipeline.models.baselines import NAIVE, fit_ridge
-from pipeline.windows import Runs, spans
+from pipeline.windows import Rows, Runs, spans
 
 
 def main() -> None:
@@ -32,39 +33,13 @@ def main() -> None:
     raw = paths.raw_table(params.ingest.dataset)
     regular = forecaster.read(series.read_table(raw, card), str(raw))
     prepared = forecaster.prepare(regular)
-
     full = artifacts.read_frame(paths.SERIES)
     targets, times = full[list(spec.targets)], pd.DatetimeIndex(full.index)
     starts = {
         name: np.asarray(Runs(artifacts.read_array(paths.windows(name))))
         for name in ("train", "validation", "test")
     }
-    standardised = forecaster.scaler.standardise(targets.to_numpy(), spec.targets)
-    ridge = fit_ridge(
-        forecaster.scaler.linear(prepared, spec.features),
-        standardised,
-        starts["train"],
-        starts["validation"],
-        spec.look_back,
-        spec.horizon,
-    )
-
-    forecasts: dict[str, Forecasts] = {}
-    for name in ("validation", "test"):
-        origins = starts[name] + spec.look_back - 1
-        rules = {
-            rule: forecast(targets, origins, spec.horizon, card.season)
-            for rule, forecast in NAIVE.items()
-        }
-        forecasts[name] = Forecasts(
-            origins,
-            evaluation.observed(targets, origins, spec.horizon),
-            {
-                MODEL: forecaster.forecast(prepared, origins),
-                **rules,
-                "ridge": forecaster.units(ridge(starts[name])),
-            },
-        )
+    forecasts = _forecasts(forecaster, prepared, targets, starts)
 
     rows = spans(split(params, card), times[0], card.step, len(times), card.time.timezone)
     yardstick = Yardstick.of(targets.iloc[slice(*rows.train)], card.season)
@@ -77,6 +52,7 @@ def main() -> None:
     artifacts.write_json(paths.METRICS, metrics)
     artifacts.write_json(paths.SUMMARY, evaluation.summary(metrics))
     artifacts.write_frame(paths.PREDICTIONS, evaluation.table(forecasts, spec.targets, times))
+
     test, names = forecasts["test"], spec.targets
     # Pictures show the hours that people live by, as the card's table has them.
     local = times if times.tz is None else times.tz_convert(card.time.timezone).tz_localize(None)
@@ -110,7 +86,43 @@ def main() -> None:
         ),
     )
     report.show(metrics, report.heading(params, card))
-    publishing.publish_or_warn(page.of_report(params, card))
+    check_unchanged(params, card)
+    publishing.publish_or_warn(params, card, page.of_report(params, card))
+
+
+def _forecasts(
+    forecaster: Forecaster,
+    prepared: npt.NDArray[np.float32],
+    targets: pd.DataFrame,
+    starts: dict[str, Rows],
+) -> dict[str, Forecasts]:
+    """Validation and test by the model, the naive rules and ridge."""
+    spec, season = forecaster.spec, forecaster.card.season
+    ridge = fit_ridge(
+        forecaster.scaler.linear(prepared, spec.features),
+        forecaster.scaler.standardise(targets.to_numpy(), spec.targets),
+        starts["train"],
+        starts["validation"],
+        spec.look_back,
+        spec.horizon,
+    )
+    forecasts = {}
+    for name in ("validation", "test"):
+        origins = starts[name] + spec.look_back - 1
+        rules = {
+            rule: forecast(targets, origins, spec.horizon, season)
+            for rule, forecast in NAIVE.items()
+        }
+        forecasts[name] = Forecasts(
+            origins,
+            evaluation.observed(targets, origins, spec.horizon),
+            {
+                MODEL: forecaster.forecast(prepared, origins),
+                **rules,
+                "ridge": forecaster.units(ridge(starts[name])),
+            },
+        )
+    return forecasts
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import artifacts, paths, windows
-from pipeline.config import read_experiment, split
+from pipeline.config import check_unchanged, read_experiment, split
 from pipeline.errors import run
 from pipeline.imputation import Imputer, one_hot
 from pipeline.scaling import Scaler, check_range
@@ -32,6 +32,7 @@ def main() -> None:
     artifacts.write_json(paths.SCALER, scaler.model_dump())
     artifacts.write_array(paths.IMPUTED, state)
     artifacts.write_array(paths.VALUES, values)
+    check_unchanged(params, card)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import sys
 
 from pipeline import artifacts, paths, series
-from pipeline.config import raw_table, read_experiment
+from pipeline.config import check_unchanged, raw_table, read_experiment
 from pipeline.errors import run
 
 
@@ -20,6 +20,7 @@ def main() -> None:
         print(f"{raw}: {line}", file=sys.stderr)
     artifacts.write_frame(paths.SERIES, frame)
     artifacts.write_json(paths.QUALITY, quality)
+    check_unchanged(params, card)
 
 
 if __name__ == "__main__":

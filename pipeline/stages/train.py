@@ -3,7 +3,7 @@
 import pandas as pd
 
 from pipeline import artifacts, determinism, features, paths, tracking
-from pipeline.config import inputs, read_experiment, targets
+from pipeline.config import check_unchanged, inputs, read_experiment, targets
 from pipeline.errors import run
 from pipeline.models.spec import Spec
 from pipeline.scaling import Scaler
@@ -60,6 +60,7 @@ def main() -> None:
         table.insert(0, "epoch", range(len(table)))
         artifacts.write_text(paths.HISTORY, table.to_csv(index=False, lineterminator="\n"))
         log.finish(history)
+    check_unchanged(params, card)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Window: which rows start a window of each span; an index, not copies."""
 
 from pipeline import artifacts, features, paths, windows
-from pipeline.config import inputs, read_experiment, split, targets
+from pipeline.config import check_unchanged, inputs, read_experiment, split, targets
 from pipeline.errors import PipelineError, run
 from pipeline.imputation import BEYOND, OBSERVED
 from pipeline.scaling import Scaler
@@ -51,6 +51,7 @@ def main() -> None:
             windows.check_observed(name, target, observed[:, k], getattr(spans, name))
     for name, rows in starts.items():
         artifacts.write_array(paths.windows(name), rows.runs)
+    check_unchanged(params, card)
 
 
 if __name__ == "__main__":
