@@ -33,15 +33,18 @@ SCORES = ("rmse", "mae", "mape", "r2", "mse_scaled", "mae_scaled")
 INTRODUCTION = f"""# Worked examples
 
 What tutorials and papers report, naive rules, ridge regression on the same windows, and this
-project's network, on the same targets. Each command can be pasted; `-S train.seed=N` gives each of
-its seeds, and the table the mean and the standard deviation over them. Skill is 1 - error / error
-of the best naive rule (RMSE, or for several targets the root of the standardised MSE).
+project's network, on the same targets. Each command can be pasted, after `git restore params.yaml`,
+since `dvc exp run` leaves its settings there; `-S train.seed=N` gives each of its seeds, and the
+table the mean and the standard deviation over them. Skill is each row's own: 1 - error / error of
+the best naive rule (RMSE, or for several targets the root of the standardised MSE).
 
 The tables are made by `python -m pipeline.worked_examples`, which runs the commands of
 [{DEFINITIONS.name}]({DEFINITIONS.name}) in a clean clone;
 [{RESULTS.name}]({RESULTS.name}) has every run's scores and the sha256 of its `params.yaml` and
-`dvc.lock`. Figures of others are theirs, not made again. `load` and `etth1` need their tables
-first: their cards say how to get them.
+`dvc.lock`. Figures of others are theirs, not made again: DLinear is by Zeng et al. (2023, arXiv
+2205.13504), PatchTST by Nie et al. (2023, arXiv 2211.14730), SegRNN by Lin et al. (2023, arXiv
+2308.11200). Their code left out the last test windows where these did not fill a batch; here every
+window counts. `load` and `etth1` need their tables first: their cards say how to get them.
 """
 
 
@@ -232,7 +235,8 @@ def main() -> None:
     wanted = [] if options.page else [e for e in examples if e.name in (options.names or known)]
     with tempfile.TemporaryDirectory(prefix="worked-examples-") as temporary:
         directory = clean_clone.make(Path(temporary) / "clone") if wanted else Path()
-        with tqdm(total=len(wanted) * len(SEEDS), unit="run", dynamic_ncols=True) as bar:
+        total = len(wanted) * len(SEEDS)
+        with tqdm(total=total, unit="run", dynamic_ncols=True, disable=not total) as bar:
             for example in wanted:
                 runs = []
                 for seed in SEEDS:
