@@ -231,9 +231,10 @@ def check(params: Params, card: Card) -> None:
                     f"{key}: {name} is excluded by the card, expected it to be used"
                 )
             if name not in numeric:
+                ours = f"; of another data set? -S '{key}=[]'" if key.endswith("log1p") else ""
                 raise PipelineError(
                     f"{key}: expected numeric columns of the card ({', '.join(numeric)}), "
-                    f"found {name}"
+                    f"found {name}{ours}"
                 )
         if len(set(names)) != len(names):
             raise PipelineError(f"{key}: expected each column once, found {', '.join(names)}")

@@ -33,7 +33,8 @@ class Imputer(Record):
         if means.isna().any():
             name = means.index[means.isna().to_numpy()][0]
             raise PipelineError(
-                f"column {name}: expected observed values in the training span, found none"
+                f"column {name}: expected observed values in the training span, found none; a card "
+                "may name it under excluded instead of columns"
             )
         return cls(
             method=method,

@@ -70,7 +70,7 @@ def html(title: str, markdown: str, pictures: Mapping[str, bytes]) -> str:
 
 def of_report(params: Params, card: Card) -> str:
     """The report with what no stage output may hold: commit, date, host."""
-    tags = provenance.tags()
+    tags = provenance.tags(params.ingest.dataset)
     facts = {
         "commit": tags.get("git.commit", "not in Git")
         + (" and uncommitted changes" if tags.get("git.dirty") == "true" else ""),

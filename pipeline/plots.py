@@ -27,6 +27,7 @@ COLOURS = {
 }
 LATE = "#D55E00"
 DOTS = 100  # as many points of a line can be told apart
+PAST, LEAST_PAST = 4, 24  # of a look-back, horizons and rows that are shown before a forecast
 
 
 def loss(history: pd.DataFrame) -> Figure:
@@ -74,7 +75,7 @@ def forecast(
             values = forecasts.model[begin : begin + stretch, step - 1, k]
             axes.plot(times[rows], values, color=colour, linewidth=1.1, label=label)
         axes.set_ylabel(_with_unit(name, card))
-        _dates(axes)
+        _dates(axes, card)
     panels[0].set_title("Forecast against observed, start of the test span")
     _legend_below(figure, panels[0])
     return figure
@@ -120,7 +121,8 @@ def windows(
 ) -> Figure:
     """The windows with the smallest and the largest error of the first target.
 
-    Only complete ones; where a long horizon leaves none, those with up to twice the smallest gaps.
+    Of a long look-back only the end is shown, or the forecast would be a speck. Only complete
+    windows; where a long horizon leaves none, those with up to twice the smallest gaps.
     """
     seen, model = forecasts.observed[..., 0], forecasts.model[..., 0]
     horizon = seen.shape[1]
@@ -131,7 +133,8 @@ def windows(
     order = [int(i) for i in np.argsort(error)[: int((~np.isnan(error)).sum())]]
     figure = Figure(figsize=(9, 5.4), layout="constrained")
     panels = figure.subplots(2, each)
-    mark = ".-" if look_back + horizon <= DOTS else "-"
+    past = min(look_back, max(LEAST_PAST, PAST * horizon))
+    mark = ".-" if past + horizon <= DOTS else "-"
     times = pd.DatetimeIndex(series.index)
     for kind, ranked, line in (("best", order, panels[0]), ("worst", order[::-1], panels[1])):
         chosen = _apart(ranked, horizon, each)
@@ -141,24 +144,25 @@ def windows(
             axes: Axes = line[rank]
             style(axes)
             origin = int(forecasts.origins[i])
-            window = slice(max(origin - look_back + 1, 0), origin + horizon + 1)
+            window = slice(max(origin - past + 1, 0), origin + horizon + 1)
             ahead = slice(origin + 1, origin + horizon + 1)
             axes.plot(times[window], series.iloc[window], mark, color="black", label="observed")
             axes.plot(times[ahead], model[i], mark, color=COLOURS[MODEL], label="forecast")
             axes.axvline(times[origin], color="#999999", linewidth=0.8, label="origin")  # type: ignore[arg-type]
-            _dates(axes, minticks=2, maxticks=5)
+            _dates(axes, card, minticks=2, maxticks=5)
             axes.set_title(f"{kind} {rank + 1}: RMSE {error[i]:.3g}", fontsize="medium")
         line[0].set_ylabel(_with_unit(str(series.name), card))
     _legend_below(figure, panels[0, 0])
     return figure
 
 
-def missing(series: pd.DataFrame, starts: Sequence[int], bins: int = 240) -> Figure:
+def missing(series: pd.DataFrame, starts: Sequence[int], card: Card, bins: int = 240) -> Figure:
     """The share of each column's values that is missing, over time.
 
     Args:
         series: the regular series.
         starts: the rows that a new span starts in.
+        card: gives the step.
         bins: stretches of time that are told apart.
     """
     edges = np.unique(np.linspace(0, len(series), min(bins, len(series)) + 1).astype(int))
@@ -177,10 +181,12 @@ def missing(series: pd.DataFrame, starts: Sequence[int], bins: int = 240) -> Fig
     )
     axes.vlines(times[list(starts)], 0, series.shape[1], color="black", linestyle="--", linewidth=1)
     counts = series.isna().sum()
-    labels = [f"{name} ({count:,})" if count else str(name) for name, count in counts.items()]
+    labels = [
+        _text(f"{name} ({count:,})" if count else str(name)) for name, count in counts.items()
+    ]
     axes.set_yticks(np.arange(series.shape[1]) + 0.5, labels)
     axes.invert_yaxis()
-    _dates(axes)
+    _dates(axes, card)
     axes.set_title("Missing values")
     figure.colorbar(picture, ax=axes, label="share missing")
     return figure
@@ -209,7 +215,7 @@ def residuals(forecasts: Forecasts, names: Sequence[str], card: Card) -> Figure:
     left.set(
         xlabel=_with_unit("forecast - observed", card, names[0]),
         ylabel="forecasts",
-        title=f"Residuals, {names[0]}",
+        title=_text(f"Residuals, {names[0]}"),
     )
     left.legend(frameon=False, loc="upper left")
     known = ~np.isnan(seen)
@@ -257,8 +263,10 @@ def _lines(axes: Axes, x: Sequence[int], errors: dict[str, list[float]]) -> None
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _dates(axes: Axes, **ticks: int) -> None:
-    """Times along the axis, what they share written once."""
+def _dates(axes: Axes, card: Card, **ticks: int) -> None:
+    """Times along the axis, what they share written once; of days no hours."""
+    if card.step >= pd.Timedelta("1D"):
+        ticks |= {"minticks": 2, "interval_multiples": False}
     locator = AutoDateLocator(**ticks)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
@@ -297,10 +305,16 @@ def _ahead(step: int, card: Card) -> str:
         units = {"days": "1D"} | units
     for name, unit in units.items():
         if ahead % pd.Timedelta(unit) == pd.Timedelta(0):
-            return f"{ahead // pd.Timedelta(unit)} {name} ahead"
+            count = ahead // pd.Timedelta(unit)
+            return f"{count} {'day' if name == 'days' and count == 1 else name} ahead"
     return f"{step} x {card.frequency} ahead"
 
 
 def _with_unit(text: str, card: Card, column: str | None = None) -> str:
     unit = card.columns[column or text].unit
-    return f"{text} ({unit})" if unit else text
+    return _text(f"{text} ({unit})" if unit else text)
+
+
+def _text(text: str) -> str:
+    """A text whose dollars are dollars: between two of them matplotlib would read a formula."""
+    return text.replace("$", r"\$")

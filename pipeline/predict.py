@@ -48,7 +48,11 @@ def main() -> None:
     rows = series.read_table(options.input, forecaster.card)
     forecast = forecaster.predict(rows, options.origins, str(options.input))
     artifacts.write_text(options.output, forecast.to_csv(index=False, lineterminator="\n"))
-    print(f"{options.output}: {len(forecast)} rows, {forecast['origin'].nunique()} origins")
+    spec, origins = forecaster.spec, forecast["origin"].nunique()
+    print(
+        f"{options.output}: {len(forecast)} rows, {origins} origin{'s' if origins > 1 else ''}, "
+        f"by {spec.model.name} of {spec.dataset}"
+    )
 
 
 if __name__ == "__main__":

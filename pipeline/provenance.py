@@ -6,12 +6,14 @@ import subprocess
 
 import psutil
 
+from pipeline import paths
+
 PROCESS = "pipeline.process"
 DRIFT = 2  # seconds by which a process' start may seem to move when the clock is set
 
 
-def tags() -> dict[str, str]:
-    """Commit, whether what makes a run differs from it, what DVC says, and the process."""
+def tags(dataset: str) -> dict[str, str]:
+    """Commit, whether what makes a run of the data set differs, what DVC says, and the process."""
     tags = {
         "mlflow.source.type": "PROJECT",
         "mlflow.source.name": "dvc repro",
@@ -20,7 +22,7 @@ def tags() -> dict[str, str]:
     commit = git("rev-parse", "HEAD")
     if commit.returncode == 0:
         # params.yaml, dvc.lock and outputs are changed by DVC as it works, so they do not count.
-        makers = ("pipeline", "data/datasets", "dvc.yaml", "requirements.lock")
+        makers = ("pipeline", str(paths.card(dataset)), "dvc.yaml", "requirements.lock")
         changes = git("status", "--porcelain", "--", *makers)
         tags["mlflow.source.git.commit"] = tags["git.commit"] = commit.stdout.strip()
         tags["git.dirty"] = str(bool(changes.stdout.strip())).lower()

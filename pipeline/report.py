@@ -22,8 +22,8 @@ CAPTIONS = {
     "should be.",
     "error_by_hour": "At which hours forecasts miss, the hour being that of the time forecast, all "
     "steps pooled.",
-    "windows": "Of the windows with the fewest gaps up to three with the smallest error and up to "
-    "three with the largest, no two of them overlapping, and what was observed before.",
+    "windows": "Of the windows with the fewest gaps, up to three with the smallest error and up to "
+    "three with the largest, none of the three overlapping another, and what was observed before.",
     "missing": "The share of values missing, over time; dashed lines part the training, validation "
     "and test spans.",
     "residuals": "Left, how the errors of the first and the last step spread; right, forecast "
@@ -182,4 +182,4 @@ def number(score: float | None) -> str:
 
 def percent(skill: float | None) -> str:
     """A skill with its sign; nothing if it is not defined."""
-    return "" if skill is None else f"{skill:+.1%}"
+    return "" if skill is None else f"{round(skill, 3) + 0:+.1%}"  # + 0, since -0.0 would show

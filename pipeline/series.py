@@ -301,8 +301,9 @@ def check_usable(quality: dict[str, Any], where: str) -> None:
 def remarks(quality: dict[str, Any]) -> list[str]:
     """What deserves a word on the screen, one line each."""
     lines = []
-    if quality["absent_rows"]:
-        lines.append(f"{quality['absent_rows']} time stamps are absent; their values are missing")
+    if absent := quality["absent_rows"]:
+        are = "time stamp is absent, its" if absent == 1 else "time stamps are absent, their"
+        lines.append(f"{absent} {are} values missing")
     for name in quality["constant"]:
         lines.append(f"warning: column {name} never changes, so a model can learn nothing from it")
     return lines

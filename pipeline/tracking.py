@@ -144,7 +144,10 @@ def abandoned(client: mlflow.MlflowClient, experiment: str) -> list[Run]:
 
 def create(client: mlflow.MlflowClient, params: Params, card: Card, restored: bool = False) -> str:
     """A new run with its tags; its id."""
-    tags = {"mlflow.note.content": description.note(params, card), **provenance.tags()}
+    tags = {
+        "mlflow.note.content": description.note(params, card),
+        **provenance.tags(params.ingest.dataset),
+    }
     if restored:
         tags["pipeline.restored"] = "true"  # made from saved files, not while training
     run = client.create_run(

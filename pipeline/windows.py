@@ -204,9 +204,12 @@ def check_starts(
     """PipelineError if a span has no window, or one that begins before the series does."""
     rows = span[1] - span[0]
     if len(starts) == 0:
+        shut = context if name == "train" else 0  # before others there are rows of another span
+        before = f" after {shut} rows that its first features are made from" if shut else ""
         raise PipelineError(
             f"split.{name}: expected at least one window of look-back {look_back} and horizon "
-            f"{horizon}, found none in {rows} rows; shorten the window or the gaps in the data"
+            f"{horizon}{before}, found none in {rows} rows; shorten the window or the gaps in the "
+            "data"
         )
     if starts[0] < context:
         raise PipelineError(

@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 
 from pipeline import plots
-from pipeline.cards import read_card_file
+from pipeline.cards import Card, Column, read_card_file
 from pipeline.evaluation import MODEL, Forecasts, observed
 from tests.toys import ROOT
 
@@ -90,3 +91,43 @@ def test_observed_reaches_as_far_as_the_forecasts() -> None:
     assert black.get_marker() == "."
     assert black.get_xdata()[-1] == max(line.get_xdata()[-1] for line in others)
     assert black.get_xdata()[0] == min(line.get_xdata()[0] for line in others)
+
+
+def shown_windows(look_back: int, card: Card) -> list[Axes]:
+    """The panels of best and worst windows over sixty days of noise, a week ahead."""
+    times = pd.date_range("2023-01-10", periods=200, freq=card.step)
+    values = pd.DataFrame({"pm2.5": np.random.default_rng(1).normal(size=200)}, times)
+    origins = np.arange(look_back, 190)
+    seen = observed(values, origins, 7)
+    forecasts = Forecasts(origins, seen, {MODEL: np.zeros(seen.shape)})
+    figure = plots.windows(forecasts, values["pm2.5"], look_back, card)
+    figure.draw_without_rendering()
+    return figure.axes
+
+
+def test_a_forecast_is_no_speck_after_a_long_look_back() -> None:
+    """Four horizons of the look-back are enough to see where a forecast comes from."""
+    for axes in shown_windows(100, CARD):
+        black, blue = axes.lines[:2]
+        assert len(black.get_xdata()) == 4 * 7 + 7
+        assert len(blue.get_xdata()) == 7
+
+
+def test_days_are_not_told_in_hours() -> None:
+    """Ticks of daily data are days, two of them or more."""
+    for axes in shown_windows(21, CARD.model_copy(update={"frequency": "1D"})):
+        labels = [label.get_text() for label in axes.get_xticklabels()]
+        assert len(labels) >= 2
+        assert not any(":" in label for label in labels)
+
+
+def test_dollars_are_dollars() -> None:
+    """Two dollars in names and units make no formula of what stands between them."""
+    columns = {"Price ($)": Column(unit="$/kg")}
+    card = CARD.model_copy(update={"columns": columns, "targets": ("Price ($)",)})
+    forecasts = Forecasts(np.arange(9), np.ones((9, 1, 1)), {MODEL: np.zeros((9, 1, 1))})
+    axes = plots.residuals(forecasts, ["Price ($)"], card).axes
+    for text in (axes[0].title, axes[0].xaxis.label, axes[1].xaxis.label):
+        written, formula = text._preprocess_math(text.get_text())
+        assert formula is False
+        assert "$" in written

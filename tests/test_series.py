@@ -330,7 +330,7 @@ def test_absent_time_stamps_become_missing_rows(
     assert quality["absent_rows"] == 3
     assert quality["missing"] == {"level": 3, "flow": 3, "wind": 3}
     assert quality["longest_gap"] == {"level": 3, "flow": 3, "wind": 3}
-    assert "3 time stamps are absent" in capsys.readouterr().err
+    assert "3 time stamps are absent, their values missing" in capsys.readouterr().err
 
 
 def test_a_constant_input_is_told(project: Project, capsys: pytest.CaptureFixture[str]) -> None:

@@ -93,6 +93,11 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
         {"window.look_back": 70},
         ["split.train: expected at least one window of look-back 70 and horizon 3"],
     ),
+    "a season that fills the training span": (
+        {"inputs": ["level", "seasonal:72:level"]},
+        {},
+        ["split.train: expected at least one", "after 69 rows that its first features are made"],
+    ),
     "a test span without windows": (
         {"split.validation": 118},
         {},
