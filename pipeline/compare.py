@@ -83,9 +83,12 @@ def places(found: Sequence[Row]) -> list[str]:
 
 
 def differing(found: Sequence[Row]) -> list[str]:
-    """The parameters that are not the same in every row."""
-    names = dict.fromkeys(name for row in found for name in row.params)
-    return [name for name in names if len({row.params.get(name) for row in found}) > 1]
+    """The parameters that are not the same in every row that has them; a model has its own."""
+    values: dict[str, set[str]] = {}
+    for row in found:
+        for name, value in row.params.items():
+            values.setdefault(name, set()).add(value)
+    return [name for name, different in values.items() if len(different) > 1]
 
 
 def table(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:

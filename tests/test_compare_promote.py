@@ -97,6 +97,16 @@ def test_rows_closer_than_their_spread_are_ties() -> None:
     assert compare.differing(found) == ["train.model.units"]
 
 
+def test_what_one_model_alone_has_is_no_difference() -> None:
+    """Its name says as much: a penalty is shown where two rows have different ones."""
+    ridge = {"train__model__name": "ridge", "train__model__alphas": "1.0"}
+    one, *others = (trial("a", 1, train__model__name="lstm"), trial("b", 1, **ridge))
+    assert compare.differing(compare.rows([one, *others])[0]) == ["train.model.name"]
+    other = trial("c", 1, **ridge | {"train__model__alphas": "2.0"})
+    found = compare.differing(compare.rows([one, *others, other])[0])
+    assert found == ["train.model.name", "train.model.alphas"]
+
+
 def test_a_tie_is_measured_from_the_best_row_of_its_place() -> None:
     """Rows that each lie close to the one before do not all tie; single runs tie if equal."""
     found, _ = compare.rows(

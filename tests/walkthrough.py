@@ -163,6 +163,7 @@ def forecast(walk: Walk) -> None:
         post = f"curl -s {address}/invocations -H 'Content-Type: text/csv' --data-binary"
         walk.run(f"{post} @new.csv | cut -c1-240")
         walk.run(f"{post} @short.csv | grep -o 'Error: [^\"]*'")
+    walk.page = [part.replace(address, "http://127.0.0.1:5001") for part in walk.page]
     walk.tell(
         'Several origins go into one request as JSON, `{"dataframe_split": ..., "params": '
         '{"origins": ["2014-12-30 00:00:00", ...]}}`; CSV is forecast from its last row. MLflow '
@@ -186,8 +187,7 @@ def main() -> None:
     forecast(walk)
     minutes = (time.monotonic() - walk.started) / 60
     walk.tell(f"All of this took {minutes:.0f} minutes.")
-    text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:5001", "\n\n".join(walk.page))
-    (ROOT / "docs/walkthrough.md").write_text(text + "\n", encoding="utf-8")
+    (ROOT / "docs/walkthrough.md").write_text("\n\n".join(walk.page) + "\n", encoding="utf-8")
     shutil.rmtree(directory)
 
 
