@@ -242,6 +242,8 @@ def residuals(forecasts: Forecasts, names: Sequence[str], card: Card) -> Figure:
         xlim=(low, high),
         ylim=(low, high),
     )
+    for axes in (left, right):  # 0.00004 and 0.00006 would run into each other, so would 60000s
+        axes.ticklabel_format(axis="x", scilimits=(-3, 4))
     figure.colorbar(picture, ax=right, label="forecasts (log scale)")
     return figure
 

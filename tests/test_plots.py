@@ -1,5 +1,7 @@
 """Pictures drawn from forecasts with gaps."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -131,3 +133,17 @@ def test_dollars_are_dollars() -> None:
         written, formula = text._preprocess_math(text.get_text())
         assert formula is False
         assert "$" in written
+
+
+@pytest.mark.parametrize("size", [2e-5, 1.0, 1e5])
+def test_numbers_along_an_axis_have_room(size: float) -> None:
+    """However small or large a target is, its ticks do not run into each other."""
+    seen = np.random.default_rng(1).gamma(2, size, (200, 3, 1))
+    figure = plots.residuals(Forecasts(np.arange(200), seen, {MODEL: seen * 0.9}), ["pm2.5"], CARD)
+    figure.draw_without_rendering()
+    for axes in figure.axes[:2]:
+        inside = axes.get_xlim()
+        ticks = [t for t in axes.xaxis.get_major_ticks() if inside[0] <= t.get_loc() <= inside[1]]
+        boxes = [tick.label1.get_window_extent() for tick in ticks]
+        assert len(boxes) > 2
+        assert all(one.x1 < other.x0 for one, other in pairwise(boxes))
