@@ -321,7 +321,7 @@ def check_unchanged(params: Params, card: Card) -> None:
     if read_experiment() != (params, card):
         raise PipelineError(
             "params.yaml or the card was changed while the stage ran: run it again; or put them "
-            "back and keep what was made with: dvc commit -f"
+            "back and keep what was made with: dvc commit -f STAGE"
         )
 
 
