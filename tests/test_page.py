@@ -13,6 +13,8 @@ from pipeline.config import Params, read_params
 from tests.repositories import commit
 from tests.toys import PARAMS, changed
 
+SPLITS = ({"train": 0.6, "validation": 0.8, "test": 1.0}, None)
+
 
 def params_of(directory: Path, tree: dict) -> Params:
     """These parameters, by way of a file as a user's."""
@@ -56,10 +58,8 @@ def test_the_command_makes_the_runs_parameters(committed: Path, changes: dict) -
 
 def test_the_command_goes_from_one_split_to_another(tmp_path: Path) -> None:
     """From the file's own split to the card's, which is null, and back."""
-    own = {"window.split": {"train": 0.6, "validation": 0.8, "test": 1.0}}
-    whole = changed(PARAMS, {"window.split": "null"})
-    whole["window"]["split"] = None
-    for there, wanted in ((changed(PARAMS, own), whole), (whole, changed(PARAMS, own))):
+    own, cards = ({**PARAMS, "window": {**PARAMS["window"], "split": split}} for split in SPLITS)
+    for there, wanted in ((own, cards), (cards, own)):
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(there))
         commit(tmp_path, "params")
         params = params_of(tmp_path, wanted)

@@ -35,7 +35,7 @@ def is_pickle(content: bytes) -> bool:
     return last is not None
 
 
-def test_nobody_is_told_what_is_run(tmp_path: Path) -> None:
+def test_nobody_is_told_what_is_run() -> None:
     """On a machine that is no CI's, neither MLflow nor DVC reports its use."""
     code = "import pipeline, mlflow.telemetry as t; print(t.get_telemetry_client())"
     kept = ("PATH", "HOME", "LANG")
