@@ -368,15 +368,55 @@ def test_rules_as_networks_are_the_rules(name: str, horizon: int) -> None:
     np.testing.assert_allclose(forecast, NAIVE[name](frame, origins, horizon, 6), atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("entering", "leaving", "above"), [(0.0, 0.0, 0.0), (0.5, 0.0, 0.5), (0.2, 0.5, 0.6)]
+)
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "gru"])
+def test_one_loop_is_keras_layers_on_top_of_each_other(
+    kind: str, entering: float, leaving: float, above: float
+) -> None:
+    """The same states, gradients and random numbers; `dropout` drops between the layers."""
+    keys = {"units": [5, 4, 3], "input_dropout": entering, "dropout": leaving}
+    own = {"rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}[kind]
+    found = []
+    for ours in (True, False):
+        determinism.settle(3)
+        window = keras.Input((LOOK_BACK, 2))
+        if ours:
+            stack = recurrent.cells(kind, spec(kind, keys=keys).model, "layer")
+            states = recurrent.in_one_loop(stack, "stack", return_sequences=True)(window)
+        else:
+            states = window
+            for units, rate in zip((5, 4, 3), (entering, above, above), strict=True):
+                states = own(units, dropout=rate, return_sequences=True)(states)
+        network = keras.Model(window, states)
+        drawn = np.random.default_rng(1)
+        network.set_weights([drawn.normal(size=w.shape) for w in network.get_weights()])
+        with tf.GradientTape() as tape:
+            states = network(tf.constant(windows(5)), training=True)
+            loss = tf.reduce_sum(states**2)
+        found.append([states, *tape.gradient(loss, network.trainable_variables)])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_layers_share_a_loop() -> None:
+    """A network of three layers has one loop over the steps, so that layers run side by side."""
+    network = fresh(spec("lstm", targets=2, keys={"units": [4, 4, 4]}))
+    graph = tf.function(network).get_concrete_function(tf.constant(windows(5))).graph
+    loops = [each.type for each in graph.get_operations() if "While" in each.type]
+    assert len(loops) == 1
+
+
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 def test_gru_is_keras_gru(dropout: float) -> None:
-    """The same weights give the states and the gradients that Keras' own layer gives."""
-    options = {"dropout": dropout, "return_sequences": True, "return_state": True}
+    """The same weights give the states and the gradients that Keras' own cell gives."""
+    options = {"return_sequences": True, "return_state": True}
     seen = windows(5)
     found = []
-    for kind in (recurrent.GRU, keras.layers.GRU):
+    for cell in (recurrent.GRUCell, keras.layers.GRUCell):
         determinism.settle(3)
-        layer = kind(6, name="layer", **options)
+        layer = keras.layers.RNN(cell(6, dropout=dropout), name="layer", **options)
         layer.build(seen.shape)
         layer.set_weights([np.random.default_rng(1).normal(size=w.shape) for w in layer.weights])
         with tf.GradientTape() as tape:
@@ -396,13 +436,13 @@ def test_segments_ahead_are_a_step_each_of_keras_layers(kind: str, units: list[i
     network = fresh(made)
     network.set_weights([w + 0.3 * noise(w.size).reshape(w.shape) for w in network.get_weights()])
     seen = tf.constant(windows(5))
-    recurrent_layers = [network.get_layer(f"recurrent_{i}") for i in (1, 2)[: len(units)]]
+    cells = [network.get_layer(f"ahead_{i}").cell for i in (1, 2)[: len(units)]]
     kerases = []
-    for layer, size, width in zip(recurrent_layers, units, [units[0], *units], strict=False):
+    for cell, size, width in zip(cells, units, [units[0], *units], strict=False):
         theirs = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}[kind]
         theirs = theirs(size, return_sequences=True, return_state=True)
         theirs.build((None, None, width))
-        theirs.set_weights(layer.get_weights())
+        theirs.set_weights(cell.get_weights())
         kerases.append(theirs)
 
     def stock() -> tf.Tensor:
@@ -423,7 +463,7 @@ def test_segments_ahead_are_a_step_each_of_keras_layers(kind: str, units: list[i
 
     shared = [network.get_layer(name).weights for name in ("projection", "queries", "head")]
     found = []
-    for forecast, stack in ((lambda: network(seen), recurrent_layers), (stock, kerases)):
+    for forecast, stack in ((lambda: network(seen), cells), (stock, kerases)):
         with tf.GradientTape() as tape:
             forecasts = forecast()
             loss = tf.reduce_sum(forecasts**3)
@@ -432,17 +472,6 @@ def test_segments_ahead_are_a_step_each_of_keras_layers(kind: str, units: list[i
     assert np.ptp(found[0][0]) > 0.1
     for ours, theirs in zip(*found, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
-
-
-def test_a_file_of_keras_gru_is_read(tmp_path: Path) -> None:
-    """Weights of Keras' own layer are where the present one has them."""
-    stack = [keras.Input((LOOK_BACK, 2)), keras.layers.GRU(6, name="recurrent_1")]
-    theirs = keras.Sequential(stack)
-    theirs.save_weights(tmp_path / "theirs.weights.h5")
-    ours = keras.Sequential([stack[0], recurrent.GRU(6, name="recurrent_1")])
-    assert weights(ours) != weights(theirs)
-    ours.load_weights(tmp_path / "theirs.weights.h5")
-    assert weights(ours) == weights(theirs)
 
 
 def test_ridge_as_a_network_is_the_reports_ridge() -> None:

@@ -47,30 +47,12 @@ class GRUCell(layers.GRUCell):
         return state, [state]
 
 
-class GRU(layers.RNN):
-    """What `layers.GRU` is, its file included, with the cell above."""
-
-    def __init__(
-        self,
-        units: int,
-        *,
-        name: str,
-        return_sequences: bool = False,
-        return_state: bool = False,
-        **cell: Any,
-    ) -> None:
-        super().__init__(
-            GRUCell(units, name="gru_cell", **cell),
-            return_sequences=return_sequences,
-            return_state=return_state,
-            name=name,
-        )
-
-
-LAYERS = {
-    "rnn": layers.SimpleRNN,  # Elman (1990)
-    "lstm": layers.LSTM,  # Hochreiter and Schmidhuber (1997), Gers et al. (2000)
-    "gru": GRU,  # Cho et al. (2014)
+CELLS = {
+    "rnn": layers.SimpleRNNCell,  # Elman (1990)
+    "lstm": layers.LSTMCell,  # Hochreiter and Schmidhuber (1997), Gers et al. (2000)
+    "gru": GRUCell,  # Cho et al. (2014)
+    "segment_lstm": LSTMCell,
+    "segment_gru": GRUCell,
 }
 
 
@@ -87,23 +69,49 @@ def encode(
     A bidirectional layer (Schuster and Paliwal 1997) reads the window, not the future, from both
     ends; it has twice the units.
     """
-    state = window
-    for i, units in enumerate(model.units, start=1):
-        layer = LAYERS[kind.removeprefix("bi")](
+    if kind == "bilstm":
+        state = _both_ways(window, model)
+    else:
+        stack = cells(kind, model, "recurrent")
+        state = in_one_loop(stack, "recurrent", return_sequences=sequences)(window)
+    return layers.Dropout(model.dropout, name="dropout")(state)
+
+
+def cells(kind: str, model: Stack, name: str) -> list[layers.Layer]:
+    """A cell for each layer, bottom first; each drops the same of what enters it at all steps.
+
+    By Gal and Ghahramani (2016), arXiv 1512.05287. What leaves a layer is dropped where it enters
+    the next; what leaves the top one is left to the caller.
+    """
+    first = model.input_dropout
+    above = first + model.dropout - first * model.dropout
+    return [
+        CELLS[kind](
             units,
-            return_sequences=sequences or i < len(model.units),
-            name=f"recurrent_{i}",
-            **options(model),
+            activation=model.activation,
+            dropout=above if i > 1 else first,
+            name=f"{name}_{i}",
         )
-        if kind.startswith("bi"):
-            layer = layers.Bidirectional(layer, name=f"both_ways_{i}")
-        state = layers.Dropout(model.dropout, name=f"dropout_{i}")(layer(state))
+        for i, units in enumerate(model.units, start=1)
+    ]
+
+
+def in_one_loop(stack: list[layers.Layer], name: str, **options: Any) -> layers.RNN:
+    """Layers on top of each other, their steps in one loop instead of a loop for each layer.
+
+    So a layer's next step is taken beside this step of the layer above, on another core.
+    """
+    if len(stack) == 1:
+        return layers.RNN(stack[0], name=stack[0].name, **options)
+    return layers.RNN(layers.StackedRNNCells(stack, name=f"{name}_cells"), name=name, **options)
+
+
+def _both_ways(window: keras.KerasTensor, model: Stack) -> keras.KerasTensor:
+    state, stack = window, cells("lstm", model, "recurrent")
+    for i, cell in enumerate(stack, start=1):
+        layer = layers.RNN(cell, return_sequences=i < len(stack), name=cell.name)
+        state = layers.Bidirectional(layer, name=f"both_ways_{i}")(state)
     return state
-
-
-def options(model: Stack) -> dict[str, Any]:
-    """What every recurrent layer is made with."""
-    return {"activation": model.activation, "dropout": model.input_dropout}
 
 
 def head(state: keras.KerasTensor, spec: Spec) -> keras.KerasTensor:

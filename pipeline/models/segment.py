@@ -6,10 +6,8 @@ import keras
 from keras import layers, ops
 
 from pipeline.config import Segment
-from pipeline.models.recurrent import GRUCell, LSTMCell, first_kernel, options
+from pipeline.models.recurrent import cells, first_kernel, in_one_loop
 from pipeline.models.spec import Spec
-
-CELLS = {"segment_lstm": LSTMCell, "segment_gru": GRUCell}
 
 
 def segment(past: keras.KerasTensor, model: Segment, spec: Spec) -> keras.KerasTensor:
@@ -26,14 +24,13 @@ def segment(past: keras.KerasTensor, model: Segment, spec: Spec) -> keras.KerasT
     series = ops.reshape(ops.transpose(past, (0, 2, 1)), (-1, spec.look_back // rows, rows))
     seen = layers.Dense(width, activation="relu", name="projection")(series)
     steps = Queries(channels, ahead, width, name="queries")(past)  # [1, C, ahead, width]
-    for i, units in enumerate(model.units, start=1):
-        cell = CELLS[model.name](units, name=f"cell_{i}", **options(model))
-        more = i < len(model.units)
-        layer = layers.RNN(cell, return_sequences=more, return_state=True, name=f"recurrent_{i}")
-        seen, *states = layer(seen)
-        steps = Ahead(cell, channels, name=f"ahead_{i}")(steps, states)
-        dropout = layers.Dropout(model.dropout, name=f"dropout_{i}")
-        seen, steps = dropout(seen), dropout(steps)
+    stack = cells(model.name, model, "recurrent")
+    _, *states = in_one_loop(stack, "recurrent", return_state=True)(seen)
+    if len(stack) == 1:  # Keras does not nest the states of one
+        states = [states]
+    for i, (cell, state) in enumerate(zip(stack, states, strict=True), start=1):
+        steps = Ahead(cell, channels, name=f"ahead_{i}")(steps, keras.tree.flatten(state))
+        steps = layers.Dropout(model.dropout, name=f"dropout_{i}")(steps)
     rows_ahead = layers.Dense(rows, kernel_initializer=first_kernel(spec), name="head")(steps)
     forecast = ops.reshape(rows_ahead, (-1, channels, ahead * rows))[:, :, : spec.horizon]
     return ops.transpose(forecast, (0, 2, 1))
