@@ -2,8 +2,8 @@
 
 In a `.weights.h5` file each layer is a group named after its class (`layers/lstm`, `layers/lstm_1`,
 ...). The layer's own name is the attribute `name` of the group's child `vars`, and its arrays are
-`vars/0`, `vars/1`, ...; a recurrent layer keeps them one group deeper, under `cell`. Where that is a
-stack of cells (`cell/cells/lstm_cell`, ...), each has a name and arrays as a layer has.
+`vars/0`, `vars/1`, ...; a recurrent layer keeps them one group deeper, under `cell`. Where that is
+a stack of cells (`cell/cells/lstm_cell`, ...), each has a name and arrays as a layer has.
 """
 
 import re
