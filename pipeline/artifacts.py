@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 R = TypeVar("R", bound=Record)
+REMEDY = "; remove it and run: dvc repro"
 ALIGNMENT = 64  # bytes: at multiples of it arrays start that TensorFlow can use where they lie
 
 
@@ -148,6 +149,4 @@ def broken(path: Path, error: object) -> PipelineError:
     if isinstance(error, FileNotFoundError):
         return PipelineError(f"{path}: no such file; the stage that writes it has not run: make")
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return PipelineError(
-        f"{path}: expected a whole file, found {reason}; remove it and run: dvc repro"
-    )
+    return PipelineError(f"{path}: expected a whole file, found {reason}{REMEDY}")

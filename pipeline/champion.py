@@ -12,7 +12,7 @@ import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from pipeline import runs, tracking
+from pipeline import artifacts, runs, tracking
 from pipeline.errors import PipelineError
 from pipeline.forecaster import Backend, Forecaster
 from pipeline.runs import Trial
@@ -110,7 +110,8 @@ def load(uri: str, backend: Backend = "tensorflow") -> Forecaster:
         backend: what runs the network.
 
     Raises:
-        PipelineError: there is no such model, or it is not one of this pipeline's.
+        PipelineError: there is no such model, it is not one of this pipeline's, or other code made
+            it and this code cannot read it.
     """
     tracking.connect()
     logging.getLogger("mlflow").setLevel(logging.ERROR)
@@ -124,6 +125,11 @@ def load(uri: str, backend: Backend = "tensorflow") -> Forecaster:
         raise PipelineError(
             f"--model {uri}: expected a model in {tracking.store()}: "
             f"{runs.reason(error).rstrip('.')}{advice}"
+        ) from None
+    except PipelineError as error:
+        raise PipelineError(
+            f"--model {uri}: expected a model that this code can read; mlflow models serve runs "
+            f"the code that made it. Found {str(error).removesuffix(artifacts.REMEDY)}"
         ) from None
     if not isinstance(forecaster := getattr(served, "forecaster", None), Forecaster):
         raise PipelineError(
