@@ -30,10 +30,14 @@ def run(main: Callable[[], object]) -> None:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         main()
+        sys.stdout.flush()
     except PipelineError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted")
+    except BrokenPipeError:  # who reads what is printed has seen enough, as in `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit tries again
+        sys.exit(1)
 
 
 def end_if_interrupted() -> None:

@@ -136,6 +136,8 @@ def _explain(problem: Any, record: type[Record]) -> str:
     expected = re.sub(r" after validation, not \d+$", "", expected)
     if problem["type"] == "string_type" and isinstance(problem["input"], int | float):
         found += "; put it in quotes"
+    if problem["type"] in ("list_type", "tuple_type"):
+        expected, found = "a list", f"{found}; put it in brackets"
     # Of a rule about the whole file its own words say what was found.
     return f"{name}: expected {expected}, found {found}" if keys else f"expected {expected}"
 

@@ -471,3 +471,16 @@ def test_parameters_that_are_edited_while_training_are_not_recorded(windowed: Pa
     set_params(toy, {"train.seed": 1})
     run(toy, "dvc", "commit", "-f", "train", env=NO_STORE)
     assert "up to date" in run(toy, "dvc", "repro", "train", env=NO_STORE)
+
+
+def test_who_reads_a_command_may_stop_reading() -> None:
+    """A pipe into `head` ends the command without a word, with exit code 1."""
+    code = "from pipeline.errors import run; run(lambda: print('a line\\n' * 100_000))"
+    command = [sys.executable, "-c", code]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as process:
+        assert process.stdout and process.stderr
+        assert process.stdout.readline() == "a line\n"
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(PATIENCE) == 1

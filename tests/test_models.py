@@ -501,6 +501,7 @@ def test_ridge_as_a_network_is_the_reports_ridge() -> None:
 SEGMENTS = {"train.model.name": "segment_gru", "train.model.segment": 4}
 RIDGE = {"train.model": {"name": "ridge"}}
 MISTAKES = [
+    ({"train.model.units": 8}, "train.model.units: expected a list, found 8; put it in brackets"),
     ({"train.model.name": "gur"}, "train.model.name: expected one of rnn, .*did you mean gru?"),
     ({"train.model": {"units": [4]}}, "train.model.name: missing"),
     ({"train.model": "gru"}, "train.model: expected an object, found .gru."),
