@@ -35,9 +35,20 @@ def run(main: Callable[[], object]) -> None:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted")
-    except BrokenPipeError:  # who reads what is printed has seen enough, as in `| head`
+    except BrokenPipeError:
+        if _is_read():
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit tries again
         sys.exit(1)
+
+
+def _is_read() -> bool:
+    """Whether somebody reads what is printed: `| head` stops when it has seen enough."""
+    try:
+        print(flush=True)
+    except BrokenPipeError:
+        return False
+    return True
 
 
 def end_if_interrupted() -> None:

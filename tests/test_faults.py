@@ -484,3 +484,12 @@ def test_who_reads_a_command_may_stop_reading() -> None:
         process.stdout.close()
         assert process.stderr.read() == ""
         assert process.wait(PATIENCE) == 1
+
+
+def test_another_broken_pipe_is_not_silent() -> None:
+    """A pipe that breaks elsewhere, as to a server, is told."""
+    code = "import os; from pipeline.errors import run; r, w = os.pipe(); os.close(r)"
+    command = [sys.executable, "-c", f"{code}; run(lambda: os.write(w, b'.'))"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "BrokenPipeError" in done.stderr
