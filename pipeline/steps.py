@@ -17,7 +17,7 @@ FAR = 2**30
 
 
 class OnPositions(keras.Model):
-    """The network as a function of where windows are, [B] -> [B, H, K].
+    """The network, trained and stopped on batches of positions, [B].
 
     A position in the training span stands for the window that the epoch's shuffle has there, one
     in validation for the window itself; both are gathered where they are used.
@@ -26,6 +26,7 @@ class OnPositions(keras.Model):
     def __init__(self, network: keras.Model, examples: Examples, settings: Train) -> None:
         super().__init__()
         self.network = network
+        self.size = min(settings.batch_size, len(examples.train))
         self.shuffle = Shuffle(len(examples.train), settings.seed)
         self.epochs = keras.callbacks.LambdaCallback(
             on_epoch_begin=lambda epoch, logs: self.shuffle.next_epoch()
@@ -42,26 +43,35 @@ class OnPositions(keras.Model):
         return [self.mean_loss]
 
     def train_step(self, positions: tf.Tensor) -> Any:
-        """Update the weights by the windows that the epoch's order has there."""
-        return self.update(self.train_rows(self.shuffle(positions)))
+        """Update the weights by the windows that the epoch's order has there.
 
-    def update(self, starts: tf.Tensor) -> Any:
-        """Update the weights by the windows that start in these rows."""
-        return super().train_step(starts)
+        A smaller batch is filled up by windows without targets, for its size to be known before:
+        else TensorFlow asks at each step of a loop which axes a gradient is to be summed over, and
+        XLA compiles each size anew.
+        """
+        filled = positions[0] + tf.range(self.size, dtype=tf.int64)
+        rows = self.train_rows(self.shuffle(tf.minimum(filled, self.shuffle.count - 1)))
+        there = tf.range(self.size) < tf.size(positions)
+        targets = tf.where(there[:, None, None], self.observed(rows), float("nan"))
+        return self.update(self.windows(rows), targets)
+
+    def update(self, windows: tf.Tensor, targets: tf.Tensor) -> Any:
+        """Update the weights by these windows and targets."""
+        return super().train_step((windows, targets))
 
     def test_step(self, positions: tf.Tensor) -> Any:
         """The loss of windows of validation."""
-        return super().test_step(self.validation_rows(positions))
+        rows = self.validation_rows(positions)
+        return super().test_step((self.windows(rows), self.observed(rows)))
 
-    def call(self, starts: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Forecast from the windows that start in these rows."""
-        return self.network(self.windows(starts), training=training)
+    def call(self, windows: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """The network's forecasts, [B, L, F] -> [B, H, K]."""
+        return self.network(windows, training=training)
 
     def compute_loss(self, x: Any, y: Any, y_pred: Any, *_: Any, **__: Any) -> Any:
-        """The masked loss of the forecasts, [B, H, K], for the start rows, [B]."""
-        observed = self.observed(x)
-        loss = self.masked(observed, y_pred)
-        self.mean_loss.update_state(loss, sample_weight=known(observed))
+        """The masked loss of forecasts against targets, both [B, H, K]."""
+        loss = self.masked(y, y_pred)
+        self.mean_loss.update_state(loss, sample_weight=known(y))
         return loss
 
 
@@ -74,31 +84,25 @@ class InHalves(OnPositions):
 
     def __init__(self, network: keras.Model, examples: Examples, settings: Train) -> None:
         super().__init__(network, examples, settings)
-        self.size = settings.batch_size + settings.batch_size % 2
+        self.size += self.size % 2
         # Keras takes no jit_compile beside deterministic kernels; XLA itself asks for as much and
         # refuses what it has in no deterministic form.
         self.gradients = tf.function(self._gradients, autograph=False, jit_compile=True)
 
-    def update(self, starts: tf.Tensor) -> Any:
-        """Update the weights by the windows that start in these rows."""
-        # XLA compiles each shape anew, so a smaller batch is filled up by windows without targets.
-        count = tf.shape(starts)[0]
-        starts = tf.ensure_shape(tf.pad(starts, [[0, self.size - count]]), [self.size])
-        there = tf.range(self.size) < count
-        targets = tf.where(there[:, None, None], self.observed(starts), float("nan"))
+    def update(self, windows: tf.Tensor, targets: tf.Tensor) -> Any:
+        """Update the weights by these windows and targets."""
         count_known = known(targets)
-
         weights, states = self.network.trainable_variables, self.network.non_trainable_variables
         halves = [
             self.gradients(
-                self.windows(rows),
+                seen,
                 observed,
                 count_known,
                 [tf.convert_to_tensor(weight.value) for weight in weights],
                 [tf.add(state.value, [0, drawn]) for state in states],
             )
-            for rows, observed, drawn in zip(
-                tf.split(starts, 2), tf.split(targets, 2), (0, FAR), strict=True
+            for seen, observed, drawn in zip(
+                tf.split(windows, 2), tf.split(targets, 2), (0, FAR), strict=True
             )
         ]
         (loss, gradients, after), (other_loss, other_gradients, _) = halves

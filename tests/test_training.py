@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import pytest
+import tensorflow as tf
 
 from pipeline import determinism, errors, training
 from pipeline.artifacts import aligned_zeros
@@ -140,23 +141,40 @@ def test_windows_are_shuffled_by_their_seed() -> None:
     assert orders(2)[0] != first
 
 
-def test_training_sees_every_window_in_its_epochs_order() -> None:
-    """The network is called with the windows of the shuffled positions, batch by batch."""
+@pytest.mark.parametrize("acceleration", ["none", "xla"])
+def test_training_sees_every_window_in_its_epochs_order(acceleration: str) -> None:
+    """Batch by batch; the last is as large as the others, filled up by windows without targets."""
     data = replace(examples(), train=np.arange(3, 20), validation=np.arange(30, 32))
-    settings = toy_params({"train.batch_size": 8, "train.epochs": 2}).train
-    network = build(spec(), SCALER)
-    trained = training.compiled(network, data, settings)
+    settings = toy_params({"train.batch_size": 7, "train.acceleration": acceleration}).train
+    trained = training.compiled(build(spec(), SCALER), data, settings)
+    seen: list[tuple[npt.NDArray[np.float32], ...]] = []
+    trained.update = lambda *batch: seen.append(tuple(map(np.asarray, batch)))
     shuffle = Shuffle(17, settings.seed)
     for _ in range(2):
         trained.epochs.on_epoch_begin(0, None)
         shuffle.next_epoch()
-        seen = [trained.train_rows(trained.shuffle(part)) for part in order(data.train, 8)]
-        expected = np.arange(3, 20)[shuffle(np.arange(17)).numpy()]
-        np.testing.assert_array_equal(np.concatenate(seen), expected)
-    starts = np.array([4, 9])
-    np.testing.assert_array_equal(
-        trained(starts), network(np.stack([data.features[i : i + 3] for i in starts]))
-    )
+        for positions in order(data.train, 7):
+            trained.train_step(positions)
+            starts = data.train[shuffle(positions).numpy()]
+            windows, targets = seen.pop()
+            assert len(windows) == len(targets) == (7 if acceleration == "none" else 8)
+            for start, x, y in zip(starts, windows, targets, strict=False):
+                np.testing.assert_array_equal(x, data.features[start : start + 3])
+                np.testing.assert_array_equal(y, data.targets[start + 3 : start + 5])
+            assert np.isnan(targets[len(starts) :]).all()
+            assert np.isfinite(windows).all()
+
+
+@pytest.mark.parametrize(("batch_size", "size"), [(7, 7), (100, 35)])
+def test_a_batch_has_one_size(batch_size: int, size: int) -> None:
+    """It is known before anything is computed, and no larger than there are windows."""
+    settings = toy_params({"train.batch_size": batch_size}).train
+    trained = training.compiled(build(spec(), SCALER), examples(), settings)
+    shapes: list[tuple[tf.TensorShape, ...]] = []
+    trained.update = lambda *batch: shapes.append(tuple(part.shape for part in batch))
+    step = tf.function(trained.train_step, autograph=False)
+    step.get_concrete_function(tf.TensorSpec([None], tf.int64))
+    assert shapes == [((size, 3, 2), (size, 2, 1))]
 
 
 @pytest.mark.parametrize(
