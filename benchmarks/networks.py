@@ -7,10 +7,10 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.config import Train, Window
 from pipeline.examples import Examples, Shuffle, gatherers, lookup, order
 from pipeline.models.registry import build
 from pipeline.models.spec import Spec
+from pipeline.params import Train, Window
 from pipeline.scaling import Scale, Scaler
 from pipeline.strict import parse
 from pipeline.windows import one_run

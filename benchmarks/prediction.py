@@ -14,10 +14,10 @@ from benchmarks import project
 from benchmarks.measure import ROOT, ROUNDS, Row, in_turn, ratio, row
 from pipeline import artifacts
 from pipeline.cards import Card
-from pipeline.config import Params
 from pipeline.forecaster import Backend, Forecaster, bundled_files
 from pipeline.imputation import Imputer
 from pipeline.models.spec import Spec
+from pipeline.params import Params
 from pipeline.scaling import Scale, Scaler
 from pipeline.strict import parse
 

@@ -16,8 +16,9 @@ from rich.table import Table
 
 from pipeline import artifacts, compare_plots, metrics, page, paths, report, runs, series, tracking
 from pipeline.cards import Card
-from pipeline.config import Params, read_experiment, split
+from pipeline.config import read_experiment, split
 from pipeline.errors import PipelineError, run
+from pipeline.params import Params
 from pipeline.runs import Trial
 
 SEED = "train.seed"

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pipeline.cards import Card
-from pipeline.config import Params, Stack, inputs, split, targets
+from pipeline.config import inputs, split, targets
+from pipeline.params import Params, Stack
 
 Epoch = dict[str, float]
 VIEW = "best"  # the id of the view that `view` describes, in the UI's addresses

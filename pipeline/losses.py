@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from pipeline.config import Train
 from pipeline.examples import Examples
+from pipeline.params import Train
 
 
 def masked(

@@ -13,9 +13,10 @@ import pandas as pd
 
 from pipeline import artifacts, guesses, paths, series, windows
 from pipeline.cards import Card, Time, read_card_file
-from pipeline.config import Params, read_params
+from pipeline.config import read_params
 from pipeline.errors import PipelineError, run
 from pipeline.guesses import Finding, Stamps
+from pipeline.params import Params
 
 HELP = """\
 Write data/datasets/NAME.yaml, a starter card for the table data/raw/NAME.csv: how it is written,

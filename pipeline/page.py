@@ -14,8 +14,8 @@ from markupsafe import Markup
 
 from pipeline import determinism, paths, provenance, report
 from pipeline.cards import Card
-from pipeline.config import Params, flatten
 from pipeline.errors import PipelineError
+from pipeline.params import Params, flatten
 from pipeline.strict import load_yaml, parse
 
 # A string that Hydra reads as one without its quotes.

@@ -28,10 +28,11 @@ from pipeline import (
     tracking,
 )
 from pipeline.cards import Card
-from pipeline.config import Params, targets
+from pipeline.config import targets
 from pipeline.description import Epoch
 from pipeline.imputation import Imputer
 from pipeline.models.spec import Spec
+from pipeline.params import Params
 from pipeline.tracking import CONTENT, LOSS, SCORES
 
 # What a served model needs, at the versions that made its scores.

@@ -12,9 +12,10 @@ from rich.table import Table
 
 from pipeline import paths
 from pipeline.cards import Card
-from pipeline.config import Params, inputs, targets
+from pipeline.config import inputs, targets
 from pipeline.evaluation import MODEL
 from pipeline.memory import Memory
+from pipeline.params import Params
 
 # What a reader should see in each picture; a picture not named here has only its title.
 CAPTIONS = {

@@ -18,8 +18,9 @@ from pydantic import Field
 from tqdm import tqdm
 
 from pipeline import artifacts, clean_clone, paths, strict
-from pipeline.config import Params, read_params
+from pipeline.config import read_params
 from pipeline.errors import PipelineError, run
+from pipeline.params import Params
 from pipeline.strict import Record
 
 FILE = paths.REPORTS / "seed_band.json"

@@ -8,9 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pipeline.config import Train
 from pipeline.examples import Examples, Shuffle, gatherers, lookup
 from pipeline.losses import known, loss_weights, masked
+from pipeline.params import Train
 
 # From the first half's random numbers to the second's; a layer draws once or twice an update.
 FAR = 2**30

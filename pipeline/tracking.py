@@ -27,8 +27,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline import artifacts, description, determinism, paths, provenance, series
 from pipeline.cards import Card
-from pipeline.config import Params
 from pipeline.description import Epoch
+from pipeline.params import Params
 
 CONTENT, SCORES = "pipeline.content", "pipeline.scores"
 LOSS = "train/loss"

@@ -17,10 +17,11 @@ from pydantic import Field
 from tqdm import tqdm
 
 from pipeline import artifacts, clean_clone, lockfile, paths, series, strict
-from pipeline.config import Baseline, read_experiment
+from pipeline.config import read_experiment
 from pipeline.errors import PipelineError, run
 from pipeline.evaluation import MODEL
 from pipeline.models.baselines import NAIVE
+from pipeline.params import Baseline
 from pipeline.reference import Machine
 from pipeline.report import table
 from pipeline.strict import Record

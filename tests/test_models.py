@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline import determinism, training
-from pipeline.config import Baseline, Model, Train, Window, check
+from pipeline.config import check
 from pipeline.errors import PipelineError
 from pipeline.examples import Examples
 from pipeline.forecaster import Forecaster
@@ -22,6 +22,7 @@ from pipeline.models import recurrent
 from pipeline.models.baselines import NAIVE, fit_ridge
 from pipeline.models.registry import MODELS, build
 from pipeline.models.spec import Spec
+from pipeline.params import Baseline, Model, Train, Window
 from pipeline.scaling import Scale, Scaler
 from pipeline.steps import FAR
 from pipeline.strict import parse

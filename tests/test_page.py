@@ -9,7 +9,8 @@ import yaml
 from dvc.utils.hydra import apply_overrides
 
 from pipeline import page
-from pipeline.config import Params, read_params
+from pipeline.config import read_params
+from pipeline.params import Params
 from tests.repositories import commit
 from tests.toys import PARAMS, changed
 

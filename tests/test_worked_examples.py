@@ -10,7 +10,8 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 
 from pipeline import artifacts, clean_clone, paths, worked_examples
-from pipeline.config import Params, read_experiment
+from pipeline.config import read_experiment
+from pipeline.params import Params
 from pipeline.reference import Machine
 from pipeline.worked_examples import Example
 from tests.repositories import ROOT

@@ -14,7 +14,7 @@ import pandas as pd
 import yaml
 
 from pipeline.cards import Card
-from pipeline.config import Params
+from pipeline.params import Params
 from pipeline.strict import parse
 
 ROOT = Path(__file__).parents[1]

@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from pipeline.config import ALPHAS
 from pipeline.determinism import THREADS
+from pipeline.params import ALPHAS
 from pipeline.windows import Rows, gather
 
 Floats = npt.NDArray[np.float64]

@@ -3,9 +3,9 @@
 import keras
 from keras import layers, ops
 
-from pipeline.config import Naive, Ridge, SeasonalNaive
 from pipeline.models.recurrent import head
 from pipeline.models.spec import Spec
+from pipeline.params import Naive, Ridge, SeasonalNaive
 
 
 def persistence(past: keras.KerasTensor, model: Naive, spec: Spec) -> keras.KerasTensor:

@@ -6,7 +6,6 @@ from typing import Any
 import keras
 from keras import ops
 
-from pipeline.config import Naive, Ridge, SeasonalNaive, Segment
 from pipeline.models import linear
 from pipeline.models.attention import attention_lstm
 from pipeline.models.convolutional import cnn_lstm
@@ -15,6 +14,7 @@ from pipeline.models.segment import segment
 from pipeline.models.seq2seq import seq2seq_lstm
 from pipeline.models.spec import Spec
 from pipeline.models.wrappers import Damping, Normalisation, exchange
+from pipeline.params import Naive, Ridge, SeasonalNaive, Segment
 from pipeline.scaling import Scaler
 
 # From what it sees of the windows, [B, L, F], and its own parameters to steps [B, H, K].

@@ -1,6 +1,6 @@
 """model.json: everything that rebuilds a network but its weights."""
 
-from pipeline.config import Model, Recurrent, Train, Window
+from pipeline.params import Model, Recurrent, Train, Window
 from pipeline.strict import Record
 
 
