@@ -114,9 +114,15 @@ def stamps(table: pd.DataFrame, where: str) -> Stamps:
         )
     best = max(candidates, key=lambda found: found.share)
     name = ", ".join(best.names)
-    if best.share < 0.5 and best.times.duplicated().mean() > 0.5:
+    if best.format and _times(pd.Series([name]), best.format).notna().all():
         raise PipelineError(
-            f"{where}: column {name}: expected one row a time, found most times more than once; "
+            f"{where}: line 1: expected a name for every column, found values "
+            f"({', '.join(map(str, table.columns[:4]))}); write names above, such as time,load"
+        )
+    if (again := int(best.times.duplicated().sum())) > 0.4 * len(best.times):
+        raise PipelineError(
+            f"{where}: column {name}: expected one row a time, found {again:,} of "
+            f"{len(best.times):,} rows at a time that a row before has; "
             "several series in one file, or a time of day in a column of its own? "
             "make it one series with one column of date and time"
         )
@@ -146,10 +152,14 @@ def _formats(text: pd.Series) -> list[str]:
 
 def _written(text: pd.Series, name: str, form: str) -> Stamps | None:
     for rows in (text.head(200), text):  # most guesses fail soon
-        times = pd.to_datetime(rows, format=form, errors="coerce", utc="%z" in form)
+        times = _times(rows, form)
         if times.notna().mean() < 0.9:
             return None
     return _regularity([name], form, times)
+
+
+def _times(text: pd.Series, form: str) -> pd.Series:
+    return pd.to_datetime(text, format=form, errors="coerce", utc="%z" in form)
 
 
 def _regularity(names: list[str], form: str | None, times: pd.Series) -> Stamps | None:
@@ -174,6 +184,16 @@ def times_of_day(names: Sequence[str]) -> tuple[str, list[str]] | None:
         if len(slots) > 1 and (steps == pd.Timedelta("1D") / len(slots)).all():
             return written, slots
     return None
+
+
+def hours_from_one(names: Sequence[str]) -> list[str]:
+    """Column names that count the hours of a day from 1 to 24, such as H1 to H24; or none."""
+    for first in names:
+        if prefix := re.fullmatch(r"(.*?\D|)0?1", first):
+            hours = [f"{prefix[1]}{hour:0{len(first) - len(prefix[1])}}" for hour in range(1, 25)]
+            if set(hours) <= set(names):
+                return hours
+    return []
 
 
 def frequency(step: pd.Timedelta) -> str:

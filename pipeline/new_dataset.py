@@ -44,6 +44,11 @@ def main() -> None:
     for name, found in seen.columns.items():
         if not found.used:
             print(f"  not used: {name} ({found.note})")
+    if hours := guesses.hours_from_one(list(seen.columns)):
+        print(
+            f"  {hours[0]} to {hours[-1]}: hours of a day? rename them 00:00 to 23:00 and run this "
+            "again with --force: then they are one hourly series"
+        )
     for line in accept(raw, card, path):
         print(f"  {line}")
     print("ingest will accept the table. Look at the card's lines marked check:, then run\n")

@@ -160,6 +160,8 @@ REFUSED = {
         "column time: expected steps of one length.*found months",
     ),
     "several series": (table(times=HOURS[:20].repeat(10)), "expected one row a time"),
+    "two series": (table(times=HOURS[:100].append(HOURS[:100])), "found 100 of 200 rows at a time"),
+    "no header": (table().split("\n", 1)[1], r"line 1: expected a name.*\(2024-01-01 00:00, "),
     "decimal comma": (
         table(mark=";", load=[value.replace(".", ",") for value in LOAD]),
         "mine.yaml is written, but ingest will refuse.*column load, row 1:.*a decimal comma",
@@ -223,6 +225,22 @@ def test_last_day_of_a_wide_table_may_still_be_running(monkeypatch):
     lines[-1] = ",".join([*lines[-1].split(",")[:41], *[""] * 56])
     run(monkeypatch, str(store("\n".join([*lines, ""]))))
     assert cards.read_card("mine").split.test == "2024-01-30 09:45:00"
+
+
+@pytest.mark.parametrize(("first", "last"), [("H1", "H24"), ("hour 01", "hour 24"), ("1", "24")])
+def test_hours_counted_from_one_are_pointed_out(first, last, monkeypatch, capsys):
+    """A table of a row a day is taken as it stands, and told how it becomes an hourly one."""
+    digits = 2 if "0" in first else 1
+    prefix = first[:-digits]
+    names = [f"{prefix}{hour:0{digits}}" for hour in range(1, 25)]
+    days = pd.date_range("2024-01-01", periods=60).astype(str)
+    values = [",".join(str((day * hour) % 7) for hour in range(1, 25)) for day in range(60)]
+    lines = [f"{day},{value}" for day, value in zip(days, values, strict=True)]
+    run(monkeypatch, str(store("\n".join([f"day,{','.join(names)}", *lines, ""]))))
+    assert (
+        f"{first} to {last}: hours of a day? rename them 00:00 to 23:00" in capsys.readouterr().out
+    )
+    assert cards.read_card("mine").frequency == "1D"
 
 
 def test_column_that_is_not_used_is_told(monkeypatch, capsys):
