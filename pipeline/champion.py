@@ -118,7 +118,7 @@ def load(uri: str, backend: Backend = "tensorflow") -> Forecaster:
     try:
         os.environ["FORECAST_BACKEND"] = backend
         served = mlflow.pyfunc.load_model(uri).unwrap_python_model()
-    except tracking.UNAVAILABLE as error:
+    except tracking.unavailable() as error:
         advice = "; make promote RUN=ID makes a run's model the champion" * uri.endswith(
             f"@{ALIAS}"
         )

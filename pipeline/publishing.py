@@ -43,7 +43,7 @@ def publish_or_warn(params: Params, card: Card, page: str) -> None:
     """`publish`, where a store that cannot be reached must not fail the stage."""
     try:
         publish(params, card, page)
-    except tracking.UNAVAILABLE as error:
+    except tracking.unavailable() as error:
         tracking.warn(error)
 
 

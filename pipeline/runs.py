@@ -68,7 +68,7 @@ def answering() -> Iterator[None]:
     """What a store that cannot be used says, as one line."""
     try:
         yield
-    except tracking.UNAVAILABLE as error:
+    except tracking.unavailable() as error:
         raise PipelineError(f"{tracking.store()}: {reason(error)}") from None
 
 

@@ -20,7 +20,7 @@ def main() -> None:
         )
     try:
         run_id = publishing.publish(params, card, page.of_report(params, card))
-    except tracking.UNAVAILABLE as error:
+    except tracking.unavailable() as error:
         reason = str(error).splitlines()[0]
         raise PipelineError(
             f"{tracking.store()}: the store did not take the run: {reason}"

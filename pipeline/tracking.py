@@ -32,8 +32,8 @@ from pipeline.params import Params
 
 CONTENT, SCORES = "pipeline.content", "pipeline.scores"
 LOSS = "train/loss"
-# What a store that is down, full, locked or broken raises.
-UNAVAILABLE = (MlflowException, OSError, SQLAlchemyError)
+# Of S3's client, which whoever keeps artifacts there has installed.
+_S3 = {"botocore.exceptions": ("BotoCoreError", "ClientError"), "boto3.exceptions": ("Boto3Error",)}
 
 
 def root() -> Path:
@@ -54,6 +54,13 @@ def connect() -> mlflow.MlflowClient:
     # What a database refuses is said once, in one line, by whoever asked.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     return mlflow.MlflowClient()
+
+
+def unavailable() -> tuple[type[Exception], ...]:
+    """What a store that is down, full, locked or broken raises, for an `except`."""
+    loaded = [(sys.modules[name], kinds) for name, kinds in _S3.items() if name in sys.modules]
+    s3 = (getattr(module, kind) for module, kinds in loaded for kind in kinds)
+    return MlflowException, OSError, SQLAlchemyError, *s3
 
 
 def experiment_id(client: mlflow.MlflowClient, name: str) -> str:
@@ -106,7 +113,7 @@ class TrainingRun:
             return
         try:
             action()
-        except UNAVAILABLE as error:
+        except unavailable() as error:
             self.offline = True
             warn(error)
 

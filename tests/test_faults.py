@@ -13,12 +13,14 @@ from contextlib import chdir, closing, contextmanager, suppress
 from pathlib import Path
 from urllib.request import urlopen
 
+import boto3
 import mlflow
 import numpy as np
 import pandas as pd
 import psutil
 import pytest
 import yaml
+from moto.server import ThreadedMotoServer
 
 from pipeline import artifacts, lockfile
 from pipeline.errors import PipelineError
@@ -322,6 +324,45 @@ def test_a_locked_store_does_not_stop_a_training(toy: Path) -> None:
     assert said.count("database is locked") == 1
     assert "python -m pipeline.sync sends it later" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.slow
+def test_artifacts_in_an_s3_that_is_down_are_sent_later(toy: Path, tmp_path: Path) -> None:
+    """Training and evaluation warn in one line each and go on; when it is back, sync sends all."""
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    env = {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "MLFLOW_S3_ENDPOINT_URL": address,
+        "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'mlflow.db'}",
+    }
+    mlflow.MlflowClient(env["MLFLOW_TRACKING_URI"]).create_experiment("toy", "s3://forecasts/runs")
+    for name in ("train", "evaluate"):
+        said = stage(toy, name, env=env)
+        assert said.count("Could not connect to the endpoint URL") == 1
+        assert "python -m pipeline.sync sends it later" in said
+        assert "Traceback" not in said
+        run(toy, "dvc", "commit", "-f", name)
+    sync = [sys.executable, "-m", "pipeline.sync"]
+    assert "Could not connect to the endpoint URL" in run(toy, *sync, env=env, status=1)
+    store = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    store.start()
+    try:
+        keys = {name.lower(): value for name, value in env.items() if name.startswith("AWS_")}
+        region = keys.pop("aws_default_region")
+        s3 = boto3.client("s3", endpoint_url=address, region_name=region, **keys)
+        s3.create_bucket(Bucket="forecasts")
+        assert "sent as run" in run(toy, *sync, env=env)
+        assert "nothing to send" in run(toy, *sync, env=env)
+        sent = [entry["Key"] for entry in s3.list_objects_v2(Bucket="forecasts")["Contents"]]
+    finally:
+        store.stop()
+    for file in ("environment.json", "report.md", "model.weights.h5"):
+        assert any(key.endswith(file) for key in sent), file
 
 
 @pytest.mark.slow
