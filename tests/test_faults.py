@@ -3,7 +3,6 @@
 import re
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -35,6 +34,7 @@ from tests.repositories import (
     set_params,
     stage,
 )
+from tests.serving import free_port
 
 pytestmark = pytest.mark.timeout(900)
 PATIENCE = 120  # seconds for what takes two on an idle machine
@@ -213,9 +213,7 @@ def test_a_tracking_server_that_dies_loses_nothing(windowed: Path, tmp_path: Pat
     """It dies in training and stays down: all files are written, and sync sends the rest, once."""
     toy = windowed
     set_params(toy, {"train.epochs": 100, "train.patience": 100})
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     env = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}"}
     with tracking_server(tmp_path, port) as server:
         training = start(toy, sys.executable, "-m", "pipeline.stages.train", env=env)
@@ -329,9 +327,7 @@ def test_a_locked_store_does_not_stop_a_training(toy: Path) -> None:
 @pytest.mark.slow
 def test_artifacts_in_an_s3_that_is_down_are_sent_later(toy: Path, tmp_path: Path) -> None:
     """Training and evaluation warn in one line each and go on; when it is back, sync sends all."""
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     env = {
         "AWS_ACCESS_KEY_ID": "test",
