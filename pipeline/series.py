@@ -35,22 +35,35 @@ def verify(path: Path, card: Card) -> None:
 
 def read_table(path: Path, card: Card) -> pd.DataFrame:
     """The CSV file as it stands, every field a string; a malformed file is a PipelineError."""
-    text = _text(path, card)
+    try:
+        return parse_table(path.read_bytes(), card, str(path))
+    except OSError as error:
+        raise PipelineError(f"{path}: could not be read: {error.strerror}") from None
+
+
+def parse_table(content: bytes, card: Card, where: str) -> pd.DataFrame:
+    """The bytes of a CSV file as a table of strings, written as the card says.
+
+    Raises:
+        PipelineError: under `where`, names the line that is not.
+    """
+    text = _text(content, card, where)
+    del content  # a large file should be held once, not twice, while it is parsed
     if not text:
-        raise PipelineError(f"{path}: empty, expected a header line and rows")
+        raise PipelineError(f"{where}: empty, expected a header line and rows")
     header = next(re.finditer(r"[^\r\n]*", text))[0]
     try:
         names = next(csv.reader([header], delimiter=card.delimiter), [])
     except csv.Error as error:
-        raise PipelineError(f"{path}: line 1: expected column names, found {error}") from None
-    _check_header(path, names, card)
+        raise PipelineError(f"{where}: line 1: expected column names, found {error}") from None
+    _check_header(names, card, where)
     if len(header) == len(text):
-        raise PipelineError(f"{path}: a header and no rows, expected at least one row")
-    content = io.BytesIO(text.encode())
-    del text  # a large file should be held once, not twice, while it is parsed
+        raise PipelineError(f"{where}: a header and no rows, expected at least one row")
+    rows = io.BytesIO(text.encode())
+    del text
     try:
         table = pa.csv.read_csv(
-            content,
+            rows,
             # One thread counts the rows, so that an error can name its line.
             read_options=pa.csv.ReadOptions(use_threads=False),
             parse_options=pa.csv.ParseOptions(
@@ -61,13 +74,12 @@ def read_table(path: Path, card: Card) -> pd.DataFrame:
             ),
         )
     except pa.ArrowInvalid as error:
-        raise PipelineError(f"{path}: {_plain(error)}") from None
+        raise PipelineError(f"{where}: {_plain(error)}") from None
     return table.to_pandas()
 
 
-def _text(path: Path, card: Card) -> str:
-    """The file's text without a byte-order mark and the blank lines at its end."""
-    content = path.read_bytes()
+def _text(content: bytes, card: Card, where: str) -> str:
+    """The text without a byte-order mark and the blank lines at its end."""
     try:
         return content.decode(card.encoding).removeprefix("\ufeff").rstrip("\r\n")
     except UnicodeError as error:
@@ -75,17 +87,17 @@ def _text(path: Path, card: Card) -> str:
         line = content.count(b"\n", 0, start) + 1
         found = f"byte 0x{content[start]:02x}"
         raise PipelineError(
-            f"{path}: line {line}: expected text in {card.encoding}, found {found}; see the card's "
-            "encoding"
+            f"{where}: line {line}: expected text in {card.encoding}, found {found}; see the "
+            "card's encoding"
         ) from None
 
 
-def _check_header(path: Path, names: Sequence[str], card: Card) -> None:
+def _check_header(names: Sequence[str], card: Card, where: str) -> None:
     if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise PipelineError(f"{path}: column {repeated[0]} stands twice in the header")
+        raise PipelineError(f"{where}: column {repeated[0]} stands twice in the header")
     if len(names) == 1 and len(card.columns) + len(card.time.names) > 1:
         raise PipelineError(
-            f"{path}: expected columns separated by {card.delimiter!r}, found one column "
+            f"{where}: expected columns separated by {card.delimiter!r}, found one column "
             f"{names[0][:60]!r}; the card's delimiter says what separates them"
         )
 
