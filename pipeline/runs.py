@@ -19,7 +19,7 @@ from pipeline.models.baselines import NAIVE
 
 STEP = re.compile(r"test/(?:rmse|mse_scaled)_(h\d+)")
 NEWEST = 50  # runs that are looked at when none is named
-PAGE = 1000  # runs that MLflow gives at a time
+ID = re.compile(r"[0-9a-f]{1,32}")  # of a run, or how it starts
 
 
 @dataclass(frozen=True)
@@ -90,15 +90,15 @@ def find(wanted: str) -> Trial:
     """
     client = tracking.connect()
     ids = [experiment.experiment_id for experiment in client.search_experiments()]
-    matches = [
-        run
-        for run in _every(client, ids)
-        if run.info.run_id.startswith(wanted) or run.data.tags.get("dvc.experiment") == wanted
-    ]
+    named = [f'tags.`dvc.experiment` = "{wanted}"'] if '"' not in wanted else []
+    if ID.fullmatch(wanted):
+        named.append(f"attributes.run_id LIKE '{wanted}%'")
+    found = {run.info.run_id: run for where in named for run in client.search_runs(ids, where)}
+    matches = list(found.values())
     if len(matches) != 1:
-        found = ", ".join(run.info.run_id for run in matches[:5]) or "none"
+        several = ", ".join(run.info.run_id for run in matches[:5]) or "none"
         raise PipelineError(
-            f"run {wanted}: expected the id of one run in {tracking.store()}, found {found}"
+            f"run {wanted}: expected the id of one run in {tracking.store()}, found {several}"
         )
     if tracking.SCORES not in matches[0].data.tags:
         raise PipelineError(
@@ -107,17 +107,6 @@ def find(wanted: str) -> Trial:
             "python -m pipeline.sync sends what the store lacks"
         )
     return _trial(matches[0])
-
-
-def _every(client: mlflow.MlflowClient, experiments: list[str]) -> Iterator[Run]:
-    """Every run of some experiments; MLflow gives a page at a time."""
-    token = None
-    while True:
-        page = client.search_runs(experiments, max_results=PAGE, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
 
 
 def newest(experiment: str) -> list[Trial]:

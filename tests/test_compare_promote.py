@@ -5,6 +5,7 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pytest
 from mlflow.utils.validation import _validate_metric_name
 
@@ -173,14 +174,30 @@ def test_runs_with_two_targets_are_compared(
     assert "validation/mse_scaled" in experiment.tags["mlflow.sharedViewState.best"]
 
 
-def test_a_run_is_found_on_any_page(tracking_store: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """MLflow gives runs a page at a time; the oldest of them is still found by its id."""
+@pytest.mark.usefixtures("tracking_store")
+def test_a_run_is_looked_up_and_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many runs the store is asked for those that have the id, its start or the name alone."""
     client = tracking.connect()
-    experiment = tracking.experiment_id(client, "pages")
-    oldest, *_newer = (client.create_run(experiment).info.run_id for _ in range(3))
-    monkeypatch.setattr(runs, "PAGE", 1)
-    with pytest.raises(PipelineError, match=f"run {oldest}: expected a run with scores"):
-        runs.find(oldest)
+    experiment = tracking.experiment_id(client, "looked up")
+    ids = [
+        client.create_run(experiment, tags={"dvc.experiment": f"it's {i}"}).info.run_id
+        for i in range(3)
+    ]
+    answers: list[int] = []
+    search = mlflow.MlflowClient.search_runs
+
+    def counted(*arguments: Any, **keys: Any) -> Any:
+        answers.append(len(found := search(*arguments, **keys)))
+        return found
+
+    monkeypatch.setattr(mlflow.MlflowClient, "search_runs", counted)
+    for wanted in (ids[0], ids[0][:20], "it's 0"):
+        with pytest.raises(PipelineError, match=f"run {wanted}: expected a run with scores"):
+            runs.find(wanted)
+    assert sum(answers) == 3
+    for wanted in ("it's", 'a "b"', "%"):
+        with pytest.raises(PipelineError, match=r"expected the id of one run in .*, found none"):
+            runs.find(wanted)
 
 
 def test_the_table_shows_what_differs_and_the_skill() -> None:
