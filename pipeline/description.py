@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pipeline.cards import Card
@@ -13,6 +13,8 @@ Epoch = dict[str, float]
 VIEW = "best"  # the id of the view that `view` describes, in the UI's addresses
 # Of each step ahead; further scores of a step stand in metrics.json.
 BY_STEP = ("r2", "mae", "rmse", "mape", "mse_scaled", "mae_scaled")
+RESERVED = re.compile(r"h\d+|scaled")  # what follows rmse_ and mae_ where it is no column's name
+LONGEST = 200  # characters of a name inside a metric's, which may have 250
 
 
 def hyperparameters(params: Params, card: Card) -> Iterator[tuple[str, Any]]:
@@ -98,8 +100,9 @@ def flat_scores(metrics: dict[str, Any]) -> Epoch:
     flat: Epoch = {}
     for span in ("test", "validation"):
         flat |= {f"{span}/{score}": value for score, value in metrics[span].items()}
-        for place, scores in metrics.get(f"{span}_by_target", {}).items():
-            flat |= {f"{span}/{score}_{_plain(place)}": value for score, value in scores.items()}
+        by_target = metrics.get(f"{span}_by_target", {})
+        for name, plain in distinct(by_target).items():
+            flat |= {f"{span}/{score}_{plain}": value for score, value in by_target[name].items()}
         for step, scores in metrics[f"{span}_by_horizon"].items():
             flat |= {
                 f"{span}/{score}_{step}": value
@@ -108,13 +111,22 @@ def flat_scores(metrics: dict[str, Any]) -> Epoch:
             }
     for rule, scores in metrics["baselines"].items():
         flat |= {f"{rule}/{score}": value for score, value in scores.items()}
-    for span, by in metrics.get("spans", {}).items():
-        for name, scores in by.items():
-            flat |= {f"{_plain(span)}/{name}_{score}": value for score, value in scores.items()}
+    spans = metrics.get("spans", {})
+    for span, plain in distinct(spans).items():
+        for name, scores in spans[span].items():
+            flat |= {f"{plain}/{name}_{score}": value for score, value in scores.items()}
     flat |= {f"memory/{name}": value for name, value in metrics.get("memory", {}).items()}
     return flat | {f"skill/{rule}": value for rule, value in metrics["skill"].items()}
 
 
-def _plain(name: str) -> str:
-    """A name as MLflow takes it in a metric's: letters, digits, and of signs only these."""
-    return re.sub(r"[^\w. -]", "_", name)
+def distinct(names: Iterable[str]) -> dict[str, str]:
+    """Each name as MLflow takes it in a metric's, no two alike: letters, digits and a few signs."""
+    found: dict[str, str] = {}
+    for name in names:
+        plain = whole = re.sub(r"[^\w. -]", "_", name)[:LONGEST]
+        number = 1
+        while plain in found.values() or RESERVED.fullmatch(plain):
+            number += 1
+            plain = f"{whole}.{number}"
+        found[name] = plain
+    return found

@@ -7,7 +7,9 @@ from typing import Any
 
 import mlflow
 import pytest
-from mlflow.utils.validation import _validate_metric_name
+from hypothesis import example, given
+from hypothesis import strategies as st
+from mlflow.utils.validation import MAX_ENTITY_KEY_LENGTH, _validate_metric_name
 
 from pipeline import compare, description, promote, runs, tracking
 from pipeline.errors import PipelineError
@@ -68,21 +70,28 @@ def test_a_rule_without_an_error_is_compared_with() -> None:
     assert (shown["skill"], shown["against ridge"]) == ("", "")
 
 
-@pytest.mark.parametrize("name", ["PM2.5 (µg/m³)", "a/b", "x=y", "T [°C], %"])
-def test_scores_have_names_that_mlflow_takes(name: str) -> None:
-    """Targets and spans are called as tables call them; MLflow refuses most signs."""
-    scores = {"rmse": 1.0}
+@given(st.lists(st.text(min_size=1), min_size=1, max_size=4, unique=True))
+@example(["PM2.5 (µg/m³)", "a/b", "x=y", "T [°C], %"])
+@example(["T (1)", "T [1]", "T _1_", "T _1_.2"])
+@example(["h01", "scaled", "n" * 300, "n" * 299])
+def test_scores_have_names_that_mlflow_takes(names: list[str]) -> None:
+    """Targets are called as tables call them; MLflow refuses most signs, and no two are alike."""
+    pooled, step, own = {"mae_scaled": 1.0}, {"h01": {"rmse": 1.0}}, {"rmse": 1.0, "mae": 1.0}
     metrics: dict[str, Any] = {
-        **{f"{span}{part}": {} for span in ("test", "validation") for part in ("", "_by_horizon")},
-        "test_by_target": {name: scores},
+        "test": pooled,
+        "test_by_horizon": step,
+        "test_by_target": dict.fromkeys(names, own),
+        "validation": {},
+        "validation_by_horizon": {},
         "baselines": {},
-        "spans": {name: {"model": scores}},
+        "spans": {f"s{i}" * 150: {"model": own} for i in range(2)},
         "skill": {},
     }
     found = description.flat_scores(metrics)
-    assert len(found) == 2
+    assert len(found) == 1 + 1 + 2 * len(names) + 2 * 2
     for key in found:
         _validate_metric_name(key)
+        assert len(key) <= MAX_ENTITY_KEY_LENGTH
 
 
 def test_rows_closer_than_their_spread_are_ties() -> None:
