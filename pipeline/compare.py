@@ -20,6 +20,7 @@ from pipeline.config import read_experiment, split
 from pipeline.errors import PipelineError, run
 from pipeline.params import Params
 from pipeline.runs import Trial
+from pipeline.text import number, percent
 
 SEED = "train.seed"
 COLUMNS = 2  # parameters that have a column of their own; more of them share one
@@ -115,8 +116,8 @@ def table(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
                 *(column[i] for column in values),
                 " ".join(sorted((t.params[SEED] for t in row.trials), key=int)),
                 *(_with_spread(row, span) for span in ("validation", "test")),
-                report.percent(metrics.skill(row.error("test"), naive)),
-                report.percent(metrics.skill(row.error("test"), ridge)),
+                percent(metrics.skill(row.error("test"), naive)),
+                percent(metrics.skill(row.error("test"), ridge)),
                 f"{statistics.fmean(seconds):.0f}" if seconds else "",
                 " ".join(trial.id[:8] for trial in row.trials),
             ]
@@ -140,7 +141,7 @@ def _short(text: str, longest: int = LONGEST) -> str:
 
 
 def _with_spread(row: Row, span: str) -> str:
-    mean = report.number(row.error(span))
+    mean = number(row.error(span))
     return f"{mean} ± {row.spread(span):.2g}" if len(row.trials) > 1 else mean
 
 
@@ -166,7 +167,7 @@ def legend(found: Sequence[Row]) -> str:
     return (
         f"Best first by RMSE on validation. {scaled}Mean ± standard deviation over the seeds; rows "
         "closer than that deviation are ties. Skill: 1 - test RMSE / that of the best naive rule "
-        f"({rule.replace('_', ' ')}, {report.number(first.error(rule))}). fit s: seconds of "
+        f"({rule.replace('_', ' ')}, {number(first.error(rule))}). fit s: seconds of "
         "training."
     )
 

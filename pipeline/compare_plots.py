@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.plots import COLOURS, panel
+from pipeline.text import escape_mathtext
 
 # Okabe and Ito's colours again, those of the rules last.
 LINES = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000", "#F0E442")
@@ -25,7 +26,9 @@ def losses(curves: Mapping[str, Sequence[tuple[list[float], list[float]]]]) -> F
             if not validation:  # a rule has no epochs
                 continue
             axes.plot(epochs[: len(train)], train, ":", color=colour, linewidth=1)
-            axes.plot(epochs, validation, color=colour, label=label if j == 0 else None)
+            axes.plot(
+                epochs, validation, color=colour, label=escape_mathtext(label) if j == 0 else None
+            )
             best = validation.index(min(validation))
             axes.plot(best + 1, validation[best], "o", color=colour, markersize=4)
     axes.set(
@@ -53,7 +56,7 @@ def horizons(errors: Mapping[str, Sequence[list[float]]], rule: str, naive: list
     for i, (label, runs) in enumerate(errors.items()):
         for j, values in enumerate(runs):
             colour = LINES[i % len(LINES)]
-            name = label if j == 0 else None
+            name = escape_mathtext(label) if j == 0 else None
             axes.plot(steps, values, marker=marker, color=colour, linewidth=1.4, label=name)
     axes.set(xlabel="steps ahead", ylabel="RMSE", title="Test error by horizon")
     axes.set_ylim(bottom=0)

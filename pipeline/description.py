@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.cards import Card
 from pipeline.config import inputs, split, targets
 from pipeline.params import Params, Stack
+from pipeline.text import escape_markdown
 
 Epoch = dict[str, float]
 VIEW = "best"  # the id of the view that `view` describes, in the UI's addresses
@@ -49,7 +50,8 @@ def name(params: Params) -> str:
 def note(params: Params, card: Card) -> str:
     """What the UI shows above a run."""
     return (
-        f"**{card.title}**\n\nForecasts {', '.join(targets(params, card))} "
+        f"**{escape_markdown(card.title)}**\n\n"
+        f"Forecasts {escape_markdown(', '.join(targets(params, card)))} "
         f"{params.window.horizon} steps of {card.frequency} ahead from the "
         f"{params.window.look_back} rows before, with {params.train.model.name} "
         f"({params.train.loss} loss, seed {params.train.seed}). Scores are in the target's own "

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from pipeline.cards import Card
 from pipeline.evaluation import MODEL, Forecasts, root_error
+from pipeline.text import escape_mathtext, number
 
 # A picture's bytes are not a matter of the user's own matplotlibrc.
 matplotlib.rcdefaults()
@@ -25,7 +26,9 @@ COLOURS = {
     "drift": "#CC79A7",
     "ridge": "#009E73",
 }
+OTHER = "#56B4E9"
 LATE = "#D55E00"
+STROKES = ("-", "--", ":", "-.")
 DOTS = 100  # as many points of a line can be told apart
 PAST, LEAST_PAST = 4, 24  # of a look-back, horizons and rows that are shown before a forecast
 
@@ -90,10 +93,9 @@ def error_by_horizon(metrics: dict[str, Any], names: Sequence[str], card: Card) 
     if len(metrics["test_by_horizon"]) == 1:
         ordered = sorted(errors, key=lambda name: -errors[name][0])
         values = [errors[name][0] for name in ordered]
-        bars = axes.barh(
-            [_label(n) for n in ordered], values, color=[COLOURS[name] for name in ordered]
-        )
-        axes.bar_label(bars, fmt="%.4g", padding=3)
+        colours = [colour(name) for name in ordered]
+        bars = axes.barh([_label(name) for name in ordered], values, color=colours)
+        axes.bar_label(bars, [number(value) for value in values], padding=3)
         axes.set(xlabel=unit, title="Test error, one step ahead")
         axes.margins(x=0.12)
         return figure
@@ -150,7 +152,7 @@ def windows(
             axes.plot(times[ahead], model[i], mark, color=COLOURS[MODEL], label="forecast")
             axes.axvline(times[origin], color="#999999", linewidth=0.8, label="origin")  # type: ignore[arg-type]
             _dates(axes, card, minticks=2, maxticks=5)
-            axes.set_title(f"{kind} {rank + 1}: RMSE {error[i]:.3g}", fontsize="medium")
+            axes.set_title(f"{kind} {rank + 1}: RMSE {number(error[i])}", fontsize="medium")
         line[0].set_ylabel(_with_unit(str(series.name), card))
     _legend_below(figure, panels[0, 0])
     return figure
@@ -172,7 +174,7 @@ def missing(series: pd.DataFrame, starts: Sequence[int], card: Card, bins: int =
     axes = figure.subplots()
     times = pd.DatetimeIndex(series.index)
     picture = axes.pcolormesh(
-        times[np.minimum(edges, len(series) - 1)],
+        times.append(times[-1:] + card.step)[edges],
         np.arange(series.shape[1] + 1),
         share.T,
         cmap="OrRd",
@@ -182,7 +184,8 @@ def missing(series: pd.DataFrame, starts: Sequence[int], card: Card, bins: int =
     axes.vlines(times[list(starts)], 0, series.shape[1], color="black", linestyle="--", linewidth=1)
     counts = series.isna().sum()
     labels = [
-        _text(f"{name} ({count:,})" if count else str(name)) for name, count in counts.items()
+        escape_mathtext(f"{name} ({count:,})" if count else str(name))
+        for name, count in counts.items()
     ]
     axes.set_yticks(np.arange(series.shape[1]) + 0.5, labels)
     axes.invert_yaxis()
@@ -215,7 +218,7 @@ def residuals(forecasts: Forecasts, names: Sequence[str], card: Card) -> Figure:
     left.set(
         xlabel=_with_unit("forecast - observed", card, names[0]),
         ylabel="forecasts",
-        title=_text(f"Residuals, {names[0]}"),
+        title=escape_mathtext(f"Residuals, {names[0]}"),
     )
     left.legend(frameon=False, loc="upper left")
     known = ~np.isnan(seen)
@@ -248,6 +251,12 @@ def residuals(forecasts: Forecasts, names: Sequence[str], card: Card) -> Figure:
     return figure
 
 
+def colour(name: str) -> str:
+    """The colour of the model or a baseline; seasons of a seasonal naive share theirs."""
+    family = (known for known in COLOURS if name.startswith(known))
+    return COLOURS.get(next(family, ""), OTHER)
+
+
 def panel() -> tuple[Figure, Axes]:
     """A figure with one pair of axes in the house style."""
     figure = Figure(figsize=(8, 4), layout="constrained")
@@ -257,10 +266,13 @@ def panel() -> tuple[Figure, Axes]:
 
 
 def _lines(axes: Axes, x: Sequence[int], errors: dict[str, list[float]]) -> None:
-    """A line for the model and each rule."""
+    """A line for the model and each baseline; baselines of one colour differ in their strokes."""
+    drawn: list[str] = []
     for name, values in errors.items():
         width = 2.4 if name == MODEL else 1.4
-        axes.plot(x, values, color=COLOURS[name], linewidth=width, label=_label(name))
+        stroke = STROKES[drawn.count(colour(name)) % len(STROKES)]
+        axes.plot(x, values, stroke, color=colour(name), linewidth=width, label=_label(name))
+        drawn.append(colour(name))
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
@@ -314,9 +326,4 @@ def _ahead(step: int, card: Card) -> str:
 
 def _with_unit(text: str, card: Card, column: str | None = None) -> str:
     unit = card.columns[column or text].unit
-    return _text(f"{text} ({unit})" if unit else text)
-
-
-def _text(text: str) -> str:
-    """A text whose dollars are dollars: between two of them matplotlib would read a formula."""
-    return text.replace("$", r"\$")
+    return escape_mathtext(f"{text} ({unit})" if unit else text)

@@ -1,5 +1,6 @@
 """The report: what was forecast, how well, beside which rules, and how to make it again."""
 
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from pipeline.config import inputs, targets
 from pipeline.evaluation import MODEL
 from pipeline.memory import Memory
 from pipeline.params import Params
+from pipeline.text import escape_markdown, number, percent
 
 # What a reader should see in each picture; a picture not named here has only its title.
 CAPTIONS = {
@@ -95,11 +97,12 @@ def markdown(
     units = ", ".join(
         f"{name} in {card.columns[name].unit or 'its own units'}" for name in targets(params, card)
     )
+    data = f"Inputs: {', '.join(inputs(params, card))}. Source: {card.source} ({card.licence})."
     fetch = [card.fetch] if card.fetch else []
     parts = [
-        f"# {card.title}",
-        f"Forecast: {heading(params, card)}. Scores are those of the test span "
-        f"({metrics['test']['n']:,} forecasts of observed values), {units}.",
+        f"# {escape_markdown(card.title)}",
+        f"Forecast: {escape_markdown(heading(params, card))}. Scores are those of the test span "
+        f"({metrics['test']['n']:,} forecasts of observed values), {escape_markdown(units)}.",
         "## Scores beside naive rules",
         table(header, scores),
         *(_by_target(metrics["test_by_target"]) if "test_by_target" in metrics else []),
@@ -111,8 +114,8 @@ def markdown(
         "## Data",
         f"{quality['rows']:,} rows from {quality['first']} to {quality['last']}, every "
         f"{card.frequency}; {quality['absent_rows']:,} time stamps absent. Missing values: "
-        f"{', '.join(missing) or 'none'}. A target that is missing is never scored. "
-        f"Inputs: {', '.join(inputs(params, card))}. Source: {card.source} ({card.licence}).",
+        f"{escape_markdown(', '.join(missing)) or 'none'}. A target that is missing is never "
+        f"scored. {escape_markdown(data)}",
         *(_picture(name) for name in pictures if name == "missing"),
         "## To make it again",
         f"In a clone of the repository that has `{paths.raw_table(params.ingest.dataset)}`, with "
@@ -134,7 +137,8 @@ def _by_target(scores: dict[str, dict[str, float]]) -> list[str]:
             ["", *names],
             [[name, *(number(by.get(score)) for score in names)] for name, by in scores.items()],
         ),
-        f"Pictures of single windows and of residuals are of {next(iter(scores))}.",
+        "Pictures of single windows and of residuals are of "
+        f"{escape_markdown(next(iter(scores)))}.",
     ]
 
 
@@ -158,9 +162,10 @@ def provenance(facts: dict[str, str], commit: str | None, changes: Sequence[str]
 
 
 def table(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; every column but the first is aligned to the right."""
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *body]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    """A Markdown table of plain cells; every column but the first is aligned to the right."""
+    first, *lines = ([escape_markdown(cell) for cell in line] for line in (header, *body))
+    rule = ["---", *["---:"] * (len(header) - 1)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (first, rule, *lines))
 
 
 def _picture(name: str) -> str:
@@ -169,18 +174,7 @@ def _picture(name: str) -> str:
 
 
 def _code(lines: Sequence[str]) -> str:
-    return "\n".join(["```bash", *lines, "```"])
-
-
-def number(score: float | None) -> str:
-    """A score to at least three digits that say something; nothing if it is not defined."""
-    if score is None:
-        return ""
-    if 0 < abs(score) < 0.1:
-        return f"{score:.3g}"
-    return f"{score:.3f}" if abs(score) < 10 else f"{score:,.2f}"
-
-
-def percent(skill: float | None) -> str:
-    """A skill with its sign; nothing if it is not defined."""
-    return "" if skill is None else f"{round(skill, 3) + 0:+.1%}"  # + 0, since -0.0 would show
+    """A block of commands, its fence longer than any in it."""
+    text = "\n".join(lines)
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}bash\n{text}\n{fence}"

@@ -206,7 +206,7 @@ def _scores(row: dict[str, Any]) -> str:
         **(row["literature"] or {}),
         **{rule.replace("_", " "): scores for rule, scores in row["naive"].items()},
         "ridge": row["ridge"],
-        f"**{row['model']}**": ours,
+        f"this project, {row['model']}": ours,
     }
     body = []
     for who, scores in lines.items():

@@ -147,3 +147,28 @@ def test_numbers_along_an_axis_have_room(size: float) -> None:
         boxes = [tick.label1.get_window_extent() for tick in ticks]
         assert len(boxes) > 2
         assert all(one.x1 < other.x0 for one, other in pairwise(boxes))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 100, 240, 1000])
+def test_the_last_row_that_is_missing_is_seen(rows: int) -> None:
+    """Every stretch of a picture of missing values has its width, the last one too."""
+    times = pd.date_range("2020-01-01", periods=rows, freq="h")
+    values = pd.Series(np.ones(rows), times, name="pm2.5")
+    values.iloc[-1] = np.nan
+    figure = plots.missing(values.to_frame(), [0], CARD)
+    (mesh,) = figure.axes[0].collections[:1]
+    edges = mesh.get_coordinates()[0, :, 0]
+    assert (np.diff(edges) > 0).all()
+    assert np.ma.getdata(mesh.get_array()).ravel()[-1] > 0
+
+
+@pytest.mark.parametrize(("size", "text"), [(1e3, "RMSE 1,000.00"), (1e-3, "RMSE 0.001")])
+def test_errors_are_written_out(size: float, text: str) -> None:
+    """A title does not say 1e+03."""
+    times = pd.date_range("2020-01-01", periods=60, freq="h")
+    values = pd.Series(np.zeros(60), times, name="pm2.5")
+    origins = np.arange(3, 60 - HORIZON)
+    seen = observed(values.to_frame(), origins, HORIZON)
+    made = Forecasts(origins, seen, {MODEL: seen + size})
+    titles = [axes.get_title() for axes in plots.windows(made, values, 4, CARD).axes]
+    assert all(title.endswith(text) for title in titles)

@@ -63,8 +63,9 @@ def main() -> None:
         "error_by_horizon": plots.error_by_horizon(metrics, names, card),
         "residuals": plots.residuals(test, names, card),
         "loss": plots.loss(history),
-        "missing": plots.missing(shown, [rows.validation[0], rows.test[0]], card),
     }
+    if shown.isna().any(axis=None):
+        pictures["missing"] = plots.missing(shown, [rows.validation[0], rows.test[0]], card)
     if card.step < pd.Timedelta("1D"):
         hours = evaluation.by_hour(test, local.hour.to_numpy(), yardstick)
         pictures["error_by_hour"] = plots.error_by_hour(hours, names, card)
