@@ -29,6 +29,7 @@ COLOURS = {
 OTHER = "#56B4E9"
 LATE = "#D55E00"
 STROKES = ("-", "--", ":", "-.")
+ROW = 5  # of a legend's names have room side by side
 DOTS = 100  # as many points of a line can be told apart
 PAST, LEAST_PAST = 4, 24  # of a look-back, horizons and rows that are shown before a forecast
 
@@ -287,9 +288,10 @@ def _dates(axes: Axes, card: Card, **ticks: int) -> None:
 
 
 def _legend_below(figure: Figure, axes: Axes) -> None:
-    """What the lines of these axes are, in a row below the picture, where no line runs."""
+    """What the lines of these axes are, below the picture, where no line runs."""
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, frameon=False, ncols=len(labels), loc="outside lower center")
+    columns = -(-len(labels) // (1 if len(labels) <= ROW else 2))
+    figure.legend(handles, labels, frameon=False, ncols=columns, loc="outside lower center")
 
 
 def style(axes: Axes) -> None:
