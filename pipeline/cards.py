@@ -159,6 +159,7 @@ class Card(Record):
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8"
     missing: tuple[str, ...] = ("", "NA", "NaN", "nan", "null")  # how a missing value is written
+    rename: dict[str, Word] = {}  # a column's name in the table, and the one it has in the card
     layout: Literal["long", "wide"] = "long"
     wide: Wide | None = None
     time: Time
@@ -184,9 +185,14 @@ class Card(Record):
             )
         if self.wide and set(self.columns) != {self.wide.column}:
             raise ValueError(f"a wide table to have one column, {self.wide.column}")
+        if len(set(self.rename.values())) != len(self.rename):
+            raise ValueError("rename to give each column a name of its own")
         for column in self.excluded:
             if column in {*self.columns, *self.targets, *self.inputs, *self.time.names}:
-                raise ValueError(f"{column} to be used or excluded, found both")
+                raise ValueError(
+                    f"{column} to be used or excluded, found both; where the table's column has "
+                    f"the name of a calendar term, rename: {{{column}: another}} gives it another"
+                )
         for name, (first, last) in self.spans.items():
             if not 0 <= first <= last:
                 raise ValueError(f"spans.{name} to be [first row, last row], counted from 0")

@@ -83,7 +83,7 @@ def expand(inputs: Sequence[str], card: Card, key: str = "window.inputs") -> lis
         if name in card.columns and (name in _TERMS or Feature.of(name).source != name):
             raise PipelineError(
                 f"{key}: {name} is a column that has the name of a calendar term, difference or "
-                "seasonal value, expected another name in table and card"
+                "seasonal value, expected another name; the card's rename gives it one"
             )
     for name in features:
         if features.count(name) > 1:

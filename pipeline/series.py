@@ -51,14 +51,7 @@ def parse_table(content: bytes, card: Card, where: str) -> pd.DataFrame:
     del content  # a large file should be held once, not twice, while it is parsed
     if not text:
         raise PipelineError(f"{where}: empty, expected a header line and rows")
-    header = next(re.finditer(r"[^\r\n]*", text))[0]
-    try:
-        names = next(csv.reader([header], delimiter=card.delimiter), [])
-    except csv.Error as error:
-        raise PipelineError(f"{where}: line 1: expected column names, found {error}") from None
-    _check_header(names, card, where)
-    if len(header) == len(text):
-        raise PipelineError(f"{where}: a header and no rows, expected at least one row")
+    names = _header(text, card, where)
     rows = io.BytesIO(text.encode())
     del text
     try:
@@ -92,7 +85,33 @@ def _text(content: bytes, card: Card, where: str) -> str:
         ) from None
 
 
+def _header(text: str, card: Card, where: str) -> list[str]:
+    """The columns' names; one in quotation marks may go on in the next line."""
+    lines = (line[0] for line in re.finditer(r"[^\r\n]*(?:\r\n|\r|\n|$)", text))
+    try:
+        names = next(csv.reader(lines, delimiter=card.delimiter, strict=True), [])
+    except csv.Error as error:
+        raise PipelineError(f"{where}: line 1: expected column names, found {error}") from None
+    _check_header(names, card, where)
+    if not next(lines, ""):
+        raise PipelineError(f"{where}: a header and no rows, expected at least one row")
+    return names
+
+
 def _check_header(names: Sequence[str], card: Card, where: str) -> None:
+    if not names:
+        raise PipelineError(f"{where}: line 1: expected column names, found an empty line")
+    if nameless := [i + 1 for i, name in enumerate(names) if not name.strip()]:
+        count = f"column{'s' * (len(nameless) > 1)} {', '.join(map(str, nameless))}"
+        remedy = "write one there, such as time or row"
+        if nameless[0] == 1:
+            remedy += " (pandas writes row numbers so; index=False leaves them out)"
+        elif nameless[-1] == len(names):
+            remedy += f", or delete the {card.delimiter!r} at the end of every line"
+        raise PipelineError(
+            f"{where}: line 1: expected a name for every column, found none for {count} of "
+            f"{len(names)}; {remedy}"
+        )
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise PipelineError(f"{where}: column {repeated[0]} stands twice in the header")
     if len(names) == 1 and len(card.columns) + len(card.time.names) > 1:
@@ -133,6 +152,7 @@ def to_series(
     needed = list(card.columns) if columns is None else list(columns)
     if len(table) == 0:
         raise PipelineError(f"{where}: no rows, expected at least one")
+    table = table.rename(columns=card.rename)
     if not table.columns.is_unique:
         twice = str(table.columns[table.columns.duplicated()][0])
         raise PipelineError(f"{where}: column {_names([twice])} stands twice, expected it once")
@@ -149,13 +169,20 @@ def to_series(
 def _check_columns(table: pd.DataFrame, needed: list[str], card: Card, where: str) -> None:
     found = [str(name) for name in table.columns]
     if lacking := [name for name in needed if name not in found]:
-        raise PipelineError(f"{where}: column {_names(lacking)} missing; found {_names(found)}")
+        lacking, there = _as_in_table(lacking, card), _as_in_table(found, card)
+        raise PipelineError(f"{where}: column {_names(lacking)} missing; found {_names(there)}")
     known = {*card.time.names, *card.columns, *card.excluded}
     if unknown := [name for name in found if name not in known]:
         raise PipelineError(
             f"{where}: unknown column {_names(unknown)}; expected those of the card "
             f"({', '.join(sorted(known))}): name it under columns or excluded"
         )
+
+
+def _as_in_table(names: Sequence[str], card: Card) -> list[str]:
+    """The card's names as the table has them."""
+    written = {name: old for old, name in card.rename.items()}
+    return [written.get(name, name) for name in names]
 
 
 def _names(names: Sequence[str]) -> str:
@@ -265,26 +292,28 @@ def _slots(table: pd.DataFrame, card: Card) -> list[str]:
 def _check_columns_wide(table: pd.DataFrame, card: Card, where: str) -> None:
     for name in card.time.names:
         if name not in table.columns:
-            found = ", ".join(str(column) for column in table.columns[:4])
-            raise PipelineError(f"{where}: column {name} missing; found {found}, ...")
+            found = ", ".join(_as_in_table([str(column) for column in table.columns[:4]], card))
+            lacking = _as_in_table([name], card)[0]
+            raise PipelineError(f"{where}: column {lacking} missing; found {found}, ...")
 
 
 def typed(table: pd.DataFrame, card: Card, columns: Sequence[str]) -> pd.DataFrame:
     """A raw table of strings with the types a caller would send: its time and `columns` alone."""
     result = pd.DataFrame(index=table.index)
-    for name in table.columns:
+    for written in table.columns:
+        name = card.rename.get(written, written)
         if name in card.time.names:
-            result[name] = pd.to_numeric(table[name]) if card.time.columns else table[name]
+            result[written] = pd.to_numeric(table[written]) if card.time.columns else table[written]
         elif name in columns and (categories := card.columns[name].categories):
-            result[name] = _category(table[name], name, categories, card, "table")
+            result[written] = _category(table[written], name, categories, card, "table")
         elif name in columns or (card.wide and name not in card.excluded):
-            result[name] = _number(table[name], name, card, "table")
+            result[written] = _number(table[written], name, card, "table")
     return result
 
 
 def quality(series: pd.DataFrame, table: pd.DataFrame, card: Card) -> dict[str, Any]:
     """What a reader should know of the series: span, gaps, what is missing, what is constant."""
-    slots = len(_slots(table, card)) if card.wide else 1
+    slots = card.steps_a_day if card.wide else 1
     missing = series.isna()
     return {
         "rows": len(series),

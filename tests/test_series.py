@@ -67,7 +67,23 @@ WRONG_TABLES: dict[str, tuple[str | bytes, list[str]]] = {
     ),
     "nameless column": (
         table("2014-01-01 00:00,1,2,N,x,", header=HEADER + ","),
-        ["unknown column ''"],
+        ["line 1: expected a name for every column, found none for column 6 of 6"],
+    ),
+    "nameless columns at the end": (
+        table("2014-01-01 00:00,1,2,N,x,,", header=HEADER + ",,"),
+        ["found none for columns 6, 7 of 7", "delete the ',' at the end of every line"],
+    ),
+    "nameless first column": (
+        table("0,2014-01-01 00:00,1,2,N,x", header="," + HEADER),
+        ["found none for column 1 of 6", "pandas writes row numbers so; index=False leaves them"],
+    ),
+    "name in open quotation marks": (
+        table("2014-01-01 00:00,1,2,N,x", header=HEADER.replace("note", '"note')),
+        ["line 1: expected column names, found unexpected end of data"],
+    ),
+    "blank line above the header": (
+        "\n" + table(),
+        ["line 1: expected column names, found an empty"],
     ),
     "padded header": (
         table("2014-01-01 00:00,1,2,N,x", header=HEADER.replace("flow", " flow")),
@@ -247,6 +263,15 @@ def test_how_text_is_written_does_not_matter(
     plain = series.read_table(project.table, toy_card())
     project.table.write_bytes(encode(project.table.read_text()))
     pd.testing.assert_frame_equal(series.read_table(project.table, toy_card()), plain)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_name_may_have_two_lines(end: str) -> None:
+    """A header cell with a line break, as spreadsheets write it, is one name."""
+    content = f'time,"level{end}(m)"{end}2014-01-01 00:00,1.5{end}'.encode()
+    found = series.parse_table(content, toy_card(), "toy")
+    assert list(found.columns) == ["time", f"level{end}(m)"]
+    assert found.to_numpy().tolist() == [["2014-01-01 00:00", "1.5"]]
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le", "utf-16-be"])
