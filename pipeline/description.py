@@ -117,6 +117,10 @@ def flat_scores(metrics: dict[str, Any]) -> Epoch:
     for span, plain in distinct(spans).items():
         for name, scores in spans[span].items():
             flat |= {f"{plain}/{name}_{score}": value for score, value in scores.items()}
+    count = metrics.get("training_windows", {})
+    flat |= {f"windows/{name}": count[name] for name in ("possible", "kept") if name in count}
+    lost = count.get("lost", {})
+    flat |= {f"windows/lost_{plain}": lost[name] for name, plain in distinct(lost).items()}
     flat |= {f"memory/{name}": value for name, value in metrics.get("memory", {}).items()}
     return flat | {f"skill/{rule}": value for rule, value in metrics["skill"].items()}
 

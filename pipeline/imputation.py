@@ -62,12 +62,9 @@ class Imputer(Record):
         Returns:
             The filled series and, of the same shape, OBSERVED, FILLED or BEYOND for each value.
         """
-        missing = series.isna()
-        state = np.zeros(series.shape, np.uint8)
-        if not missing.to_numpy().any():
+        state = gap_state(series, self.limit)
+        if not state.any():
             return series, state
-        state[missing.to_numpy()] = FILLED
-        state[(_run_length(missing) > self.limit).to_numpy()] = BEYOND
         filled = series.fillna(self._estimate(series)).mask(state == BEYOND)
         return filled.fillna(self.means), state
 
@@ -79,6 +76,15 @@ class Imputer(Record):
             for k in range(1, self.seasons + 1):
                 estimate = estimate.fillna(series.shift(k * self.season))
         return estimate
+
+
+def gap_state(series: pd.DataFrame, limit: int) -> npt.NDArray[np.uint8]:
+    """OBSERVED, FILLED or, after `limit` rows of a gap, BEYOND for each value: [rows, columns]."""
+    missing = series.isna()
+    state = np.where(missing, np.uint8(FILLED), np.uint8(OBSERVED))
+    if state.any():
+        state[(_run_length(missing) > limit).to_numpy()] = BEYOND
+    return state
 
 
 def _run_length(missing: pd.DataFrame) -> pd.DataFrame:

@@ -19,6 +19,7 @@ IMPUTER = PREPARED / "imputer.json"
 SCALER = PREPARED / "scaler.json"
 
 WINDOWS = Path("data/windows")
+COUNTS = WINDOWS / "counts.json"
 
 MODEL = Path("data/model")
 MODEL_JSON = MODEL / "model.json"

@@ -18,6 +18,7 @@ from pipeline.evaluation import MODEL
 from pipeline.memory import Memory
 from pipeline.params import Params
 from pipeline.text import escape_markdown, number, percent
+from pipeline.training_windows import Count, sentence
 
 # What a reader should see in each picture; a picture not named here has only its title.
 CAPTIONS = {
@@ -97,7 +98,10 @@ def markdown(
     units = ", ".join(
         f"{name} in {card.columns[name].unit or 'its own units'}" for name in targets(params, card)
     )
-    data = f"Inputs: {', '.join(inputs(params, card))}. Source: {card.source} ({card.licence})."
+    data = (
+        f"Inputs: {', '.join(inputs(params, card))}. Fitted on "
+        f"{sentence(Count(**metrics['training_windows']))}. Source: {card.source} ({card.licence})."
+    )
     fetch = [card.fetch] if card.fetch else []
     parts = [
         f"# {escape_markdown(card.title)}",

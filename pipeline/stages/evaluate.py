@@ -21,6 +21,7 @@ from pipeline.errors import run
 from pipeline.evaluation import MODEL, Forecasts, Yardstick
 from pipeline.forecaster import Forecaster, stage_files
 from pipeline.models.baselines import NAIVE, fit_ridge
+from pipeline.training_windows import Count
 from pipeline.windows import Rows, Runs, spans
 
 
@@ -48,6 +49,8 @@ def main() -> None:
     if remembered:
         metrics["memory"] = remembered.scores
     metrics = evaluation.rounded(metrics)
+    count = artifacts.read_json_record(paths.COUNTS, Count)
+    metrics["training_windows"] = count.model_dump()
     history = pd.read_csv(paths.HISTORY)
     artifacts.write_json(paths.METRICS, metrics)
     artifacts.write_json(paths.SUMMARY, evaluation.summary(metrics))

@@ -1,10 +1,13 @@
 """Window: which rows start a window of each span; an index, not copies."""
 
+import sys
+
 from pipeline import artifacts, features, paths, windows
 from pipeline.config import check_unchanged, inputs, read_experiment, split, targets
 from pipeline.errors import PipelineError, run
-from pipeline.imputation import BEYOND, OBSERVED
+from pipeline.imputation import OBSERVED
 from pipeline.scaling import Scaler
+from pipeline.training_windows import remarks, training_windows
 
 
 def main() -> None:
@@ -24,33 +27,25 @@ def main() -> None:
                 f"span, found {scaler.columns[name].center:g} in every row"
             )
 
-    names = features.expand(inputs(params, card), card)
     channels = [name for group in card.channels.values() for name in group]
-    sources = features.sources(names)
-    beyond = state[:, [channels.index(name) for name in sources]] == BEYOND
-    forecast = [channels.index(name) for name in targets(params, card)]
-    context = features.context(names, card.season, horizon)
-
-    observed = state[:, forecast] == OBSERVED
+    wanted = inputs(params, card), targets(params, card)
+    train, count = training_windows(state, channels, *wanted, card, spans.train, params.window)
+    for line in remarks(count, wanted[1]):
+        print(f"{paths.windows('train')}: {line}", file=sys.stderr)
     starts = {
-        "train": windows.train_starts(
-            spans.train,
-            look_back,
-            horizon,
-            params.window.stride,
-            context,
-            beyond=features.made_of(beyond, sources, names, card.season, horizon),
-            observed=observed.any(axis=1),
-        ),
+        "train": train,
         "validation": windows.scored_starts(spans.validation, look_back, horizon),
         "test": windows.scored_starts(spans.test, look_back, horizon),
     }
+    context = features.context(features.expand(wanted[0], card), card.season, horizon)
+    observed = state[:, [channels.index(name) for name in wanted[1]]] == OBSERVED
     for name, rows in starts.items():
         windows.check_starts(name, rows, getattr(spans, name), look_back, horizon, context)
         for k, target in enumerate(targets(params, card)):
             windows.check_observed(name, target, observed[:, k], getattr(spans, name))
     for name, rows in starts.items():
         artifacts.write_array(paths.windows(name), rows.runs)
+    artifacts.write_json(paths.COUNTS, count.model_dump())
     check_unchanged(params, card)
 
 

@@ -1,0 +1,111 @@
+"""Training windows: which rows start one, how many could, and which input costs how many."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline import features
+from pipeline.cards import Card
+from pipeline.imputation import BEYOND, OBSERVED
+from pipeline.params import Window
+from pipeline.strict import Record
+from pipeline.windows import Runs, train_starts
+
+TOO_MANY = 1 / 3  # of the possible windows: where more are lost, it is worth a warning
+
+
+class Count(Record):
+    """counts.json: training windows kept of those possible, and what the others are lost to.
+
+    A window that several inputs make unusable counts for each of them.
+    """
+
+    possible: int
+    kept: int
+    unobserved: int  # no target of theirs was observed
+    lost: dict[str, int]  # by input that costs any: windows with a gap of it beyond the limit
+    without: dict[str, int]  # by the same: windows there would be if it were left out
+
+
+def training_windows(
+    state: npt.NDArray[np.uint8],
+    channels: Sequence[str],
+    inputs: Sequence[str],
+    targets: Sequence[str],
+    card: Card,
+    span: tuple[int, int],
+    window: Window,
+) -> tuple[Runs, Count]:
+    """The start rows of the training windows, and their count.
+
+    Args:
+        state: [rows, channels] as `imputation.gap_state` gives it.
+        channels: the names of its columns.
+        inputs, targets: as the card or the parameters name them.
+        card: gives channels of columns and the season.
+        span: the rows of the training span.
+        window: look-back, horizon and stride.
+    """
+    season, horizon = card.season, window.horizon
+    unusable = state == BEYOND
+    beyond = np.stack(
+        [
+            features.made_of(unusable, channels, features.expand([name], card), season, horizon)
+            for name in inputs
+        ],
+        axis=1,
+    )
+    observed = (state[:, [channels.index(name) for name in targets]] == OBSERVED).any(axis=1)
+    context = features.context(features.expand(inputs, card), season, horizon)
+
+    def starts(beyond: npt.NDArray[np.bool_], observed: npt.NDArray[np.bool_]) -> Runs:
+        size = window.look_back, horizon, window.stride
+        return train_starts(span, *size, context, beyond, observed)
+
+    whole, costs = np.zeros(len(state), np.bool_), beyond.sum(axis=1)
+    kept, possible = starts(costs > 0, observed), len(starts(whole, ~whole))
+    lost = {name: possible - len(starts(beyond[:, i], ~whole)) for i, name in enumerate(inputs)}
+    lost = {name: windows for name, windows in lost.items() if windows}
+    return kept, Count(
+        possible=possible,
+        kept=len(kept),
+        unobserved=possible - len(starts(whole, observed)),
+        lost=lost,
+        without={
+            name: len(starts(costs - beyond[:, inputs.index(name)] > 0, observed)) for name in lost
+        },
+    )
+
+
+def remarks(count: Count, targets: Sequence[str]) -> list[str]:
+    """What to say of the training windows on the screen, one line each."""
+    lines = [sentence(count)]
+    if count.possible - count.kept > TOO_MANY * count.possible:
+        first = max(count.lost, key=lambda name: count.lost[name], default="")
+        of_input = count.lost.get(first, 0) >= count.unobserved
+        longer = "fill longer gaps (-S impute_scale.imputation.limit=ROWS)"
+        if of_input and first not in targets:
+            longer = (
+                f"leave it out of the inputs ({count.without[first]:,} windows then), or {longer}"
+            )
+        cause, remedy = (
+            (first, longer) if of_input else ("targets never observed", "fill the table")
+        )
+        lines.append(
+            f"warning: more than a third of the training windows is lost, most to {cause}: "
+            f"{remedy}, or mend the card's missing marks if values are taken for missing"
+        )
+    return lines
+
+
+def sentence(count: Count) -> str:
+    """One line: how many windows there are, and what costs how many."""
+    ranked = sorted(count.lost, key=lambda name: -count.lost[name])
+    costs = [f"{name} {count.lost[name]:,}" for name in ranked]
+    parts = [f"{count.kept:,} training windows of {count.possible:,} possible"]
+    if costs:
+        parts.append(f"gaps longer than impute_scale.imputation.limit cost {', '.join(costs)}")
+    if count.unobserved:
+        parts.append(f"{count.unobserved:,} have no observed target")
+    return "; ".join(parts)
