@@ -119,6 +119,11 @@ class Time(Record):
         """The raw columns that hold the time."""
         return (self.column,) if self.column else self.columns
 
+    @property
+    def offsets(self) -> bool:
+        """Whether each time stamp is written with its offset from UTC."""
+        return "%z" in str(self.format)
+
 
 class Wide(Record):
     """A table with one row a day and one column for each time of day."""

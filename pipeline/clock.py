@@ -9,6 +9,7 @@ from pipeline.cards import Card
 from pipeline.errors import PipelineError
 
 SPARSE = 100  # a series with fewer rows than one in so many is taken for a mistake
+YEAR = 1000  # the first that is taken for one: 14 is not 2014
 BLOCK = 2**18
 
 
@@ -20,21 +21,22 @@ def stamps(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
     """
     names = list(card.time.names)
     if card.time.column:
-        written = table[card.time.column]
-        if not pd.api.types.is_datetime64_any_dtype(written):
-            written = written.astype("str").str.strip()
-        zoned = "%z" in str(card.time.format)
-        times = by_blocks(
-            lambda rows: pd.to_datetime(rows, format=card.time.format, errors="coerce", utc=zoned),
-            written,
-        )
+        times = table[card.time.column]
+        if not pd.api.types.is_datetime64_any_dtype(times):
+            text, utc = times.astype("str").str.strip(), card.time.offsets
+            times = by_blocks(
+                lambda rows: pd.to_datetime(
+                    rows, format=card.time.format, errors="coerce", utc=utc
+                ),
+                text,
+            )
         expected = f"a time written as {card.time.format}"
     else:
         parts = {name: pd.to_numeric(table[name], errors="coerce") for name in names}
         whole = pd.DataFrame(parts)
-        # pandas takes an hour of 99 or -1 without a word; the hour 24 is where a day ends.
+        # pandas takes an hour of 99 or a year of 14 without a word; the hour 24 is a day's end.
         clock = whole.reindex(columns=["hour", "minute"], fill_value=0)
-        possible = ((clock >= 0) & (clock <= [24, 59])).all(axis=1)
+        possible = ((clock >= 0) & (clock <= [24, 59])).all(axis=1) & (whole["year"] >= YEAR)
         times = pd.to_datetime(whole.where(whole % 1 == 0), errors="coerce").where(possible)
         expected = f"a date from {', '.join(names)}"
     bad = times.isna().to_numpy()
@@ -46,8 +48,10 @@ def stamps(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
             f"found {found!r}"
         )
     if card.time.column and not pd.api.types.is_datetime64_any_dtype(table[card.time.column]):
-        _check_offsets(written, card, where)
-    return _localise(pd.DatetimeIndex(times), card, where)
+        _check_offsets(text, card, where)
+    moments = pd.DatetimeIndex(times)
+    _check_zone(moments, card, where)
+    return _localise(moments, card, where)
 
 
 def moment(written: str, card: Card) -> pd.Timestamp:
@@ -55,15 +59,26 @@ def moment(written: str, card: Card) -> pd.Timestamp:
 
     Raises:
         ValueError: it is neither.
+        PipelineError: it has a zone, and the card's table none.
     """
     time = pd.to_datetime(written, format=card.time.format or "ISO8601", errors="coerce")
     if pd.isna(time):
         time = pd.to_datetime(written, format="ISO8601")
-    if not card.time.timezone and "%z" not in str(card.time.format):
+    if not card.time.timezone and not card.time.offsets:
+        if time.tz is not None:
+            raise PipelineError(
+                f"origins: expected times without a zone, as the card's table has them, found "
+                f"{written}; name time.timezone in the card if its times are of a zone"
+            )
         return time
     return (time.tz_localize(card.time.timezone or "UTC") if time.tz is None else time).tz_convert(
         "UTC"
     )
+
+
+def as_text(times: pd.Series) -> pd.Series:
+    """Time stamps as text, each with its hour: pandas leaves it out where all are at midnight."""
+    return times.map({time: str(time) for time in times.unique()})
 
 
 def by_blocks(parse: Callable[[pd.Series], pd.Series], written: pd.Series) -> pd.Series:
@@ -73,7 +88,7 @@ def by_blocks(parse: Callable[[pd.Series], pd.Series], written: pd.Series) -> pd
 
 
 def _check_offsets(stamps: pd.Series, card: Card, where: str) -> None:
-    if "%z" not in str(card.time.format) or card.time.timezone:
+    if not card.time.offsets or card.time.timezone:
         return
     offsets = stamps.str.extract(r"(Z|[+-]\d{2}:?\d{2})$")[0]
     changed = (offsets != offsets.iloc[0]).to_numpy() & offsets.notna().to_numpy()
@@ -84,6 +99,21 @@ def _check_offsets(stamps: pd.Series, card: Card, where: str) -> None:
             f"first row ({offsets.iloc[0]}), found {offsets.iloc[row]}; name time.timezone in the "
             "card if the zones are meant to be mixed"
         )
+
+
+def _check_zone(times: pd.DatetimeIndex, card: Card, where: str) -> None:
+    """PipelineError if times have a zone where the card's have none, or none where they have."""
+    if card.time.timezone or card.time.offsets == (times.tz is not None):
+        return
+    expected, remedy = (
+        ("with", "with its offset")
+        if card.time.offsets
+        else ("without", "without it, or name time.timezone in the card")
+    )
+    raise PipelineError(
+        f"{where}: column {', '.join(card.time.names)}, row 1: expected a time {expected} a zone, "
+        f"as the card has it, found {times[0]}; write it {remedy}"
+    )
 
 
 def _localise(times: pd.DatetimeIndex, card: Card, where: str) -> pd.DatetimeIndex:

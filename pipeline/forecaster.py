@@ -66,6 +66,11 @@ def _network(spec: Spec, scaler: Scaler, weights: Path, backend: Backend) -> Cal
     return predict
 
 
+def portable(forecast: pd.DataFrame) -> pd.DataFrame:
+    """A forecast with its time stamps as text, which every caller reads the same way."""
+    return forecast.assign(**{name: clock.as_text(forecast[name]) for name in ("origin", "time")})
+
+
 class Forecaster:
     """A network with all that stands between it and raw rows."""
 

@@ -223,7 +223,8 @@ def split(first: pd.Timestamp, rows: int, step: pd.Timedelta) -> dict[str, str]:
     ends = {name: first + (round(share * rows) - 1) * step for name, share in _SHARES.items()}
     if step < pd.Timedelta("1D") and rows * step >= pd.Timedelta("20D"):
         ends |= {name: ends[name].floor("D") - step for name in ("train", "validation")}
-    return {name: str(end.tz_localize(None)) for name, end in ends.items()}
+    # With the offset that stamps are written with: naming a zone later must not move the ends.
+    return {name: str(end) for name, end in ends.items()}
 
 
 def finding(column: pd.Series) -> Finding:

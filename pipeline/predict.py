@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from pipeline import artifacts, determinism, paths, series
-from pipeline.errors import run
+from pipeline.errors import PipelineError, run
 from pipeline.models.spec import Spec
 
 
@@ -17,7 +17,12 @@ def main() -> None:
         "without it, the model that the pipeline has just trained",
     )
     parser.add_argument("--input", type=Path, required=True, help="raw rows as CSV")
-    parser.add_argument("--output", type=Path, required=True, help="where the forecasts go, as CSV")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        help="where the forecasts go: as Parquet to NAME.parquet, else as CSV",
+    )
     parser.add_argument(
         "--origins",
         nargs="+",
@@ -34,9 +39,12 @@ def main() -> None:
     )
     options = parser.parse_args()
     paths.require(options.input, "expected raw rows as CSV")
+    suffix = options.output.suffix.lower()
+    if suffix not in ("", ".csv", ".parquet"):
+        raise PipelineError(f"{options.output}: expected .csv or .parquet, found {suffix}")
     if options.backend == "tensorflow":
         determinism.settle(0)  # before anything loads TensorFlow
-    from pipeline.forecaster import Forecaster, stage_files
+    from pipeline.forecaster import Forecaster, portable, stage_files
 
     if options.model:
         from pipeline import champion  # MLflow takes seconds to import
@@ -47,7 +55,11 @@ def main() -> None:
         forecaster = Forecaster.load(stage_files(dataset), options.backend)
     rows = series.read_table(options.input, forecaster.card)
     forecast = forecaster.predict(rows, options.origins, str(options.input))
-    artifacts.write_text(options.output, forecast.to_csv(index=False, lineterminator="\n"))
+    if suffix == ".parquet":
+        artifacts.write_frame(options.output, forecast)
+    else:
+        text = portable(forecast).to_csv(index=False, lineterminator="\n")
+        artifacts.write_text(options.output, text)
     spec, origins = forecaster.spec, forecast["origin"].nunique()
     print(
         f"{options.output}: {len(forecast)} rows, {origins} origin{'s' if origins > 1 else ''}, "

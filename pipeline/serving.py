@@ -13,7 +13,7 @@ from mlflow.pyfunc import scoring_server
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from pipeline.errors import PipelineError
-from pipeline.forecaster import Forecaster, bundled_files
+from pipeline.forecaster import Forecaster, bundled_files, portable
 
 
 class ServedForecaster(PythonModel):
@@ -44,16 +44,9 @@ class ServedForecaster(PythonModel):
                     "input: expected rows with named columns, as CSV or as JSON under "
                     f"dataframe_split or dataframe_records, found {type(model_input).__name__}"
                 )
-            return _portable(self.forecaster.predict(model_input, origins))
+            return portable(self.forecaster.predict(model_input, origins))
         except PipelineError as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from None
-
-
-def _portable(frame: pd.DataFrame) -> pd.DataFrame:
-    """Time stamps as text, which every caller reads the same way."""
-    for column in ("origin", "time"):
-        frame[column] = frame[column].astype("str")
-    return frame
 
 
 set_model(ServedForecaster())

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import cards, new_dataset, paths, series
+from pipeline import cards, new_dataset, paths, series, windows
 from pipeline.errors import PipelineError
 
 ROOT = Path(__file__).parents[1]
@@ -217,6 +217,23 @@ def test_split_is_in_order_and_ends_with_the_series(monkeypatch):
     run(monkeypatch, str(store(table())))
     split = cards.read_card("mine").split
     assert split.train < split.validation < split.test == str(HOURS[-1])
+
+
+def test_a_zone_named_later_does_not_move_the_split(monkeypatch):
+    """Where stamps have an offset the ends have it too: no hour of the table is lost."""
+    raw = store(table("%Y-%m-%dT%H:%M:%SZ"))
+    run(monkeypatch, str(raw))
+    card = cards.read_card("mine")
+    zoned = card.model_copy(
+        update={"time": card.time.model_copy(update={"timezone": "Europe/Berlin"})}
+    )
+    frames = [series.to_series(series.read_table(raw, c), c, "mine") for c in (card, zoned)]
+    ends = [
+        windows.spans(c.split, f.index[0], c.step, len(f), c.time.timezone)
+        for c, f in zip((card, zoned), frames, strict=True)
+    ]
+    assert ends[0] == ends[1]
+    assert ends[0].test[1] == len(HOURS)
 
 
 def test_last_day_of_a_wide_table_may_still_be_running(monkeypatch):

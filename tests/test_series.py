@@ -389,6 +389,13 @@ def test_an_impossible_part_of_time_is_refused(hour: object) -> None:
         series.to_series(parts_of_time(0, hour, 2), card, "toy")
 
 
+def test_a_year_of_two_digits_is_refused() -> None:
+    """14 is the year 14 to pandas: whoever meant 2014 is told."""
+    card = toy_card(time={"columns": ["year", "month", "day", "hour"]})
+    with pytest.raises(PipelineError, match=r"row 1: expected a date .*found '14 1 1 0'"):
+        series.to_series(parts_of_time(0, 1).assign(year=14), card, "toy")
+
+
 def rows_at(*stamps: str) -> pd.DataFrame:
     """A toy table of the given times."""
     return toy_table(len(stamps), missing=0).assign(time=list(stamps))

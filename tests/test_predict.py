@@ -1,0 +1,113 @@
+"""From raw rows to a forecast: what the rows do to it is said, and the file is what its name says.
+
+The network forecasts the training mean, so that nothing has to be trained.
+"""
+
+import sys
+from collections.abc import Callable
+from contextlib import chdir
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline import artifacts, forecaster, paths, predict
+from pipeline.errors import PipelineError
+from pipeline.forecaster import Forecaster, portable, stage_files
+from pipeline.models.spec import Spec
+from tests.toys import Project, toy_params, toy_table, toy_times
+
+Make = Callable[..., Forecaster]
+SPEC = Spec(
+    dataset="toy",
+    inputs=("level", "flow"),
+    features=("level", "flow"),
+    targets=("level",),
+    window=toy_params().window,
+    train=toy_params().train,
+)
+
+
+@pytest.fixture
+def made(project: Project, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """Makes a Forecaster of the toy table, with values of its card changed by dotted key."""
+    forecast = np.zeros((forecaster.BATCH, SPEC.horizon, 1), np.float32)
+    monkeypatch.setattr(forecaster, "_network", lambda *_: lambda _: forecast)
+
+    def make(table: pd.DataFrame | None = None, **card: Any) -> Forecaster:
+        project.write(table, card).run("ingest", "impute_scale")
+        with chdir(project.root):
+            artifacts.write_json(paths.MODEL_JSON, SPEC.model_dump(mode="json"))
+            return Forecaster.load(stage_files("toy"))
+
+    return make
+
+
+def run(project: Project, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    """`python -m pipeline.predict` in the project, in this process."""
+    monkeypatch.setattr(sys, "argv", ["predict", "--backend", "numpy", *arguments])
+    with chdir(project.root):
+        predict.main()
+
+
+def until(time: str) -> pd.DataFrame:
+    """The toy table's rows up to a time."""
+    table = toy_table(missing=0)
+    return table[table["time"] <= time]
+
+
+def test_midnight_keeps_its_hour(
+    made: Make, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all origins are at midnight, file and served answer write the hour as for any other."""
+    made()
+    until("2014-01-03 00:00").to_csv(project.root / "rows.csv", index=False)
+    run(project, monkeypatch, "--input", "rows.csv", "--output", "out.csv")
+    lines = project.read("out.csv").decode().splitlines()
+    assert lines[1].startswith("2014-01-03 00:00:00,2014-01-03 01:00:00,level,")
+    answer = portable(made().predict(until("2014-01-03 00:00")))
+    assert set(answer["origin"]) == {"2014-01-03 00:00:00"}
+    days = pd.DataFrame({name: toy_times(25)[[0, 24]] for name in ("origin", "time")})
+    assert portable(days)["time"].tolist() == ["2014-01-01 00:00:00", "2014-01-02 00:00:00"]
+
+
+def test_the_output_is_what_its_name_says(
+    made: Make, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NAME.parquet holds Parquet, NAME.csv CSV; another suffix is refused before anything loads."""
+    made()
+    files = ["--input", str(project.table), "--output"]
+    run(project, monkeypatch, *files, "out.parquet")
+    run(project, monkeypatch, *files, "out.CSV")
+    frame = pd.read_parquet(project.root / "out.parquet")
+    assert pd.api.types.is_datetime64_any_dtype(frame["time"])
+    text = pd.read_csv(project.root / "out.CSV", parse_dates=["origin", "time"])
+    pd.testing.assert_frame_equal(text, frame, check_dtype=False)
+    (project.root / paths.MODEL_JSON).unlink()
+    with pytest.raises(PipelineError, match=r"out\.xlsx: expected \.csv or \.parquet, found \.xls"):
+        run(project, monkeypatch, *files, "out.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("form", "zone", "message"),
+    [
+        ("%Y-%m-%d %H:%M", "Europe/Berlin", r"expected a time without a zone.*or name time\.time"),
+        ("%Y-%m-%d %H:%M%z", None, r"expected a time with a zone.*2014-01-01 00:00:00; write it"),
+    ],
+)
+def test_a_zone_is_neither_dropped_nor_taken_for_granted(
+    made: Make, form: str, zone: str | None, message: str
+) -> None:
+    """Times with a zone for a card without one are refused, and the other way round."""
+    table = toy_table().assign(time=toy_times(120).tz_localize("UTC").strftime(form))
+    model = made(table, **{"time.format": form})
+    rows = toy_table().assign(time=toy_times(120).tz_localize(zone))
+    with pytest.raises(PipelineError, match=r"input: column time, row 1: " + message):
+        model.predict(rows)
+
+
+def test_an_origin_with_a_zone_is_refused_where_the_rows_have_none(made: Make) -> None:
+    """It is not said to be absent from the rows."""
+    with pytest.raises(PipelineError, match=r"origins: expected times without a zone.*\+01:00;"):
+        made().predict(toy_table(), ["2014-01-05 00:00+01:00"])
