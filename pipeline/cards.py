@@ -6,10 +6,12 @@ from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
 import pandas as pd
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, model_validator
 
 from pipeline import paths
 from pipeline.strict import Record, read_record
+
+LONGEST = 10**9  # rows of a season: more than any table has
 
 
 def _frequency(text: str) -> str:
@@ -72,6 +74,14 @@ def _end(end: int | float | str) -> int | float | str:
             "a time such as 2012-12-31 23:00:00, a number of rows from 1 or a fraction up to 1.0"
         )
     return end
+
+
+def _seasons(given: object) -> tuple[int, ...]:
+    rows = given if isinstance(given, list | tuple) else [given]
+    sizes = [size for size in rows if type(size) is int and 0 < size <= LONGEST]
+    if not sizes or len(set(sizes)) < len(rows):
+        raise ValueError(f"rows, from 1 to {LONGEST:,}, or a list of them, each once: [24, 168]")
+    return tuple(sizes)
 
 
 Format = Annotated[str, AfterValidator(_format)]
@@ -169,7 +179,7 @@ class Card(Record):
     wide: Wide | None = None
     time: Time
     frequency: Annotated[str, AfterValidator(_frequency)]
-    season: Annotated[int, Field(gt=0)]  # rows
+    seasons: Annotated[tuple[int, ...], PlainValidator(_seasons), Field(alias="season")]  # rows
 
     columns: Annotated[dict[Word, Column], Field(min_length=1)]
     excluded: tuple[Word, ...] = ()  # raw columns that are known and not used
@@ -202,6 +212,11 @@ class Card(Record):
             if not 0 <= first <= last:
                 raise ValueError(f"spans.{name} to be [first row, last row], counted from 0")
         return self
+
+    @property
+    def season(self) -> int:
+        """The first season, in rows: imputation, lags and MASE use it."""
+        return self.seasons[0]
 
     @property
     def step(self) -> pd.Timedelta:

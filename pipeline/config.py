@@ -108,7 +108,7 @@ def _check_compiler(params: Params) -> None:
 def _check_window(params: Params) -> None:
     model, look_back = params.train.model, params.window.look_back
     needed = model.season if isinstance(model, SeasonalNaive) else 1
-    if model.name in ("drift", "attention_lstm"):
+    if model.name in ("drift", "last_change", "attention_lstm"):
         needed = 2
     if look_back < needed:
         raise PipelineError(

@@ -122,7 +122,10 @@ def flat_scores(metrics: dict[str, Any]) -> Epoch:
     lost = count.get("lost", {})
     flat |= {f"windows/lost_{plain}": lost[name] for name, plain in distinct(lost).items()}
     flat |= {f"memory/{name}": value for name, value in metrics.get("memory", {}).items()}
-    return flat | {f"skill/{rule}": value for rule, value in metrics["skill"].items()}
+    skill = metrics["skill"]
+    if (best := metrics.get("best_baseline")) in skill:
+        flat["skill/best_baseline"] = skill[best]
+    return flat | {f"skill/{rule}": value for rule, value in skill.items()}
 
 
 def distinct(names: Iterable[str]) -> dict[str, str]:

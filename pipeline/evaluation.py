@@ -86,6 +86,9 @@ def report(
         for name, scores in result["baselines"].items()
         if (skill := metrics.skill(root_error(result["test"]), root_error(scores))) is not None
     }
+    result["best_baseline"] = min(
+        rules, key=lambda name: root_error(result["baselines"][name]), default=None
+    )
     for span, (first, last) in named.items():
         inside = {name: _within(forecasts, first, last) for name, forecasts in spans.items()}
         holder = max(inside, key=lambda name: int(inside[name].sum()))

@@ -95,9 +95,9 @@ class Baseline(Record):
 
 
 class Naive(Baseline):
-    """A rule without weights: the last value, or the last value plus the last change."""
+    """No weights: the last value, a line through first and last, or the last value and change."""
 
-    name: Literal["persistence", "drift"]
+    name: Literal["persistence", "drift", "last_change"]
 
 
 class SeasonalNaive(Baseline):

@@ -110,9 +110,9 @@ def markdown(
         "## Scores beside naive rules",
         table(header, scores),
         *(_by_target(metrics["test_by_target"]) if "test_by_target" in metrics else []),
-        "Skill is the model's, 1 - RMSE / RMSE of the rule: above 0 it beats the rule. The model "
-        f"was chosen on the validation span (kept: epoch {best} of {len(history)}); the test span "
-        "was only scored.",
+        "Skill is the model's, 1 - RMSE / RMSE of the rule: above 0 it beats the rule. "
+        f"{_against_the_best(metrics)}The model was chosen on the validation span (kept: epoch "
+        f"{best} of {len(history)}); the test span was only scored.",
         *(_picture(name) for name in pictures if name != "missing"),
         *(["## Memory", memory.sentence, *map(_picture, memory.pictures)] if memory else []),
         "## Data",
@@ -129,6 +129,21 @@ def markdown(
         table(["parameter", "value"], [[k, str(v)] for k, v in params.flat().items()]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _against_the_best(metrics: dict[str, Any]) -> str:
+    """The model's skill against the best baseline, and a baseline that has a smaller MAE."""
+    best, by = metrics["best_baseline"], metrics["baselines"]
+    skill, text = percent(metrics["skill"].get(best)), ""
+    if skill:
+        text = f"Against the best baseline, {best.replace('_', ' ')}, it is {skill}. "
+    mae = "mae" if "mae" in metrics["test"] else "mae_scaled"
+    closest = min(by, key=lambda name: by[name][mae])
+    found, least = metrics["test"][mae], by[closest][mae]
+    if least < found:
+        text += f"By MAE {closest.replace('_', ' ')} is better than the model ({number(least)} "
+        text += f"against {number(found)}). "
+    return text
 
 
 def _by_target(scores: dict[str, dict[str, float]]) -> list[str]:

@@ -155,7 +155,7 @@ def _walk(location: tuple[Any, ...], record: type[Record]) -> tuple[list[str], l
     current: list[type[Record]] = [record]
     siblings: list[str] = []
     for part in location:
-        fields = {name: f for member in current for name, f in member.model_fields.items()}
+        fields = {key: field for member in current for key, field in _fields(member).items()}
         if part in fields:
             siblings = list(fields)
             keys.append(str(part))
@@ -163,13 +163,18 @@ def _walk(location: tuple[Any, ...], record: type[Record]) -> tuple[list[str], l
             continue
         tagged = [m for m in current if part in _names(m)]
         if tagged:  # the tag of a discriminated union
-            current, siblings = tagged, list(tagged[0].model_fields)
+            current, siblings = tagged, list(_fields(tagged[0]))
             continue
         if isinstance(part, str) and _is_type_name(part):
             continue
         keys.append(f"[{part}]" if isinstance(part, int) else str(part))
         siblings = list(fields)
     return keys, siblings
+
+
+def _fields(record: type[Record]) -> dict[str, Any]:
+    """A record's fields by the keys that a file has for them."""
+    return {field.alias or name: field for name, field in record.model_fields.items()}
 
 
 def _is_type_name(part: str) -> bool:

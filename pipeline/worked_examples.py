@@ -20,7 +20,6 @@ from pipeline import artifacts, clean_clone, lockfile, paths, series, strict
 from pipeline.config import read_experiment
 from pipeline.errors import PipelineError, run
 from pipeline.evaluation import MODEL
-from pipeline.models.baselines import NAIVE
 from pipeline.params import Baseline
 from pipeline.reference import Machine
 from pipeline.report import table
@@ -138,6 +137,7 @@ def rows(example: Example, runs: list[Run]) -> list[dict[str, Any]]:
     for place in example.rows:
         scores = [place.scores(run.metrics, MODEL) for run in runs]
         first = runs[0].metrics
+        naive = [name for name in first["baselines"] if name != "ridge"]
         made.append(
             {
                 "example": example.name,
@@ -147,7 +147,7 @@ def rows(example: Example, runs: list[Run]) -> list[dict[str, Any]]:
                 "seeds": [run.seed for run in runs],
                 **{name: _mean(scores, name) for name in SCORES},
                 "spread": _spread(scores),
-                "naive": {rule: place.scores(first, rule) for rule in NAIVE},
+                "naive": {rule: place.scores(first, rule) for rule in naive},
                 "ridge": place.scores(first, "ridge"),
                 "tutorial": place.tutorial,
                 "literature": place.literature or None,

@@ -19,7 +19,7 @@ from pipeline.examples import Examples
 from pipeline.forecaster import Forecaster
 from pipeline.imputation import Imputer
 from pipeline.models import recurrent
-from pipeline.models.baselines import NAIVE, fit_ridge
+from pipeline.models.baselines import fit_ridge, naive
 from pipeline.models.registry import MODELS, build
 from pipeline.models.spec import Spec
 from pipeline.params import Baseline, Model, Train, Window
@@ -299,7 +299,7 @@ def test_it_finds_what_is_there_and_nothing_else(name: str) -> None:
     came = gather(shown.targets, shown.validation + LOOK_BACK, 3)
     error = np.square(network.predict(seen, verbose=0) - came).mean(axis=(0, 1))
     of_wave, of_walk = 1 - np.sqrt(error / np.square(seen[:, -1:] - came).mean(axis=(0, 1)))
-    assert of_wave > 0.5 or name in ("persistence", "drift")
+    assert of_wave > 0.5 or name in ("persistence", "drift", "last_change")
     assert of_walk <= 0.02
 
 
@@ -358,15 +358,23 @@ def test_wrappers_speak_the_targets_own_units(normalisation: str, residual: str)
     np.testing.assert_allclose(call(network, seen)[..., 0], expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", NAIVE)
+@pytest.mark.parametrize("name", naive([6]))
 @pytest.mark.parametrize("horizon", [1, 3, 8])
 def test_rules_as_networks_are_the_rules(name: str, horizon: int) -> None:
-    """Where nothing is missing, the network gives what the report's rule of that name gives."""
+    """Where nothing is missing, the network gives the baseline of that name, of its own window."""
     frame = pd.DataFrame(noise(30, 2), columns=["a", "b"])
-    origins = np.arange(LOOK_BACK - 1, 30)
-    seen = gather(frame.to_numpy(np.float32), origins - LOOK_BACK + 1, LOOK_BACK)
-    forecast = call(fresh(spec(name, horizon, 2)), seen)
-    np.testing.assert_allclose(forecast, NAIVE[name](frame, origins, horizon, 6), atol=1e-6)
+    network = fresh(spec(name, horizon, 2))
+    for start in range(30 - LOOK_BACK):
+        seen = frame[start : start + LOOK_BACK]
+        forecast = call(network, seen.to_numpy(np.float32)[None])
+        expected = naive([6])[name](seen, np.array([LOOK_BACK - 1]), horizon)
+        np.testing.assert_allclose(forecast, expected, atol=1e-5)
+
+
+def test_the_last_change_is_added_once() -> None:
+    """Of 1, 2 and 4 every step ahead is 6, however far."""
+    seen = np.array([0] * (LOOK_BACK - 3) + [1, 2, 4], np.float32).reshape(1, -1, 1)
+    assert call(fresh(spec("last_change", 3, 1)), seen).ravel().tolist() == [6, 6, 6]
 
 
 @pytest.mark.parametrize(

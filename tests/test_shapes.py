@@ -187,7 +187,7 @@ def test_what_comes_next(
             evaluation.observed(longer[targets], origins, horizon),
             {
                 MODEL: served(forecaster, longer, origins),
-                "persistence": persistence(longer[targets], origins, horizon, CARD.season),
+                "persistence": persistence(longer[targets], origins, horizon),
             },
         )
     metrics = evaluation.report(spans, targets, Yardstick.of(table(rows)[targets], 1), {})

@@ -1,6 +1,7 @@
 """Naive rules and ridge regression: what a network must beat to be worth its training."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,21 +14,37 @@ from pipeline.params import ALPHAS
 from pipeline.windows import Rows, gather
 
 Floats = npt.NDArray[np.float64]
-Rule = Callable[[pd.DataFrame, Rows, int, int], Floats]
+Rule = Callable[[pd.DataFrame, Rows, int], Floats]
 BLOCK = 1024  # windows held at once: one of a long look-back has thousands of numbers
 
 
-def persistence(targets: pd.DataFrame, origins: Rows, horizon: int, season: int) -> Floats:
+def naive(seasons: Sequence[int]) -> dict[str, Rule]:
+    """The naive baselines of a series by name; of several seasons each has its own."""
+    names = [f"seasonal_naive_{season}" for season in seasons]
+    rules = [partial(seasonal_naive, season=season) for season in seasons]
+    if len(seasons) == 1:
+        names = ["seasonal_naive"]
+    return {"persistence": persistence, **dict(zip(names, rules, strict=True)), "drift": drift}
+
+
+def persistence(targets: pd.DataFrame, origins: Rows, horizon: int) -> Floats:
     """Every step is the last observed value: [rows, K], [B] -> [B, H, K] in the targets' units."""
     last = targets.ffill().to_numpy()[origins]
     return np.repeat(last[:, None, :], horizon, axis=1)
 
 
-def drift(targets: pd.DataFrame, origins: Rows, horizon: int, season: int) -> Floats:
-    """Every step is the last observed value plus the last change."""
-    known = targets.ffill().to_numpy()
-    change = known[origins] - known[np.maximum(origins - 1, 0)]
-    return np.repeat((known[origins] + change)[:, None, :], horizon, axis=1)
+def drift(targets: pd.DataFrame, origins: Rows, horizon: int) -> Floats:
+    """The line from the series' first observed value through the last one known at the origin.
+
+    Hyndman and Athanasopoulos, Forecasting: Principles and Practice, 5.2.
+    """
+    seen, rows = targets.notna().to_numpy(), np.arange(len(targets))[:, None]
+    known = targets.ffill().to_numpy()[origins]
+    last = np.maximum.accumulate(np.where(seen, rows, 0))[origins]  # [B, K] the row of that value
+    first = seen.argmax(axis=0)
+    rise = (known - targets.to_numpy()[first, np.arange(len(first))]) / np.maximum(last - first, 1)
+    ahead = origins[:, None] + np.arange(1, horizon + 1)
+    return known[:, None] + (ahead[..., None] - last[:, None]) * rise[:, None]
 
 
 def seasonal_naive(targets: pd.DataFrame, origins: Rows, horizon: int, season: int) -> Floats:
@@ -44,11 +61,7 @@ def seasonal_naive(targets: pd.DataFrame, origins: Rows, horizon: int, season: i
     return np.where((rows < 0)[..., None] | np.isnan(then), known[origins][:, None], then)
 
 
-NAIVE: dict[str, Rule] = {
-    "persistence": persistence,
-    "seasonal_naive": seasonal_naive,
-    "drift": drift,
-}
+NAIVE = tuple(naive([1]))
 
 
 def fit_ridge(

@@ -14,6 +14,13 @@ def persistence(past: keras.KerasTensor, model: Naive, spec: Spec) -> keras.Kera
 
 
 def drift(past: keras.KerasTensor, model: Naive, spec: Spec) -> keras.KerasTensor:
+    """[B, L, K] -> [B, H, K]: the line through the first and the last value of the look-back."""
+    first, last = past[:, :1, :], past[:, -1:, :]
+    ahead = ops.arange(1, spec.horizon + 1, dtype=past.dtype)[None, :, None]
+    return last + ahead * (last - first) / (spec.look_back - 1)
+
+
+def last_change(past: keras.KerasTensor, model: Naive, spec: Spec) -> keras.KerasTensor:
     """[B, L, K] -> [B, H, K]: every step is the last value plus the last change."""
     return ops.repeat(2 * past[:, -1:, :] - past[:, -2:-1, :], spec.horizon, axis=1)
 

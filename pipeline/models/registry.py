@@ -32,6 +32,7 @@ MODELS: dict[str, Body] = {
     "segment_gru": segment,
     "persistence": linear.persistence,
     "drift": linear.drift,
+    "last_change": linear.last_change,
     "seasonal_naive": linear.seasonal_naive,
     "ridge": linear.ridge,
 }

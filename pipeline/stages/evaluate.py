@@ -20,7 +20,7 @@ from pipeline.config import check_unchanged, read_experiment, split
 from pipeline.errors import run
 from pipeline.evaluation import MODEL, Forecasts, Yardstick
 from pipeline.forecaster import Forecaster, stage_files
-from pipeline.models.baselines import NAIVE, fit_ridge
+from pipeline.models.baselines import fit_ridge, naive
 from pipeline.training_windows import Count
 from pipeline.windows import Rows, Runs, spans
 
@@ -101,7 +101,7 @@ def _forecasts(
     starts: dict[str, Rows],
 ) -> dict[str, Forecasts]:
     """Validation and test by the model, the naive rules and ridge."""
-    spec, season = forecaster.spec, forecaster.card.season
+    spec, baselines = forecaster.spec, naive(forecaster.card.seasons)
     ridge = fit_ridge(
         forecaster.scaler.linear(prepared, spec.features),
         forecaster.scaler.standardise(targets.to_numpy(), spec.targets),
@@ -113,16 +113,15 @@ def _forecasts(
     forecasts = {}
     for name in ("validation", "test"):
         origins = starts[name] + spec.look_back - 1
-        rules = {
-            rule: forecast(targets, origins, spec.horizon, season)
-            for rule, forecast in NAIVE.items()
-        }
         forecasts[name] = Forecasts(
             origins,
             evaluation.observed(targets, origins, spec.horizon),
             {
                 MODEL: forecaster.forecast(prepared, origins),
-                **rules,
+                **{
+                    baseline: forecast(targets, origins, spec.horizon)
+                    for baseline, forecast in baselines.items()
+                },
                 "ridge": forecaster.units(ridge(starts[name])),
             },
         )

@@ -1,0 +1,68 @@
+"""What the report says in words beside its table."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline import description, evaluation, report
+from pipeline.evaluation import MODEL, Forecasts, Yardstick
+from pipeline.models.baselines import naive
+from tests.toys import toy_card, toy_params
+
+QUALITY = {
+    **{"rows": 120, "first": "2014-01-01", "last": "2014-01-05", "absent_rows": 0},
+    "missing": {"level": 0},
+}
+WINDOWS = {"possible": 62, "kept": 16, "unobserved": 0, "lost": {"flow": 46}, "without": {}}
+HISTORY = pd.DataFrame({"validation/loss": [2.0, 1.0]})
+
+
+def scored(series: pd.Series, model: float, seasons: list[int]) -> dict[str, Any]:
+    """Scores of a model that is off by `model` one step ahead, beside the naive baselines."""
+    targets, origins = series.to_frame(), np.arange(80, 119)
+    seen = evaluation.observed(targets, origins, 1)
+    by = {name: rule(targets, origins, 1) for name, rule in naive(seasons).items()}
+    spans = dict.fromkeys(
+        ("validation", "test"), Forecasts(origins, seen, {MODEL: seen + model, **by})
+    )
+    metrics = evaluation.report(spans, ["level"], Yardstick.of(targets, seasons[0]), {})
+    return evaluation.rounded(metrics | {"training_windows": WINDOWS})
+
+
+def text(metrics: dict[str, Any], **quality: Any) -> str:
+    """The report of the toy card and parameters."""
+    facts = toy_params(), toy_card(excluded=[]), metrics, HISTORY
+    return report.markdown(*facts, QUALITY | quality, [], None, {})
+
+
+@pytest.fixture
+def wave() -> pd.Series:
+    """A wave of 12 rows a turn, half as high in every second half turn of six rows."""
+    rows = np.arange(120)
+    return pd.Series(10 + 5 * np.sin(2 * np.pi * rows / 12) + 0.01 * (rows % 7), name="level")
+
+
+def test_skill_is_told_against_the_best_baseline(wave: pd.Series) -> None:
+    """Of two seasons the longer one fits, and the model is measured with it, in MLflow as well."""
+    metrics = scored(wave, 0.5, [6, 12])
+    assert metrics["best_baseline"] == "seasonal_naive_12"
+    assert "seasonal naive 6" in text(metrics)
+    skill = metrics["skill"]["seasonal_naive_12"]
+    assert f"the best baseline, seasonal naive 12, it is {report.percent(skill)}" in text(metrics)
+    assert skill < -1
+    assert description.flat_scores(metrics)["skill/best_baseline"] == skill
+
+
+def test_a_baseline_with_a_smaller_mae_is_named(wave: pd.Series) -> None:
+    """A model that is ahead by one measure and behind by another is not called the better one."""
+    assert "By MAE seasonal naive 12 is better than the model (" in text(scored(wave, 0.5, [6, 12]))
+    assert "By MAE" not in text(scored(wave, 0.001, [6, 12]))
+
+
+def test_the_report_counts_the_training_windows(wave: pd.Series) -> None:
+    """Beside the inputs it says how many windows there were, and what cost the others."""
+    assert "Fitted on 16 training windows of 62 possible; gaps longer than " in text(
+        scored(wave, 0.5, [6])
+    ).replace("\\", "")
