@@ -37,7 +37,10 @@ def main() -> None:
     if folder is None and not wanted.only and not wanted.quick:
         folder = Path(__file__).parent
     if folder:
-        folder.mkdir(parents=True, exist_ok=True)  # rather now than after all has been measured
+        try:
+            folder.mkdir(parents=True, exist_ok=True)  # rather now than after all is measured
+        except OSError as error:
+            parser.error(f"--output: {error}")
     console = Console(width=130)
     determinism.settle(1)  # which loads TensorFlow without its chatter
     rows: list[Row] = []

@@ -1,11 +1,14 @@
 """Reading and writing artifacts: whole or not at all, and the same bytes for the same content."""
 
+import errno
 import io
 import json
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -21,32 +24,64 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Record)
 REMEDY = "; remove it and run: dvc repro"
+OPEN = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")  # of the shell, which may be files
+FULL = (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # what a full disk is told by
 ALIGNMENT = 64  # bytes: at multiples of it arrays start that TensorFlow can use where they lie
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; it takes the place of `path` once it is safely on disk.
+    """A path to write to; what was written takes the place of `path` once it is safely on disk.
+
+    A symbolic link stays, and the file that it names is replaced. What is no file that can be
+    replaced, a device or a pipe, is written through.
 
     Raises:
         PipelineError: the file could not be written (a full disk, no permission); what stood at
             `path` is still there, whole.
     """
-    beside = path.with_name(f".partial-{path.name}")
+    kept = ""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield beside
-        with beside.open("rb+") as file:
-            os.fsync(file.fileno())
-        beside.replace(path)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "")
+        if path.parent.is_file():
+            raise NotADirectoryError(errno.ENOTDIR, "")
+        special = str(path).startswith(OPEN) or (path.exists() and not path.is_file())
+        if path.exists() and not special:
+            kept = ", what stood there is kept"
+        with _through(path) if special else _beside(path) as written:
+            yield written
     except OSError as error:
         # Libraries tell of a full disk each in their own words, some in several lines.
         reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
-        raise PipelineError(
-            f"{path}: could not be written, what stood there is kept: {reason}; is the disk full?"
-        ) from error
+        full = "; is the disk full?" if error.errno in FULL else ""
+        raise PipelineError(f"{path}: could not be written{kept}: {reason}{full}") from error
+
+
+@contextmanager
+def _through(path: Path) -> Iterator[Path]:
+    with TemporaryDirectory() as directory:
+        written = Path(directory) / path.name
+        yield written
+        with written.open("rb") as source, path.open("ab") as target:
+            shutil.copyfileobj(source, target)
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    real = Path(os.path.realpath(path))
+    if path.is_symlink() and real.exists() and not real.stat().st_mode & 0o222:
+        real = path  # a link into DVC's cache, whose files are read-only, gives way itself
+    beside = real.with_name(f".partial-{path.name}")
+    try:
+        real.parent.mkdir(parents=True, exist_ok=True)
+        yield beside
+        with beside.open("rb+") as file:
+            os.fsync(file.fileno())
+        beside.replace(real)
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # where it could not be made it cannot be removed
+            beside.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

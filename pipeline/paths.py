@@ -1,5 +1,6 @@
 """Where every artifact lies, relative to the repository's root; dvc.yaml names the same places."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import PipelineError
@@ -50,7 +51,8 @@ def windows(span: str) -> Path:
 
 
 def require(path: Path, remedy: str) -> Path:
-    """The path itself; PipelineError with the remedy if there is no such file."""
-    if not path.is_file():
-        raise PipelineError(f"{path}: no such file; {remedy}")
-    return path
+    """The path itself; PipelineError with the remedy if there is no such file, pipe or device."""
+    with suppress(OSError):  # a name too long, a directory that may not be entered
+        if path.exists() and not path.is_dir():
+            return path
+    raise PipelineError(f"{path}: no such file; {remedy}")

@@ -1,6 +1,7 @@
 """Forecast from a raw CSV file."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from pipeline import artifacts, determinism, paths, series
@@ -61,9 +62,12 @@ def main() -> None:
         text = portable(forecast).to_csv(index=False, lineterminator="\n")
         artifacts.write_text(options.output, text)
     spec, origins = forecaster.spec, forecast["origin"].nunique()
+    # Forecasts that go to standard output stand there alone.
+    screen = sys.stderr if str(options.output).startswith(artifacts.OPEN) else sys.stdout
     print(
         f"{options.output}: {len(forecast)} rows, {origins} origin{'s' if origins > 1 else ''}, "
-        f"by {spec.model.name} of {spec.dataset}"
+        f"by {spec.model.name} of {spec.dataset}",
+        file=screen,
     )
 
 

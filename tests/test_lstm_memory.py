@@ -229,6 +229,9 @@ def test_the_command_measures_a_saved_model(kind, tmp_path, capsys):
     assert "memory.png" in printed
     assert (tmp_path / "memory.png").read_bytes().startswith(PNG)
     assert (tmp_path / "gates.png").exists() == (kind == "LSTM")
+    with pytest.raises(SystemExit):
+        memory.main([*args, "--output", str(tmp_path / "memory.png" / "below.png")])
+    assert "error: [Errno 17] File exists:" in capsys.readouterr().err
 
 
 def test_the_command_says_what_it_cannot_read(tmp_path, capsys):

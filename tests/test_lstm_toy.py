@@ -78,3 +78,6 @@ def test_the_command_checks_trains_and_draws(tmp_path, capsys):
     assert "Loss of epoch 1" in printed
     assert f"Wrote {output}" in printed
     assert output.read_bytes().startswith(PNG)
+    with pytest.raises(SystemExit):
+        command.main(["--epochs", "1", "--units", "4", "--output", str(output / "below")])
+    assert "error: [Errno 17] File exists:" in capsys.readouterr().err

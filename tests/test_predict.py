@@ -3,7 +3,10 @@
 The network forecasts the training mean, so that nothing has to be trained.
 """
 
+import io
+import os
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import chdir
 from typing import Any
@@ -87,6 +90,25 @@ def test_the_output_is_what_its_name_says(
     (project.root / paths.MODEL_JSON).unlink()
     with pytest.raises(PipelineError, match=r"out\.xlsx: expected \.csv or \.parquet, found \.xls"):
         run(project, monkeypatch, *files, "out.xlsx")
+
+
+def test_rows_may_come_from_a_pipe(
+    made: Make,
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """--input reads a pipe; at /dev/stdout stand the forecasts alone, the summary beside them."""
+    made()
+    pipe = project.root / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(project.table.read_bytes()))
+    writer.start()
+    run(project, monkeypatch, "--input", "pipe", "--output", "/dev/stdout")
+    writer.join(10)
+    said = capfd.readouterr()
+    assert len(pd.read_csv(io.StringIO(said.out))) == SPEC.horizon
+    assert said.err == "/dev/stdout: 3 rows, 1 origin, by lstm of toy\n"
 
 
 @pytest.mark.parametrize(

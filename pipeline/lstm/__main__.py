@@ -58,7 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"Held out: {error:.4f}; repeating the last value: {naive:.4f}.",
         soft_wrap=True,
     )
-    plots.save(plots.toy_figure(losses, y[cut:, 0], forecasts[:, 0]), args.output)
+    try:
+        plots.save(plots.toy_figure(losses, y[cut:, 0], forecasts[:, 0]), args.output)
+    except OSError as error:
+        parser.error(str(error))
     console.print(f"Wrote {args.output}", soft_wrap=True)
     return int(any(row.error > LIMIT for row in rows))
 

@@ -197,13 +197,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error(str(error))
     print(table(profile))
     print(sentence)
-    plots.save(plots.memory_figure(profile, unit=args.unit), args.output)
-    print(f"Wrote {args.output}")
+    pictures = {args.output: plots.memory_figure(profile, unit=args.unit)}
     if args.gates:
         trace = run(layers[:1], windows[-1:], args.activation)[0]
-        picture = plots.gate_figure(trace, unit=args.unit, title="Layer 1 over one window")
-        plots.save(picture, args.gates)
-        print(f"Wrote {args.gates}")
+        title = "Layer 1 over one window"
+        pictures[args.gates] = plots.gate_figure(trace, unit=args.unit, title=title)
+    for place, picture in pictures.items():
+        try:
+            plots.save(picture, place)
+        except OSError as error:
+            parser.error(str(error))
+        print(f"Wrote {place}")
 
 
 if __name__ == "__main__":
