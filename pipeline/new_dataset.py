@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline import artifacts, guesses, paths, series, windows
+from pipeline import artifacts, guesses, paths, quality, series, windows
 from pipeline.cards import Card, Time, read_card_file
 from pipeline.config import read_params
 from pipeline.errors import PipelineError, run
@@ -81,17 +81,16 @@ def accept(raw: Path, card: Card, path: Path) -> list[str]:
     try:
         table = series.read_table(raw, card)
         frame = series.to_series(table, card, str(raw))
-        quality = series.quality(frame, table, card)
-        series.check_usable(quality, str(raw))
+        found = quality.measure(frame, table, card)
+        quality.check_usable(found, str(raw))
         windows.spans(
             card.split, pd.Timestamp(frame.index[0]), card.step, len(frame), card.time.timezone
         )
     except PipelineError as error:
         raise PipelineError(f"{path} is written, but ingest will refuse {error}") from None
     return [
-        f"{quality['rows']:,} rows, every {card.frequency} from {quality['first']} to "
-        f"{quality['last']}",
-        *series.remarks(quality),
+        f"{found['rows']:,} rows, every {card.frequency} from {found['first']} to {found['last']}",
+        *quality.remarks(found),
     ]
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 
-from pipeline import clock, windows
+from pipeline import clock
 from pipeline.cards import Card, Wide
 from pipeline.errors import PipelineError
 
@@ -279,8 +279,8 @@ def _unfold(table: pd.DataFrame, card: Card, wide: Wide, where: str) -> pd.DataF
     times = pd.DatetimeIndex((days.to_numpy()[:, None] + of_day[order][None, :]).ravel())
     series = pd.DataFrame({name: values.ravel()}, index=times)
     # The last day may still be running: what has not been measured yet is not missing.
-    observed = series[name].notna().to_numpy()
-    return series.iloc[: len(series) - int(observed[::-1].argmax())] if observed.any() else series
+    last_day = series[name].notna().to_numpy()[-len(slots) :]
+    return series.iloc[: len(series) - int(last_day[::-1].argmax())]
 
 
 def _slots(table: pd.DataFrame, card: Card) -> list[str]:
@@ -309,42 +309,3 @@ def typed(table: pd.DataFrame, card: Card, columns: Sequence[str]) -> pd.DataFra
         elif name in columns or (card.wide and name not in card.excluded):
             result[written] = _number(table[written], name, card, "table")
     return result
-
-
-def quality(series: pd.DataFrame, table: pd.DataFrame, card: Card) -> dict[str, Any]:
-    """What a reader should know of the series: span, gaps, what is missing, what is constant."""
-    slots = card.steps_a_day if card.wide else 1
-    missing = series.isna()
-    return {
-        "rows": len(series),
-        "first": str(series.index[0]),
-        "last": str(series.index[-1]),
-        "absent_rows": max(0, -(-len(series) // slots) - len(table)) * slots,
-        "missing": {name: int(missing[name].sum()) for name in series},
-        "longest_gap": {name: _longest_run(missing[name].to_numpy()) for name in series},
-        "constant": [name for name in series if series[name].nunique() == 1],
-    }
-
-
-def _longest_run(mask: np.ndarray[Any, np.dtype[np.bool_]]) -> int:
-    """How many True values follow one another at most."""
-    first, last = windows.true_runs(mask)
-    return int((last - first).max(initial=0))
-
-
-def check_usable(quality: dict[str, Any], where: str) -> None:
-    """PipelineError if a column was never measured."""
-    for name, missing in quality["missing"].items():
-        if missing == quality["rows"]:
-            raise PipelineError(f"{where}: column {name}: expected some values, found none at all")
-
-
-def remarks(quality: dict[str, Any]) -> list[str]:
-    """What deserves a word on the screen, one line each."""
-    lines = []
-    if absent := quality["absent_rows"]:
-        are = "time stamp is absent, its" if absent == 1 else "time stamps are absent, their"
-        lines.append(f"{absent} {are} values missing")
-    for name in quality["constant"]:
-        lines.append(f"warning: column {name} never changes, so a model can learn nothing from it")
-    return lines

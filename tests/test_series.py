@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import clock, series
+from pipeline import clock, quality, series
 from pipeline.cards import Card, read_card_file
 from pipeline.errors import PipelineError
 from tests.toys import CARD, ROOT, Project, toy_card, toy_table, toy_times
@@ -584,7 +584,20 @@ def test_a_wide_table_is_unfolded() -> None:
     expected = [2, 1, np.nan, 4, np.nan, np.nan, np.nan, np.nan, 5, 6]
     np.testing.assert_array_equal(result["level"], expected)
     assert str(result.index[-1]) == "2014-01-03 06:00:00"
-    assert series.quality(result, frame, wide_card())["absent_rows"] == 4
+    found = quality.measure(result, frame, wide_card())
+    assert (found["absent_rows"], found["to_come"]) == (4, 2)
+    assert any(
+        "no value after 2014-01-03 06:00:00: its other 2" in s for s in quality.remarks(found)
+    )
+
+
+def test_whole_days_without_a_value_at_the_end_of_a_wide_table_are_missing() -> None:
+    """They are rows of the series and are counted: nothing of the last of them is to come."""
+    frame = days("20140101,1,2,3,4", "20140102,5,,,", "20140103,,,,", "20140104,,,,")
+    result = series.to_series(frame, wide_card(), "toy")
+    found = quality.measure(result, frame, wide_card())
+    assert found["last"] == "2014-01-04 18:00:00"
+    assert (found["absent_rows"], found["to_come"], found["missing"]) == (0, 0, {"level": 11})
 
 
 @pytest.mark.parametrize(

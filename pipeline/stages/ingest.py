@@ -2,7 +2,7 @@
 
 import sys
 
-from pipeline import artifacts, paths, series
+from pipeline import artifacts, paths, quality, series
 from pipeline.config import check_unchanged, raw_table, read_experiment
 from pipeline.errors import run
 
@@ -14,12 +14,12 @@ def main() -> None:
     series.verify(raw, card)
     table = series.read_table(raw, card)
     frame = series.to_series(table, card, str(raw))
-    quality = series.quality(frame, table, card) | {"sha256": series.sha256(raw)}
-    series.check_usable(quality, str(raw))
-    for line in series.remarks(quality):
+    found = quality.measure(frame, table, card) | {"sha256": series.sha256(raw)}
+    quality.check_usable(found, str(raw))
+    for line in quality.remarks(found):
         print(f"{raw}: {line}", file=sys.stderr)
     artifacts.write_frame(paths.SERIES, frame)
-    artifacts.write_json(paths.QUALITY, quality)
+    artifacts.write_json(paths.QUALITY, found)
     check_unchanged(params, card)
 
 

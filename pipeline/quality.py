@@ -1,0 +1,56 @@
+"""What a reader should know of a series: span, gaps, what is missing, what is constant."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline import windows
+from pipeline.cards import Card
+from pipeline.errors import PipelineError
+
+
+def measure(series: pd.DataFrame, table: pd.DataFrame, card: Card) -> dict[str, Any]:
+    """What a reader should know of the series: span, gaps, what is missing, what is constant."""
+    slots = card.steps_a_day if card.wide else 1
+    missing = series.isna()
+    return {
+        "rows": len(series),
+        "first": str(series.index[0]),
+        "last": str(series.index[-1]),
+        "absent_rows": max(0, -(-len(series) // slots) - len(table)) * slots,
+        # Of a wide table's last day, what is taken for not measured yet.
+        "to_come": -len(series) % slots,
+        "missing": {name: int(missing[name].sum()) for name in series},
+        "longest_gap": {name: _longest_run(missing[name].to_numpy()) for name in series},
+        "constant": [name for name in series if series[name].nunique() == 1],
+    }
+
+
+def _longest_run(mask: np.ndarray[Any, np.dtype[np.bool_]]) -> int:
+    """How many True values follow one another at most."""
+    first, last = windows.true_runs(mask)
+    return int((last - first).max(initial=0))
+
+
+def check_usable(quality: dict[str, Any], where: str) -> None:
+    """PipelineError if a column was never measured."""
+    for name, missing in quality["missing"].items():
+        if missing == quality["rows"]:
+            raise PipelineError(f"{where}: column {name}: expected some values, found none at all")
+
+
+def remarks(quality: dict[str, Any]) -> list[str]:
+    """What deserves a word on the screen, one line each."""
+    lines = []
+    if absent := quality["absent_rows"]:
+        are = "time stamp is absent, its" if absent == 1 else "time stamps are absent, their"
+        lines.append(f"{absent} {are} values missing")
+    if to_come := quality["to_come"]:
+        lines.append(
+            f"the last day has no value after {quality['last']}: its other {to_come} times are "
+            "taken for still to come, not for missing"
+        )
+    for name in quality["constant"]:
+        lines.append(f"warning: column {name} never changes, so a model can learn nothing from it")
+    return lines
