@@ -38,7 +38,6 @@ class Task:
     unit: str
     window: dict[str, Any]
     train: dict[str, Any]
-    log1p: list[str] = field(default_factory=list)
     tutorial: dict[str, Any] = field(default_factory=dict)
     peers: dict[str, str] = field(default_factory=dict)  # script by environment
     targets: slice | None = None  # the test targets, if not the whole span
@@ -143,7 +142,7 @@ def _prepare(directory: Path, task: Task, raw: Path) -> dict[str, Any]:
     card_path = paths.card(task.dataset)
     project.write(
         directory, ingest={"dataset": task.dataset}, window=task.window, train=TRAIN | task.train,
-        impute_scale={"log1p": task.log1p},
+        impute_scale={"transforms": []},
     )  # fmt: skip
     for source, place in ((ROOT / card_path, card_path), (raw, paths.raw_table(task.dataset))):
         (directory / place).parent.mkdir(parents=True, exist_ok=True)

@@ -85,6 +85,7 @@ def _seasons(given: object) -> tuple[int, ...]:
 
 
 Format = Annotated[str, AfterValidator(_format)]
+Transform = Literal["log1p", "asinh", "yeo_johnson"]
 
 
 class Column(Record):
@@ -94,9 +95,12 @@ class Column(Record):
     description: str = ""
     minimum: float | None = None  # a bound of nature: forecasts never fall below it
     categories: tuple[Word, ...] = ()
+    transform: Transform | None = None  # what an input is bent by before it is scaled
 
     @model_validator(mode="after")
     def _levels(self) -> Self:
+        if self.categories and self.transform:
+            raise ValueError("a transform beside numbers alone, not beside categories")
         if len(set(self.categories)) != len(self.categories):
             raise ValueError("each category once")
         return self

@@ -2,10 +2,10 @@
 
 import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from pipeline import paths
-from pipeline.cards import Card, Split, read_card
+from pipeline.cards import Card, Split, Transform, read_card
 from pipeline.errors import PipelineError, run
 from pipeline.features import expand
 from pipeline.params import Baseline, Convolutional, Naive, Params, SeasonalNaive, Segment, flatten
@@ -16,6 +16,7 @@ def read_params(path: Path = paths.PARAMS) -> Params:
     """The experiment in params.yaml; PipelineError names the key that is wrong."""
     tree = read_yaml(paths.require(path, "expected the parameters here"))
     _check_alone(tree, path)
+    _check_moved(tree, path)
     return parse(tree, Params, str(path))
 
 
@@ -28,6 +29,16 @@ def _check_alone(tree: dict[str, Any], path: Path) -> None:
         raise PipelineError(
             f"{path}: train.model: expected no key of a network beside the baseline {model}; "
             f"set -S '~train.model' -S '+train.model={{name: {model}}}' -S train.residual=none"
+        )
+
+
+def _check_moved(tree: dict[str, Any], path: Path) -> None:
+    """PipelineError if a key stands where it was before it went to the card."""
+    if any(key.startswith("impute_scale.log1p") for key, _ in flatten(tree)):
+        raise PipelineError(
+            f"{path}: impute_scale.log1p: expected in the data set's card, as transform: log1p "
+            "beside the column's unit, and not here; an experiment without the card's transforms: "
+            "-S 'impute_scale.transforms=[]'"
         )
 
 
@@ -46,7 +57,7 @@ def check(params: Params, card: Card) -> None:
     targets_key = "window.targets" if params.window.targets else f"{own}: targets"
     inputs_key = "window.inputs" if params.window.inputs else f"{own}: inputs"
     for key, names in (
-        ("impute_scale.log1p", params.impute_scale.log1p),
+        ("impute_scale.transforms", [column for _, column in _terms(params)]),
         (targets_key, targets(params, card)),
     ):
         for name in names:
@@ -55,7 +66,8 @@ def check(params: Params, card: Card) -> None:
                     f"{key}: {name} is excluded by the card, expected it to be used"
                 )
             if name not in numeric:
-                ours = f"; of another data set? -S '{key}=[]'" if key.endswith("log1p") else ""
+                other = f"; of another data set? -S {key}=null"
+                ours = other if key.endswith("transforms") else ""
                 raise PipelineError(
                     f"{key}: expected numeric columns of the card ({', '.join(numeric)}), "
                     f"found {name}{ours}"
@@ -68,7 +80,7 @@ def check(params: Params, card: Card) -> None:
     _check_compiler(params)
     _check_window(params)
     if isinstance(params.train.model, Segment):
-        _check_channels(params, targets(params, card), expanded)
+        _check_channels(params, card, expanded)
 
 
 def _check_own_past(params: Params, names: tuple[str, ...], expanded: list[str]) -> None:
@@ -122,18 +134,19 @@ def _check_window(params: Params) -> None:
         )
 
 
-def _check_channels(params: Params, names: tuple[str, ...], expanded: list[str]) -> None:
-    name = params.train.model.name
+def _check_channels(params: Params, card: Card, expanded: list[str]) -> None:
+    name, names = params.train.model.name, targets(params, card)
     if expanded != list(names):
         raise PipelineError(
             f"window.inputs: expected the targets and nothing else ({', '.join(names)}) with "
             f"train.model.name {name}, which forecasts each channel from itself; "
             f"found {', '.join(expanded)}"
         )
-    if logged := [target for target in names if target in params.impute_scale.log1p]:
+    if bent := [target for target in names if target in transforms(params, card)]:
         raise PipelineError(
-            f"impute_scale.log1p: expected no target with train.model.name {name}, which has one "
-            f"scale for what it sees and forecasts; found {', '.join(logged)}"
+            f"impute_scale.transforms: expected none of a target with train.model.name {name}, "
+            f"which has one scale for what it sees and forecasts; found {', '.join(bent)}, as the "
+            "card has it or params.yaml; set -S 'impute_scale.transforms=[]'"
         )
 
 
@@ -157,6 +170,19 @@ def targets(params: Params, card: Card) -> tuple[str, ...]:
 def inputs(params: Params, card: Card) -> tuple[str, ...]:
     """What a forecast is made from: columns of the card and features made of them."""
     return params.window.inputs or card.inputs
+
+
+def transforms(params: Params, card: Card) -> dict[str, Transform]:
+    """What bends columns before they are scaled, by column."""
+    if params.impute_scale.transforms is None:
+        return {name: column.transform for name, column in card.columns.items() if column.transform}
+    return {column: cast(Transform, name) for name, column in _terms(params)}
+
+
+def _terms(params: Params) -> list[tuple[str, str]]:
+    """Name and column of each transform that stands in params.yaml."""
+    parted = (term.partition(":") for term in params.impute_scale.transforms or ())
+    return [(name, column) for name, _, column in parted]
 
 
 def split(params: Params, card: Card) -> Split:

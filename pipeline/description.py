@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pipeline.cards import Card
-from pipeline.config import inputs, split, targets
+from pipeline.config import inputs, split, targets, transforms
 from pipeline.params import Params, Stack
 from pipeline.text import escape_markdown
 
@@ -20,7 +20,9 @@ LONGEST = 200  # characters of a name inside a metric's, which may have 250
 
 def hyperparameters(params: Params, card: Card) -> Iterator[tuple[str, Any]]:
     """Every parameter flat by section, with the card's defaults in the place of null."""
+    bent = (f"{name}:{column}" for column, name in transforms(params, card).items())
     resolved = {
+        "impute_scale.transforms": ", ".join(bent) or "none",
         "window.inputs": ", ".join(inputs(params, card)),
         "window.targets": ", ".join(targets(params, card)),
         "window.split": json.dumps(split(params, card).model_dump(mode="json")),

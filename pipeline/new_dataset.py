@@ -101,8 +101,8 @@ def commands(raw: Path, card: Card, params: Params) -> list[str]:
     flags += [
         f"window.{key}=null" for key in ("inputs", "targets", "split") if getattr(window, key)
     ]
-    if set(params.impute_scale.log1p) - set(card.numeric):
-        flags.append("impute_scale.log1p=[]")
+    if params.impute_scale.transforms is not None:
+        flags.append("impute_scale.transforms=null")
     if 1 < card.season < min(window.horizon, 24):
         flags += [f"window.look_back={3 * card.season}", f"window.horizon={card.season}"]
     settings = " ".join(f"-S {shlex.quote(flag)}" for flag in flags)

@@ -1,17 +1,24 @@
 """params.yaml as frozen, strict records: one section a stage, every value typed and bounded."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from pipeline.cards import Split, Word
+from pipeline.cards import Split, Transform, Word
 from pipeline.strict import Record
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 ALPHAS = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)  # penalties of ridge regression to choose from
+
+
+def _term(text: str) -> str:
+    name, _, column = text.partition(":")
+    if name not in get_args(Transform) or not column:
+        raise ValueError(f"NAME:COLUMN with NAME one of {', '.join(get_args(Transform))}")
+    return text
 
 
 class Ingest(Record):
@@ -32,7 +39,8 @@ class ImputeScale(Record):
 
     imputation: Imputation
     scaling: Literal["minmax", "standard", "robust"]
-    log1p: tuple[Word, ...] = ()
+    # NAME:COLUMN, instead of the card's transforms; a list, since -S merges mappings
+    transforms: tuple[Annotated[str, AfterValidator(_term)], ...] | None = None
 
 
 class Window(Record):

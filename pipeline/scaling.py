@@ -1,12 +1,13 @@
-"""Scaling fitted on the training span: an optional log1p, then a centre and a scale."""
+"""Scaling fitted on the training span: a transform where the card has one, a centre, a scale."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pipeline.cards import Transform
 from pipeline.errors import PipelineError
 from pipeline.strict import Record
 
@@ -14,11 +15,12 @@ Floats = npt.NDArray[np.floating]
 
 
 class Scale(Record):
-    """One column's scale: (x - center) / scale of x, or of log(1 + x)."""
+    """One column's scale: (x - center) / scale of x, or of what a transform makes of x."""
 
     center: float = 0.0
     scale: float = 1.0
-    log1p: bool = False
+    transform: Transform | None = None
+    power: float = 1.0  # Yeo and Johnson's lambda
     mean: float = 0.0  # of x itself in the training span,
     deviation: float = 1.0  # and its standard deviation: what a target is standardised with
     change: float = 1.0  # of the scaled value from row to row in training: standard deviation
@@ -28,8 +30,8 @@ class Scale(Record):
 class Scaler(Record):
     """Every column's scale, by name.
 
-    Inputs are scaled as the parameters say. Targets are always standardised in their own units:
-    a loss in units of log(1 + x) would fit the median's logarithm, not the mean.
+    Inputs are scaled as card and parameters say. Targets are always standardised in their own
+    units: a loss in units of log(1 + x) would fit the median's logarithm, not the mean.
     """
 
     columns: dict[str, Scale]
@@ -39,7 +41,7 @@ class Scaler(Record):
         cls,
         train: pd.DataFrame,
         method: Literal["minmax", "standard", "robust"],
-        log1p: Collection[str] = (),
+        transforms: Mapping[str, Transform] = {},
         plain: Collection[str] = (),
     ) -> Self:
         """Learn the scales from the observed values of the training rows, with scikit-learn.
@@ -47,15 +49,15 @@ class Scaler(Record):
         Args:
             train: [rows, columns], missing values as NaN, which are left out.
             method: to [0, 1]; to mean 0 and standard deviation 1; to median 0 and quartile range 1.
-            log1p: columns that are scaled as log(1 + x).
+            transforms: by column, what bends it before it is scaled.
             plain: columns that stay as they are (0/1 columns of a category).
 
         Raises:
-            PipelineError: names a column of `log1p` with a value of -1 or less.
+            PipelineError: names a column with a value that its transform does not take.
         """
         return cls(
             columns={
-                name: Scale() if name in plain else _fit(train[name], method, name in log1p)
+                name: Scale() if name in plain else _fit(train[name], method, transforms.get(name))
                 for name in train.columns
             }
         )
@@ -80,11 +82,14 @@ class Scaler(Record):
         scales = [self.columns[name] for name in columns]
         center = np.array([scale.center for scale in scales], values.dtype)
         width = np.array([scale.scale for scale in scales], values.dtype)
-        logged = np.array([scale.log1p for scale in scales])
         units = values * width + center
-        if not logged.any():
-            return units
-        return ops.where(logged, ops.expm1(ops.where(logged, units, 0)), units)
+        for name, straighten in INVERSE.items():
+            bent = np.array([scale.transform == name for scale in scales])
+            if bent.any():
+                powers = np.array([scale.power for scale in scales])
+                straight = straighten(ops.where(bent, units, 0), powers, ops)
+                units = ops.where(bent, straight, units)
+        return units
 
     def standardise(self, values: Any, targets: Collection[str]) -> Any:
         """Targets [..., K] in their units to mean 0 and standard deviation 1 in training."""
@@ -95,35 +100,35 @@ class Scaler(Record):
     def restandardise(self, scaled: Any, columns: Sequence[str], ops: Any = np) -> Any:
         """Scaled values [..., columns] to what `standardise` makes of their units.
 
-        In one step where no logarithm is between: in units, float32 has no digits left for what
+        In one step where no transform is between: in units, float32 has no digits left for what
         distinguishes 100,000,001 from 100,000,002.
         """
         scales = [self.columns[name] for name in columns]
         factor = np.array([scale.scale / scale.deviation for scale in scales], scaled.dtype)
         offset = [(scale.center - scale.mean) / scale.deviation for scale in scales]
         straight = scaled * factor + np.array(offset, scaled.dtype)
-        logged = np.array([scale.log1p for scale in scales])
-        if not logged.any():
+        bent = np.array([scale.transform is not None for scale in scales])
+        if not bent.any():
             return straight
         in_units = self.inverse(scaled, columns, ops)
-        return ops.where(logged, self.standardise(in_units, columns), straight)
+        return ops.where(bent, self.standardise(in_units, columns), straight)
 
     def linear(self, values: Floats, columns: Sequence[str]) -> Floats:
-        """Scaled columns [rows, C] with those of log1p standardised in their own units instead.
+        """Scaled columns [rows, C] with transformed ones standardised in their own units instead.
 
         Names that are no columns (calendar terms and the like) stay as they are.
         """
-        logged = [i for i, name in enumerate(columns) if name in self.logged]
-        if logged:
-            names = [columns[i] for i in logged]
+        bent = [i for i, name in enumerate(columns) if name in self.transformed]
+        if bent:
+            names = [columns[i] for i in bent]
             values = values.copy()
-            values[:, logged] = self.restandardise(values[:, logged], names)
+            values[:, bent] = self.restandardise(values[:, bent], names)
         return values
 
     @property
-    def logged(self) -> set[str]:
-        """The columns that are scaled as log(1 + x)."""
-        return {name for name, scale in self.columns.items() if scale.log1p}
+    def transformed(self) -> set[str]:
+        """The columns that are bent before they are scaled."""
+        return {name for name, scale in self.columns.items() if scale.transform}
 
     def units(self, standardised: Floats, targets: Collection[str]) -> npt.NDArray[np.float64]:
         """Standardised targets [..., K] back in their units, as float64."""
@@ -151,18 +156,19 @@ def check_range(scaled: pd.DataFrame, series: pd.DataFrame, where: str) -> None:
         )
 
 
-def _fit(column: pd.Series, method: str, log1p: bool) -> Scale:
+def _fit(column: pd.Series, method: str, transform: Transform | None) -> Scale:
     # scikit-learn takes a second to import, which only the stage that fits should pay.
     from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 
     values = column.dropna()
     mean, deviation = float(values.mean()), float(values.std(ddof=0))
-    if log1p:
-        _check_log1p(values)
-        values = np.log1p(values)
-    table = values.to_numpy(np.float64)[:, None]
+    power = 1.0
+    if transform == "yeo_johnson" and values.min() < values.max():
+        power = _fitted_power(values)
+    bent = _bend(column, transform, power)
+    table = bent.dropna().to_numpy(np.float64)[:, None]
     if table.min() == table.max():
-        return Scale(center=float(table[0, 0]), log1p=log1p, mean=mean, constant=True)
+        return Scale(center=float(table[0, 0]), transform=transform, mean=mean, constant=True)
     if method == "minmax":
         minmax = MinMaxScaler().fit(table)
         center, scale = minmax.data_min_[0], minmax.data_range_[0]
@@ -173,31 +179,82 @@ def _fit(column: pd.Series, method: str, log1p: bool) -> Scale:
         robust = RobustScaler().fit(table)
         center, scale = robust.center_[0], robust.scale_[0]
     # Of neighbours that were both observed; 0 or NaN where there are none that differ.
-    change = (np.log1p(column) if log1p else column).diff().std(ddof=0) / scale
+    change = bent.diff().std(ddof=0) / scale
     return Scale(
         center=float(center),
         scale=float(scale),
-        log1p=log1p,
+        transform=transform,
+        power=power,
         mean=mean,
         deviation=deviation,
         change=float(change) if change > 0 else 1.0,
     )
 
 
-def _check_log1p(values: pd.Series) -> None:
-    bad = (values <= -1).to_numpy()
+def _bend(column: pd.Series, transform: Transform | None, power: float) -> pd.Series:
+    """What a transform makes of a column; PipelineError names a value that it does not take."""
+    if transform is None:
+        return column
+    if transform == "log1p":
+        bad, expected = column <= -1, "values above -1"
+        bent = np.log1p(column.mask(bad))
+    else:
+        bent = np.arcsinh(column) if transform == "asinh" else _yeo_johnson(column, power)
+        bad, expected = bent.abs() > np.finfo(np.float32).max, "smaller values"
     if bad.any():
+        row = int(bad.to_numpy().argmax())
         raise PipelineError(
-            f"column {values.name}, {values.index[int(bad.argmax())]}: expected values above -1 "
-            f"for log1p, found {values.iloc[int(bad.argmax())]}"
+            f"column {column.name}, {column.index[row]}: expected {expected} for {transform}, "
+            f"found {column.iloc[row]}"
         )
+    return bent
+
+
+def _yeo_johnson(values: pd.Series, power: float) -> pd.Series:
+    """Yeo and Johnson (2000), doi 10.1093/biomet/87.4.954: a power of 1 + x on either side of 0.
+
+    Powers are from 0 to 2, for which each value has an inverse.
+    """
+    powers = np.where(values >= 0, power, 2 - power)
+    logarithm = np.log1p(values.abs())
+    with np.errstate(invalid="ignore"):
+        powered = np.expm1(powers * logarithm) / powers
+    return np.sign(values) * logarithm.where(powers == 0, powered)
+
+
+def _fitted_power(values: pd.Series) -> float:
+    """The most likely lambda from 0 to 2, to the digits that mean the same on every processor."""
+    from scipy import optimize, stats
+
+    table = values.to_numpy(np.float64)
+    with np.errstate(
+        all="ignore"
+    ):  # values that lie too close for any spread are infinitely likely
+        found = optimize.minimize_scalar(
+            lambda power: -stats.yeojohnson_llf(power, table), bounds=(0, 2), method="bounded"
+        )
+    return round(float(found.x), 3)
+
+
+def _from_yeo_johnson(values: Any, power: npt.NDArray[np.float64], ops: Any) -> Any:
+    up, down = (np.array(each, values.dtype) for each in (power, 2 - power))
+    powers, size = ops.where(values >= 0, up, down), ops.abs(values)
+    none = ops.equal(powers, 0)
+    some = ops.where(none, 1, powers)
+    logarithm = ops.where(none, size, ops.log1p(some * size) / some)
+    return ops.sign(values) * ops.expm1(logarithm)
+
+
+# From transformed values, powers and NumPy or keras.ops.
+INVERSE: dict[Transform, Callable[[Any, npt.NDArray[np.float64], Any], Any]] = {
+    "log1p": lambda values, _, ops: ops.expm1(values),
+    "asinh": lambda values, _, ops: ops.sinh(values),
+    "yeo_johnson": _from_yeo_johnson,
+}
 
 
 def _transform(column: pd.Series, scale: Scale) -> pd.Series:
     if scale.constant:
         # Whatever comes later, a network that never saw this column move must not see it either.
         return column.where(column.isna(), 0.0)
-    if scale.log1p:
-        _check_log1p(column)
-        column = np.log1p(column)
-    return (column - scale.center) / scale.scale
+    return (_bend(column, scale.transform, scale.power) - scale.center) / scale.scale

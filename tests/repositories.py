@@ -28,7 +28,6 @@ TOY_CARD = {
 }
 TOY = {
     "ingest.dataset": "toy",
-    "impute_scale.log1p": [],
     "window.look_back": 6,
     "window.horizon": 3,
     "window.inputs": None,

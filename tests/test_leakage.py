@@ -88,7 +88,7 @@ def window(table: pd.DataFrame, method: str, origin: int) -> npt.NDArray[np.floa
     train = one_hot(series.to_series(TABLE[:20], CARD, "toy"), CARD.categories)
     channels = one_hot(series.to_series(table, CARD, "toy"), CARD.categories)
     filled, _state = Imputer.fit(train, method, limit=2, season=CARD.season).apply(channels)
-    scaler = Scaler.fit(train, "standard", log1p=["flow"])
+    scaler = Scaler.fit(train, "standard", {"flow": "log1p"})
     values = scaler.transform(filled).to_numpy(np.float32)
     times = pd.DatetimeIndex(channels.index)
     built = features.build(values, list(channels), NAMES, times, CARD, 4, scaler.changes)

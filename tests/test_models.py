@@ -345,7 +345,7 @@ def test_wrappers_speak_the_targets_own_units(normalisation: str, residual: str)
     made = spec("lstm", 2, 1, normalisation=normalisation, residual=residual).model_copy(
         update={"inputs": ("b", "a"), "features": ("b", "a")}
     )
-    logged = Scale(center=1.5, scale=0.5, log1p=True, mean=10.0, deviation=4.0)
+    logged = Scale(center=1.5, scale=0.5, transform="log1p", mean=10.0, deviation=4.0)
     determinism.settle(1)
     network = build(made, scaler(a=logged))
     x = np.random.default_rng(3).uniform(0, 30, (6, LOOK_BACK))
@@ -486,7 +486,7 @@ def test_segments_ahead_are_a_step_each_of_keras_layers(kind: str, units: list[i
 def test_ridge_as_a_network_is_the_reports_ridge() -> None:
     """The same windows and penalties give the same forecasts, logarithms taken off the inputs."""
     x = np.exp(noise(150)[:, 0]).cumsum() % 7
-    logged = Scale(center=1.0, scale=0.5, log1p=True, mean=3.0, deviation=2.0)
+    logged = Scale(center=1.0, scale=0.5, transform="log1p", mean=3.0, deviation=2.0)
     other = noise(150)[::-1, 0]
     features = np.stack([other, (np.log1p(x) - 1) / 0.5], axis=1).astype(np.float32)
     targets = ((x - 3) / 2)[:, None].astype(np.float32)
@@ -555,7 +555,11 @@ MISTAKES = [
     ),
     (
         SEGMENTS | {"window.inputs": ["flow"], "window.targets": ["flow"]},
-        "impute_scale.log1p: expected no target with train.model.name segment_gru.* found flow",
+        "impute_scale.transforms: expected none of a target with .*segment_gru.* found flow",
+    ),
+    (
+        SEGMENTS | {"window.inputs": ["level"], "impute_scale.transforms": ["asinh:level"]},
+        "impute_scale.transforms: expected none of a target with .*segment_gru.* found level",
     ),
     (
         SEGMENTS | {"window.inputs": ["level"], "window.look_back": 6},

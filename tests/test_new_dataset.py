@@ -297,12 +297,15 @@ def test_absent_table_is_named(monkeypatch):
 
 
 def test_commands_undo_the_parameters_of_another_data_set(monkeypatch, capsys):
-    """The flags drop inputs and columns that params.yaml names and the table lacks."""
-    text = paths.PARAMS.read_text()
-    paths.PARAMS.write_text(text.replace("  inputs: null", "  inputs: [pm2.5, hour]"))
+    """One flag names the data set; others undo columns that params.yaml names."""
     run(monkeypatch, str(store(table())))
-    printed = capsys.readouterr().out
-    assert "-S ingest.dataset=mine -S window.inputs=null -S 'impute_scale.log1p=[]'\n" in printed
+    assert "dvc exp run -S ingest.dataset=mine\n" in capsys.readouterr().out
+    text = paths.PARAMS.read_text()
+    text = text.replace("  transforms: null", "  transforms: [log1p:pm2.5]")
+    paths.PARAMS.write_text(text.replace("  inputs: null", "  inputs: [pm2.5, hour]"))
+    run(monkeypatch, str(store(table())), "--force")
+    flags = "-S ingest.dataset=mine -S window.inputs=null -S impute_scale.transforms=null\n"
+    assert flags in capsys.readouterr().out
 
 
 def test_help_shows_an_example():

@@ -17,7 +17,7 @@ from tests.toys import toy_params
 
 SCALER = Scaler(
     columns={
-        "level": Scale(center=1.0, scale=0.5, log1p=True, mean=3.0, deviation=2.0),
+        "level": Scale(center=1.0, scale=0.5, transform="log1p", mean=3.0, deviation=2.0),
         "flow": Scale(center=2.0, scale=3.0, mean=2.0, deviation=3.0),
     }
 )

@@ -1,8 +1,9 @@
 """Scaling is fitted on training rows, survives JSON, and is undone exactly."""
 
 import json
-from typing import Literal
+from typing import Literal, get_args
 
+import keras
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -10,15 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from keras import ops
+from scipy import stats
 from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 
 from pipeline.artifacts import json_text
+from pipeline.cards import Transform
 from pipeline.errors import PipelineError
 from pipeline.scaling import Scale, Scaler, check_range
 from pipeline.strict import parse
 
 Method = Literal["minmax", "standard", "robust"]
 METHODS: tuple[Method, ...] = ("minmax", "standard", "robust")
+TRANSFORMS: tuple[Transform, ...] = get_args(Transform)
 VALUES = arrays.arrays(
     np.float64, (12, 2), elements=st.floats(-1000, 1000).map(lambda value: round(value, 3))
 )
@@ -44,14 +49,18 @@ def test_scaling_is_scikit_learns(
 
 
 @pytest.mark.parametrize("method", METHODS)
-@given(values=VALUES, later=VALUES)
+@given(values=VALUES, later=VALUES, transform=st.sampled_from(TRANSFORMS))
 def test_what_is_scaled_can_be_undone(
-    method: Method, values: npt.NDArray[np.float64], later: npt.NDArray[np.float64]
+    method: Method,
+    values: npt.NDArray[np.float64],
+    later: npt.NDArray[np.float64],
+    transform: Transform,
 ) -> None:
-    """Later rows, scaled and undone, are the rows, also after a way through JSON and log1p."""
-    values, later = np.abs(values), np.abs(later)
+    """Later rows, scaled and undone, are the rows, also by way of JSON and a transform."""
+    if transform == "log1p":
+        values, later = np.abs(values), np.abs(later)
     values[0], values[1] = 0, 500
-    fitted = Scaler.fit(frame(values), method, log1p=["y"])
+    fitted = Scaler.fit(frame(values), method, {"y": transform})
     again = parse(json.loads(json_text(fitted.model_dump())), Scaler, "scaler.json")
     assert again == fitted
     scaled = again.transform(frame(later))
@@ -63,9 +72,61 @@ def test_what_is_scaled_can_be_undone(
 
 def test_log1p_is_taken_before_the_scale() -> None:
     """A logged column is the logarithm of 1 + x, scaled."""
-    scaled = Scaler.fit(frame([[0, 0], [1, np.e - 1]]), "minmax", log1p=["y"])
+    scaled = Scaler.fit(frame([[0, 0], [1, np.e - 1]]), "minmax", {"y": "log1p"})
     result = scaled.transform(frame([[0.5, np.sqrt(np.e) - 1]]))
     np.testing.assert_allclose(result, [[0.5, 0.5]])
+
+
+@pytest.mark.parametrize("power", [0, 0.001, 0.5, 1, 1.999, 2])
+def test_yeo_johnson_is_scipys(power: float) -> None:
+    """Whatever the power, the transform is that of scipy.stats."""
+    x = np.concatenate([-np.logspace(-6, 9, 50), [0], np.logspace(-6, 9, 50)])
+    scale = Scale(transform="yeo_johnson", power=power)
+    bent = Scaler(columns={"x": scale}).transform(pd.DataFrame({"x": x}))
+    np.testing.assert_allclose(bent["x"], stats.yeojohnson(x, power), rtol=1e-9)
+
+
+@pytest.mark.parametrize("factor", [1, -1, 1e9])
+def test_yeo_johnsons_power_is_the_likeliest(factor: float) -> None:
+    """It is scipy's, held between 0 and 2, and what was skewed is not any more."""
+    table = pd.DataFrame({"x": factor * np.random.default_rng(1).gamma(2, 3, 2000)})
+    scaler = Scaler.fit(table, "standard", {"x": "yeo_johnson"})
+    _, likeliest = stats.yeojohnson(table["x"])
+    assert scaler.columns["x"].power == pytest.approx(np.clip(likeliest, 0, 2), abs=1e-3)
+    assert abs(stats.skew(scaler.transform(table)["x"])) < 0.1 < 1 < abs(stats.skew(table["x"]))
+
+
+@pytest.mark.parametrize(
+    ("transform", "power"),
+    [("log1p", 1), ("asinh", 1), *(("yeo_johnson", p) for p in (0, 0.001, 0.7, 1, 1.999, 2))],
+)
+def test_a_transform_is_undone_in_float32_too(transform: Transform, power: float) -> None:
+    """From 1e-20 to 1e18 and below 0 a value comes back, from NumPy and from inside a network."""
+    sizes = np.logspace(-20, 18, 200)
+    x = sizes if transform == "log1p" else np.concatenate([-sizes, [0], sizes])
+    scale = Scale(transform=transform, power=power, center=0.5, scale=2.0)
+    straight = Scale(transform=transform, power=power)
+    scaler = Scaler(columns={"x": scale, "y": straight, "z": Scale()})
+    table = pd.DataFrame({"x": x, "y": x, "z": x})
+    scaled = scaler.transform(table)
+    undone = scaler.inverse(scaled.to_numpy(), list("xyz"))
+    np.testing.assert_allclose(undone[:, 1:], table[["y", "z"]], rtol=1e-12)
+    np.testing.assert_allclose(undone[:, 0], x, rtol=1e-12, atol=1e-12)
+    window = keras.Input((3,))
+    network = keras.Model(window, scaler.inverse(window, list("xyz"), ops))
+    seen = scaled.to_numpy(np.float32)
+    for again in (scaler.inverse(seen, list("xyz")), network.predict_on_batch(seen)):
+        assert again.dtype == np.float32
+        np.testing.assert_allclose(again[:, 1:], table[["y", "z"]], rtol=1e-5)
+        np.testing.assert_allclose(again[:, 0], x, rtol=1e-5, atol=1e-6)
+
+
+def test_a_power_that_float32_cannot_hold_is_named() -> None:
+    """Squares of values near float32's end are none of its numbers: one line names the row."""
+    scaler = Scaler(columns={"y": Scale(transform="yeo_johnson", power=1.5)})
+    assert np.isfinite(scaler.transform(frame([[0, 1e20]])[["y"]])).all(axis=None)
+    with pytest.raises(PipelineError, match=r"column y, 1: expected smaller values for yeo_john"):
+        scaler.transform(frame([[0, 1], [0, 1e30]])[["y"]])
 
 
 def test_missing_values_are_left_out() -> None:
@@ -83,10 +144,11 @@ def test_a_change_is_the_spread_of_observed_steps() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("log1p", [[], ["x"]])
-def test_a_constant_column_tells_nothing(method: Method, log1p: list[str]) -> None:
+@pytest.mark.parametrize("transform", [None, *TRANSFORMS])
+def test_a_constant_column_tells_nothing(method: Method, transform: Transform | None) -> None:
     """It becomes 0, also where it moves later, and 0 becomes its value again."""
-    scaler = Scaler.fit(frame([[7, 1], [7, 2]]), method, log1p=log1p)
+    transforms = {"x": transform} if transform else {}
+    scaler = Scaler.fit(frame([[7, 1], [7, 2]]), method, transforms)
     assert scaler.columns["x"].constant
     assert scaler.transform(frame([[7, 1], [1e9, 1]]))["x"].tolist() == [0, 0]
     np.testing.assert_allclose(scaler.inverse(np.zeros((1, 1)), ["x"]), [[7]])
@@ -95,7 +157,7 @@ def test_a_constant_column_tells_nothing(method: Method, log1p: list[str]) -> No
 def test_targets_are_standardised_in_their_own_units() -> None:
     """Whatever the inputs' scaling, a target has mean 0 and deviation 1 in training, and back."""
     table = frame([[0, 1], [np.nan, 2], [10, 6]])
-    scaler = Scaler.fit(table, "minmax", log1p=["y"])
+    scaler = Scaler.fit(table, "minmax", {"y": "log1p"})
     standardised = scaler.standardise(table.to_numpy(), ["x", "y"])
     np.testing.assert_allclose(np.nanmean(standardised, axis=0), 0, atol=1e-12)
     np.testing.assert_allclose(np.nanstd(standardised, axis=0), 1)
@@ -105,7 +167,7 @@ def test_targets_are_standardised_in_their_own_units() -> None:
 def test_logged_columns_can_be_had_linear() -> None:
     """`linear` undoes the logarithm of logged columns alone, and leaves other names as they are."""
     table = frame([[0, 1], [4, 2], [10, 6]])
-    scaler = Scaler.fit(table, "minmax", log1p=["y"])
+    scaler = Scaler.fit(table, "minmax", {"y": "log1p"})
     scaled = np.column_stack([scaler.transform(table).to_numpy(), [7.0, 8, 9]])
     linear = scaler.linear(scaled, ["x", "y", "hour_sin"])
     np.testing.assert_allclose(linear[:, [0, 2]], scaled[:, [0, 2]])
@@ -118,7 +180,7 @@ def test_logged_columns_can_be_had_linear() -> None:
 def test_what_lies_far_from_zero_keeps_its_digits(method: Method) -> None:
     """Scaled values in float32 are standardised anew as well as float32 can, logged ones beside."""
     table = frame([[1e8 + 7 * i % 11, i % 5] for i in range(40)])
-    scaler = Scaler.fit(table, method, log1p=["y"])
+    scaler = Scaler.fit(table, method, {"y": "log1p"})
     scaled = scaler.transform(table).to_numpy(np.float32)
     expected = scaler.standardise(table.to_numpy(), ["x", "y"])
     np.testing.assert_allclose(scaler.restandardise(scaled, ["x", "y"]), expected, atol=1e-5)
@@ -138,9 +200,9 @@ def test_log1p_needs_values_above_minus_one() -> None:
     good, bad = frame([[0, 0], [1, 1]]), frame([[0, 0], [1, -1]])
     message = r"column y, 1: expected values above -1 for log1p, found -1\.0"
     with pytest.raises(PipelineError, match=message):
-        Scaler.fit(bad, "minmax", log1p=["y"])
+        Scaler.fit(bad, "minmax", {"y": "log1p"})
     with pytest.raises(PipelineError, match=message):
-        Scaler.fit(good, "minmax", log1p=["y"]).transform(bad)
+        Scaler.fit(good, "minmax", {"y": "log1p"}).transform(bad)
 
 
 def test_a_value_beyond_float32_is_named() -> None:

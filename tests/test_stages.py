@@ -189,7 +189,9 @@ def test_a_gap_beyond_the_limit_is_marked_and_not_learned_from(project: Project)
             ),
             "impute_scale.imputation.method": st.sampled_from(["mean", "ffill", "seasonal"]),
             "impute_scale.scaling": st.sampled_from(["minmax", "standard", "robust"]),
-            "impute_scale.log1p": st.sampled_from([[], ["flow"]]),
+            "impute_scale.transforms": st.sampled_from(
+                [[], ["log1p:flow"], ["yeo_johnson:flow", "asinh:level"]]
+            ),
         }
     ),
 )

@@ -214,7 +214,7 @@ def test_an_untrained_damped_network_decays_from_persistence() -> None:
 
 def test_the_last_value_is_taken_in_the_targets_own_units() -> None:
     """A residual network whose input is scaled as log(1 + x) adds the standardised value."""
-    scale = Scale(center=1.0, scale=2.0, log1p=True, mean=3.0, deviation=4.0)
+    scale = Scale(center=1.0, scale=2.0, transform="log1p", mean=3.0, deviation=4.0)
     scaler = Scaler(columns={"level": scale, "flow": Scale()})
     window = np.full((1, 3, 2), (np.log1p(11.0) - 1) / 2, np.float32)
     forecast = build(spec(), scaler).predict_on_batch(window)

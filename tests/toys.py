@@ -28,7 +28,7 @@ CARD: dict[str, Any] = {
     "season": 6,
     "columns": {
         "level": {"unit": "m", "minimum": 0},
-        "flow": {"unit": "m³/s"},
+        "flow": {"unit": "m³/s", "transform": "log1p"},
         "wind": {"categories": ["N", "S"]},
     },
     "excluded": ["note"],
@@ -42,7 +42,6 @@ PARAMS: dict[str, Any] = {
     "impute_scale": {
         "imputation": {"method": "ffill", "limit": 3},
         "scaling": "standard",
-        "log1p": ["flow"],
     },
     "window": {"look_back": 8, "horizon": 3, "stride": 1},
     "train": {

@@ -55,9 +55,9 @@ def build(spec: Spec, scaler: Scaler) -> keras.Model:
     if isinstance(spec.model, Naive | SeasonalNaive | Segment):
         seen = past
     elif isinstance(spec.model, Ridge):
-        logged = [i for i, name in enumerate(spec.features) if name in scaler.logged]
-        if logged:
-            seen = exchange(window, logged, _standardised(window, spec.features, logged, scaler))
+        bent = [i for i, name in enumerate(spec.features) if name in scaler.transformed]
+        if bent:
+            seen = exchange(window, bent, _standardised(window, spec.features, bent, scaler))
     if spec.train.normalisation != "none":
         normalise = Normalisation(spec.train.normalisation, name="normalisation")
         own, *_ = normalise(ops.take(seen, spec.positions, axis=2))

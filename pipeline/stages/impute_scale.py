@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import artifacts, paths, windows
-from pipeline.config import check_unchanged, read_experiment, split
+from pipeline.config import check_unchanged, read_experiment, split, transforms
 from pipeline.errors import run
 from pipeline.imputation import Imputer, one_hot
 from pipeline.scaling import Scaler, check_range
@@ -22,7 +22,7 @@ def main() -> None:
 
     imputer = Imputer.fit(train, settings.imputation.method, settings.imputation.limit, card.season)
     levels = [str(name) for name in channels if name not in card.numeric]
-    scaler = Scaler.fit(train, settings.scaling, log1p=settings.log1p, plain=levels)
+    scaler = Scaler.fit(train, settings.scaling, transforms(params, card), plain=levels)
     filled, state = imputer.apply(channels)
     scaled = scaler.transform(filled)
     check_range(scaled, filled, str(paths.SERIES))
