@@ -8,8 +8,20 @@ from pipeline import paths
 from pipeline.cards import Card, Split, Transform, read_card
 from pipeline.errors import PipelineError, run
 from pipeline.features import expand
-from pipeline.params import Baseline, Convolutional, Naive, Params, SeasonalNaive, Segment, flatten
+from pipeline.params import (
+    Baseline,
+    Convolutional,
+    Naive,
+    Params,
+    Ridge,
+    SeasonalNaive,
+    Segment,
+    flatten,
+)
 from pipeline.strict import parse, read_yaml
+
+# Of what ridge regression solves; for moments it takes some three and a half times as much.
+RIDGE_BYTES = 400 * 2**20
 
 
 def read_params(path: Path = paths.PARAMS) -> Params:
@@ -79,6 +91,8 @@ def check(params: Params, card: Card) -> None:
     _check_wrappers(params)
     _check_compiler(params)
     _check_window(params)
+    if isinstance(params.train.model, Ridge) and (reason := ridge_left_out(params, card)):
+        raise PipelineError(f"train.model.name: expected a model that fits into memory; {reason}")
     if isinstance(params.train.model, Segment):
         _check_channels(params, card, expanded)
 
@@ -162,6 +176,23 @@ def check_unchanged(params: Params, card: Card) -> None:
         )
 
 
+def ridge_left_out(params: Params, card: Card) -> str | None:
+    """Why ridge regression is not fitted, in one line; None where it is.
+
+    It solves for [L * F, H * K] numbers by a matrix of [L * F, L * F], both of which it holds.
+    """
+    look_back, features = params.window.look_back, len(expand(inputs(params, card), card))
+    columns = look_back * features
+    size = 8 * columns * (columns + params.window.horizon * len(targets(params, card)))
+    if size <= RIDGE_BYTES:
+        return None
+    return (
+        f"ridge of {look_back:,} rows x {features} features would take {size / 2**30:.2g} GiB and "
+        f"more, expected at most {RIDGE_BYTES / 2**30:.2g}: it wants a shorter window.look_back or "
+        "fewer window.inputs"
+    )
+
+
 def targets(params: Params, card: Card) -> tuple[str, ...]:
     """The columns that are forecast."""
     return params.window.targets or card.targets
@@ -205,7 +236,10 @@ def main() -> None:
     """Check params.yaml, the card it names and that there is a table; silent when all is right."""
     if len(sys.argv) > 1:
         sys.exit("usage: python -m pipeline.config   (checks params.yaml, its card and its table)")
-    raw_table(*read_experiment())
+    params, card = read_experiment()
+    raw_table(params, card)
+    if reason := ridge_left_out(params, card):
+        print(f"params.yaml: the report will have no ridge: {reason}", file=sys.stderr)
 
 
 if __name__ == "__main__":

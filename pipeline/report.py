@@ -13,7 +13,7 @@ from rich.table import Table
 
 from pipeline import paths
 from pipeline.cards import Card
-from pipeline.config import inputs, targets
+from pipeline.config import inputs, ridge_left_out, targets
 from pipeline.evaluation import MODEL
 from pipeline.memory import Memory
 from pipeline.params import Params
@@ -109,6 +109,7 @@ def markdown(
         f"({metrics['test']['n']:,} forecasts of observed values), {escape_markdown(units)}.",
         "## Scores beside naive rules",
         table(header, scores),
+        *([f"Left out: {reason}."] if (reason := ridge_left_out(params, card)) else []),
         *(_by_target(metrics["test_by_target"]) if "test_by_target" in metrics else []),
         "Skill is the model's, 1 - RMSE / RMSE of the rule: above 0 it beats the rule. "
         f"{_against_the_best(metrics)}The model was chosen on the validation span (kept: epoch "

@@ -63,7 +63,7 @@ def training_windows(
         size = window.look_back, horizon, window.stride
         return train_starts(span, *size, context, beyond, observed)
 
-    whole, costs = np.zeros(len(state), np.bool_), beyond.sum(axis=1)
+    whole, costs = np.zeros(len(state), np.bool_), beyond.sum(axis=1, dtype=np.uint16)
     kept, possible = starts(costs > 0, observed), len(starts(whole, ~whole))
     lost = {name: possible - len(starts(beyond[:, i], ~whole)) for i, name in enumerate(inputs)}
     lost = {name: windows for name, windows in lost.items() if windows}

@@ -541,6 +541,11 @@ MISTAKES = [
         "window.look_back: expected at least 9 with train.model.name seasonal_naive, found 8",
     ),
     (
+        RIDGE | {"train.residual": "none", "window.look_back": 2000},
+        "train.model.name: expected a model that fits into memory; ridge of 2,000 rows x 4 feat.*"
+        r" 0.48 GiB.*at most 0.39: it wants a shorter window.look_back or fewer window.inputs",
+    ),
+    (
         {"train.model.name": "attention_lstm", "window.look_back": 1},
         "window.look_back: expected at least 2 with train.model.name attention_lstm, found 1",
     ),

@@ -1,15 +1,17 @@
 """What the report says in words beside its table."""
 
+import json
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import description, evaluation, report
+from pipeline import config, description, evaluation, report
 from pipeline.evaluation import MODEL, Forecasts, Yardstick
 from pipeline.models.baselines import naive
-from tests.toys import toy_card, toy_params
+from tests.repositories import NO_STORE
+from tests.toys import Project, toy_card, toy_params
 
 QUALITY = {
     **{"rows": 120, "first": "2014-01-01", "last": "2014-01-05", "absent_rows": 0},
@@ -31,10 +33,10 @@ def scored(series: pd.Series, model: float, seasons: list[int]) -> dict[str, Any
     return evaluation.rounded(metrics | {"training_windows": WINDOWS})
 
 
-def text(metrics: dict[str, Any], **quality: Any) -> str:
+def text(metrics: dict[str, Any], **params: Any) -> str:
     """The report of the toy card and parameters."""
-    facts = toy_params(), toy_card(excluded=[]), metrics, HISTORY
-    return report.markdown(*facts, QUALITY | quality, [], None, {})
+    facts = toy_params({f"window.{key}": value for key, value in params.items()}), toy_card()
+    return report.markdown(*facts, metrics, HISTORY, QUALITY, [], None, {})
 
 
 @pytest.fixture
@@ -66,3 +68,28 @@ def test_the_report_counts_the_training_windows(wave: pd.Series) -> None:
     assert "Fitted on 16 training windows of 62 possible; gaps longer than " in text(
         scored(wave, 0.5, [6])
     ).replace("\\", "")
+
+
+def test_the_report_says_that_ridge_is_left_out(wave: pd.Series) -> None:
+    """Of a window that ridge cannot hold the reason stands below the table."""
+    metrics = scored(wave, 0.5, [6])
+    assert "Left out: ridge" not in text(metrics)
+    assert "Left out: ridge of 2,000 rows x 4 features would take" in text(metrics, look_back=2000)
+
+
+@pytest.mark.slow
+def test_ridge_is_left_out_before_training(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Above the bound a line comes with the windows, and the report has the other baselines."""
+    for name, value in NO_STORE.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(config, "RIDGE_BYTES", 0)
+    project.write(card={"season": [6, 12]}).run("ingest", "impute_scale", "window")
+    assert "train.npy: the report will have no ridge: ridge of 8 rows" in capsys.readouterr().err
+    project.run("train", "evaluate")
+    assert "report.md: without ridge: ridge of 8 rows" in capsys.readouterr().err
+    baselines = {"persistence", "seasonal_naive_6", "seasonal_naive_12", "drift"}
+    metrics = json.loads(project.read("data/reports/metrics.json"))
+    assert metrics["baselines"].keys() == baselines
+    assert metrics["training_windows"] == json.loads(project.read("data/windows/counts.json"))

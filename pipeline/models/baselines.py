@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -145,7 +144,7 @@ def solve_ridge(
                 for part in zip(*(solved(*half) for half in halves), strict=True)
             )
             return kernel, bias
-        return _ridge(examples(whole), examples(validation), alphas)
+        return _ridge(examples(whole), partial(examples, validation), alphas)
 
     # The sums depend on the number of BLAS threads, and the last digits with them.
     with threadpool_limits(THREADS):
@@ -154,28 +153,32 @@ def solve_ridge(
 
 def _ridge(
     train: Iterator[tuple[Floats, Floats]],
-    validation: Iterator[tuple[Floats, Floats]],
+    validation: Callable[[], Iterator[tuple[Floats, Floats]]],
     alphas: Sequence[float],
 ) -> tuple[Floats, Floats]:
     """Kernel [P, Q] and bias [Q] from blocks of [B, P] and [B, Q]."""
     from scipy import linalg
 
-    sums: list[Any] = [0, 0, 0, 0, 0]
+    def moments(x: Floats, y: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        return x.sum(axis=0), y.sum(axis=0), x.T @ x, x.T @ y
+
+    x, y = next(train)
+    count, sums = len(x), moments(x, y)
     for x, y in train:
-        block = (len(x), x.sum(axis=0), y.sum(axis=0), x.T @ x, x.T @ y)
-        sums = [total + part for total, part in zip(sums, block, strict=True)]
-    count, x_sum, y_sum, gram, cross = sums
+        count += len(x)
+        for total, part in zip(sums, moments(x, y), strict=True):
+            total += part  # in its place: of the largest there are two, not three
+    x_sum, y_sum, gram, cross = sums
     mean, bias = x_sum / max(count, 1), y_sum / max(count, 1)  # nothing known: the mean, zero
     gram -= np.outer(x_sum, mean)
     cross -= np.outer(x_sum, bias)
-    diagonal, kernels = gram.diagonal().copy(), []
-    for alpha in alphas:
+    diagonal, best, least = gram.diagonal().copy(), np.empty(0), np.inf
+    for i, alpha in enumerate(alphas):
         np.fill_diagonal(gram, diagonal + alpha)
-        kernels.append(linalg.solve(gram, cross, assume_a="pos"))
-    errors = np.zeros(len(alphas))
-    for x, y in validation:
-        errors += [np.nansum(((x - mean) @ kernel + bias - y) ** 2) for kernel in kernels]
-    best = kernels[int(np.argmin(errors))]
+        kernel = linalg.solve(gram, cross, assume_a="pos")
+        error = sum(np.nansum(((x - mean) @ kernel + bias - y) ** 2) for x, y in validation())
+        if i == 0 or error < least:
+            best, least = kernel, error
     return best, bias - mean @ best
 
 

@@ -1,5 +1,7 @@
 """Evaluate: forecast validation and test as a user would, score beside naive rules, report."""
 
+import sys
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -16,7 +18,7 @@ from pipeline import (
     report,
     series,
 )
-from pipeline.config import check_unchanged, read_experiment, split
+from pipeline.config import check_unchanged, read_experiment, ridge_left_out, split
 from pipeline.errors import run
 from pipeline.evaluation import MODEL, Forecasts, Yardstick
 from pipeline.forecaster import Forecaster, stage_files
@@ -40,7 +42,10 @@ def main() -> None:
         name: np.asarray(Runs(artifacts.read_array(paths.windows(name))))
         for name in ("train", "validation", "test")
     }
-    forecasts = _forecasts(forecaster, prepared, targets, starts)
+    no_ridge = ridge_left_out(params, card)
+    if no_ridge:
+        print(f"{paths.REPORT}: without ridge: {no_ridge}", file=sys.stderr)
+    forecasts = _forecasts(forecaster, prepared, targets, starts, with_ridge=not no_ridge)
 
     rows = spans(split(params, card), times[0], card.step, len(times), card.time.timezone)
     yardstick = Yardstick.of(targets.iloc[slice(*rows.train)], card.season)
@@ -99,32 +104,30 @@ def _forecasts(
     prepared: npt.NDArray[np.float32],
     targets: pd.DataFrame,
     starts: dict[str, Rows],
+    with_ridge: bool,
 ) -> dict[str, Forecasts]:
-    """Validation and test by the model, the naive rules and ridge."""
+    """Validation and test by the model and the baselines."""
     spec, baselines = forecaster.spec, naive(forecaster.card.seasons)
-    ridge = fit_ridge(
-        forecaster.scaler.linear(prepared, spec.features),
-        forecaster.scaler.standardise(targets.to_numpy(), spec.targets),
-        starts["train"],
-        starts["validation"],
-        spec.look_back,
-        spec.horizon,
-    )
     forecasts = {}
     for name in ("validation", "test"):
         origins = starts[name] + spec.look_back - 1
+        by = {baseline: of(targets, origins, spec.horizon) for baseline, of in baselines.items()}
         forecasts[name] = Forecasts(
             origins,
             evaluation.observed(targets, origins, spec.horizon),
-            {
-                MODEL: forecaster.forecast(prepared, origins),
-                **{
-                    baseline: forecast(targets, origins, spec.horizon)
-                    for baseline, forecast in baselines.items()
-                },
-                "ridge": forecaster.units(ridge(starts[name])),
-            },
+            {MODEL: forecaster.forecast(prepared, origins), **by},
         )
+    if with_ridge:
+        ridge = fit_ridge(
+            forecaster.scaler.linear(prepared, spec.features),
+            forecaster.scaler.standardise(targets.to_numpy(), spec.targets),
+            starts["train"],
+            starts["validation"],
+            spec.look_back,
+            spec.horizon,
+        )
+        for name, made in forecasts.items():
+            made.by["ridge"] = forecaster.units(ridge(starts[name]))
     return forecasts
 
 

@@ -3,7 +3,7 @@
 import sys
 
 from pipeline import artifacts, features, paths, windows
-from pipeline.config import check_unchanged, inputs, read_experiment, split, targets
+from pipeline.config import check_unchanged, inputs, read_experiment, ridge_left_out, split, targets
 from pipeline.errors import PipelineError, run
 from pipeline.imputation import OBSERVED
 from pipeline.scaling import Scaler
@@ -30,7 +30,10 @@ def main() -> None:
     channels = [name for group in card.channels.values() for name in group]
     wanted = inputs(params, card), targets(params, card)
     train, count = training_windows(state, channels, *wanted, card, spans.train, params.window)
-    for line in remarks(count, wanted[1]):
+    lines = remarks(count, wanted[1])
+    if reason := ridge_left_out(params, card):
+        lines.append(f"the report will have no ridge: {reason}")
+    for line in lines:
         print(f"{paths.windows('train')}: {line}", file=sys.stderr)
     starts = {
         "train": train,
