@@ -11,7 +11,6 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	&& echo $$p && break; done)
 
 PORT ?= 5000
-DATASET = $(shell sed -n 's/^  dataset: *\([A-Za-z0-9_-]*\).*/\1/p' params.yaml)
 
 .PHONY: free-port help setup repro test test-slow reproduce-check reliability-docs lint format ui \
 	compare promote rollback serve walkthrough check lock clean bench bench-peers
@@ -99,10 +98,8 @@ rollback: setup ## give the champion's place back to the one before
 	@python -m pipeline.promote --rollback $(DRY)
 
 serve: PORT = 5001
-serve: setup free-port ## serve the champion on http://127.0.0.1:5001/invocations (BACKEND=numpy: no TensorFlow)
-	@python -m pipeline.promote --show
-	FORECAST_BACKEND=$(BACKEND) MLFLOW_TRACKING_URI="$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}" mlflow models serve \
-		--model-uri "models:/$(DATASET)@champion" --env-manager local --host 127.0.0.1 --port $(PORT)
+serve: setup ## serve the champion on http://127.0.0.1:5001/invocations (BACKEND=numpy: no TensorFlow)
+	@python -m pipeline.serve --port $(PORT) --backend $(or $(BACKEND),tensorflow)
 
 bench: setup ## measure speed, memory and growth, beside peers if they are there (20 minutes)
 	python -m benchmarks

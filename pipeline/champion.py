@@ -13,6 +13,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from pipeline import artifacts, runs, tracking
+from pipeline.description import SERVING
 from pipeline.errors import PipelineError
 from pipeline.forecaster import Backend, Forecaster
 from pipeline.runs import Trial
@@ -51,7 +52,11 @@ def crown(trial: Trial, tags: dict[str, str]) -> str:
         else:
             model = client.get_logged_model(str(trial.model))
             made = client.create_model_version(
-                name, model.artifact_location, trial.id, model_id=model.model_id
+                name,
+                model.artifact_location,
+                trial.id,
+                model_id=model.model_id,
+                description=SERVING,
             )
             version = str(made.version)
             undo.callback(client.delete_model_version, name, version)

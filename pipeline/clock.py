@@ -45,7 +45,7 @@ def stamps(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
         found = " ".join(str(table[name].iloc[row]).strip() for name in names)
         raise PipelineError(
             f"{where}: column {', '.join(names)}, row {row + 1}: expected {expected}, "
-            f"found {found!r}"
+            f"found {found[:60]!r}"
         )
     if card.time.column and not pd.api.types.is_datetime64_any_dtype(table[card.time.column]):
         _check_offsets(text, card, where)

@@ -17,6 +17,15 @@ BY_STEP = ("r2", "mae", "rmse", "mape", "mse_scaled", "mae_scaled")
 RESERVED = re.compile(r"h\d+|scaled")  # what follows rmse_ and mae_ where it is no column's name
 LONGEST = 200  # characters of a name inside a metric's, which may have 250
 
+# What the UI shows on a model's page.
+SERVING = (
+    "Raw rows in, gaps and all; a long table of forecasts out: origin, time, target, forecast. "
+    "`python -m pipeline.serve --model URI` takes the rows as CSV, written as the data set's card "
+    "says, or as JSON; `mlflow models serve` takes JSON only, under `dataframe_split` or "
+    "`dataframe_records`. The time stamps to forecast from go under `params`, as `origins`; "
+    "without them the last row is the origin."
+)
+
 
 def hyperparameters(params: Params, card: Card) -> Iterator[tuple[str, Any]]:
     """Every parameter flat by section, with the card's defaults in the place of null."""

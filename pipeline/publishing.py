@@ -168,6 +168,7 @@ def _log_model(run_id: str, params: Params, card: Card) -> str:
             signature=signature(),
             input_example=example,
             pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+            tags={"mlflow.note.content": description.SERVING},
         )
     return str(info.model_id)
 

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 
-from pipeline import clock
+from pipeline import cells, clock
 from pipeline.cards import Card, Wide
 from pipeline.errors import PipelineError
 
@@ -101,6 +102,7 @@ def _header(text: str, card: Card, where: str) -> list[str]:
 def _check_header(names: Sequence[str], card: Card, where: str) -> None:
     if not names:
         raise PipelineError(f"{where}: line 1: expected column names, found an empty line")
+    cells.check_names(names, where)
     if nameless := [i + 1 for i, name in enumerate(names) if not name.strip()]:
         count = f"column{'s' * (len(nameless) > 1)} {', '.join(map(str, nameless))}"
         remedy = "write one there, such as time or row"
@@ -112,7 +114,7 @@ def _check_header(names: Sequence[str], card: Card, where: str) -> None:
             f"{where}: line 1: expected a name for every column, found none for {count} of "
             f"{len(names)}; {remedy}"
         )
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
+    if repeated := [name for name, times in Counter(names).items() if times > 1]:
         raise PipelineError(f"{where}: column {repeated[0]} stands twice in the header")
     if len(names) == 1 and len(card.columns) + len(card.time.names) > 1:
         raise PipelineError(
@@ -152,10 +154,12 @@ def to_series(
     needed = list(card.columns) if columns is None else list(columns)
     if len(table) == 0:
         raise PipelineError(f"{where}: no rows, expected at least one")
+    cells.check_names(list(table.columns), where)
     table = table.rename(columns=card.rename)
     if not table.columns.is_unique:
         twice = str(table.columns[table.columns.duplicated()][0])
         raise PipelineError(f"{where}: column {_names([twice])} stands twice, expected it once")
+    table = cells.as_written(table, card, where)
     if card.wide:
         series = _unfold(table, card, card.wide, where)
     else:
@@ -205,8 +209,6 @@ def _column(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
 
 def _number(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
     """The column as float64, NaN where missing; PipelineError names the first bad row."""
-    if pd.api.types.is_bool_dtype(column):
-        raise PipelineError(f"{where}: column {name}: expected numbers, found true and false")
     if pd.api.types.is_numeric_dtype(column):
         values, missing = column.astype("float64"), column.isna().to_numpy(bool)
     else:
@@ -224,7 +226,7 @@ def _number(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
     bad = ~missing & ~(values.abs() <= np.finfo(np.float32).max).to_numpy()
     if bad.any():
         row = int(bad.argmax())
-        found = str(column.iloc[row])
+        found = str(column.iloc[row])[:60]
         hint = ""
         if "," in found:
             hint = "; a decimal comma? write 12.5"
@@ -249,7 +251,7 @@ def _category(
         row = int(bad.argmax())
         raise PipelineError(
             f"{where}: column {name}, row {row + 1}: expected one of {', '.join(categories)}, "
-            f"found {text.iloc[row]!r}"
+            f"found {text.iloc[row][:60]!r}"
         )
     return text.mask(missing)
 

@@ -1,9 +1,8 @@
 """The logged model: MLflow loads this file, which wraps the Forecaster; no pickle is involved."""
 
 import os
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 from mlflow.exceptions import MlflowException
@@ -13,7 +12,7 @@ from mlflow.pyfunc import scoring_server
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from pipeline.errors import PipelineError
-from pipeline.forecaster import Forecaster, bundled_files, portable
+from pipeline.forecaster import Backend, Forecaster, bundled_files, portable
 
 
 class ServedForecaster(PythonModel):
@@ -23,12 +22,14 @@ class ServedForecaster(PythonModel):
         """Load the Forecaster from the model's own files."""
         files = bundled_files(Path(context.artifacts["forecaster"]))
         # By the environment: `mlflow models serve` has no option for a model's configuration.
-        numpy = os.environ.get("FORECAST_BACKEND") == "numpy"
-        self.forecaster = Forecaster.load(files, "numpy" if numpy else "tensorflow")
-        # To a CSV that pandas cannot read MLflow's server answers with its own stack trace as well.
-        scoring_server._handle_serving_error = partial(
-            scoring_server._handle_serving_error, include_traceback=False
-        )
+        backend: Any = os.environ.get("FORECAST_BACKEND") or "tensorflow"
+        if backend not in get_args(Backend):
+            raise PipelineError(
+                f"FORECAST_BACKEND: expected {' or '.join(get_args(Backend))}, found {backend!r}"
+            )
+        self.forecaster = Forecaster.load(files, backend)
+        # MLflow's server would read them by pandas' guesses, before the card is asked.
+        scoring_server.parse_csv_input = scoring_server.parse_parquet_input = _refuse_tables
 
     def predict(
         self,
@@ -41,12 +42,19 @@ class ServedForecaster(PythonModel):
         try:
             if not isinstance(model_input, pd.DataFrame):
                 raise PipelineError(
-                    "input: expected rows with named columns, as CSV or as JSON under "
-                    f"dataframe_split or dataframe_records, found {type(model_input).__name__}"
+                    "input: expected rows with named columns, as JSON under dataframe_split or "
+                    f"dataframe_records, found {type(model_input).__name__}"
                 )
             return portable(self.forecaster.predict(model_input, origins))
         except PipelineError as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from None
+
+
+def _refuse_tables(*_: object, **__: object) -> None:
+    raise MlflowException(
+        "input: expected JSON; CSV is for python -m pipeline.serve, which reads it by the card",
+        error_code=INVALID_PARAMETER_VALUE,
+    )
 
 
 set_model(ServedForecaster())

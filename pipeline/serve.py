@@ -1,0 +1,76 @@
+"""Serve a model over HTTP."""
+
+import argparse
+import socket
+from typing import get_args
+
+from pipeline import determinism
+from pipeline.config import read_params
+from pipeline.errors import PipelineError, run
+from pipeline.forecaster import Backend
+
+HOST = "127.0.0.1"
+GRACE = 10  # seconds that requests under way have to be answered once the server is stopped
+
+
+def main() -> None:
+    """Serve forecasts to this machine over HTTP, from raw rows as CSV or JSON."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.serve", description=main.__doc__)
+    parser.add_argument(
+        "--model",
+        help="models:/NAME@champion, runs:/ID/model or a directory that MLflow wrote; "
+        "without it, the champion of the data set in params.yaml",
+    )
+    parser.add_argument("--port", type=int, default=5001, help="default %(default)s")
+    parser.add_argument(
+        "--backend",
+        choices=get_args(Backend),
+        default="tensorflow",
+        help="what runs the network: numpy needs no TensorFlow and runs lstm and rnn models; "
+        "default %(default)s",
+    )
+    options = parser.parse_args()
+    with socket.socket() as listener:
+        _bind(listener, options.port)  # first: to load the model takes seconds
+        _serve(listener, options.model, options.backend)
+
+
+def _bind(listener: socket.socket, port: int) -> None:
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # of a server just stopped
+    try:
+        listener.bind((HOST, port))
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or "expected a number up to 65535"
+        raise PipelineError(
+            f"port {port}: {reason}; choose another one with --port, or with make serve PORT=..."
+        ) from None
+
+
+def _serve(listener: socket.socket, model: str | None, backend: Backend) -> None:
+    """Load the model and answer until a signal comes."""
+    if backend == "tensorflow":
+        determinism.settle(0)  # before anything loads TensorFlow
+    import uvicorn
+
+    from pipeline import champion, endpoints, runs  # MLflow takes seconds to import
+
+    of = ""
+    if model is None:
+        with runs.answering():
+            version = champion.holder(read_params().ingest.dataset)
+        model, of = f"models:/{version.name}/{version.version}", f", of run {version.run_id}"
+    forecaster = champion.load(model, backend)
+    config = uvicorn.Config(
+        endpoints.app(forecaster), lifespan="off", log_level="warning",
+        timeout_graceful_shutdown=GRACE,
+    )  # fmt: skip
+    address = f"http://{HOST}:{listener.getsockname()[1]}/invocations"
+    print(f"{model}{of}, at {address} until Ctrl-C", flush=True)
+    try:
+        uvicorn.Server(config).run([listener])
+    except KeyboardInterrupt:  # uvicorn raises the signal again when all is answered
+        print("stopped")
+
+
+if __name__ == "__main__":
+    run(main)
