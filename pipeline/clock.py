@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pipeline.cards import Card
@@ -185,19 +186,7 @@ def regular(series: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
     steps = np.diff(times.asi8)
     rows_each = card.steps_a_day if card.wide else 1  # of the series, for a row of the table
     if (steps <= 0).any():
-        row = int((steps <= 0).argmax()) + 1
-        problem, remedy = (
-            ("stands twice", "one row a time")
-            if steps[row - 1] == 0
-            else ("is earlier than the row before", "rows sorted by time")
-        )
-        back = times[row - 1] + card.step - times[row]
-        if back == pd.Timedelta("1h") and not card.time.timezone:
-            remedy += " (the hour daylight saving repeats? see time.timezone)"
-        raise PipelineError(
-            f"{where}: column {column}, row {row // rows_each + 1}: {times[row]} {problem}, "
-            f"expected {remedy}"
-        )
+        raise PipelineError(f"{where}: column {column}, row {_disorder(times, steps, card)}")
     origin = times[0]
     off = np.asarray((times - origin) % card.step != pd.Timedelta(0))
     if off.any():
@@ -217,3 +206,27 @@ def regular(series: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
         )
     grid = pd.date_range(origin, times[-1], freq=card.step, name="time")
     return series.reindex(grid)
+
+
+def _disorder(times: pd.DatetimeIndex, steps: npt.NDArray[np.int64], card: Card) -> str:
+    """The first row whose time does not follow the one before, how many there are, and the remedy.
+
+    Where daylight saving ends, an hour stands twice: on one day of a year, not more.
+    """
+    row, repeated = int((steps <= 0).argmax()) + 1, np.asarray(times.duplicated())
+    problem, remedy = (
+        ("stands twice", "one row a time")
+        if steps[row - 1] == 0
+        else ("is earlier than the row before", "rows sorted by time")
+    )
+    count = int(repeated.sum())
+    if count > 1:
+        problem += f" ({count:,} of {len(times):,} rows have a time that a row before has)"
+    days = times[repeated].normalize().unique()
+    an_hour = times[row - 1] + card.step - times[row] == pd.Timedelta("1h")
+    if an_hour and len(days) == days.year.nunique() and not card.time.timezone:
+        remedy += " (the hour daylight saving repeats? see time.timezone)"
+    elif steps[row - 1] == 0:
+        remedy += "; keep one row of each time, as pandas' drop_duplicates does"
+    each = card.steps_a_day if card.wide else 1  # rows of the series, for one of the table
+    return f"{row // each + 1}: {times[row]} {problem}, expected {remedy}"

@@ -53,6 +53,11 @@ class Feature(NamedTuple):
         return -(-horizon // rows) * rows - horizon
 
 
+def is_term(name: str) -> bool:
+    """Whether an input of this name is a calendar term, a difference or a seasonal value."""
+    return name in CALENDAR or name in _TERMS or Feature.of(name).source != name
+
+
 def expand(inputs: Sequence[str], card: Card, key: str = "window.inputs") -> list[str]:
     """The features that `inputs` name, one for each channel of a window.
 

@@ -105,9 +105,9 @@ def _check_header(names: Sequence[str], card: Card, where: str) -> None:
     cells.check_names(names, where)
     if nameless := [i + 1 for i, name in enumerate(names) if not name.strip()]:
         count = f"column{'s' * (len(nameless) > 1)} {', '.join(map(str, nameless))}"
-        remedy = "write one there, such as time or row"
+        remedy = "write one there"
         if nameless[0] == 1:
-            remedy += " (pandas writes row numbers so; index=False leaves them out)"
+            remedy += ", such as time or row (pandas' to_csv: index=False leaves row numbers out)"
         elif nameless[-1] == len(names):
             remedy += f", or delete the {card.delimiter!r} at the end of every line"
         raise PipelineError(

@@ -73,7 +73,7 @@ def wide(form="T%H%M", extra=""):
 
 
 GAPS = [value if i % 7 else ("NA" if i % 2 else "") for i, value in enumerate(LOAD)]
-SPELT = [value if i % 50 else "broken" for i, value in enumerate(LOAD)]
+SPELT = [value if i % 50 else "None" for i, value in enumerate(LOAD)]
 HOLES = HOURS.delete([20, 21, 22, 90])
 WEEKS = pd.date_range("2020-01-06", periods=200, freq="7D")
 
@@ -103,7 +103,7 @@ ACCEPTED = {
     "wide, 00:15": (wide("%H:%M"), {"layout": "wide", "wide.times": "%H:%M"}),
     "wide, a further column": (wide(extra="station"), {"excluded": ("station",)}),
     "values missing": (table(load=GAPS), {"missing": ("", "NA")}),
-    "an odd word for missing": (table(load=SPELT), {"missing": ("broken",)}),
+    "None among numbers": (table(load=SPELT), {"missing": ("None",)}),
     "rows missing": (table(times=HOLES), {"frequency": "1h"}),
     "a category": (
         with_column("wind", ["calm", "north", "west", ""] * 50),
@@ -202,7 +202,7 @@ def test_usual_mark_for_missing_is_pointed_out_and_not_applied(monkeypatch):
     """-999 among positive numbers gets a remark, and stays a number."""
     run(monkeypatch, str(store(table(load=["-999", "-999", *LOAD[2:]]))))
     text = paths.card("mine").read_text()
-    assert 'check: -999 stands 2 times, missing? then add "-999" to missing' in text
+    assert 'check: "-999" in 2 rows, the others lie from 40 to 60; missing or wrong?' in text
     assert cards.read_card("mine").missing == cards.Card.model_fields["missing"].default
 
 
@@ -271,15 +271,23 @@ def test_column_that_is_not_used_is_told(monkeypatch, capsys):
     assert "  not used: note (never changes: two lines)" in capsys.readouterr().out
 
 
-def test_card_is_kept_unless_forced(monkeypatch):
-    """A card that is there is overwritten with --force alone."""
+def test_card_is_kept_unless_forced(monkeypatch, capsys):
+    """A card that is there is tried as it stands, and overwritten with --force alone."""
     raw = store(table())
-    paths.card("mine").write_text("kept")
-    with pytest.raises(PipelineError, match=r"is there already.*--force"):
+    run(monkeypatch, str(raw))
+    ours = paths.card("mine").read_text().replace("title: mine", "title: Ours")
+    paths.card("mine").write_text(ours)
+    capsys.readouterr()
+    run(monkeypatch, str(raw))
+    printed = capsys.readouterr().out
+    assert "mine.yaml: is there already and kept; --force writes it anew" in printed
+    assert "dvc add data/raw/mine.csv" in printed
+    assert paths.card("mine").read_text() == ours
+    store(table(load=LOAD[::-1]))
+    with pytest.raises(PipelineError, match=r"ingest will refuse.*not the file its card describes"):
         run(monkeypatch, str(raw))
-    assert paths.card("mine").read_text() == "kept"
     run(monkeypatch, str(raw), "--force")
-    assert cards.read_card("mine").targets == ("load",)
+    assert cards.read_card("mine").title == "mine"
 
 
 @pytest.mark.parametrize("name", ["mine.csv", "data/raw/my data.csv", "data/raw/mine.xlsx"])

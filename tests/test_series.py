@@ -75,7 +75,7 @@ WRONG_TABLES: dict[str, tuple[str | bytes, list[str]]] = {
     ),
     "nameless first column": (
         table("0,2014-01-01 00:00,1,2,N,x", header="," + HEADER),
-        ["found none for column 1 of 6", "pandas writes row numbers so; index=False leaves them"],
+        ["found none for column 1 of 6", "pandas' to_csv: index=False leaves row numbers out"],
     ),
     "name in open quotation marks": (
         table("2014-01-01 00:00,1,2,N,x", header=HEADER.replace("note", '"note')),

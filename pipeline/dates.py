@@ -1,0 +1,293 @@
+"""How a table of strings writes time: in which columns, in which format, in steps of which length.
+
+A reading is a format that takes a column's values; where more than one takes them all, the grid
+that the times make says which is meant, or a person has to.
+"""
+
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+from pandas.tseries.api import guess_datetime_format
+
+from pipeline.errors import PipelineError
+
+PARTS = ("year", "month", "day", "hour", "minute")
+
+# What pandas guesses in one order of day and month alone, or not at all.
+_ORDERS = ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%d{0}%m{0}%y", "%m{0}%d{0}%y", "%y{0}%m{0}%d")
+_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H.%M", " %H.%M.%S", " %I:%M %p", " %I:%M:%S %p")
+_FORMATS = (
+    *(order.format(mark) + clock for order in _ORDERS for mark in "/.-" for clock in _CLOCKS),
+    *("%Y-%m-%d %H.%M", "%Y-%m-%d %H.%M.%S", "%d-%b-%y", "%d-%b-%Y", "%d-%b-%Y %H:%M"),
+    *("%Y%m%d%H", "%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y", "%m.%Y", "%b-%y", "%b %y", "%b-%Y", "%b %Y"),
+)
+_TIMES_OF_DAY = ("%H:%M:%S", "%H:%M", "%H%M", "%H")
+_MONTH = pd.Timedelta("28D")  # the shortest
+_NATURAL = ("1s", "10s", "1min", "5min", "10min", "15min", "30min", "1h", "3h", "6h", "1D", "7D")
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """The time of each row, and how it is written."""
+
+    names: list[str]  # the columns that hold it
+    format: str | None  # None where year, month, day, ... have a column each
+    times: pd.Series  # sorted, without those that could not be read
+    step: pd.Timedelta  # the most common one
+    others: int  # rows that follow the one before by another step, by another number of months
+    read: float  # share of the rows that are times in this format
+    rows: int  # steps from the first time to the last, both counted
+    rivals: tuple[str, ...] = ()  # other formats that read every row, and what they make of it
+
+    @property
+    def absent(self) -> int:
+        """Times of the grid that no row has."""
+        return max(0, self.rows - self.times.nunique())
+
+    @property
+    def present(self) -> float:
+        """Share of the grid's times that some row has."""
+        return 1 - self.absent / self.rows
+
+    @property
+    def score(self) -> float:
+        """1 where every row is read and follows the one before by the same step, else less."""
+        return self.read * self.present * (1 - self.others / (len(self.times) - 1))
+
+    @property
+    def grid(self) -> str:
+        """The times in a few words."""
+        every = "months or years" if self.step >= _MONTH else f"every {frequency(self.step)}"
+        first, last = self.times.iloc[0], self.times.iloc[-1]
+        absent = f", {1 - self.present:.0%} of the times absent" if self.present < 1 else ""
+        return f"{every} from {first:%Y-%m-%d} to {last:%Y-%m-%d}{absent}"
+
+
+@dataclass(frozen=True)
+class Question:
+    """A column of times whose format a person has to name."""
+
+    name: str
+    samples: list[str]  # its first value, one in the middle and its last
+    readings: list[Stamps]  # formats between which the table does not decide
+
+    def __str__(self) -> str:
+        """What is asked, in one line."""
+        samples = ", ".join(repr(value) for value in self.samples)
+        if not self.readings:
+            return f"no format is known that reads {samples}"
+        return f"{samples} may be " + " or ".join(f"{r.format} ({r.grid})" for r in self.readings)
+
+
+def stamps(table: pd.DataFrame, where: str, form: str | None = None) -> Stamps | Question:
+    """How the table writes time: year, month, day, ... apart, or the most regular column of dates.
+
+    Args:
+        table: every field a string.
+        where: what to call the table in an error.
+        form: the strptime format, where a person has named it.
+
+    Raises:
+        PipelineError: no column holds dates, or they have no fixed step.
+    """
+    candidates = sorted(_readings(table, form), key=lambda found: found.score, reverse=True)
+    best = candidates[0] if candidates else None
+    if best is None or best.times.duplicated().mean() > 0.4:
+        _check_apart(table, where)
+    if best is None:
+        if form is None and (column := _likely(table)):
+            return Question(column, _samples(table[column]), [])
+        raise PipelineError(_nothing(table, where, form))
+    rivals = [r for r in candidates[1:] if r.names == best.names and r.read == best.read == 1]
+    rivals = [rival for rival in rivals if not rival.times.equals(best.times)]
+    if rivals and (best.present < 0.5 or rivals[0].score > best.score / 2):
+        return Question(best.names[0], _samples(table[best.names[0]]), [best, *rivals])
+    best = replace(best, rivals=tuple(f"{r.format} ({r.grid})" for r in rivals))
+    _check(best, table, where)
+    return best
+
+
+def is_dates(column: pd.Series) -> bool:
+    """Whether a column of strings holds dates, in whatever format."""
+    text = column.str.strip()
+    return any(_read(text, form) is not None for form in _formats(text) if "%d" in form)
+
+
+def _readings(table: pd.DataFrame, form: str | None) -> list[Stamps]:
+    readings: list[tuple[list[str], str | None, pd.Series]] = []
+    if form is None and set(PARTS[:3]) <= set(table.columns):
+        names = [name for name in PARTS if name in table.columns]
+        parts = table[names].apply(pd.to_numeric, errors="coerce")
+        readings.append((names, form, pd.to_datetime(parts, errors="coerce")))
+    else:
+        for name in table.columns:
+            text = table[name].str.strip()
+            for tried in [form] if form else _formats(text):
+                if (times := _read(text, tried)) is not None:
+                    readings.append(([str(name)], tried, times))
+    return [found for reading in readings if (found := _regularity(*reading))]
+
+
+def _formats(text: pd.Series) -> list[str]:
+    """The ways that a column's first and last value may be dates, likelier ones first."""
+    ends = [str(text.iloc[0]), str(text.iloc[-1])]
+    if re.fullmatch(r"[-+]?\d*[.,]?\d*", ends[0]) and len(ends[0]) not in (8, 10, 12, 14):
+        return []  # a number, and not the digits of a date
+    with warnings.catch_warnings(action="ignore"):  # that 31.12.2024 starts with the day
+        likely = [
+            form
+            for day_first in (False, True)
+            for end in ends
+            if not (day_first and re.match(r"\d{4}", end))  # no 2024-31-12
+            and (form := guess_datetime_format(end, dayfirst=day_first))
+            and ("%m" in form or "%b" in form)
+        ]
+    return list(dict.fromkeys([*likely, *(form for form in _FORMATS if _fits(ends, form))]))
+
+
+def _fits(values: Sequence[str], form: str) -> bool:
+    for value in values:
+        try:
+            datetime.strptime(value, form)
+        except ValueError:
+            continue
+        return True
+    return False
+
+
+def _read(text: pd.Series, form: str) -> pd.Series | None:
+    """The times of a column in this format, or None if it does not read most of them."""
+    for rows in (text.head(200), text):  # most guesses fail soon
+        times = pd.to_datetime(rows, format=form, errors="coerce", utc="%z" in form)
+        if times.notna().mean() < 0.9:
+            return None
+    return times
+
+
+def _regularity(names: list[str], form: str | None, times: pd.Series) -> Stamps | None:
+    ordered = times.dropna().sort_values()
+    steps = ordered.diff().iloc[1:]
+    forward = steps[steps > pd.Timedelta(0)]
+    if forward.empty:
+        return None
+    step = forward.mode().iloc[0]
+    if step >= _MONTH:
+        month = ordered.dt.year * 12 + ordered.dt.month
+        months = month.diff().iloc[1:]
+        usual = max(1, int(months[months > 0].mode().iloc[0]))
+        others, rows = int((months != usual).sum()), (month.iloc[-1] - month.iloc[0]) // usual + 1
+    else:
+        others, rows = int((steps != step).sum()), (ordered.iloc[-1] - ordered.iloc[0]) // step + 1
+    return Stamps(names, form, ordered, step, others, float(times.notna().mean()), int(rows))
+
+
+def _check_apart(table: pd.DataFrame, where: str) -> None:
+    """PipelineError if date and time of day have a column each."""
+    clock = r"\d{1,2}(:\d{2}){1,2}(\s*[AaPp][Mm])?|\d{1,2}(\.\d{2}){2}"
+    times = [name for name in table if table[name].str.strip().str.fullmatch(clock).mean() > 0.9]
+    dates = [name for name in table if name not in times and is_dates(table[name])]
+    if dates and times:
+        date, time = dates[0], times[0]
+        raise PipelineError(
+            f"{where}: columns {date} and {time}: expected date and time of day in one column, "
+            f"found them apart; join them, as in '{table[date].iloc[0]} {table[time].iloc[0]}'"
+        )
+
+
+def _likely(table: pd.DataFrame) -> str | None:
+    """The column that seems to hold times, by its name or its digits."""
+    for named in (True, False):
+        for name in map(str, table.columns):
+            text = table[name].str.strip()
+            if text.nunique() < 2 or pd.to_numeric(text, errors="coerce").notna().any():
+                continue
+            if named and re.search(r"date|time|stamp|datum|zeit|^ds$", name, re.IGNORECASE):
+                return name
+            digits = (text.str.count(r"\d") >= 4) & ~text.duplicated()
+            if not named and digits.mean() > 0.6:
+                return name
+    return None
+
+
+def _samples(column: pd.Series) -> list[str]:
+    values = column.str.strip()
+    return list(dict.fromkeys(values.iloc[[0, len(values) // 2, -1]]))
+
+
+def _nothing(table: pd.DataFrame, where: str, form: str | None) -> str:
+    first = ", ".join(f"{name} ({table[name].iloc[0]})" for name in table.columns[:4])
+    if form:
+        return f"{where}: expected a column of times written as {form}, found {first}"
+    return (
+        f"{where}: expected dates, such as 2024-01-31 13:00, in a column of two rows or more, or "
+        f"columns year, month, day and hour; found {first}"
+    )
+
+
+def _check(best: Stamps, table: pd.DataFrame, where: str) -> None:
+    """PipelineError if the times are those of no series with steps of one length."""
+    column = f"{where}: column {', '.join(best.names)}"
+    if best.format and _fits(best.names, best.format):
+        raise PipelineError(
+            f"{where}: line 1: expected a name for every column, found values "
+            f"({', '.join(map(str, table.columns[:4]))}); write names above, such as time,load"
+        )
+    if (again := int(best.times.duplicated().sum())) > 0.4 * len(best.times):
+        raise PipelineError(
+            f"{column}: expected one row a time, found {again:,} of {len(best.times):,} rows at a "
+            "time that a row before has; several series in one file? make it one"
+        )
+    if best.step >= _MONTH:
+        other = f"; if {best.rivals[0]} is meant, name it by --format" if best.rivals else ""
+        written = f" (read as {best.format})" if best.rivals else ""
+        raise PipelineError(
+            f"{column}: expected steps of one length (seconds to weeks), found months or years"
+            f"{written}, whose length differs: such a table cannot be used{other}"
+        )
+    steps = np.diff(pd.DatetimeIndex(best.times).as_unit("ns").asi8)
+    if (steps % best.step.as_unit("ns").value != 0).mean() > 0.1:
+        median = pd.Timedelta(int(np.median(steps[steps > 0])), "ns")
+        grid = next((each for each in _NATURAL if pd.Timedelta(each) >= median), "7D")
+        raise PipelineError(
+            f"{column}: expected steps of one length, found {frequency(best.step)} as the most "
+            f"common one in only {1 - best.others / len(steps):.0%} of the rows; bring the rows to "
+            f"a grid first, for example by the mean of each {grid} (resample in pandas)"
+        )
+
+
+def times_of_day(names: Sequence[str]) -> tuple[str, list[str]] | None:
+    """Column names that are the times of one whole day and their strptime format, or None."""
+    prefixes = [re.match(r"\D*", name)[0] for name in names]  # type: ignore[index]
+    prefix = max(prefixes, key=prefixes.count, default="")
+    slots = [name for name in names if re.match(re.escape(prefix) + r"\d", name)]
+    for form in _TIMES_OF_DAY:
+        written = prefix.replace("%", "%%") + form
+        times = pd.to_datetime(pd.Series(slots, dtype=str), format=written, errors="coerce")
+        steps = times.sort_values().diff().iloc[1:]
+        if len(slots) > 1 and (steps == pd.Timedelta("1D") / len(slots)).all():
+            return written, slots
+    return None
+
+
+def hours_from_one(names: Sequence[str]) -> list[str]:
+    """Column names that count the hours of a day from 1 to 24, such as H1 to H24; or none."""
+    for first in names:
+        if prefix := re.fullmatch(r"(.*?\D|)0?1", first):
+            hours = [f"{prefix[1]}{hour:0{len(first) - len(prefix[1])}}" for hour in range(1, 25)]
+            if set(hours) <= set(names):
+                return hours
+    return []
+
+
+def frequency(step: pd.Timedelta) -> str:
+    """A step as the card writes it: 15min, 1h, 7D."""
+    units = (("D", "1D"), ("h", "1h"), ("min", "1min"), ("s", "1s"), ("ms", "1ms"))
+    for name, unit in units:
+        if step % pd.Timedelta(unit) == pd.Timedelta(0):
+            return f"{step // pd.Timedelta(unit)}{name}"
+    return str(step)
