@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
 import pandas as pd
-from pydantic import AfterValidator, Field, PlainValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pipeline import paths
 from pipeline.strict import Record, read_record
@@ -183,7 +183,7 @@ class Card(Record):
     wide: Wide | None = None
     time: Time
     frequency: Annotated[str, AfterValidator(_frequency)]
-    seasons: Annotated[tuple[int, ...], PlainValidator(_seasons), Field(alias="season")]  # rows
+    seasons: Annotated[tuple[int, ...], BeforeValidator(_seasons), Field(alias="season")]  # rows
 
     columns: Annotated[dict[Word, Column], Field(min_length=1)]
     excluded: tuple[Word, ...] = ()  # raw columns that are known and not used

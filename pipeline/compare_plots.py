@@ -1,15 +1,20 @@
 """Pictures of several runs beside one another."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
+from statistics import fmean
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline.plots import COLOURS, panel
+from pipeline.plots import bars, legend_below, panel
 from pipeline.text import escape_mathtext
 
 # Okabe and Ito's colours again, those of the rules last.
 LINES = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000", "#F0E442")
+# The baselines', the best one darkest.
+GREYS = ("#333333", "#777777", "#999999", "#BBBBBB")
+STROKES = ("--", ":", "-.", (0, (6, 3)), (0, (3, 1, 1, 1, 1, 1)))
 
 
 def losses(curves: Mapping[str, Sequence[tuple[list[float], list[float]]]]) -> Figure:
@@ -37,29 +42,43 @@ def losses(curves: Mapping[str, Sequence[tuple[list[float], list[float]]]]) -> F
         title="Loss by epoch: validation (line, best epoch marked), training (dotted)",
     )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.legend(frameon=False)
+    legend_below(figure, axes)
     return figure
 
 
-def horizons(errors: Mapping[str, Sequence[list[float]]], rule: str, naive: list[float]) -> Figure:
-    """Test error at each step ahead, a colour for each row, beside the best naive rule.
+def horizons(
+    errors: Mapping[str, Sequence[list[float]]], baselines: Mapping[str, list[float]], unit: str
+) -> Figure:
+    """Test error at each step ahead, a colour for each row, beside the baselines in grey.
+
+    Of a single step, a bar each, of a row the mean over its runs.
 
     Args:
         errors: of each row, the error of every step for every run.
-        rule: the best naive rule's name.
-        naive: its error at every step.
+        baselines: the error of every step for each baseline of the first row, the best first.
+        unit: of the target, if it is known.
     """
     figure, axes = panel()
-    steps = range(1, len(naive) + 1)
-    marker = "o" if len(naive) == 1 else None
-    axes.plot(steps, naive, marker=marker, color=COLOURS["persistence"], linestyle="--", label=rule)
-    for i, (label, runs) in enumerate(errors.items()):
+    rmse = escape_mathtext(f"RMSE ({unit})" if unit else "RMSE")
+    colours = {label: LINES[i % len(LINES)] for i, label in enumerate(errors)}
+    greys = {name: GREYS[i % len(GREYS)] for i, name in enumerate(baselines)}
+    shown = {label: escape_mathtext(label) for label in errors}
+    shown |= {name: name.replace("_", " ") for name in baselines}
+    horizon = len(next(iter(baselines.values())))
+    if horizon == 1:
+        means = {label: fmean(values[0] for values in runs) for label, runs in errors.items()}
+        means |= {name: values[0] for name, values in baselines.items()}
+        bars(axes, {shown[who]: (means[who], (colours | greys)[who]) for who in means}, rmse)
+        return figure
+    steps = range(1, horizon + 1)
+    for label, runs in errors.items():
         for j, values in enumerate(runs):
-            colour = LINES[i % len(LINES)]
-            name = escape_mathtext(label) if j == 0 else None
-            axes.plot(steps, values, marker=marker, color=colour, linewidth=1.4, label=name)
-    axes.set(xlabel="steps ahead", ylabel="RMSE", title="Test error by horizon")
+            name = shown[label] if j == 0 else None
+            axes.plot(steps, values, color=colours[label], linewidth=1.4, label=name)
+    for (rule, values), stroke in zip(baselines.items(), cycle(STROKES), strict=False):
+        axes.plot(steps, values, ls=stroke, color=greys[rule], lw=1.2, label=shown[rule])
+    axes.set(xlabel="steps ahead", ylabel=rmse, title="Test error by horizon")
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.legend(frameon=False)
+    legend_below(figure, axes)
     return figure

@@ -1,13 +1,17 @@
 """What a run says of itself: name, note, parameters, scores."""
 
+import hashlib
 import json
+import os
 import re
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from pipeline import changes
 from pipeline.cards import Card
 from pipeline.config import inputs, split, targets, transforms
-from pipeline.params import Params, Stack
+from pipeline.params import Params, Stack, flatten
 from pipeline.text import escape_markdown
 
 Epoch = dict[str, float]
@@ -15,6 +19,12 @@ VIEW = "best"  # the id of the view that `view` describes, in the UI's addresses
 # Of each step ahead; further scores of a step stand in metrics.json.
 BY_STEP = ("r2", "mae", "rmse", "mape", "mse_scaled", "mae_scaled")
 RESERVED = re.compile(r"h\d+|scaled")  # what follows rmse_ and mae_ where it is no column's name
+CARD = "ingest.card"  # the parameter that stands for what the card decides
+# Of a card: prose, the table's own sum, and what stands among the parameters as it was resolved.
+NOT_DECISIVE = re.compile(
+    r"(title|source|attribution|licence|fetch|sha256|targets|inputs|split\..*|.*\.(description|transform))"
+)
+NAMED = ("ingest.dataset", "window.look_back", "window.horizon", "train.seed", "train.model.name")
 LONGEST = 200  # characters of a name inside a metric's, which may have 250
 
 # What the UI shows on a model's page.
@@ -46,16 +56,38 @@ def hyperparameters(params: Params, card: Card) -> Iterator[tuple[str, Any]]:
         )
     if params.window.split:
         yield "window.split", resolved["window.split"]
+    decided = json.dumps(decisive(card_tree(card)), sort_keys=True)
+    yield CARD, hashlib.sha256(decided.encode()).hexdigest()[:12]
+
+
+def card_tree(card: Card) -> dict[str, Any]:
+    """A card as a run keeps it: JSON, without what it leaves at its default."""
+    return card.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+
+def decisive(tree: dict[str, Any]) -> dict[str, Any]:
+    """What a card decides beside the parameters, flat by its keys: units, bounds, season, ..."""
+    return {key: value for key, value in flatten(tree) if not NOT_DECISIVE.fullmatch(key)}
 
 
 def name(params: Params) -> str:
-    """What tells runs apart at a glance."""
+    """What tells runs apart at a glance.
+
+    The DVC experiment's name leads, what else differs from the committed parameters follows.
+    """
     model = params.train.model
     units = " " + "-".join(map(str, model.units)) if isinstance(model, Stack) else ""
-    return (
+    experiment = os.environ.get("DVC_EXP_NAME", "")
+    own = {
+        key.split(".", 1)[1]: value
+        for key, value in changes.changed(params).items()
+        if key not in (*NAMED, "train.model.units") and not key.startswith("evaluate.")
+    }
+    described = (
         f"{model.name}{units}, {params.window.look_back} to {params.window.horizon}, "
-        f"seed {params.train.seed}"
+        f"seed {params.train.seed}{''.join(f'; {key} {value}' for key, value in own.items())}"
     )
+    return textwrap.shorten(f"{experiment}: {described}" if experiment else described, LONGEST)
 
 
 def note(params: Params, card: Card) -> str:
@@ -122,8 +154,9 @@ def flat_scores(metrics: dict[str, Any]) -> Epoch:
                 for score, value in scores.items()
                 if score in BY_STEP
             }
-    for rule, scores in metrics["baselines"].items():
-        flat |= {f"{rule}/{score}": value for score, value in scores.items()}
+    for prefix, key in (("", "baselines"), ("validation_", "validation_baselines")):
+        for rule, scores in metrics.get(key, {}).items():
+            flat |= {f"{rule}/{prefix}{score}": value for score, value in scores.items()}
     spans = metrics.get("spans", {})
     for span, plain in distinct(spans).items():
         for name, scores in spans[span].items():

@@ -74,9 +74,11 @@ def report(
             }
     test = spans["test"]
     rules = {name: values for name, values in test.by.items() if name != MODEL}
-    result["baselines"] = {
-        name: pooled(test.observed, values, yardstick, brief=True) for name, values in rules.items()
-    }
+    for key, span in (("baselines", "test"), ("validation_baselines", "validation")):
+        result[key] = {
+            name: pooled(spans[span].observed, spans[span].by[name], yardstick, brief=True)
+            for name in rules
+        }
     result["baselines_by_horizon"] = {
         name: by_horizon(test.observed, values, yardstick, brief=True)
         for name, values in rules.items()

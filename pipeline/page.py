@@ -1,25 +1,18 @@
 """Markdown as one self-contained HTML page: its pictures travel inside it."""
 
 import base64
-import json
 import platform
-import re
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from jinja2 import Environment
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from pipeline import determinism, paths, provenance, report
+from pipeline import changes, determinism, paths, provenance, report
 from pipeline.cards import Card
-from pipeline.errors import PipelineError
-from pipeline.params import Params, flatten
-from pipeline.strict import load_yaml, parse
+from pipeline.params import Params
 
-# A string that Hydra reads as one without its quotes.
-PLAIN = re.compile(r"(?!(?i:true|false|null|nan|inf)$)[A-Za-z_][\w.:-]*")
 TEMPLATE = Environment(autoescape=True).from_string(
     """<!doctype html>
 <html lang="en">
@@ -80,41 +73,6 @@ def of_report(params: Params, card: Card) -> str:
         "host": f"{platform.node()}, {determinism.processor()}",
     }
     text = paths.REPORT.read_text(encoding="utf-8")
-    own = report.provenance(facts, tags.get("git.commit"), _changes(params))
+    own = report.provenance(facts, tags.get("git.commit"), changes.flags(params))
     pictures = {f"plots/{file.name}": file.read_bytes() for file in paths.PLOTS.glob("*.png")}
     return html(card.title, f"{text}\n{own}", pictures)
-
-
-def _changes(params: Params) -> list[str]:
-    """What `dvc exp run -S` sets to get these parameters from the commit's params.yaml.
-
-    Nothing, if the commit has none that this code reads: a report must not fail over it.
-    """
-    committed = provenance.git("show", f"HEAD:./{paths.PARAMS}")
-    try:
-        tree = load_yaml(committed.stdout.encode(), f"HEAD:{paths.PARAMS}")
-        then = parse(tree, Params, f"HEAD:{paths.PARAMS}")
-    except PipelineError:
-        return []
-    before, held, now = then.flat(), [key for key, _ in flatten(tree)], params.flat()
-    flags = []
-    if then.train.model.name != params.train.model.name:  # another model has keys of its own
-        model = params.train.model.model_dump(mode="json")
-        flags = ["~train.model", f"+train.model={_value(model)}"]
-        now = {key: value for key, value in now.items() if not key.startswith("train.model.")}
-    for key, value in now.items():
-        if key not in before or before[key] != value:
-            there = any(other == key or other.startswith(f"{key}.") for other in held)
-            flags.append(f"{'' if there else '+'}{key}={_value(value)}")
-    return flags
-
-
-def _value(value: Any) -> str:
-    """A value as DVC's `-S` takes it: JSON without the quotes that are not needed."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_value(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(_value, value))}]"
-    if isinstance(value, str) and PLAIN.fullmatch(value):
-        return value
-    return json.dumps(value, ensure_ascii=False)

@@ -29,7 +29,7 @@ COLOURS = {
 OTHER = "#56B4E9"
 LATE = "#D55E00"
 STROKES = ("-", "--", ":", "-.")
-ROW = 5  # of a legend's names have room side by side
+LEGEND, HANDLE, LINE = 112, 8, 0.2  # letters in a row, and of a line's sample; inches of a row
 DOTS = 100  # as many points of a line can be told apart
 PAST, LEAST_PAST = 4, 24  # of a look-back, horizons and rows that are shown before a forecast
 
@@ -81,7 +81,7 @@ def forecast(
         axes.set_ylabel(_with_unit(name, card))
         _dates(axes, card)
     panels[0].set_title("Forecast against observed, start of the test span")
-    _legend_below(figure, panels[0])
+    legend_below(figure, panels[0])
     return figure
 
 
@@ -92,27 +92,31 @@ def error_by_horizon(metrics: dict[str, Any], names: Sequence[str], card: Card) 
     unit = _with_unit("RMSE", card, names[0]) if len(names) == 1 else "RMSE (standardised)"
     errors = {name: [root_error(s) for s in steps.values()] for name, steps in lines.items()}
     if len(metrics["test_by_horizon"]) == 1:
-        ordered = sorted(errors, key=lambda name: -errors[name][0])
-        values = [errors[name][0] for name in ordered]
-        colours = [colour(name) for name in ordered]
-        bars = axes.barh([_label(name) for name in ordered], values, color=colours)
-        axes.bar_label(bars, [number(value) for value in values], padding=3)
-        axes.set(xlabel=unit, title="Test error, one step ahead")
-        axes.margins(x=0.12)
+        bars(axes, {_label(name): (errors[name][0], colour(name)) for name in errors}, unit)
         return figure
     _lines(axes, [int(step[1:]) for step in metrics["test_by_horizon"]], errors)
-    _legend_below(figure, axes)
+    legend_below(figure, axes)
     axes.set(
         xlabel=f"steps ahead ({card.frequency} each)", ylabel=unit, title="Test error by horizon"
     )
     return figure
 
 
+def bars(axes: Axes, errors: dict[str, tuple[float, str]], unit: str) -> None:
+    """Test errors of a single step, each with its colour, the smallest on top."""
+    ordered = sorted(errors, key=lambda name: -errors[name][0])
+    values, colours = zip(*(errors[name] for name in ordered), strict=True)
+    drawn = axes.barh(ordered, values, color=colours)
+    axes.bar_label(drawn, [number(value) for value in values], padding=3)
+    axes.set(xlabel=unit, title="Test error, one step ahead")
+    axes.margins(x=0.12)
+
+
 def error_by_hour(errors: dict[str, list[float]], names: Sequence[str], card: Card) -> Figure:
     """RMSE at each hour of the day, as `evaluation.by_hour` gives it."""
     figure, axes = panel()
     _lines(axes, range(24), errors)
-    _legend_below(figure, axes)
+    legend_below(figure, axes)
     unit = _with_unit("RMSE", card, names[0]) if len(names) == 1 else "RMSE (standardised)"
     axes.set(xlabel="hour of the time forecast", ylabel=unit, title="Test error by hour of day")
     axes.set_xticks(range(0, 24, 3))
@@ -155,7 +159,7 @@ def windows(
             _dates(axes, card, minticks=2, maxticks=5)
             axes.set_title(f"{kind} {rank + 1}: RMSE {number(error[i])}", fontsize="medium")
         line[0].set_ylabel(_with_unit(str(series.name), card))
-    _legend_below(figure, panels[0, 0])
+    legend_below(figure, panels[0, 0])
     return figure
 
 
@@ -287,10 +291,14 @@ def _dates(axes: Axes, card: Card, **ticks: int) -> None:
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
 
-def _legend_below(figure: Figure, axes: Axes) -> None:
+def legend_below(figure: Figure, axes: Axes) -> None:
     """What the lines of these axes are, below the picture, where no line runs."""
     handles, labels = axes.get_legend_handles_labels()
-    columns = -(-len(labels) // (1 if len(labels) <= ROW else 2))
+    if not labels:
+        return
+    columns = min(len(labels), max(1, LEGEND // (HANDLE + max(map(len, labels)))))
+    lines = -(-len(labels) // columns)
+    figure.set_figheight(figure.get_figheight() + max(lines - 2, 0) * LINE)
     figure.legend(handles, labels, frameon=False, ncols=columns, loc="outside lower center")
 
 

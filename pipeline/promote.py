@@ -3,12 +3,13 @@
 import argparse
 from dataclasses import dataclass
 
-from pipeline import champion, runs
+from pipeline import champion, metrics, runs
 from pipeline.config import read_params
 from pipeline.errors import PipelineError, run
-from pipeline.models.baselines import NAIVE
 from pipeline.runs import Trial
+from pipeline.text import percent
 
+TIE = 1e-4  # of its error: a baseline as a model has the baseline's, but for the last digits
 COMMITTED = {  # by the run's tag git.dirty
     "false": "code and cards were committed",
     "true": "code or cards had changes that were not committed",
@@ -33,7 +34,6 @@ def judge(trial: Trial, best: Trial | None, servable: bool) -> list[Reason]:
         servable: whether the run has a model with a signature.
     """
     dirty = trial.tags.get("git.dirty", "unknown")
-    loser = trial.best_rule
     reasons = [
         Reason(
             "servable",
@@ -41,12 +41,7 @@ def judge(trial: Trial, best: Trial | None, servable: bool) -> list[Reason]:
             f"a model with a signature {'is' if servable else 'is not'} logged with the run",
         ),
         Reason("clean", dirty == "false", COMMITTED.get(dirty, "not known")),
-        Reason(
-            "naive rules",
-            trial.error("test") < trial.error(loser),
-            f"test RMSE {trial.error('test'):.6g}, the best of {', '.join(NAIVE)} is {loser} with "
-            f"{trial.error(loser):.6g}",
-        ),
+        _against_baselines(trial),
     ]
     if best is None:
         return [*reasons, Reason("champion", True, "there is no champion yet")]
@@ -66,6 +61,44 @@ def judge(trial: Trial, best: Trial | None, servable: bool) -> list[Reason]:
             Reason("champion", mine < its, f"validation RMSE {mine:.6g}, the champion's {its:.6g}")
         )
     return reasons
+
+
+def _against_baselines(trial: Trial) -> Reason:
+    """Validation decides, as it chose the model; the test span is only told of."""
+    spans = {span: trial.baselines(span) for span in ("validation", "test")}
+    if not spans["validation"]:
+        found = (
+            "the run has no validation scores of its baselines, since older code made it; run its "
+            "experiment again with this code"
+        )
+        return Reason("baselines", False, found)
+    told = []
+    for span, errors in spans.items():
+        mine, (best, its) = trial.error(span), next(iter(errors.items()))
+        skill = percent(metrics.skill(mine, its)) or "not defined"
+        told.append(
+            f"{span} RMSE {mine:.6g}, the best of {', '.join(errors)} is {best} with {its:.6g} "
+            f"(skill {skill})"
+        )
+    return Reason("baselines", rival(trial) is None, "; ".join(told))
+
+
+def rival(trial: Trial) -> str | None:
+    """The baseline that the run's model loses to on validation; None if it loses to none."""
+    for best, its in trial.baselines("validation").items():
+        mine = trial.error("validation")
+        same = best.startswith(trial.params["train.model.name"])
+        return None if mine < its or (same and mine <= its * (1 + TIE)) else best
+    return None
+
+
+def as_model(baseline: str, trial: Trial) -> str:
+    """The command that makes a run whose model is the baseline."""
+    name, _, season = baseline.partition("seasonal_naive")
+    model = f"name: {baseline}" if name else f"name: seasonal_naive, season: {season[1:] or 'ROWS'}"
+    wrappers = [f"train.{key}" for key in ("residual", "normalisation")]
+    off = "".join(f" -S {key}=none" for key in wrappers if trial.params.get(key, "none") != "none")
+    return f"dvc exp run -S '~train.model' -S '+train.model={{{model}}}'{off}"
 
 
 def promote(wanted: str, dry: bool) -> None:
@@ -97,7 +130,9 @@ def promote(wanted: str, dry: bool) -> None:
         version = champion.crown(trial, tags)
     runs.tag(trial, tags)
     if refused:
-        raise PipelineError(f"run {wanted}: not promoted: {', '.join(refused)}")
+        better = rival(trial)
+        advice = better and f"; {better} is a model too: {as_model(better, trial)}"
+        raise PipelineError(f"run {wanted}: not promoted: {', '.join(refused)}{advice or ''}")
     print(f"models:/{name}@{champion.ALIAS} is version {version}")
 
 
@@ -118,7 +153,7 @@ def show(name: str) -> None:
 
 
 def main() -> None:
-    """Make a run's model the champion: clean, better than the champion and the naive rules."""
+    """Make a run's model the champion: clean, better than the champion and every baseline."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.promote", description=main.__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("run", nargs="?", metavar="RUN", help="a run's id, or how it starts")

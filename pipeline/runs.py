@@ -6,18 +6,19 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import mlflow
 from mlflow.entities import Run, RunTag
 from mlflow.exceptions import MlflowException
 
 from pipeline import tracking
-from pipeline.description import view_address
+from pipeline.description import CARD, view_address
 from pipeline.errors import PipelineError
-from pipeline.evaluation import root_error
-from pipeline.models.baselines import NAIVE
+from pipeline.evaluation import MODEL, root_error
 
 STEP = re.compile(r"test/(?:rmse|mse_scaled)_(h\d+)")
+BESIDE = {"validation": "validation_", "test": ""}  # how a baseline's scores on a span begin
 NEWEST = 50  # runs that are looked at when none is named
 ID = re.compile(r"[0-9a-f]{1,32}")  # of a run, or how it starts
 
@@ -33,6 +34,7 @@ class Trial:
     scores: dict[str, float]
     tags: dict[str, str]
     model: str | None  # the logged model's id
+    experiment: str  # the id of MLflow's experiment
 
     @property
     def basis(self) -> dict[str, str]:
@@ -44,23 +46,35 @@ class Trial:
             **{f"{span} n": f"{self.scores[f'{span}/n']:.0f}" for span in ("validation", "test")},
         }
 
-    def error(self, who: str, step: str = "") -> float:
-        """RMSE on a span (`validation`, `test`) or of a rule on test, of one step such as _h01.
+    def error(self, span: str, who: str = MODEL, step: str = "") -> float:
+        """RMSE on validation or test, of the model or a baseline; of one step such as _h01.
 
         With several targets it is that of standardised values.
         """
-        single = self.scores.get(f"{who}/rmse{step}")
-        return math.sqrt(self.scores[f"{who}/mse_scaled{step}"]) if single is None else single
+        place = f"{span}/" if who == MODEL else f"{who}/{BESIDE[span]}"
+        single = self.scores.get(f"{place}rmse{step}")
+        return math.sqrt(self.scores[f"{place}mse_scaled{step}"]) if single is None else single
+
+    def baselines(self, span: str) -> dict[str, float]:
+        """The RMSE of each baseline of the run on validation or test, the smallest first.
+
+        Empty on validation for a run that was logged before these scores were.
+        """
+        form = re.compile(rf"([^/]+)/{BESIDE[span]}(?:rmse|mse_scaled)")
+        names = {name[1] for key in self.scores if (name := form.fullmatch(key))} - set(BESIDE)
+        errors = {name: self.error(span, name) for name in names}
+        return dict(sorted(errors.items(), key=lambda item: (item[1], item[0])))
+
+    @property
+    def short(self) -> str:
+        """The DVC experiment's name, if it has one, and how the id starts."""
+        name = self.tags.get("dvc.experiment")
+        return f"{name} ({self.id[:8]})" if name else self.id[:8]
 
     @property
     def steps(self) -> list[str]:
         """The steps ahead that have scores of their own: _h01, _h02, ..."""
         return sorted({f"_{name[1]}" for key in self.scores if (name := STEP.fullmatch(key))})
-
-    @property
-    def best_rule(self) -> str:
-        """The naive rule with the smallest error on the test span."""
-        return min(NAIVE, key=self.error)
 
 
 @contextmanager
@@ -130,17 +144,31 @@ def curve(trial: Trial, metric: str) -> list[float]:
     return [point.value for point in sorted(points, key=lambda point: point.step)]
 
 
-def rule_by_horizon(trial: Trial, rule: str) -> list[float]:
-    """A naive rule's test error at each step ahead."""
+def baselines_by_horizon(trial: Trial) -> dict[str, list[float]]:
+    """Each baseline's test error at each step ahead, the best of them first."""
     tracking.connect()
-    metrics = mlflow.artifacts.load_dict(f"runs:/{trial.id}/report/metrics.json")
-    return [root_error(scores) for scores in metrics["baselines_by_horizon"][rule].values()]
+    scores = mlflow.artifacts.load_dict(f"runs:/{trial.id}/report/metrics.json")
+    by_step = scores["baselines_by_horizon"]
+    return {
+        name: [root_error(score) for score in by_step[name].values()]
+        for name in trial.baselines("test")
+    }
+
+
+def card(trial: Trial) -> dict[str, Any]:
+    """The data set's card as the run kept it; nothing of an older run, which kept none."""
+    files = tracking.connect().list_artifacts(trial.id)
+    if tracking.CARD_FILE not in [file.path for file in files]:
+        return {}
+    kept: dict[str, Any] = mlflow.artifacts.load_dict(f"runs:/{trial.id}/{tracking.CARD_FILE}")
+    return kept
 
 
 def log_page(trials: Sequence[Trial], page: str) -> str:
     """Log a comparison's page as a run of its own experiment; its id."""
     client = tracking.connect()
-    experiment = tracking.experiment_id(client, f"{trials[0].params['ingest.dataset']}-comparisons")
+    datasets = dict.fromkeys(trial.params["ingest.dataset"] for trial in trials)
+    experiment = tracking.experiment_id(client, f"{'-'.join(datasets)}-comparisons")
     run = client.create_run(
         experiment,
         run_name=f"{len(trials)} runs",
@@ -151,9 +179,8 @@ def log_page(trials: Sequence[Trial], page: str) -> str:
     return str(run.info.run_id)
 
 
-def address(trial: Trial) -> str:
-    """Where the UI shows the runs of the same experiment, best first: the server, or `make ui`."""
-    experiment = tracking.experiment_id(tracking.connect(), trial.params["ingest.dataset"])
+def address(experiment: str) -> str:
+    """Where the UI shows the runs of an experiment, best first: the server, or `make ui`."""
     local = not tracking.store().startswith("http")
     server = "http://127.0.0.1:5000" if local else tracking.store().rstrip("/")
     return f"{server}/{view_address(experiment)}" + (" (make ui)" if local else "")
@@ -181,8 +208,9 @@ def _trial(run: Run) -> Trial:
         id=run.info.run_id,
         name=run.info.run_name,
         data=json.loads(str(datasets[0].dataset.profile))["sha256"] if datasets else "",
-        params=dict(run.data.params),
+        params={CARD: "not logged", **run.data.params},  # older runs know nothing of their card
         scores=dict(run.data.metrics),
         tags=dict(run.data.tags),
         model=models[-1].model_id if models else None,
+        experiment=run.info.experiment_id,
     )

@@ -31,6 +31,7 @@ from pipeline.description import Epoch
 from pipeline.params import Params
 
 CONTENT, SCORES = "pipeline.content", "pipeline.scores"
+CARD_FILE = "card.json"
 LOSS = "train/loss"
 # Of S3's client, which whoever keeps artifacts there has installed.
 _S3 = {"botocore.exceptions": ("BotoCoreError", "ClientError"), "boto3.exceptions": ("Boto3Error",)}
@@ -181,6 +182,7 @@ def describe(client: mlflow.MlflowClient, run_id: str, params: Params, card: Car
     context = [InputTag("mlflow.data.context", "training")]
     client.log_inputs(run_id, [DatasetInput(dataset, context)])
     client.log_dict(run_id, determinism.settings(), "environment.json")
+    client.log_dict(run_id, description.card_tree(card), CARD_FILE)
 
 
 def metrics(scores: dict[str, float], step: int = 0, model: str | None = None) -> list[Metric]:

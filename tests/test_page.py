@@ -8,7 +8,8 @@ import pytest
 import yaml
 from dvc.utils.hydra import apply_overrides
 
-from pipeline import page
+from pipeline import changes as differences
+from pipeline import description
 from pipeline.config import read_params
 from pipeline.params import Params
 from tests.repositories import commit
@@ -52,7 +53,7 @@ def test_the_command_makes_the_runs_parameters(committed: Path, changes: dict) -
     """What the page tells to set is taken by DVC and gives the very parameters."""
     wanted = params_of(committed, changed(PARAMS, {"train.learning_rate": 0.001} | changes))
     with chdir(committed):
-        flags = page._changes(wanted)
+        flags = differences.flags(wanted)
         apply_overrides("params.yaml", flags)
         assert read_params() == wanted
 
@@ -65,7 +66,7 @@ def test_the_command_goes_from_one_split_to_another(tmp_path: Path) -> None:
         commit(tmp_path, "params")
         params = params_of(tmp_path, wanted)
         with chdir(tmp_path):
-            apply_overrides("params.yaml", page._changes(params))
+            apply_overrides("params.yaml", differences.flags(params))
             assert read_params() == params
 
 
@@ -75,6 +76,32 @@ def test_a_commit_without_readable_parameters_changes_nothing(committed: Path) -
     (committed / "params.yaml").write_text("ingest: [")
     commit(committed, "broken")
     with chdir(committed):
-        assert page._changes(wanted) == []
+        assert differences.flags(wanted) == []
         shutil.rmtree(".git")
-        assert page._changes(wanted) == []
+        assert differences.flags(wanted) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({}, "lstm 4, 8 to 3, seed 1"),
+        ({"window.look_back": 9, "train.seed": 2}, "lstm 4, 9 to 3, seed 2"),
+        ({"train.patience": 3, "evaluate.stretch": 9}, "lstm 4, 8 to 3, seed 1; patience 3"),
+        (
+            {"train.model": {"name": "gru", "units": [4], "dropout": 0.5}},
+            "gru 4, 8 to 3, seed 1; model.dropout 0.5",
+        ),
+        ({"train.model": {"name": "ridge"}, "train.residual": "none"}, "ridge, 8 to 3, seed 1; r"),
+    ],
+)
+def test_a_run_is_called_by_what_is_its_own(
+    committed: Path, changes: dict, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The experiment's name leads, what differs from the committed parameters follows."""
+    params = params_of(committed, changed(PARAMS, {"train.learning_rate": 0.001} | changes))
+    monkeypatch.delenv("DVC_EXP_NAME", raising=False)
+    with chdir(committed):
+        assert description.name(params).startswith(name)
+        assert len(description.name(params)) < len(name) + len("esidual none") + 1
+        monkeypatch.setenv("DVC_EXP_NAME", "longer")
+        assert description.name(params).startswith(f"longer: {name}")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 
-from pipeline import plots
+from pipeline import compare_plots, plots
 from pipeline.cards import Card, Column, read_card_file
 from pipeline.evaluation import MODEL, Forecasts, observed
 from tests.toys import ROOT
@@ -172,3 +172,28 @@ def test_errors_are_written_out(size: float, text: str) -> None:
     made = Forecasts(origins, seen, {MODEL: seen + size})
     titles = [axes.get_title() for axes in plots.windows(made, values, 4, CARD).axes]
     assert all(title.endswith(text) for title in titles)
+
+
+@pytest.mark.parametrize("horizon", [1, 24])
+@pytest.mark.parametrize(
+    "label", ["1: units 4", "1: inputs ... of a long list, many units, loss ..."]
+)
+def test_runs_stand_beside_every_baseline(horizon: int, label: str) -> None:
+    """However long names are, all have room below the picture, or beside the bars of one step."""
+    names = ["ridge", "persistence", "drift", *(f"seasonal_naive_{n}" for n in (24, 168, 8760))]
+    rules = {name: [1.0 + i] * horizon for i, name in enumerate(names)}
+    figure = compare_plots.horizons(
+        {label: [[0.9] * horizon], "2: b": [[0.8] * horizon]}, rules, "m"
+    )
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    texts = figure.legends[0].get_texts() if horizon > 1 else axes.get_yticklabels()
+    expected = {label, "2: b", *(name.replace("_", " ") for name in names)}
+    assert {text.get_text() for text in texts} == expected
+    for text in texts:
+        box = text.get_window_extent()
+        assert box.x0 >= 0
+        assert box.y0 >= 0
+        assert box.x1 <= figure.bbox.x1
+    assert axes.bbox.width > 200
+    assert axes.bbox.height > 200
