@@ -12,6 +12,7 @@ from pipeline.errors import PipelineError
 SPARSE = 100  # a series with fewer rows than one in so many is taken for a mistake
 YEAR = 1000  # the first that is taken for one: 14 is not 2014
 BLOCK = 2**18
+HOUR = pd.Timedelta("1h")
 
 
 def stamps(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
@@ -125,6 +126,9 @@ def _localise(times: pd.DatetimeIndex, card: Card, where: str) -> pd.DatetimeInd
     if zone is None:
         return times
     try:
+        either = [times.tz_localize(zone, ambiguous=np.full(len(times), n)) for n in (True, False)]
+        if (known := _by_step(*either, card.step)) is not None:
+            return known.tz_convert("UTC")
         end = _open_end(times, zone)
         begin = _open_begin(times[:end], zone)
         known = times[begin:end].tz_localize(zone, ambiguous="infer")
@@ -135,8 +139,30 @@ def _localise(times: pd.DatetimeIndex, card: Card, where: str) -> pd.DatetimeInd
         row, problem = _daylight_fault(times, zone)
         raise PipelineError(
             f"{where}: column {', '.join(card.time.names)}, row {row + 1}: expected local times of "
-            f"{zone}, found {times[row]}, {problem}"
+            f"{zone}, found {times[row]}, {problem}{_without_zone(times, card)}"
         ) from None
+
+
+def _by_step(
+    first: pd.DatetimeIndex, second: pd.DatetimeIndex, step: pd.Timedelta
+) -> pd.DatetimeIndex | None:
+    """Which of two readings the steps from a clear time lead to; None if they lead to both.
+
+    Args:
+        first, second: what each time is if it stands for an hour's first or second coming.
+        step: the time between rows.
+    """
+    clear = first == second
+    if clear.all() or (second - first)[~clear][0] % step == pd.Timedelta(0):
+        return None
+    on_grid = (first - first[clear.argmax()]) % step == pd.Timedelta(0)
+    return first.where(clear | on_grid, second)
+
+
+def _without_zone(local: pd.DatetimeIndex, card: Card) -> str:
+    """The remedy for times of a zone that as they are written are regular, as on a wall clock."""
+    regular = _ascends(local) and ((local - local[0]) % card.step == pd.Timedelta(0)).all()
+    return "; as they are written, times are regular: leave out time.timezone" if regular else ""
 
 
 def _open_end(times: pd.DatetimeIndex, zone: str) -> int:
@@ -191,8 +217,11 @@ def regular(series: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
     off = np.asarray((times - origin) % card.step != pd.Timedelta(0))
     if off.any():
         row = int(off.argmax())
-        days = card.time.timezone and card.step >= pd.Timedelta("1D")
-        hint = "; where clocks change a day is no 24 hours: leave out time.timezone" if days else ""
+        hint = ""
+        if card.time.timezone:
+            hint = _without_zone(times.tz_convert(card.time.timezone).tz_localize(None), card)
+        elif (times[row] - origin) % card.step in (HOUR, card.step - HOUR) and card.step > HOUR:
+            hint = "; did clocks change in between? see time.timezone"
         raise PipelineError(
             f"{where}: column {column}, row {row // rows_each + 1}: expected a time a whole number "
             f"of {card.frequency} after {origin}, found {times[row]}{hint}"

@@ -116,8 +116,8 @@ def _end(
         if stamp.tz is None:
             # A day without an hour means all of that day, an hour that comes twice both.
             stamp, bound = (
-                time.tz_localize(zone or first.tz, ambiguous=False, nonexistent="shift_forward")
-                for time in (stamp, pd.Period(end).end_time)
+                time.tz_localize(zone or first.tz, ambiguous=early, nonexistent="shift_forward")
+                for time, early in ((stamp, True), (pd.Period(end).end_time, False))
             )
         beyond = stamp > first + (rows - 1) * step
     except (ValueError, TypeError):

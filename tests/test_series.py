@@ -484,6 +484,44 @@ def test_days_of_a_zone_whose_clocks_change_are_refused_with_the_remedy() -> Non
     series.to_series(rows_at(*stamps), toy_card(frequency="1D"), "toy")
 
 
+@given(
+    zone=st.sampled_from(["Europe/Berlin", "America/New_York", "Australia/Lord_Howe"]),
+    step=st.sampled_from(["30min", "45min", "1h", "90min", "2h", "3h", "6h", "1D"]),
+    start=st.integers(0, 365 * 48),
+)
+def test_any_steps_of_equal_length_are_read_in_local_time(zone: str, step: str, start: int) -> None:
+    """Where an hour comes twice and stands there once, the steps say which of the two it is."""
+    first = pd.Timestamp("2014-01-01", tz="UTC") + start * pd.Timedelta("30min")
+    times = pd.date_range(first, first + pd.Timedelta("200D"), freq=step)
+    local = times.tz_convert(zone).strftime("%Y-%m-%d %H:%M")
+    card = toy_card(time=BERLIN | {"timezone": zone}, frequency=step)
+    result = series.to_series(pd.DataFrame({"time": local}), card, "toy", [])
+    assert result.index.equals(times)
+
+
+@pytest.mark.parametrize("step", ["2h", "3h", "6h"])
+@pytest.mark.parametrize("day", ["2014-03-30", "2014-10-26"])
+def test_steps_of_a_wall_clock_are_refused_with_the_remedy(step: str, day: str) -> None:
+    """Where every day has the same times, steps are not as long: without a zone they are read."""
+    end = pd.Timestamp(day) + pd.Timedelta("3D")
+    times = pd.date_range(pd.Timestamp(day) - pd.Timedelta("2D"), end, freq=step)
+    table = rows_at(*times.drop("2014-03-30 02:00", errors="ignore").strftime("%Y-%m-%d %H:%M"))
+    with pytest.raises(PipelineError, match=r"regular: leave out time\.timezone$"):
+        series.to_series(table, toy_card(time=BERLIN, frequency=step), "toy")
+    assert series.to_series(table, toy_card(frequency=step), "toy").index.equals(times)
+
+
+def test_steps_above_an_hour_without_their_zone_are_refused_with_the_remedy() -> None:
+    """Two hours as a clock on the wall shows them may be three: the zone is what is lacking."""
+    stamps = ["2014-03-29 22:00", "2014-03-30 00:00", "2014-03-30 03:00", "2014-03-30 05:00"]
+    with pytest.raises(
+        PipelineError, match=r"row 3: .*did clocks change in between\? see time\.ti"
+    ):
+        series.to_series(rows_at(*stamps), toy_card(frequency="2h"), "toy")
+    result = series.to_series(rows_at(*stamps), toy_card(time=BERLIN, frequency="2h"), "toy")
+    assert len(result) == 4
+
+
 @pytest.mark.parametrize(
     ("frequency", "stamps", "hint"),
     [

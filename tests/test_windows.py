@@ -209,6 +209,14 @@ def test_a_split_of_local_times() -> None:
     assert spans == Spans(train=(0, 12), validation=(12, 23), test=(23, 36))
 
 
+def test_a_split_may_end_in_the_hour_that_is_to_be_repeated() -> None:
+    """A series that ends with the first of the two hours ends there, whatever comes after."""
+    split = Split(train="2014-10-25", validation="2014-10-26 01:00", test="2014-10-26 02:00")
+    first = pd.Timestamp("2014-10-25", tz="Europe/Berlin").tz_convert("UTC")
+    spans = windows.spans(split, first, pd.Timedelta("1h"), 27, zone="Europe/Berlin")
+    assert spans == Spans(train=(0, 24), validation=(24, 26), test=(26, 27))
+
+
 def test_a_series_too_short_for_one_window_is_refused() -> None:
     """Both numbers are said."""
     windows.check_length(10, 6, 4)
