@@ -205,8 +205,13 @@ def _daylight_fault(times: pd.DatetimeIndex, zone: str) -> tuple[int, str]:
     return int(repeated[0]), "which daylight saving repeats: rows must be sorted by time"
 
 
-def regular(series: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
-    """The series over every step of the frequency; PipelineError on repeated or unsorted times."""
+def regular(series: pd.DataFrame, card: Card, where: str, step: int | None = None) -> pd.DataFrame:
+    """The series over every step of the frequency.
+
+    Raises:
+        PipelineError: times repeat, are not sorted, lie beside the steps, or are all further apart
+            than `step` rows.
+    """
     times = pd.DatetimeIndex(series.index)
     column = ", ".join(card.time.names)
     steps = np.diff(times.asi8)
@@ -232,6 +237,13 @@ def regular(series: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
             f"{where}: column {column}, row {row // rows_each + 1}: expected rows every "
             f"{card.frequency}, found {times[row]} after {times[row - 1]}, so that fewer than one "
             f"row in {SPARSE} is there; a mistyped year, or another frequency?"
+        )
+    shortest = (times[1:] - times[:-1]).min()
+    if step and shortest > step * card.step:
+        raise PipelineError(
+            f"{where}: column {column}: expected rows every {step} x {card.frequency}, as in "
+            f"training, found at least {shortest // card.step} x {card.frequency} between them; "
+            "rows of another frequency?"
         )
     grid = pd.date_range(origin, times[-1], freq=card.step, name="time")
     return series.reindex(grid)

@@ -21,6 +21,8 @@ from pipeline.windows import Rows, gather
 # Windows in every call of the network, the last ones padded: matrix products of another size sum in
 # another order, and a forecast would differ in its last digits by what is forecast beside it.
 BATCH = 256
+FAR = 10  # standard deviations from the training span's mean: what is that far off is asked about
+LOG = logging.getLogger(__name__)
 Backend = Literal["tensorflow", "numpy"]
 
 
@@ -108,7 +110,7 @@ class Forecaster:
     def read(self, raw: pd.DataFrame, where: str = "input") -> pd.DataFrame:
         """Raw rows as the regular series that forecasts are made from."""
         names = features.columns([*self.spec.inputs], self.card)
-        return series.to_series(raw, self.card, where, names)
+        return series.to_series(raw, self.card, where, names, self.imputer.step)
 
     def prepare(self, regular: pd.DataFrame) -> npt.NDArray[np.float32]:
         """The regular series as scaled features: [rows, F]."""
@@ -165,7 +167,7 @@ class Forecaster:
         Args:
             raw: rows with the card's raw columns in original units, missing values allowed.
             origins: time stamps of the last row that each forecast may see, written as in the table
-                or by ISO 8601; the last row if None.
+                or by ISO 8601; the last row that has a value if None.
             where: what to call the rows in an error.
 
         Returns:
@@ -177,7 +179,8 @@ class Forecaster:
         """
         regular = self.read(raw, where)
         times = pd.DatetimeIndex(regular.index)
-        rows = self._rows(origins, times)
+        named = origins is not None and len(origins) > 0
+        rows = self._rows(origins, times) if named else self._last(regular, where)
         needed = rows_needed(self.spec, self.card, self.imputer)
         if (rows + 1 < needed).any():
             first = int(rows.min())
@@ -187,18 +190,36 @@ class Forecaster:
                 f"what its features and gaps are made from; found {first + 1}"
             )
         self._tell_of_gaps(regular, rows, where)
+        self._tell_of_units(regular, where)
         values = self.forecast(self.prepare(regular), rows)
         return self.frame(times, rows, values)
 
     def _tell_of_gaps(self, regular: pd.DataFrame, origins: Rows, where: str) -> None:
-        """A line in the log for each target that no look-back of some origin has a value of."""
-        for name in filter(regular.columns.__contains__, self.spec.targets):
+        """A line in the log for each column of which a look-back lacks more than half."""
+        look_back = self.spec.look_back
+        for name in regular:
             known = np.concatenate([[0], regular[name].notna().cumsum()])
-            blind = origins[known[origins + 1] == known[origins + 1 - self.spec.look_back]]
-            if len(blind):
-                logging.getLogger(__name__).warning(
-                    "%s: no %s was observed in the %d rows up to %s: the forecast is made from "
-                    "imputed values", where, name, self.spec.look_back, regular.index[blind[0]],
+            counts = known[origins + 1] - known[origins + 1 - look_back]
+            least = int(counts.argmin())
+            if 2 * counts[least] < look_back:
+                seen = (
+                    f"{name} was observed in {counts[least]} of" if counts[least]
+                    else f"no {name} was observed in"
+                )  # fmt: skip
+                LOG.warning(
+                    "%s: %s the %d rows up to %s: the forecast is made from imputed values",
+                    where, seen, look_back, regular.index[origins[least]],
+                )  # fmt: skip
+
+    def _tell_of_units(self, regular: pd.DataFrame, where: str) -> None:
+        """A line in the log for each column that lies far from what it was in training."""
+        for name in regular.columns.intersection(self.card.numeric):
+            scale, middle = self.scaler.columns[name], regular[name].median()
+            if not scale.constant and abs(middle - scale.mean) > FAR * scale.deviation:
+                LOG.warning(
+                    "%s: column %s: its median is %g, while in training its mean was %g and its "
+                    "standard deviation %g; another unit?",
+                    where, name, middle, scale.mean, scale.deviation,
                 )  # fmt: skip
 
     def frame(
@@ -218,9 +239,18 @@ class Forecaster:
             }
         )
 
-    def _rows(self, origins: Sequence[str] | None, times: pd.DatetimeIndex) -> Rows:
-        if origins is None or len(origins) == 0:
-            return np.array([len(times) - 1])
+    def _last(self, regular: pd.DataFrame, where: str) -> Rows:
+        """The last row that has a value; a line in the log if rows without one follow it."""
+        known = np.flatnonzero(regular.notna().any(axis=1))
+        last = int(known[-1]) if len(known) else len(regular) - 1
+        if last + 1 < len(regular):
+            LOG.warning(
+                "%s: no row after %s has a value (found %d): the forecast starts from there",
+                where, regular.index[last], len(regular) - 1 - last,
+            )  # fmt: skip
+        return np.array([last])
+
+    def _rows(self, origins: Sequence[str], times: pd.DatetimeIndex) -> Rows:
         try:
             stamps = pd.DatetimeIndex([clock.moment(origin, self.card) for origin in origins])
         except (ValueError, TypeError):

@@ -25,10 +25,11 @@ class Imputer(Record):
     limit: int  # rows
     season: int  # rows
     means: dict[str, float]
+    step: int = 1  # rows from one with a value to the next, most often
 
     @classmethod
     def fit(cls, train: pd.DataFrame, method: str, limit: int, season: int) -> Self:
-        """Learn the means of the training rows; PipelineError if a column has none observed."""
+        """Learn from the training rows; PipelineError if a column has none observed."""
         means = train.mean()
         if means.isna().any():
             name = means.index[means.isna().to_numpy()][0]
@@ -36,10 +37,12 @@ class Imputer(Record):
                 f"column {name}: expected observed values in the training span, found none; a card "
                 "may name it under excluded instead of columns"
             )
+        steps = np.diff(np.flatnonzero(train.notna().any(axis=1)))
         return cls(
             method=method,
             limit=limit,
             season=season,
+            step=int(np.bincount(steps).argmax()) if len(steps) else 1,
             means={str(name): float(mean) for name, mean in means.items()},
         )
 

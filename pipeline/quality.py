@@ -43,6 +43,8 @@ def check_usable(quality: dict[str, Any], where: str) -> None:
 def remarks(quality: dict[str, Any]) -> list[str]:
     """What deserves a word on the screen, one line each."""
     lines = []
+    if quality["first"].endswith("+00:00"):
+        lines.append("times are kept as UTC, and so are those of forecasts")
     if absent := quality["absent_rows"]:
         are = "time stamp is absent, its" if absent == 1 else "time stamps are absent, their"
         lines.append(f"{absent} {are} values missing")

@@ -135,7 +135,11 @@ def _plain(error: Exception) -> str:
 
 
 def to_series(
-    table: pd.DataFrame, card: Card, where: str, columns: Sequence[str] | None = None
+    table: pd.DataFrame,
+    card: Card,
+    where: str,
+    columns: Sequence[str] | None = None,
+    step: int | None = None,
 ) -> pd.DataFrame:
     """Raw rows as a regular series: float64 and string columns over an unbroken DatetimeIndex.
 
@@ -144,6 +148,7 @@ def to_series(
         card: what the columns are.
         where: what to call the table in an error.
         columns: the columns that are needed; all of the card's by default.
+        step: of how many rows the shortest step in the table may be at most; of any by default.
 
     Returns:
         One row for each step of the frequency; what is missing, or absent from the table, is NaN.
@@ -167,7 +172,7 @@ def to_series(
         times = clock.stamps(table, card, where)
         values = {name: _column(table[name], name, card, where) for name in needed}
         series = pd.DataFrame(values, index=range(len(table))).set_index(times)
-    return clock.regular(series, card, where)
+    return clock.regular(series, card, where, step)
 
 
 def _check_columns(table: pd.DataFrame, needed: list[str], card: Card, where: str) -> None:

@@ -37,7 +37,7 @@ class ServedForecaster(PythonModel):
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Forecast from each of `params["origins"]`, or from the last row."""
+        """Forecast from each of `params["origins"]`, or from the last row with a value."""
         origins = (params or {}).get("origins")
         try:
             if not isinstance(model_input, pd.DataFrame):

@@ -133,3 +133,68 @@ def test_an_origin_with_a_zone_is_refused_where_the_rows_have_none(made: Make) -
     """It is not said to be absent from the rows."""
     with pytest.raises(PipelineError, match=r"origins: expected times without a zone.*\+01:00;"):
         made().predict(toy_table(), ["2014-01-05 00:00+01:00"])
+
+
+@pytest.mark.parametrize("step", [2, 3, 24])
+def test_rows_of_another_frequency_are_refused(made: Make, step: int) -> None:
+    """Daily or 3-hourly rows are nothing that a model of hourly rows was trained on."""
+    rows = toy_table(24 * 60, missing=0)[::step]
+    message = rf"input: column time: expected rows every 1 x 1h, .*, found at least {step} x 1h bet"
+    with pytest.raises(PipelineError, match=message):
+        made().predict(rows)
+
+
+def test_rows_as_sparse_as_those_of_training_are_forecast_from(made: Make) -> None:
+    """A model of rows that are never one step apart takes such rows."""
+    rows = toy_table(240, missing=0)[::2]
+    model = made(rows, split={"train": 144, "validation": 192, "test": 239})
+    assert len(model.predict(rows)) == SPEC.horizon
+    with pytest.raises(PipelineError, match="expected rows every 2 x 1h, as in training"):
+        model.predict(rows[::2])
+
+
+@pytest.mark.parametrize("origins", [None, []])
+def test_empty_rows_at_the_end_do_not_shift_the_origin(
+    made: Make, caplog: pytest.LogCaptureFixture, origins: list[str] | None
+) -> None:
+    """The forecast starts from the last row that has a value, and a line says so."""
+    rows = toy_table(missing=0)
+    rows.loc[100:, ["level", "flow", "wind"]] = None
+    model = made(rows)
+    forecast = model.predict(rows, origins, "rows")
+    assert forecast["origin"].iloc[0] == toy_times(120)[99]
+    assert caplog.messages == [
+        "rows: no row after 2014-01-05 03:00:00 has a value (found 20): the forecast starts from "
+        "there"
+    ]
+    pd.testing.assert_frame_equal(forecast, model.predict(rows[:100]))
+    assert model.predict(rows, ["2014-01-05 05:00"])["origin"].iloc[0] == toy_times(120)[101]
+
+
+def test_what_a_look_back_lacks_is_told(made: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """Each column, an input as a target, of which more than half of the rows have no value."""
+    rows = toy_table(missing=0)
+    rows.loc[112:, "flow"] = None
+    rows.loc[115:, "level"] = None
+    made(rows).predict(rows, [str(toy_times(120)[119])], "rows")
+    assert caplog.messages == [
+        "rows: level was observed in 3 of the 8 rows up to 2014-01-05 23:00:00: the forecast is "
+        "made from imputed values",
+        "rows: no flow was observed in the 8 rows up to 2014-01-05 23:00:00: the forecast is made "
+        "from imputed values",
+    ]
+
+
+def test_values_in_another_unit_are_asked_about(
+    made: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A column whose middle is far from all of training is told; a single outlier is not."""
+    rows = toy_table(missing=0)
+    model = made(rows)
+    rows.loc[110, "level"] = 1e4
+    model.predict(rows)
+    assert caplog.messages == []
+    model.predict(rows.assign(flow=rows["flow"] + 273), where="rows")
+    (line,) = caplog.messages
+    assert line.startswith("rows: column flow: its median is 27")
+    assert line.endswith("another unit?")

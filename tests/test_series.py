@@ -406,10 +406,12 @@ BERLIN = {"column": "time", "format": "%Y-%m-%d %H:%M", "timezone": "Europe/Berl
 
 
 def test_one_time_zone_is_kept_as_utc() -> None:
-    """Stamps with one offset are moments, kept as UTC."""
+    """Stamps with one offset are moments, kept as UTC, and a line says so."""
     frame = rows_at("2014-01-01 00:00+02:00", "2014-01-01 01:00+02:00")
     result = series.to_series(frame, toy_card(time=ZONED), "toy")
     assert str(result.index[0]) == "2013-12-31 22:00:00+00:00"
+    said = quality.remarks(quality.measure(result, frame, toy_card(time=ZONED)))
+    assert said[0] == "times are kept as UTC, and so are those of forecasts"
 
 
 @pytest.mark.parametrize(
