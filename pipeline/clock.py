@@ -126,9 +126,10 @@ def _localise(times: pd.DatetimeIndex, card: Card, where: str) -> pd.DatetimeInd
     if zone is None:
         return times
     try:
-        either = [times.tz_localize(zone, ambiguous=np.full(len(times), n)) for n in (True, False)]
-        if (known := _by_step(*either, card.step)) is not None:
-            return known.tz_convert("UTC")
+        earlier = times.tz_localize(zone, ambiguous=np.ones(len(times), bool))
+        later = times.tz_localize(zone, ambiguous=np.zeros(len(times), bool))
+        if (read := _by_step(earlier, later, card.step)) is not None:
+            return read.tz_convert("UTC")
         end = _open_end(times, zone)
         begin = _open_begin(times[:end], zone)
         known = times[begin:end].tz_localize(zone, ambiguous="infer")
@@ -155,7 +156,7 @@ def _by_step(
     clear = first == second
     if clear.all() or (second - first)[~clear][0] % step == pd.Timedelta(0):
         return None
-    on_grid = (first - first[clear.argmax()]) % step == pd.Timedelta(0)
+    on_grid = (first - first[int(clear.argmax())]) % step == pd.Timedelta(0)
     return first.where(clear | on_grid, second)
 
 

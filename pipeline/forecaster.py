@@ -179,8 +179,8 @@ class Forecaster:
         """
         regular = self.read(raw, where)
         times = pd.DatetimeIndex(regular.index)
-        named = origins is not None and len(origins) > 0
-        rows = self._rows(origins, times) if named else self._last(regular, where)
+        named = list(origins) if origins is not None else []
+        rows = self._rows(named, times) if named else self._last(regular, where)
         needed = rows_needed(self.spec, self.card, self.imputer)
         if (rows + 1 < needed).any():
             first = int(rows.min())
@@ -250,12 +250,12 @@ class Forecaster:
             )  # fmt: skip
         return np.array([last])
 
-    def _rows(self, origins: Sequence[str], times: pd.DatetimeIndex) -> Rows:
+    def _rows(self, origins: list[str], times: pd.DatetimeIndex) -> Rows:
         try:
             stamps = pd.DatetimeIndex([clock.moment(origin, self.card) for origin in origins])
         except (ValueError, TypeError):
             raise PipelineError(
-                f"origins: expected time stamps, found {list(origins)}; where clocks change, write "
+                f"origins: expected time stamps, found {origins}; where clocks change, write "
                 "the offset, as in 2020-10-25T02:00+01:00"
             ) from None
         rows: Rows = times.get_indexer(stamps)
