@@ -133,9 +133,7 @@ def _localise(times: pd.DatetimeIndex, card: Card, where: str) -> pd.DatetimeInd
         end = _open_end(times, zone)
         begin = _open_begin(times[:end], zone)
         known = times[begin:end].tz_localize(zone, ambiguous="infer")
-        second = times[:begin].tz_localize(zone, ambiguous=np.zeros(begin, bool))
-        first = times[end:].tz_localize(zone, ambiguous=np.ones(len(times) - end, bool))
-        return pd.DatetimeIndex(second.append([known, first])).tz_convert("UTC")
+        return pd.DatetimeIndex(later[:begin].append([known, earlier[end:]])).tz_convert("UTC")
     except ValueError:
         row, problem = _daylight_fault(times, zone)
         raise PipelineError(
@@ -265,7 +263,7 @@ def _disorder(times: pd.DatetimeIndex, steps: npt.NDArray[np.int64], card: Card)
     if count > 1:
         problem += f" ({count:,} of {len(times):,} rows have a time that a row before has)"
     days = times[repeated].normalize().unique()
-    an_hour = times[row - 1] + card.step - times[row] == pd.Timedelta("1h")
+    an_hour = times[row - 1] + card.step - times[row] == HOUR
     if an_hour and len(days) == days.year.nunique() and not card.time.timezone:
         remedy += " (the hour daylight saving repeats? see time.timezone)"
     elif steps[row - 1] == 0:
