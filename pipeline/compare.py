@@ -52,7 +52,10 @@ def pictures(found: Sequence[Row], unit: str) -> dict[str, Figure]:
     """
     labels = comparison.labels(found)
     curves = [
-        [(runs.curve(t, "train/loss"), runs.curve(t, "validation/loss")) for t in row.trials]
+        [
+            (runs.curve(t, "train/loss"), runs.curve(t, "validation/loss"), t.kept)
+            for t in row.trials
+        ]
         for row in found
     ]
     first = found[0].trials[0]

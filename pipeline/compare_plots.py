@@ -17,16 +17,16 @@ GREYS = ("#333333", "#777777", "#999999", "#BBBBBB")
 STROKES = ("--", ":", "-.", (0, (6, 3)), (0, (3, 1, 1, 1, 1, 1)))
 
 
-def losses(curves: Mapping[str, Sequence[tuple[list[float], list[float]]]]) -> Figure:
+def losses(curves: Mapping[str, Sequence[tuple[list[float], list[float], int]]]) -> Figure:
     """Training loss (thin, dotted) and validation loss by epoch; a colour for each row.
 
     Args:
-        curves: of each row, a pair of training and validation losses for every run.
+        curves: of each row, training losses, validation losses and the kept epoch of every run.
     """
     figure, axes = panel()
     for i, (label, runs) in enumerate(curves.items()):
         colour = LINES[i % len(LINES)]
-        for j, (train, validation) in enumerate(runs):
+        for j, (train, validation, kept) in enumerate(runs):
             epochs = range(1, len(validation) + 1)
             if not validation:  # a rule has no epochs
                 continue
@@ -34,8 +34,7 @@ def losses(curves: Mapping[str, Sequence[tuple[list[float], list[float]]]]) -> F
             axes.plot(
                 epochs, validation, color=colour, label=escape_mathtext(label) if j == 0 else None
             )
-            best = validation.index(min(validation))
-            axes.plot(best + 1, validation[best], "o", color=colour, markersize=4)
+            axes.plot(kept, validation[kept - 1], "o", color=colour, markersize=4)
     axes.set(
         xlabel="epoch",
         ylabel="loss (scaled units)",

@@ -136,8 +136,8 @@ def view_address(experiment: str) -> str:
 
 def best(history: Sequence[Epoch]) -> Epoch:
     """The kept epoch, counted from 1, and its validation loss."""
-    losses = [epoch["validation/loss"] for epoch in history]
-    return {"best/epoch": losses.index(min(losses)) + 1, "best/validation_loss": min(losses)}
+    number, kept = next((n, epoch) for n, epoch in enumerate(history, start=1) if epoch["kept"])
+    return {"best/epoch": number, "best/validation_loss": kept["validation/loss"]}
 
 
 def flat_scores(metrics: dict[str, Any]) -> Epoch:

@@ -43,7 +43,7 @@ def loss(history: pd.DataFrame) -> Figure:
         epochs, history["train/loss"], color=COLOURS["persistence"], marker=mark, label="training"
     )
     axes.plot(epochs, history["validation/loss"], color=COLOURS[MODEL], label="validation")
-    best = int(history["validation/loss"].to_numpy().argmin())
+    best = int(history["kept"].to_numpy().argmax())
     axes.plot(
         epochs[best],
         history["validation/loss"][best],

@@ -65,7 +65,8 @@ def publish(params: Params, card: Card, page: str) -> str | None:
     if run and run.data.tags.get(SCORES) == scored:
         return None
     table = pd.read_csv(paths.HISTORY, float_precision="round_trip").drop(columns="epoch")
-    history: list[Any] = table.to_dict("records")
+    best = description.best(table.to_dict("records"))  # type: ignore[arg-type]
+    history: list[Any] = table.drop(columns="kept").to_dict("records")
     if run:
         run_id = str(run.info.run_id)
     else:
@@ -79,7 +80,7 @@ def publish(params: Params, card: Card, page: str) -> str | None:
             for step, scores in enumerate(history[logged:], start=logged + 1)
             for metric in tracking.metrics(scores, step)
         ]
-        _log_metrics(client, run_id, lost + tracking.metrics(description.best(history)))
+        _log_metrics(client, run_id, lost + tracking.metrics(best))
         client.set_tag(run_id, CONTENT, linked)
     client.set_tag(run_id, provenance.PROCESS, provenance.process())
     # The model first: MLflow asks for the history of every metric that is there before it.

@@ -93,7 +93,7 @@ def markdown(
 ) -> str:
     """report.md: scores, pictures, what is remembered, the data, and how to make it again."""
     header, scores = rows(metrics)
-    best = int(history["validation/loss"].to_numpy().argmin()) + 1
+    best = int(history["kept"].to_numpy().argmax()) + 1
     missing = [f"{name} {count:,}" for name, count in quality["missing"].items() if count]
     units = ", ".join(
         f"{name} in {card.columns[name].unit or 'its own units'}" for name in targets(params, card)

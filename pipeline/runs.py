@@ -46,6 +46,11 @@ class Trial:
             **{f"{span} n": f"{self.scores[f'{span}/n']:.0f}" for span in ("validation", "test")},
         }
 
+    @property
+    def kept(self) -> int:
+        """The epoch whose weights the model has, from 1."""
+        return int(self.scores["best/epoch"])
+
     def error(self, span: str, who: str = MODEL, step: str = "") -> float:
         """RMSE on validation or test, of the model or a baseline; of one step such as _h01.
 

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from pipeline.errors import PipelineError
 from pipeline.examples import Examples, Shuffle, gatherers, lookup
 from pipeline.losses import known, loss_weights, masked
 from pipeline.params import Train
@@ -84,6 +85,12 @@ class InHalves(OnPositions):
 
     def __init__(self, network: keras.Model, examples: Examples, settings: Train) -> None:
         super().__init__(network, examples, settings)
+        other = [state.path for state in network.non_trainable_variables if not _is_seed(state)]
+        if other:
+            raise PipelineError(
+                "train.acceleration: expected none with a network that has states besides random "
+                f"numbers', which two halves of a batch cannot share, found {', '.join(other)}"
+            )
         self.size += self.size % 2
         # Keras takes no jit_compile beside deterministic kernels; XLA itself asks for as much and
         # refuses what it has in no deterministic form.
@@ -136,6 +143,11 @@ class InHalves(OnPositions):
             share = known(observed) / tf.maximum(count_known, 1)
             loss = self.masked(observed, forecasts) * share
         return loss, tape.gradient(loss, weights), states
+
+
+def _is_seed(state: keras.Variable) -> bool:
+    """Whether a variable is a random number generator's: the key, and how much was drawn by it."""
+    return bool(state.name == "seed_generator_state" and state.shape == (2,))
 
 
 @contextmanager

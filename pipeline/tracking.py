@@ -84,7 +84,7 @@ class TrainingRun:
 
     def __init__(self, params: Params, card: Card) -> None:
         self.offline = False
-        self.started = time.time()
+        self.seconds = 0.0  # that epochs have waited for the store
 
         def start() -> None:
             self.client = connect()
@@ -97,11 +97,13 @@ class TrainingRun:
 
     def epoch(self, number: int, scores: Epoch) -> None:
         """Log one epoch's scores; the first epoch is step 1."""
+        began = time.monotonic()
         self._send(lambda: self.client.log_batch(self.id, metrics(scores, number + 1)))
+        self.seconds += time.monotonic() - began
 
-    def finish(self, history: Sequence[Epoch]) -> None:
-        """Log the best epoch and link the run to the files just written."""
-        best = {**description.best(history), "time/fit_seconds": time.time() - self.started}
+    def finish(self, history: Sequence[Epoch], seconds: float) -> None:
+        """Log the best epoch and how long the fit took; link the run to the files just written."""
+        best = {**description.best(history), "time/fit_seconds": seconds - self.seconds}
         tags = [RunTag(CONTENT, content())]
         self._send(lambda: self.client.log_batch(self.id, metrics(best), tags=tags))
 

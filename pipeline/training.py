@@ -37,8 +37,8 @@ def fit(
         on_epoch: called after each epoch, with its number from 0 and its scores.
 
     Returns:
-        One record an epoch: train/loss, validation/loss, learning_rate. Of a baseline, which has
-        no epochs, one record with its losses.
+        One record an epoch: train/loss, validation/loss, learning_rate, and whether it was kept, 0
+        or 1. Of a baseline, which has no epochs, one record with its losses.
 
     Raises:
         PipelineError: the loss became NaN or infinite; names the epoch.
@@ -58,7 +58,11 @@ def fit(
         shuffle=False,  # the network on positions does it
         verbose=0,
     )
-    return history.epochs
+    # Keras compares in float32: epochs whose losses differ by less are equal to it.
+    return [
+        epoch | {"kept": int(number == best.best_epoch)}
+        for number, epoch in enumerate(history.epochs)
+    ]
 
 
 def compiled(network: keras.Model, examples: Examples, settings: Train) -> OnPositions:
@@ -99,7 +103,7 @@ def _solve(
             mean.update_state(loss(observed, network(windows)), sample_weight=known(observed))
         scores[f"{name}/loss"] = float(mean.result())
     on_epoch(0, scores)
-    return [scores]
+    return [scores | {"kept": 1}]
 
 
 def optimizer(settings: Train, steps: int) -> keras.optimizers.Optimizer:

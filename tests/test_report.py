@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import config, description, evaluation, report
+from pipeline import compare_plots, config, description, evaluation, plots, report
 from pipeline.evaluation import MODEL, Forecasts, Yardstick
 from pipeline.models.baselines import naive
 from tests.repositories import NO_STORE
@@ -18,7 +18,7 @@ QUALITY = {
     "missing": {"level": 0},
 }
 WINDOWS = {"possible": 62, "kept": 16, "unobserved": 0, "lost": {"flow": 46}, "without": {}}
-HISTORY = pd.DataFrame({"validation/loss": [2.0, 1.0]})
+HISTORY = pd.DataFrame({"validation/loss": [2.0, 1.0, 1.0 - 1e-12], "kept": [0, 1, 0]})
 
 
 def scored(series: pd.Series, model: float, seasons: list[int]) -> dict[str, Any]:
@@ -55,6 +55,22 @@ def test_skill_is_told_against_the_best_baseline(wave: pd.Series) -> None:
     assert f"the best baseline, seasonal naive 12, it is {report.percent(skill)}" in text(metrics)
     assert skill < -1
     assert description.flat_scores(metrics)["skill/best_baseline"] == skill
+
+
+def test_the_kept_epoch_is_the_fits_own(wave: pd.Series) -> None:
+    """Report, picture and run name the epoch that the fit kept, not the smallest number."""
+    assert "(kept: epoch 2 of 3)" in text(scored(wave, 0.5, [6, 12]))
+    history = HISTORY.assign(epoch=range(3), **{"train/loss": 1.0})
+    _, labels = plots.loss(history).axes[0].get_legend_handles_labels()
+    assert "kept: epoch 2" in labels
+    best = description.best(history.to_dict("records"))
+    assert best == {"best/epoch": 2, "best/validation_loss": 1.0}
+    [line] = [
+        line
+        for line in compare_plots.losses({"a": [([1.0] * 3, [2.0, 1.0, 0.5], 2)]}).axes[0].lines
+        if line.get_marker() == "o"
+    ]
+    assert (line.get_xdata(), line.get_ydata()) == ([2], [1.0])
 
 
 def test_a_baseline_with_a_smaller_mae_is_named(wave: pd.Series) -> None:

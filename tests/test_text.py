@@ -122,7 +122,7 @@ def texts(figure: Figure) -> list[str]:
 def test_every_picture_draws_names_with_dollars() -> None:
     """Loss curves and errors of compared runs, and missing values: no label is a formula."""
     name = r"a$b_{$c^x$"
-    curves = {name: [([2.0, 1.0], [2.0, 1.0])]}
+    curves = {name: [([2.0, 1.0], [2.0, 1.0], 2)]}
     assert name in texts(compare_plots.losses(curves))
     table = pd.DataFrame({name: [1.0, float("nan"), 2.0]}, toy_times(3))
     assert f"{name} (1)" in texts(plots.missing(table, [1, 2], toy_card()))

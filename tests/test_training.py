@@ -2,9 +2,11 @@
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -13,7 +15,7 @@ import numpy.typing as npt
 import pytest
 import tensorflow as tf
 
-from pipeline import determinism, errors, training
+from pipeline import artifacts, determinism, errors, steps, tracking, training
 from pipeline.artifacts import aligned_zeros
 from pipeline.errors import PipelineError
 from pipeline.examples import Examples, Shuffle, batches, gatherers, order
@@ -21,7 +23,7 @@ from pipeline.losses import loss_weights, masked
 from pipeline.models.registry import build
 from pipeline.models.spec import Spec
 from pipeline.scaling import Scale, Scaler
-from tests.toys import toy_params
+from tests.toys import Project, toy_params
 
 _ = np.nan
 
@@ -256,7 +258,55 @@ def test_a_fit_keeps_its_best_epoch() -> None:
     losses = [epoch["validation/loss"] for epoch in history]
     best = int(np.argmin(losses))
     assert len(history) == best + 3 < 40
+    assert [epoch["kept"] for epoch in history] == [int(n == best) for n in range(len(history))]
     assert mean_loss(network, data, data.validation) == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_the_kept_epoch_is_the_one_that_keras_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses that float32 cannot tell apart are equal to Keras, and the first of them is kept."""
+    losses = iter([2.0, 1.0, 1.0 - 1e-9, 1.0 - 2e-9])
+    monkeypatch.setattr(steps.OnPositions, "evaluate", lambda *_, **__: {"loss": next(losses)})
+    _, history = fitted(epochs=9, patience=2)
+    assert [epoch["kept"] for epoch in history] == [0, 1, 0, 0]
+
+
+def test_only_the_fit_is_on_its_clock(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Making a run, logging its epochs and writing the model are no part of its time to fit."""
+    project.run("ingest", "impute_scale", "window")
+    sent: dict[str, float] = {}
+
+    def slow(*_: Any, **__: Any) -> Any:
+        time.sleep(0.5)
+        return store
+
+    def log(run: str, metrics: Any, **_: Any) -> None:
+        slow()
+        sent.update({metric.key: metric.value for metric in metrics})
+
+    def at_once(network: Any, examples: Any, settings: Any, on_epoch: Any) -> Any:
+        scores = {"train/loss": 1.0, "validation/loss": 1.0}
+        on_epoch(0, scores)
+        return [scores | {"kept": 1}]
+
+    store = SimpleNamespace(log_batch=log, set_terminated=slow)
+    for name in ("connect", "experiment_id", "create", "describe"):
+        monkeypatch.setattr(tracking, name, slow)
+    monkeypatch.setattr(tracking, "abandoned", lambda *_: [])
+    monkeypatch.setattr(training, "fit", at_once)
+    write = artifacts.write_json
+    monkeypatch.setattr(artifacts, "write_json", lambda *given: (slow(), write(*given)))
+    project.run("train")
+    assert sent["train/loss"] == 1
+    assert 0 <= sent["time/fit_seconds"] < 0.4
+
+
+def test_halves_of_a_batch_share_no_state_but_random_numbers() -> None:
+    """A moving mean would be set forward as a random number's state is: it is refused by name."""
+    window = keras.Input((3, 2))
+    normal = keras.layers.BatchNormalization(name="normal")(keras.layers.Dropout(0.5)(window))
+    network = keras.Model(window, keras.layers.Dense(1)(normal)[:, :2])
+    with pytest.raises(PipelineError, match="normal/moving_mean, normal/moving_v"):
+        training.compiled(network, examples(), toy_params({"train.acceleration": "xla"}).train)
 
 
 def mean_loss(network: keras.Model, data: Examples, starts: npt.NDArray[np.int64]) -> float:

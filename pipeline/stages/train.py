@@ -1,5 +1,7 @@
 """Train: fit the network, keep its best epoch, log as it goes."""
 
+import time
+
 import pandas as pd
 
 from pipeline import artifacts, determinism, features, paths, tracking
@@ -52,14 +54,16 @@ def main() -> None:
     )
     network = build(spec, scaler)
     with tracking.training_run(params, card) as log:
+        began = time.monotonic()
         history = training.fit(network, examples, params.train, log.epoch)
+        seconds = time.monotonic() - began
         with artifacts.replacing(paths.WEIGHTS) as beside:
             network.save_weights(beside)
         artifacts.write_json(paths.MODEL_JSON, spec.model_dump(mode="json"))
         table = pd.DataFrame(history)
         table.insert(0, "epoch", range(len(table)))
         artifacts.write_text(paths.HISTORY, table.to_csv(index=False, lineterminator="\n"))
-        log.finish(history)
+        log.finish(history, seconds)
     check_unchanged(params, card)
 
 
