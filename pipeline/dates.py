@@ -27,6 +27,7 @@ _FORMATS = (
     *("%Y%m%d%H", "%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y", "%m.%Y", "%b-%y", "%b %y", "%b-%Y", "%b %Y"),
 )
 _TIMES_OF_DAY = ("%H:%M:%S", "%H:%M", "%H%M", "%H")
+_HOURS = r"(?i)(h|hr|hour|t|time|)[ _.-]*"  # what stands before the hours of a day, and them alone
 _MONTH = pd.Timedelta("28D")  # the shortest
 _NATURAL = ("1s", "10s", "1min", "5min", "10min", "15min", "30min", "1h", "3h", "6h", "1D", "7D")
 
@@ -266,6 +267,8 @@ def times_of_day(names: Sequence[str]) -> tuple[str, list[str]] | None:
     prefix = max(prefixes, key=prefixes.count, default="")
     slots = [name for name in names if re.match(re.escape(prefix) + r"\d", name)]
     for form in _TIMES_OF_DAY:
+        if form == "%H" and not re.fullmatch(_HOURS, prefix):
+            continue  # 00 to 23 may number anything, shops say
         written = prefix.replace("%", "%%") + form
         times = pd.to_datetime(pd.Series(slots, dtype=str), format=written, errors="coerce")
         steps = times.sort_values().diff().iloc[1:]
@@ -274,11 +277,12 @@ def times_of_day(names: Sequence[str]) -> tuple[str, list[str]] | None:
     return None
 
 
-def hours_from_one(names: Sequence[str]) -> list[str]:
-    """Column names that count the hours of a day from 1 to 24, such as H1 to H24; or none."""
-    for first in names:
-        if prefix := re.fullmatch(r"(.*?\D|)0?1", first):
-            hours = [f"{prefix[1]}{hour:0{len(first) - len(prefix[1])}}" for hour in range(1, 25)]
+def hours_perhaps(names: Sequence[str]) -> list[str]:
+    """Column names that may count the hours of a day, H1 to H24 or load_00 to load_23; or none."""
+    for name in names:
+        if first := re.fullmatch(r"(.*?\D|)(0?[01])", name):
+            start, digits = int(first[2]), len(first[2])
+            hours = [f"{first[1]}{hour:0{digits}}" for hour in range(start, start + 24)]
             if set(hours) <= set(names):
                 return hours
     return []

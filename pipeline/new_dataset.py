@@ -99,7 +99,9 @@ def _told(seen: Look) -> list[str]:
             lines.append(f"check: {name}: {found.check}")
     if isinstance(seen.stamps, Stamps):
         lines += [f"check: {rival} reads every time too" for rival in seen.stamps.rivals]
-    if hours := dates.hours_from_one(list(seen.columns)):
+    if seen.times_of_day:
+        lines.append("check: layout: wide, since the other columns are the times of one day")
+    if hours := dates.hours_perhaps(list(seen.columns)):
         lines.append(
             f"{hours[0]} to {hours[-1]}: hours of a day? rename them 00:00 to 23:00 and run this "
             "again with --force: then they are one hourly series"

@@ -62,12 +62,13 @@ def parts():
     return "\n".join(["No,year,month,day,hour,pm2.5", *rows, ""])
 
 
-def wide(form="T%H%M", extra=""):
+def wide(form="T%H%M", extra="", step="15min"):
     """One row a day, one column every 15 minutes, perhaps a further column."""
-    slots = [t.strftime(form) for t in pd.date_range("2024-01-01", periods=96, freq="15min")]
+    count = pd.Timedelta("1D") // pd.Timedelta(step)
+    slots = [t.strftime(form) for t in pd.date_range("2024-01-01", periods=count, freq=step)]
     lines = [",".join(["day", *slots, *([extra] if extra else [])])]
     for day in pd.date_range("2024-01-01", periods=30):
-        values = [f"{day.day + slot / 96:.2f}" for slot in range(96)]
+        values = [f"{day.day + slot / count:.2f}" for slot in range(count)]
         lines.append(",".join([f"{day:%Y%m%d}", *values, *(["x"] if extra else [])]))
     return "\n".join([*lines, ""])
 
@@ -101,6 +102,8 @@ ACCEPTED = {
     ),
     "wide": (wide(), {"layout": "wide", "frequency": "15min", "season": 96, "wide.times": "T%H%M"}),
     "wide, 00:15": (wide("%H:%M"), {"layout": "wide", "wide.times": "%H:%M"}),
+    "wide, by the hour": (wide("%H", step="1h"), {"layout": "wide", "wide.times": "%H"}),
+    "wide, h00": (wide("h%H", step="1h"), {"layout": "wide", "wide.times": "h%H"}),
     "wide, a further column": (wide(extra="station"), {"excluded": ("station",)}),
     "values missing": (table(load=GAPS), {"missing": ("", "NA")}),
     "None among numbers": (table(load=SPELT), {"missing": ("None",)}),
@@ -236,20 +239,27 @@ def test_a_zone_named_later_does_not_move_the_split(monkeypatch):
     assert ends[0].test[1] == len(HOURS)
 
 
-def test_last_day_of_a_wide_table_may_still_be_running(monkeypatch):
-    """The split ends with the last time that has a value."""
+def test_last_day_of_a_wide_table_may_still_be_running(monkeypatch, capsys):
+    """The split ends with the last time that has a value; what is taken to be so is said."""
     lines = wide().splitlines()
     lines[-1] = ",".join([*lines[-1].split(",")[:41], *[""] * 56])
     run(monkeypatch, str(store("\n".join([*lines, ""]))))
     assert cards.read_card("mine").split.test == "2024-01-30 09:45:00"
+    assert "layout: wide # check: " in paths.card("mine").read_text()
+    printed = capsys.readouterr().out
+    assert "  check: layout: wide" in printed
+    assert "no value after 2024-01-30 09:45:00: its other 56 times" in printed
 
 
-@pytest.mark.parametrize(("first", "last"), [("H1", "H24"), ("hour 01", "hour 24"), ("1", "24")])
-def test_hours_counted_from_one_are_pointed_out(first, last, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [("H1", "H24"), ("hour 01", "hour 24"), ("1", "24"), ("store_00", "store_23")],
+)
+def test_columns_that_may_be_hours_are_pointed_out(first, last, monkeypatch, capsys):
     """A table of a row a day is taken as it stands, and told how it becomes an hourly one."""
     digits = 2 if "0" in first else 1
-    prefix = first[:-digits]
-    names = [f"{prefix}{hour:0{digits}}" for hour in range(1, 25)]
+    prefix, start = first[:-digits], int(first[-1])
+    names = [f"{prefix}{hour:0{digits}}" for hour in range(start, start + 24)]
     days = pd.date_range("2024-01-01", periods=60).astype(str)
     values = [",".join(str((day * hour) % 7) for hour in range(1, 25)) for day in range(60)]
     lines = [f"{day},{value}" for day, value in zip(days, values, strict=True)]
