@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline import metrics
+from pipeline.imputation import BEYOND, OBSERVED, gap_state
 from pipeline.metrics import Scores
 from pipeline.windows import Rows, gather
 
@@ -49,6 +50,19 @@ def observed(targets: pd.DataFrame, origins: Rows, horizon: int) -> Floats:
     """What came after each origin: [rows, K] -> [N, H, K], NaN where it was not observed."""
     values: Floats = gather(targets.to_numpy(np.float64), origins + 1, horizon)
     return values
+
+
+def in_gaps(targets: pd.DataFrame, origins: Rows, limit: int) -> dict[str, int]:
+    """How many origins there are, in a gap of a target, and in one beyond the imputation's limit.
+
+    There persistence and its like take the last observed value, a network what was imputed.
+    """
+    state = gap_state(targets, limit)[origins].max(axis=1)
+    return {
+        "count": len(origins),
+        "in_gap": int((state != OBSERVED).sum()),
+        "beyond_limit": int((state == BEYOND).sum()),
+    }
 
 
 def report(

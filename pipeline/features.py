@@ -1,8 +1,8 @@
-"""What a network may see of each row: columns, calendar terms, differences, a season before."""
+"""What a network may see of each row: columns, calendar, differences, a season before, gaps."""
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,16 @@ CALENDAR = {
 }
 _TERMS = [f"{term}_{function}" for term in CALENDAR for function in ("sin", "cos")]
 _FORMS = (
-    "difference:COLUMN, seasonal:COLUMN, seasonal:ROWS:COLUMN or seasonal:ROWS:difference:COLUMN"
+    "difference:COLUMN, seasonal:COLUMN, seasonal:ROWS:COLUMN, seasonal:ROWS:difference:COLUMN, "
+    "missing:COLUMN or since:COLUMN"
 )
+
+
+class Gaps(NamedTuple):
+    """What was imputed: for each value 0 where it was observed, and the limit of the imputation."""
+
+    state: npt.NDArray[np.uint8]  # [rows, channels]
+    limit: int  # rows
 
 
 class Feature(NamedTuple):
@@ -30,10 +38,14 @@ class Feature(NamedTuple):
     source: str
     difference: bool
     season: int | None  # rows; 0 for the card's season, None for the present value
+    gap: Literal["missing", "since"] | None = None  # what is told of its gaps in place of its value
 
     @classmethod
     def of(cls, name: str) -> "Feature":
         """The parts of a name such as seasonal:672:difference:load."""
+        for gap in ("missing", "since"):
+            if name.startswith(f"{gap}:"):
+                return cls(name.removeprefix(f"{gap}:"), False, None, gap)
         rest = name.removeprefix("seasonal:")
         seasonal, season = rest != name, 0
         rows, _, after = rest.partition(":")
@@ -64,8 +76,9 @@ def expand(inputs: Sequence[str], card: Card, key: str = "window.inputs") -> lis
     An input is a column of the card (a category becomes one feature a level), a calendar term
     (`hour`, `weekday`, `day_of_year`: a sine and a cosine), `difference:COLUMN` (change since the
     row before), `seasonal:COLUMN` (the value one season before the last step forecast),
-    `seasonal:ROWS:COLUMN` (with a season of that many rows), or the difference there,
-    `seasonal:ROWS:difference:COLUMN`.
+    `seasonal:ROWS:COLUMN` (with a season of that many rows), the difference there,
+    `seasonal:ROWS:difference:COLUMN`, `missing:COLUMN` (1 where the value is imputed, else 0) or
+    `since:COLUMN` (rows since the last value, from 0 to 1 beyond the imputation's limit).
 
     Raises:
         PipelineError: under `key`, names an input that is none of these, or stands twice.
@@ -75,7 +88,10 @@ def expand(inputs: Sequence[str], card: Card, key: str = "window.inputs") -> lis
         column = name if name in card.columns else Feature.of(name).source
         if column in card.columns:
             form = name.removesuffix(column)
-            features += [form + channel for channel in card.channels[column]]
+            channels = card.channels[column]
+            # The levels of a category are missing together.
+            told = channels[:1] if Feature.of(name).gap and name != column else channels
+            features += [form + channel for channel in told]
         elif name in CALENDAR:
             features += [f"{name}_sin", f"{name}_cos"]
         else:
@@ -87,8 +103,8 @@ def expand(inputs: Sequence[str], card: Card, key: str = "window.inputs") -> lis
     for name in features:
         if name in card.columns and (name in _TERMS or Feature.of(name).source != name):
             raise PipelineError(
-                f"{key}: {name} is a column that has the name of a calendar term, difference or "
-                "seasonal value, expected another name; the card's rename gives it one"
+                f"{key}: {name} is a column that has the name of a calendar term, difference, "
+                "seasonal value or gap, expected another name; the card's rename gives it one"
             )
     for name in features:
         if features.count(name) > 1:
@@ -136,6 +152,8 @@ def made_of(
         if name in _TERMS:
             continue
         feature = Feature.of(name)
+        if feature.gap:
+            continue
         column = marked[:, position[feature.source]]
         if feature.difference:
             column = np.append(column[:1], column[1:] | column[:-1])
@@ -152,6 +170,7 @@ def build(
     card: Card,
     horizon: int,
     changes: Mapping[str, float],
+    gaps: Gaps,
 ) -> npt.NDArray[np.float32]:
     """The features of every row, from that row and rows before it alone.
 
@@ -163,6 +182,7 @@ def build(
         card: gives the season and the time zone.
         horizon: steps ahead.
         changes: of each channel, what its differences are divided by (`Scale.change`).
+        gaps: what was imputed of `values`.
 
     Returns:
         [rows, features]; where the past does not reach far enough (`context`), 0. If the features
@@ -181,9 +201,24 @@ def build(
             built[:, j] = np.sin(angle) if function == "sin" else np.cos(angle)
             continue
         feature = Feature.of(name)
+        if feature.gap:
+            gone = gaps.state[:, position[feature.source]] > 0
+            built[:, j] = gone if feature.gap == "missing" else _since(gone, gaps.limit)
+            continue
         column = values[:, position[feature.source]]
         if feature.difference:
             column = np.diff(column, prepend=column[:1]) / np.float32(changes[feature.source])
         lag = feature.lag(card.season, horizon)
         built[lag:, j] = column[: max(len(column) - lag, 0)]
     return built
+
+
+def _since(missing: npt.NDArray[np.bool_], limit: int) -> npt.NDArray[np.float64]:
+    """Rows since the last value, in parts of those at which a gap goes beyond the limit: [rows].
+
+    At most 1, so that no more rows decide it than decide what a gap is filled with.
+    """
+    rows = np.arange(len(missing))
+    last = np.maximum.accumulate(np.where(missing, -1, rows))  # before the first row, if none yet
+    since: npt.NDArray[np.float64] = np.minimum(rows - last, limit + 1) / (limit + 1)
+    return since

@@ -115,7 +115,7 @@ class Forecaster:
     def prepare(self, regular: pd.DataFrame) -> npt.NDArray[np.float32]:
         """The regular series as scaled features: [rows, F]."""
         channels = one_hot(regular, self.card.categories)
-        filled, _ = self.imputer.apply(channels)
+        filled, state = self.imputer.apply(channels)
         values = self.scaler.transform(filled).to_numpy(np.float32)
         return features.build(
             values,
@@ -125,6 +125,7 @@ class Forecaster:
             self.card,
             self.spec.horizon,
             self.scaler.changes,
+            features.Gaps(state, self.imputer.limit),
         )
 
     def forecast(self, prepared: npt.NDArray[np.float32], origins: Rows) -> npt.NDArray[np.float64]:

@@ -9,7 +9,9 @@ import pandas as pd
 
 from pipeline.errors import PipelineError
 from pipeline.strict import Record
+from pipeline.windows import true_runs
 
+REGULAR = 4  # times that a gap has come, to be expected again
 OBSERVED, FILLED, BEYOND = 0, 1, 2  # as measured; imputed; imputed beyond the gap limit
 
 
@@ -88,6 +90,34 @@ def gap_state(series: pd.DataFrame, limit: int) -> npt.NDArray[np.uint8]:
     if state.any():
         state[(_run_length(missing) > limit).to_numpy()] = BEYOND
     return state
+
+
+def remarks(series: pd.DataFrame, limit: int) -> list[str]:
+    """A line for each kind of regular gap that is longer than the limit, with the limit to set."""
+    found: dict[tuple[int, int], list[str]] = {}
+    for name in series:
+        if gap := _regular_gap(series[name].isna().to_numpy(), limit):
+            found.setdefault(gap, []).append(str(name))
+    return [
+        f"{', '.join(names)}: a gap of {length:,} rows every {period:,} rows is longer than "
+        f"impute_scale.imputation.limit ({limit:,}): from its row {limit + 1:,} on, the network "
+        f"and ridge see the training mean; set -S impute_scale.imputation.limit={length}"
+        for (length, period), names in found.items()
+    ]
+
+
+def _regular_gap(missing: npt.NDArray[np.bool_], limit: int) -> tuple[int, int] | None:
+    """The longest gap beyond the limit that keeps coming, and after how many rows, if there is one.
+
+    One comes regularly if it is there REGULAR times as long to the row, most of them as far apart.
+    """
+    first, end = true_runs(missing)
+    lengths, counts = np.unique(end - first, return_counts=True)
+    for length in lengths[(lengths > limit) & (counts >= REGULAR)][::-1]:
+        apart, times = np.unique(np.diff(first[end - first == length]), return_counts=True)
+        if 2 * times.max() > times.sum():
+            return int(length), int(apart[times.argmax()])
+    return None
 
 
 def _run_length(missing: pd.DataFrame) -> pd.DataFrame:

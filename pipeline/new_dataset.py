@@ -146,7 +146,7 @@ def accept(raw: Path, card: Card, path: Path, params: Params) -> list[str]:
     found, count = _tried(raw, card, path, params)
     lines = [
         f"{found['rows']:,} rows, every {card.frequency} from {found['first']} to {found['last']}",
-        *quality.remarks(found),
+        *quality.remarks(found, card.targets),
     ]
     if (absent := found["absent_rows"] / found["rows"]) > 0.5:
         lines.append(

@@ -1,8 +1,10 @@
 """What a reader should know of a series: span, gaps, what is missing, what is constant."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pipeline import windows
@@ -14,6 +16,7 @@ def measure(series: pd.DataFrame, table: pd.DataFrame, card: Card) -> dict[str, 
     """What a reader should know of the series: span, gaps, what is missing, what is constant."""
     slots = card.steps_a_day if card.wide else 1
     missing = series.isna()
+    gaps = {name: _gaps(missing[name].to_numpy()) for name in series}
     return {
         "rows": len(series),
         "first": str(series.index[0]),
@@ -22,15 +25,16 @@ def measure(series: pd.DataFrame, table: pd.DataFrame, card: Card) -> dict[str, 
         # Of a wide table's last day, what is taken for not measured yet.
         "to_come": -len(series) % slots,
         "missing": {name: int(missing[name].sum()) for name in series},
-        "longest_gap": {name: _longest_run(missing[name].to_numpy()) for name in series},
+        "gaps": {name: len(lengths) for name, lengths in gaps.items()},
+        "longest_gap": {name: int(lengths.max(initial=0)) for name, lengths in gaps.items()},
         "constant": [name for name in series if series[name].nunique() == 1],
     }
 
 
-def _longest_run(mask: np.ndarray[Any, np.dtype[np.bool_]]) -> int:
-    """How many True values follow one another at most."""
-    first, last = windows.true_runs(mask)
-    return int((last - first).max(initial=0))
+def _gaps(missing: npt.NDArray[np.bool_]) -> windows.Rows:
+    """How many rows each gap has."""
+    first, end = windows.true_runs(missing)
+    return end - first
 
 
 def check_usable(quality: dict[str, Any], where: str) -> None:
@@ -40,7 +44,7 @@ def check_usable(quality: dict[str, Any], where: str) -> None:
             raise PipelineError(f"{where}: column {name}: expected some values, found none at all")
 
 
-def remarks(quality: dict[str, Any]) -> list[str]:
+def remarks(quality: dict[str, Any], targets: Sequence[str]) -> list[str]:
     """What deserves a word on the screen, one line each."""
     lines = []
     if quality["first"].endswith("+00:00"):
@@ -53,6 +57,14 @@ def remarks(quality: dict[str, Any]) -> list[str]:
             f"the last day has no value after {quality['last']}: its other {to_come} times are "
             "taken for still to come, not for missing"
         )
+    for name in targets:
+        if missing := quality["missing"][name]:
+            gaps, longest = quality["gaps"][name], quality["longest_gap"][name]
+            lines.append(
+                f"target {name}: {missing:,} rows without a value, in {gaps:,} gap"
+                f"{'s' * (gaps > 1)} of up to {longest:,}: {missing / quality['rows']:.1%} of all "
+                "origins lie in one"
+            )
     for name in quality["constant"]:
         lines.append(f"warning: column {name} never changes, so a model can learn nothing from it")
     return lines

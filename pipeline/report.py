@@ -113,7 +113,8 @@ def markdown(
         *(_by_target(metrics["test_by_target"]) if "test_by_target" in metrics else []),
         "Skill is the model's, 1 - RMSE / RMSE of the rule: above 0 it beats the rule. "
         f"{_against_the_best(metrics)}The model was chosen on the validation span (kept: epoch "
-        f"{best} of {len(history)}); the test span was only scored.",
+        f"{best} of {len(history)}); the test span was only scored."
+        f"{_of_gaps(metrics['test_origins'], params)}",
         *(_picture(name) for name in pictures if name != "missing"),
         *(["## Memory", memory.sentence, *map(_picture, memory.pictures)] if memory else []),
         "## Data",
@@ -145,6 +146,24 @@ def _against_the_best(metrics: dict[str, Any]) -> str:
         text += f"By MAE {closest.replace('_', ' ')} is better than the model ({number(least)} "
         text += f"against {number(found)}). "
     return text
+
+
+def _of_gaps(origins: dict[str, int], params: Params) -> str:
+    """What the model knows less than the naive baselines, where a forecast starts in a gap."""
+    if not origins["in_gap"]:
+        return ""
+    imputation = params.impute_scale.imputation
+    text = (
+        f" Of the {origins['count']:,} test origins {origins['in_gap']:,} lie in a gap of a "
+        "target: there the naive baselines start from its last observed value, the model and ridge "
+        f"see what was imputed ({imputation.method})"
+    )
+    if origins["beyond_limit"]:
+        text += (
+            f", and at {origins['beyond_limit']:,} of them, after more than "
+            f"`impute_scale.imputation.limit` = {imputation.limit:,} rows, the training mean"
+        )
+    return f"{text}."
 
 
 def _by_target(scores: dict[str, dict[str, float]]) -> list[str]:

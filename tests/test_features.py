@@ -16,15 +16,21 @@ ALL = [
     *("difference:level", "seasonal:level", "seasonal:wind", "difference:wind"),
     *("seasonal:difference:level", "seasonal:4:level", "seasonal:9:difference:flow"),
 ]
+GAPS = ["missing:level", "since:level", "missing:wind", "since:flow"]
 CHANGES = {"level": 2.0, "flow": 0.5, "wind=N": 1.0, "wind=S": 1.0}
 
+WHOLE = features.Gaps(np.zeros((30, 4), np.uint8), 3)
 
-def build(names: list[str], values: npt.ArrayLike, horizon: int = 2) -> npt.NDArray[np.float32]:
-    """The features of rows of level, flow and both levels of wind."""
+
+def build(
+    names: list[str], values: npt.ArrayLike, horizon: int = 2, limit: int = 3
+) -> npt.NDArray[np.float32]:
+    """The features of rows of level, flow and both levels of wind; NaN counts as imputed."""
     array = np.asarray(values, np.float32)
+    gaps = features.Gaps(np.isnan(array).astype(np.uint8), limit)
     expanded = features.expand(names, toy_card())
     times = toy_times(len(array))
-    return features.build(array, CHANNELS, expanded, times, toy_card(), horizon, CHANGES)
+    return features.build(array, CHANNELS, expanded, times, toy_card(), horizon, CHANGES, gaps)
 
 
 def counting(rows: int) -> npt.NDArray[np.float32]:
@@ -48,6 +54,9 @@ def test_inputs_are_expanded_in_order() -> None:
         (["seasonal:0:level"], "window.inputs: seasonal:0:level is not known"),
         (["difference:seasonal:level"], "expected .* seasonal:ROWS:difference:COLUMN"),
         (["difference:hour"], r"window.inputs: difference:hour is not known"),
+        (["missing:difference:level"], "missing:difference:level is not known"),
+        (["since:level:"], "since:level: is not known.* missing:COLUMN or since:COLUMN"),
+        (["missing:wind", "missing:wind"], "missing:wind=N stands twice"),
         (["hour", "hour"], "window.inputs: hour_sin stands twice"),
     ],
 )
@@ -114,7 +123,8 @@ def test_calendar_terms_are_local() -> None:
     """Stamps kept as UTC give the hour of the card's time zone."""
     zone = {"column": "time", "format": "%Y-%m-%d %H:%M", "timezone": "Asia/Shanghai"}
     times = toy_times(1).tz_localize("UTC")
-    built = features.build(counting(1), CHANNELS, ["hour_sin"], times, toy_card(time=zone), 1, {})
+    given = times, toy_card(time=zone), 1, {}, WHOLE
+    built = features.build(counting(1), CHANNELS, ["hour_sin"], *given)
     np.testing.assert_allclose(built, [[np.sin(2 * np.pi * 8 / 24)]], rtol=1e-6)
 
 
@@ -124,13 +134,49 @@ def test_the_channels_as_they_stand_are_not_copied() -> None:
     assert build(["level", "flow", "wind"], values) is values
 
 
+def test_gaps_are_told_as_inputs() -> None:
+    """`missing:` is 1 where imputed; `since:` counts rows since the last value to beyond a limit.
+
+    With a limit of 3 a gap's fourth row is 1, and so are those after it.
+    """
+    values = counting(9)
+    values[[0, 3, 4, 5, 6, 7], 0] = np.nan
+    missing, since = build(["missing:level", "since:level"], values).T
+    assert missing.tolist() == [1, 0, 0, 1, 1, 1, 1, 1, 0]
+    assert since.tolist() == [0.25, 0, 0, 0.25, 0.5, 0.75, 1, 1, 0]
+
+
+def test_a_category_is_missing_as_a_whole() -> None:
+    """Its levels have one gap: one input tells it, and the column is read to know it."""
+    assert features.expand(["missing:wind", "since:wind"], toy_card()) == [
+        *("missing:wind=N", "since:wind=N"),
+    ]
+    assert features.columns(["missing:wind"], toy_card()) == ["wind"]
+
+
+@given(
+    gone=st.lists(st.tuples(*[st.booleans()] * 4), min_size=12, max_size=24),
+    limit=st.integers(1, 5),
+    start=st.integers(0, 11),
+)
+def test_gaps_need_no_more_rows_than_the_imputation(
+    gone: list[tuple[bool, ...]], limit: int, start: int
+) -> None:
+    """From `limit` rows before a row on, gap inputs are those of the whole series."""
+    values = np.where(np.array(gone), np.nan, counting(len(gone)))
+    first = max(0, start - limit)
+    whole, short = build(GAPS, values, 2, limit), build(GAPS, values[first:], 2, limit)
+    np.testing.assert_array_equal(short[start - first :], whole[start:])
+
+
 @given(row=st.integers(0, 28), horizon=st.integers(1, 9), later=st.floats(-9, 9, width=32))
 def test_no_feature_looks_ahead(row: int, horizon: int, later: float) -> None:
     """Whatever comes after a row, every feature up to that row stays the same."""
     values = counting(30)
     changed = values.copy()
     changed[row + 1 :] = later
-    one, other = build(ALL, values, horizon), build(ALL, changed, horizon)
+    changed[row + 2 :: 3] = np.nan
+    one, other = (build([*ALL, *GAPS], rows, horizon) for rows in (values, changed))
     np.testing.assert_array_equal(one[: row + 1], other[: row + 1])
 
 
@@ -140,7 +186,7 @@ def test_the_context_is_enough(start: int, horizon: int) -> None:
     expanded = features.expand(ALL, toy_card())
     context = features.context(expanded, season=6, horizon=horizon)
     values, times = counting(30), toy_times(30)
-    given = toy_card(), horizon, CHANGES
+    given = toy_card(), horizon, CHANGES, WHOLE
     whole = features.build(values, CHANNELS, expanded, times, *given)
     first = max(0, start - context)
     short = features.build(values[first:], CHANNELS, expanded, times[first:], *given)
@@ -149,7 +195,7 @@ def test_the_context_is_enough(start: int, horizon: int) -> None:
 
 @given(
     marked=st.lists(st.tuples(*[st.booleans()] * 4), min_size=12, max_size=24),
-    names=st.lists(st.sampled_from(ALL), min_size=1, unique=True),
+    names=st.lists(st.sampled_from([*ALL, *GAPS]), min_size=1, unique=True),
     horizon=st.integers(1, 8),
 )
 def test_what_is_made_of_a_value_is_known(
@@ -163,7 +209,7 @@ def test_what_is_made_of_a_value_is_known(
     assert found.tolist() == np.isnan(built).any(axis=1).tolist()
 
 
-@pytest.mark.parametrize("name", ["hour_sin", "difference:level", "seasonal:4:flow"])
+@pytest.mark.parametrize("name", ["hour_sin", "difference:level", "seasonal:4:flow", "since:x"])
 def test_a_column_with_the_name_of_a_term_is_refused(name: str) -> None:
     """It would be one thing or the other, depending on what stands beside it."""
     card = toy_card(columns={"level": {}, name: {}}, inputs=["level", name], excluded=[])

@@ -16,6 +16,7 @@ from pipeline.scaling import Scaler
 from tests.toys import Project, toy_card, toy_table
 
 INPUTS = ["level", "flow", "wind", "hour", "difference:level", "seasonal:flow"]
+GAPS = ["missing:level", "since:flow", "missing:wind", "since:level"]
 LEARNED = (
     "data/prepared/imputer.json",
     "data/prepared/scaler.json",
@@ -38,7 +39,7 @@ def with_another_end(table: pd.DataFrame, first: int) -> pd.DataFrame:
 @pytest.mark.usefixtures("tracking_store")
 def test_nothing_is_learned_from_the_test_span(projects: Callable[[str], Project]) -> None:
     """With another test span, state, windows and weights are the same to the byte."""
-    params = {"window.inputs": INPUTS}
+    params = {"window.inputs": [*INPUTS, *GAPS]}
     stages = ("ingest", "impute_scale", "window", "train")
     one = projects("one").write(toy_table(), params=params).run(*stages)
     other = projects("other").write(with_another_end(toy_table(), 96), params=params).run(*stages)
@@ -79,7 +80,7 @@ def test_the_training_span_is_learned_from(projects: Callable[[str], Project]) -
 
 ROWS, LOOK_BACK = 40, 8
 CARD = toy_card()
-NAMES = features.expand([*INPUTS, "weekday", "day_of_year", "difference:wind"], CARD)
+NAMES = features.expand([*INPUTS, *GAPS, "weekday", "day_of_year", "difference:wind"], CARD)
 TABLE = toy_table(ROWS, missing=0.3)
 
 
@@ -87,11 +88,12 @@ def window(table: pd.DataFrame, method: str, origin: int) -> npt.NDArray[np.floa
     """What a forecast from the origin sees of a raw table, fitted on the first 20 toy rows."""
     train = one_hot(series.to_series(TABLE[:20], CARD, "toy"), CARD.categories)
     channels = one_hot(series.to_series(table, CARD, "toy"), CARD.categories)
-    filled, _state = Imputer.fit(train, method, limit=2, season=CARD.season).apply(channels)
+    filled, state = Imputer.fit(train, method, limit=2, season=CARD.season).apply(channels)
     scaler = Scaler.fit(train, "standard", {"flow": "log1p"})
     values = scaler.transform(filled).to_numpy(np.float32)
     times = pd.DatetimeIndex(channels.index)
-    built = features.build(values, list(channels), NAMES, times, CARD, 4, scaler.changes)
+    given = NAMES, times, CARD, 4, scaler.changes, features.Gaps(state, 2)
+    built = features.build(values, list(channels), *given)
     return windows.gather(built, np.array([origin - LOOK_BACK + 1]), LOOK_BACK)
 
 

@@ -30,7 +30,8 @@ def scored(series: pd.Series, model: float, seasons: list[int]) -> dict[str, Any
         ("validation", "test"), Forecasts(origins, seen, {MODEL: seen + model, **by})
     )
     metrics = evaluation.report(spans, ["level"], Yardstick.of(targets, seasons[0]), {})
-    return evaluation.rounded(metrics | {"training_windows": WINDOWS})
+    origins_in = evaluation.in_gaps(targets, origins, limit=3)
+    return evaluation.rounded(metrics | {"training_windows": WINDOWS, "test_origins": origins_in})
 
 
 def text(metrics: dict[str, Any], **params: Any) -> str:
@@ -109,3 +110,14 @@ def test_ridge_is_left_out_before_training(
     metrics = json.loads(project.read("data/reports/metrics.json"))
     assert metrics["baselines"].keys() == baselines
     assert metrics["training_windows"] == json.loads(project.read("data/windows/counts.json"))
+
+
+def test_the_report_says_what_the_model_knows_less(wave: pd.Series) -> None:
+    """Where forecasts start in a gap, baselines keep the last value and the model the imputed one.
+
+    A gap of six rows has three within the limit and three beyond.
+    """
+    assert "lie in a gap" not in text(scored(wave, 0.5, [6]))
+    found = text(scored(wave.mask((wave.index >= 90) & (wave.index < 96)), 0.5, [6]))
+    assert "Of the 39 test origins 6 lie in a gap of a target: there the naive baselines" in found
+    assert "(ffill), and at 3 of them, after more than `impute_scale.imputation.limit` = 3" in found

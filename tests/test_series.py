@@ -627,7 +627,7 @@ def test_a_wide_table_is_unfolded() -> None:
     found = quality.measure(result, frame, wide_card())
     assert (found["absent_rows"], found["to_come"]) == (4, 2)
     assert any(
-        "no value after 2014-01-03 06:00:00: its other 2" in s for s in quality.remarks(found)
+        "no value after 2014-01-03 06:00:00: its other 2" in s for s in quality.remarks(found, [])
     )
 
 

@@ -68,6 +68,7 @@ def test_the_first_window(
         CARD,
         horizon,
         changes={},
+        gaps=features.Gaps(np.zeros(frame.shape, np.uint8), 1),
     )
     start = np.array([0])
     assert gather(built, start, LOOK_BACK)[0].tolist() == x
@@ -112,7 +113,14 @@ def trained(made: Spec, frame: pd.DataFrame, path: Path) -> Forecaster:
     times = pd.DatetimeIndex(frame.index)
     examples = Examples(
         features=features.build(
-            values, list(frame), made.features, times, CARD, made.horizon, scaler.changes
+            values,
+            list(frame),
+            made.features,
+            times,
+            CARD,
+            made.horizon,
+            scaler.changes,
+            features.Gaps(np.zeros(frame.shape, np.uint8), 1),
         ),
         targets=scaler.standardise(frame[names].to_numpy(), names).astype(np.float32),
         train=np.tile(starts, 2400 // len(starts)),

@@ -56,6 +56,8 @@ def main() -> None:
     metrics = evaluation.rounded(metrics)
     count = artifacts.read_json_record(paths.COUNTS, Count)
     metrics["training_windows"] = count.model_dump()
+    limit = forecaster.imputer.limit
+    metrics["test_origins"] = evaluation.in_gaps(targets, forecasts["test"].origins, limit)
     history = pd.read_csv(paths.HISTORY)
     artifacts.write_json(paths.METRICS, metrics)
     artifacts.write_json(paths.SUMMARY, evaluation.summary(metrics))

@@ -1,12 +1,14 @@
 """Impute and scale: fitted on the training span alone, applied to all; the mask is kept."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 
 from pipeline import artifacts, paths, windows
 from pipeline.config import check_unchanged, read_experiment, split, transforms
 from pipeline.errors import run
-from pipeline.imputation import Imputer, one_hot
+from pipeline.imputation import Imputer, one_hot, remarks
 from pipeline.scaling import Scaler, check_range
 
 
@@ -28,6 +30,8 @@ def main() -> None:
     check_range(scaled, filled, str(paths.SERIES))
     values = scaled.to_numpy(np.float32)
 
+    for line in remarks(series, settings.imputation.limit):
+        print(f"{paths.SERIES}: {line}", file=sys.stderr)
     artifacts.write_json(paths.IMPUTER, imputer.model_dump())
     artifacts.write_json(paths.SCALER, scaler.model_dump())
     artifacts.write_array(paths.IMPUTED, state)

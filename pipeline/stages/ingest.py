@@ -16,7 +16,7 @@ def main() -> None:
     frame = series.to_series(table, card, str(raw))
     found = quality.measure(frame, table, card) | {"sha256": series.sha256(raw)}
     quality.check_usable(found, str(raw))
-    for line in quality.remarks(found):
+    for line in quality.remarks(found, card.targets):
         print(f"{raw}: {line}", file=sys.stderr)
     artifacts.write_frame(paths.SERIES, frame)
     artifacts.write_json(paths.QUALITY, found)

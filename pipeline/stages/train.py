@@ -25,7 +25,7 @@ def main() -> None:
         train=params.train,
     )
     channels = [name for group in card.channels.values() for name in group]
-    values = artifacts.read_array(paths.VALUES)
+    values, limit = artifacts.read_array(paths.VALUES), params.impute_scale.imputation.limit
     series = artifacts.read_frame(paths.SERIES)
     scaler = artifacts.read_json_record(paths.SCALER, Scaler)
 
@@ -45,6 +45,7 @@ def main() -> None:
             card,
             spec.horizon,
             scaler.changes,
+            features.Gaps(artifacts.read_array(paths.IMPUTED), limit),
         ),
         targets=standardised,
         train=Runs(artifacts.read_array(paths.windows("train"))),
