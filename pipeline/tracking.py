@@ -23,10 +23,11 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 import mlflow
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from pipeline import artifacts, description, determinism, paths, provenance, series
+from pipeline import artifacts, database, description, determinism, paths, provenance, series
 from pipeline.cards import Card
+from pipeline.database import StoreError
 from pipeline.description import Epoch
 from pipeline.params import Params
 
@@ -37,39 +38,43 @@ LOSS = "train/loss"
 _S3 = {"botocore.exceptions": ("BotoCoreError", "ClientError"), "boto3.exceptions": ("Boto3Error",)}
 
 
-def root() -> Path:
-    """The repository's root; of the parent repository where DVC works in a temporary copy."""
-    return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
-
-
 def store() -> str:
     """The tracking URI: MLFLOW_TRACKING_URI, or SQLite at the repository's root."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or database.address(database.own())
 
 
 def connect() -> mlflow.MlflowClient:
-    """A client of the store."""
+    """A client of the store; StoreError if its address names none."""
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # success needs no line
-    mlflow.set_tracking_uri(store())
-    mlflow.set_registry_uri(store())
     # What a database refuses is said once, in one line, by whoever asked.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-    return mlflow.MlflowClient()
+    uri = store()
+    try:
+        if file := database.behind(uri):
+            database.ensure(file)
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
+        return mlflow.MlflowClient()
+    except (ImportError, ValueError, ArgumentError) as error:  # no driver; malformed
+        raise StoreError(
+            "MLFLOW_TRACKING_URI: expected the address of a store, as http://HOST:5000, or of a "
+            f"database whose driver is installed, found: {str(error).splitlines()[0]}"
+        ) from None
 
 
 def unavailable() -> tuple[type[Exception], ...]:
     """What a store that is down, full, locked or broken raises, for an `except`."""
     loaded = [(sys.modules[name], kinds) for name, kinds in _S3.items() if name in sys.modules]
     s3 = (getattr(module, kind) for module, kinds in loaded for kind in kinds)
-    return MlflowException, OSError, SQLAlchemyError, *s3
+    return MlflowException, OSError, SQLAlchemyError, StoreError, *s3
 
 
 def experiment_id(client: mlflow.MlflowClient, name: str) -> str:
     """The experiment's id; it is made if need be, its artifacts at the repository's root."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        local = store().startswith("sqlite:")
-        location = (root() / "mlartifacts").as_uri() if local else None
+        local = store().startswith("sqlite")
+        location = (database.root() / "mlartifacts").as_uri() if local else None
         try:
             return str(client.create_experiment(name, location))
         except MlflowException:  # another process was first
