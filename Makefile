@@ -27,37 +27,28 @@ setup: .venv/.installed ## make the locked environment in .venv
 	.venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
 
-CHECK = python -m pipeline.config && python -m pipeline.lockfile
+# Without what Python would read from the shell, as stages run in dvc.yaml.
+PY = python -E -m
+CHECK = $(PY) pipeline.config && $(PY) pipeline.lockfile
 
 check: setup ## check params.yaml, the data set's card and dvc.lock
 	@$(CHECK)
 
-# When DVC was last asked and found nothing to do. Asking takes it seconds, so it is asked
-# again only once a file has changed since, by the system's own mark of changes, which no program
-# sets back; a file that is gone changes its directory.
-ASKED = .dvc/tmp/asked
-WATCHED = .dvc/config .dvcignore data dvc.lock dvc.yaml params.yaml pipeline
-
 repro: setup ## run the pipeline where something has changed (the default)
-	@if test -e $(ASKED) && test -z \
-		"$$(find $(WATCHED) -name __pycache__ -prune -o -cnewer $(ASKED) -print 2>&1)"; then \
-		echo "Nothing has changed since DVC found everything up to date."; \
-	else \
-		mkdir -p $(dir $(ASKED)) && touch $(ASKED).now && $(CHECK) && dvc repro \
-			&& python -m pipeline.reference && mv $(ASKED).now $(ASKED); \
-	fi
+	@$(PY) pipeline.asked || { $(CHECK) && $(PY) dvc repro && $(PY) pipeline.reference \
+		&& mv .dvc/tmp/asked.now .dvc/tmp/asked; }
 
 test: setup ## run the tests
-	python -m pytest
+	$(PY) pytest
 
 test-slow: setup ## run the tests that take long, which `make test` leaves out
-	python -m pytest -m slow -n 2 --dist loadgroup
+	$(PY) pytest -m slow -n 2 --dist loadgroup
 
 reproduce-check: setup ## make the committed results again from a clean clone and compare
-	@python -m pipeline.reproduce_check
+	@$(PY) pipeline.reproduce_check
 
 reliability-docs: setup ## make docs/reliability.md anew from the tests
-	python -m tests.reliability
+	$(PY) tests.reliability
 
 lint: setup ## check style and types
 	ruff check .
@@ -69,7 +60,7 @@ format: setup ## mend style
 	ruff format .
 
 walkthrough: setup ## run docs/walkthrough.md anew, with its screenshots (some ten minutes)
-	python -m tests.walkthrough
+	$(PY) tests.walkthrough
 
 # Ends with one line if somebody listens on PORT: MLflow's servers would end with exit code 0.
 free-port:
@@ -77,8 +68,8 @@ free-port:
 		|| { echo "error: port $(PORT) is in use; choose another one with PORT=..." >&2; exit 1; }
 
 ui: setup free-port ## open the MLflow UI on http://127.0.0.1:5000 (PORT=... for another port)
-	mlflow ui --backend-store-uri "sqlite:///$(CURDIR)/mlflow.db" --workers 1 \
-		--host 127.0.0.1 --port $(PORT) --allowed-hosts "127.0.0.1:*,localhost:*"
+	@store=$$($(PY) pipeline.database) && exec $(PY) mlflow ui --backend-store-uri "$$store" \
+		--workers 1 --host 127.0.0.1 --port $(PORT) --allowed-hosts "127.0.0.1:*,localhost:*"
 
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-annotate --no-emit-index-url
@@ -88,21 +79,21 @@ lock: ## make the lock files anew from pyproject.toml (needs uv)
 	$(COMPILE) --group numpy --constraint requirements.lock --output-file requirements-numpy.lock
 
 compare: setup ## put the newest runs side by side: comparison.html (RUNS="ID ID" chooses)
-	@python -m pipeline.compare $(RUNS)
+	@$(PY) pipeline.compare $(RUNS)
 
 promote: setup ## make RUN=ID the champion, if it deserves it (DRY=--dry-run only says so)
 	@test -n "$(RUN)" || { echo "error: which run? make promote RUN=ID; make compare lists ids" >&2; exit 1; }
-	@python -m pipeline.promote $(RUN) $(DRY)
+	@$(PY) pipeline.promote $(RUN) $(DRY)
 
 rollback: setup ## give the champion's place back to the one before
-	@python -m pipeline.promote --rollback $(DRY)
+	@$(PY) pipeline.promote --rollback $(DRY)
 
 serve: PORT = 5001
 serve: setup ## serve the champion on http://127.0.0.1:5001/invocations (BACKEND=numpy: no TensorFlow)
-	@python -m pipeline.serve --port $(PORT) --backend $(or $(BACKEND),tensorflow)
+	@$(PY) pipeline.serve --port $(PORT) --backend $(or $(BACKEND),tensorflow)
 
 bench: setup ## measure speed, memory and growth, beside peers if they are there (20 minutes)
-	python -m benchmarks
+	$(PY) benchmarks
 
 # Each peer has an environment of its own, since they agree neither with ours nor with one another.
 PEERS = $(basename $(notdir $(wildcard benchmarks/peers/*.txt)))

@@ -136,8 +136,8 @@ def test_a_stage_depends_on_the_code_it_imports(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_runs_its_own_module(stage: str) -> None:
-    """The command is `python -m pipeline.stages.NAME`, and the stage says what it is for."""
-    assert DVC["stages"][stage]["cmd"] == f"python -m pipeline.stages.{stage}"
+    """The command is `python -E -m pipeline.stages.NAME`, and the stage says what it is for."""
+    assert DVC["stages"][stage]["cmd"] == f"python -E -m pipeline.stages.{stage}"
     assert DVC["stages"][stage]["desc"]
 
 
