@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import event, make_url
 from sqlalchemy.engine import URL
@@ -140,7 +141,7 @@ def _runs(file: Path) -> int:
     return sum(row[0] for t in tables for row in _ask(file, f"SELECT count(*) FROM {t}", t))  # noqa: S608
 
 
-def _ask(file: Path, sql: str, table: str) -> list[tuple[object, ...]]:
+def _ask(file: Path, sql: str, table: str) -> list[tuple[Any, ...]]:
     """What the database answers; nothing if it, or the table, is not there."""
     if not file.exists():
         return []
