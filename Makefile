@@ -78,7 +78,7 @@ lock: ## make the lock files anew from pyproject.toml (needs uv)
 	$(COMPILE) --extra dev pyproject.toml --output-file requirements.lock
 	$(COMPILE) --group numpy --constraint requirements.lock --output-file requirements-numpy.lock
 
-compare: setup ## put the newest runs side by side: comparison.html (RUNS="ID ID" chooses)
+compare: setup ## put the newest runs side by side: comparison.html (RUNS="ID ID" chooses, of any data)
 	@$(PY) pipeline.compare $(RUNS)
 
 promote: setup ## make RUN=ID the champion, if it deserves it (DRY=--dry-run only says so)

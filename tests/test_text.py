@@ -1,18 +1,22 @@
 """Names in reports and pictures: shown as they are, never read as markup."""
 
 from collections.abc import Callable
+from contextlib import chdir
 from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
+import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from pipeline import compare_plots, description, page, plots, report
+from pipeline.config import read_experiment
 from pipeline.text import escape_markdown, escape_mathtext
-from tests.toys import toy_card, toy_params, toy_times
+from tests.repositories import NO_STORE, STAGES
+from tests.toys import CARD, Project, changed, toy_card, toy_params, toy_table, toy_times
 
 SIGNS = list("$\\_*`|[]()<>!#&~^{}:;'\"-+=./ ab1é漢")
 NAMES = st.lists(st.sampled_from(SIGNS), min_size=1, max_size=14).map(
@@ -41,11 +45,13 @@ class Seen(HTMLParser):
         super().__init__()
         self.tags: list[str] = []
         self.texts: list[str] = []
+        self.sources: list[str] = []
         self.feed(html.partition("<body>")[2])
 
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        """Note a tag."""
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag and what it loads."""
         self.tags.append(tag)
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
 
     def handle_data(self, data: str) -> None:
         """Note a text."""
@@ -94,7 +100,7 @@ def test_pictures_show_names_as_they_are(name: str) -> None:
 def test_a_note_shows_a_title_and_targets_as_they_are(name: str) -> None:
     """What the UI shows above a run loads nothing and links nowhere."""
     card = toy_card(title=name, columns={name: {}}, targets=[name], inputs=[name])
-    seen = shown(description.note(toy_params({"impute_scale.log1p": []}), card))
+    seen = shown(description.note(toy_params(), card))
     assert set(seen.tags) == {"p", "strong"}
     assert "".join(seen.texts).startswith(f"{name}Forecasts {name} 3 steps")
 
@@ -109,6 +115,32 @@ def test_a_page_may_load_nothing_from_elsewhere() -> None:
     """The browser is told so as well: pictures inside the page alone."""
     html = page.html("t", "![a](http://example.org/a.png)", {})
     assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in html
+
+
+@pytest.mark.slow
+def test_a_whole_report_shows_names_as_they_are(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Title, target, unit and licence are text in the page; a table without gaps has no picture
+    of them."""
+    for variable, value in NO_STORE.items():
+        monkeypatch.setenv(variable, value)
+    title, target = "![x](http://example.org/a.png) <b>", "a|b $c$ `d` [e](f)"
+    card = changed(CARD, {"title": title, "licence": "*MIT*", "targets": [target]})
+    card |= {"inputs": [target, "flow"], "columns": {target: {"unit": "$m$"}, "flow": {}}}
+    card |= {"excluded": ["wind", "note"]}
+    project.write(toy_table(missing=0).rename(columns={"level": target}))
+    project.card.write_text(yaml.safe_dump(card))
+    project.run(*STAGES)
+    with chdir(project.root):
+        seen = Seen(page.of_report(*read_experiment()))
+    whole = " ".join(seen.texts)
+    for text in (title, f"{target}, 3 steps of 1h ahead", f"{target} in $m$", "(*MIT*)"):
+        assert text in whole
+    assert not set(seen.tags) & {"a", "b", "em", "script"}
+    assert seen.sources
+    assert all(source.startswith("data:image/png;base64,") for source in seen.sources)
+    assert not (project.root / "data/reports/plots/missing.png").exists()
 
 
 def texts(figure: Figure) -> list[str]:
