@@ -66,6 +66,8 @@ def moment(written: str, card: Card) -> pd.Timestamp:
     time = pd.to_datetime(written, format=card.time.format or "ISO8601", errors="coerce")
     if pd.isna(time):
         time = pd.to_datetime(written, format="ISO8601")
+        if pd.isna(time):
+            raise ValueError(f"expected a time, found {written!r}")
     if not card.time.timezone and not card.time.offsets:
         if time.tz is not None:
             raise PipelineError(
@@ -240,9 +242,9 @@ def regular(series: pd.DataFrame, card: Card, where: str, step: int | None = Non
     shortest = (times[1:] - times[:-1]).min()
     if step and shortest > step * card.step:
         raise PipelineError(
-            f"{where}: column {column}: expected rows every {step} x {card.frequency}, as in "
-            f"training, found at least {shortest // card.step} x {card.frequency} between them; "
-            "rows of another frequency?"
+            f"{where}: column {column}: expected rows at most {step} x {card.frequency} apart, as "
+            f"in training, found {shortest // card.step} x {card.frequency} or more between all; "
+            "of another frequency?"
         )
     grid = pd.date_range(origin, times[-1], freq=card.step, name="time")
     return series.reindex(grid)
