@@ -106,7 +106,7 @@ def stamps(table: pd.DataFrame, where: str, form: str | None = None) -> Stamps |
         raise PipelineError(_nothing(table, where, form))
     rivals = [r for r in candidates[1:] if r.names == best.names and r.read == best.read == 1]
     rivals = [rival for rival in rivals if not rival.times.equals(best.times)]
-    if rivals and (best.present < 0.5 or rivals[0].score > best.score / 2):
+    if rivals and (best.present < 0.5 or rivals[0].score > 0.9 * best.score):
         return Question(best.names[0], _samples(table[best.names[0]]), [best, *rivals])
     best = replace(best, rivals=tuple(f"{r.format} ({r.grid})" for r in rivals))
     _check(best, table, where)
@@ -189,15 +189,26 @@ def _regularity(names: list[str], form: str | None, times: pd.Series) -> Stamps 
 
 def _check_apart(table: pd.DataFrame, where: str) -> None:
     """PipelineError if date and time of day have a column each."""
-    clock = r"\d{1,2}(:\d{2}){1,2}(\s*[AaPp][Mm])?|\d{1,2}(\.\d{2}){2}"
-    times = [name for name in table if table[name].str.strip().str.fullmatch(clock).mean() > 0.9]
+    times = {name: written for name in table if (written := _time_of_day(table[name]))}
     dates = [name for name in table if name not in times and is_dates(table[name])]
     if dates and times:
-        date, time = dates[0], times[0]
+        time, written = next(iter(times.items()))
         raise PipelineError(
-            f"{where}: columns {date} and {time}: expected date and time of day in one column, "
-            f"found them apart; join them, as in '{table[date].iloc[0]} {table[time].iloc[0]}'"
+            f"{where}: columns {dates[0]} and {time}: expected date and time of day in one column, "
+            f"found them apart; join them, as in '{table[dates[0]].iloc[0]} {written}'"
         )
+
+
+def _time_of_day(column: pd.Series) -> str | None:
+    """The first time of day in a column that holds nothing else, or hours by its name."""
+    text = column.str.strip()
+    clock = r"\d{1,2}(:\d{2}){1,2}(\s*[AaPp][Mm])?|\d{1,2}(\.\d{2}){2}"
+    if text.str.fullmatch(clock).mean() > 0.9:
+        return str(text.iloc[0])
+    hours = pd.to_numeric(text, errors="coerce")
+    if re.fullmatch("hours?|hr|hh|stunde", str(column.name).lower()) and hours.between(0, 24).all():
+        return f"{int(hours.iloc[0]):02d}:00"
+    return None
 
 
 def _likely(table: pd.DataFrame) -> str | None:

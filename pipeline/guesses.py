@@ -113,8 +113,8 @@ def split(first: pd.Timestamp, rows: int, step: pd.Timedelta) -> dict[str, str]:
     return {name: str(end) for name, end in ends.items()}
 
 
-def finding(column: pd.Series) -> Finding:
-    """What a column of strings holds."""
+def finding(column: pd.Series, a_row: int = 1) -> Finding:
+    """What a column of strings holds, of which so many stand in one row of the table."""
     text = column.str.strip()
     counts = text.value_counts()
     lower = counts.index.str.lower()
@@ -139,8 +139,8 @@ def finding(column: pd.Series) -> Finding:
         missing=tuple(marks.index),
         check=_extremes(known, numbers),
         minimum=bool(numbers.min() >= 0) and not _SIGNED.fullmatch(str(column.name)),
-        follows=bool(abs(pd.to_numeric(text, errors="coerce").autocorr()) > 0.1),
-        fault=_among_numbers(words, text),
+        follows=bool(abs(pd.to_numeric(text, errors="coerce").rank().autocorr()) > 0.1),
+        fault=_among_numbers(words, text, a_row),
     )
 
 
@@ -172,13 +172,13 @@ def _rows(count: int) -> str:
     return f"{count:,} row{'s' if count > 1 else ''}"
 
 
-def _among_numbers(words: pd.Series, text: pd.Series) -> str:
+def _among_numbers(words: pd.Series, text: pd.Series, a_row: int) -> str:
     """Which words stand among a column's numbers, how often and where, and what may be done."""
     if words.empty:
         return ""
     shown = []
     for word, count in words.head(3).items():
-        rows = [str(row + 1) for row in np.flatnonzero(text == word)[:3]]
+        rows = [str(row // a_row + 1) for row in np.flatnonzero(text == word)[:3]]
         where = f"row{'s' * (count > 1)} {', '.join(rows)}{', ...' * (count > 3)}"
         shown.append(f'"{str(word)[:30]}" {count:,} time{"s" * (count > 1)} ({where})')
     more = f" and {len(words) - 3:,} other words" if len(words) > 3 else ""
@@ -246,10 +246,10 @@ def target(columns: Mapping[str, Finding]) -> tuple[str, str]:
     """The column of numbers that is likeliest to be forecast, and why it is taken for that."""
     apart = {name: re.findall(r"[^\W_]+", name.lower()) for name in columns}
     own = [name for name in columns if not any(map(_DRIVERS.fullmatch, apart[name]))]
-    for wanted in _TARGETS:
-        for name in own:
-            if wanted == name.lower() or wanted in apart[name]:
-                return name, "by its name"
+    named = [name for wanted in _TARGETS for name in own if wanted == name.lower()]
+    named += [name for wanted in _TARGETS for name in own if wanted in apart[name]]
+    if named:
+        return named[0], "by its name"
     steady = [name for name in own if columns[name].follows]
     for likely in (steady, own, list(columns)):
         if likely:

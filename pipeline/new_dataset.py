@@ -63,27 +63,40 @@ def begin(raw: Path, path: Path, form: str | None, params: Params) -> Card:
     seen = look(raw, form)
     if isinstance(seen.stamps, Question):
         artifacts.write_text(path, draft(raw, seen))
+        readings = [str(reading.format) for reading in seen.stamps.readings]
+        example = (readings or ["%d.%m.%Y %H:%M"])[0]
         raise PipelineError(
             f"{path} is written with time.format left open: {raw}: column {seen.stamps.name}: "
-            f"{seen.stamps}; say which it is: python -m pipeline.new_dataset {raw} --force "
-            "--format '%d.%m.%Y %H:%M', say, with %d day, %m month, %Y year, %H hour, %M minute"
+            f"{seen.stamps}; say which it is, %d day, %m month, %Y year, %H hour, %M minute, as "
+            f"in: python -m pipeline.new_dataset {raw} --force --format {shlex.quote(example)}"
         )
     card = write(path, draft(raw, seen))
-    refused = [f"column {name}: {found.fault}" for name, found in seen.used.items() if found.fault]
-    if not refused and (costly := _costly(raw, card, path, params)):
-        seen = seen.without(costly)
-        card = write(path, draft(raw, seen))
+    refused = _fault(raw, seen, path)
+    try:
+        if not refused and (costly := _costly(raw, card, path, params)):
+            seen = seen.without(costly)
+            card = write(path, draft(raw, seen))
+    except PipelineError as error:
+        refused = error
     target, why = seen.target
     print(f"{path}: a starter card for {raw}, forecasts {target} ({why})")
     for line in _told(seen):
         print(f"  {line}")
     if refused:
-        more = f" (and {len(refused) - 1} more columns)" if len(refused) > 1 else ""
-        raise PipelineError(
-            f"{path} is written, but ingest will refuse {raw}: {refused[0]}{more}; or put the "
-            "column under excluded; then run this again, with --force if the table was changed"
-        )
+        raise refused
     return card
+
+
+def _fault(raw: Path, seen: Look, path: Path) -> PipelineError | None:
+    """What ingest will refuse, as far as the columns show it."""
+    faults = [f"column {name}: {found.fault}" for name, found in seen.used.items() if found.fault]
+    if not faults:
+        return None
+    more = f" (and {len(faults) - 1} more columns)" if len(faults) > 1 else ""
+    return PipelineError(
+        f"{path} is written, but ingest will refuse {raw}: {faults[0]}{more}; or put the column "
+        "under excluded; then run this again, with --force if the table was changed"
+    )
 
 
 def _told(seen: Look) -> list[str]:

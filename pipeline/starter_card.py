@@ -83,7 +83,7 @@ def look(raw: Path, form: str | None = None) -> Look:
     if daily and (wide := dates.times_of_day(others)):
         times, slots = wide
         values = pd.Series(table[slots].to_numpy().ravel(), name="value", dtype=str)
-        long["value"] = guesses.finding(values)
+        long["value"] = guesses.finding(values, len(slots))
         step, rows = pd.Timedelta("1D") / len(slots), rows * len(slots)
         rows -= _to_come(table[slots].iloc[-1], times)
         others = [name for name in others if name not in slots]

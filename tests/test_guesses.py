@@ -102,9 +102,10 @@ def test_irregular_times_are_told(monkeypatch):
 
 def test_date_and_time_of_day_apart_are_told(monkeypatch):
     """Two columns that hold date and time of day are to be joined."""
-    for clock in ("%H:%M", "%H.%M.00"):
-        line = refused(monkeypatch, store(table(f"%d/%m/%Y,{clock}", header="Date,Time,load")))
-        assert "columns Date and Time: expected date and time of day in one column" in line
+    for clock, name in (("%H:%M", "Time"), ("%H.%M.00", "Time"), ("%-H", "hr")):
+        line = refused(monkeypatch, store(table(f"%d/%m/%Y,{clock}", header=f"Date,{name},load")))
+        assert f"columns Date and {name}: expected date and time of day in one column" in line
+        assert "join them, as in '01/01/2024 00" in line
 
 
 @pytest.mark.parametrize(
@@ -168,6 +169,7 @@ def test_input_that_costs_too_many_training_windows_is_left_out(monkeypatch, cap
         ("wind_speed ozone humidity", "ozone"),
         ("noise x", "x"),
         ("temp dewpoint", "temp"),
+        ("total_load load", "load"),
     ],
 )
 def test_target_is_guessed_from_names(names, expected):
