@@ -233,7 +233,9 @@ def _number(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
         row = int(bad.argmax())
         found = str(column.iloc[row])[:60]
         hint = ""
-        if "," in found:
+        if re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?", found):
+            hint = f"; a comma between thousands? write {found.replace(',', '')}"
+        elif "," in found:
             hint = "; a decimal comma? write 12.5"
         raise PipelineError(
             f"{where}: column {name}, row {row + 1}: expected a finite number or one of the card's "

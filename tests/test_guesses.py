@@ -1,16 +1,23 @@
 """What a starter card guesses is said, and what cannot be guessed is asked."""
 
+import csv
+import io
 import re
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pipeline import cards, guesses, paths
+from pipeline import cards, guesses, new_dataset, paths
+from pipeline.config import read_params
 from pipeline.errors import PipelineError
 from tests.test_new_dataset import HOURS, LOAD, repository, run, store, table, with_column
+from tests.toys import ROOT
 
 __all__ = ["repository"]  # a fixture
+PARAMS = read_params(ROOT / "params.yaml")
 MONTHS = pd.date_range("1949-01-01", periods=48, freq="MS")
 
 
@@ -263,3 +270,35 @@ def test_lines_above_the_names_are_told(monkeypatch):
     line = refused(monkeypatch, store("Load of 2024\n" + table()))
     assert "line 1: expected the names of two columns or more, separated by a comma" in line
     assert "found 'Load of 2024'; delete what stands above" in line
+
+
+NAMES = st.lists(
+    st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=6)
+    | st.sampled_from(["time", "load", "hour", "weekday", "year", "month", "day", "seasonal:x"]),
+    min_size=1,
+    max_size=5,
+)
+WORDS = st.sampled_from(
+    ["", "NA", "None", "1", "-1.5", "1,5", "1e999", "<1", "x", "2024-01-01", "01/02/2024 10:00"]
+)
+
+
+@given(names=NAMES, data=st.data())
+def test_any_table_gets_a_card_or_one_line(names, data):
+    """Whatever header and fields a table has, the card tells of it, or one line says why not."""
+    rows = data.draw(
+        st.lists(st.lists(WORDS, min_size=len(names), max_size=len(names)), max_size=9)
+    )
+    times = data.draw(st.sampled_from(["%Y-%m-%d", "%d/%m/%Y %H:%M", "%b %Y"]))
+    hours = pd.date_range("2024-01-01", periods=len(rows), freq="12h").strftime(times)
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow([*names, "when"])
+    writer.writerows([*row, time] for row, time in zip(rows, hours, strict=True))
+    raw, path = store(text.getvalue()), paths.card("mine")
+    try:
+        card = new_dataset.begin(raw, path, None, PARAMS)
+        new_dataset.accept(raw, card, path, PARAMS)
+    except PipelineError as error:
+        assert len(str(error).splitlines()) == 1
+        assert str(raw) in str(error)

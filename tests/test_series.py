@@ -139,6 +139,10 @@ WRONG_TABLES: dict[str, tuple[str | bytes, list[str]]] = {
         replaced(7, '2014-01-01 06:00,"12,5",2,N,x'),
         ["column level, row 7", "found '12,5'; a decimal comma?"],
     ),
+    "thousands": (
+        replaced(7, '2014-01-01 06:00,"1,008.64",2,N,x'),
+        ["column level, row 7", "found '1,008.64'; a comma between thousands? write 1008.64"],
+    ),
     "infinity": (
         replaced(7, "2014-01-01 06:00,inf,2,N,x"),
         ["column level, row 7: expected a finite number", "found 'inf'"],
