@@ -115,7 +115,7 @@ def _check_header(names: Sequence[str], card: Card, where: str) -> None:
             f"{len(names)}; {remedy}"
         )
     if repeated := [name for name, times in Counter(names).items() if times > 1]:
-        raise PipelineError(f"{where}: column {repeated[0]} stands twice in the header")
+        raise PipelineError(f"{where}: column {_names(repeated[:1])} stands twice in the header")
     if len(names) == 1 and len(card.columns) + len(card.time.names) > 1:
         raise PipelineError(
             f"{where}: expected columns separated by {card.delimiter!r}, found one column "
@@ -196,7 +196,11 @@ def _as_in_table(names: Sequence[str], card: Card) -> list[str]:
 
 def _names(names: Sequence[str]) -> str:
     """Names in a row, in quotes where a reader could not see them."""
-    return ", ".join(name if name and name == name.strip() else repr(name) for name in names)
+
+    def visible(name: str) -> bool:
+        return bool(name) and name.isprintable() and name == name.strip()
+
+    return ", ".join(name if visible(name) else repr(name) for name in names)
 
 
 def _missing(column: pd.Series, card: Card) -> np.ndarray[Any, np.dtype[np.bool_]]:
