@@ -2,13 +2,21 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.imputation import remarks
-from tests.toys import Project, toy_table
+from pipeline import artifacts, determinism, features, paths
+from pipeline.forecaster import Forecaster, rows_needed
+from pipeline.imputation import Imputer, remarks
+from pipeline.models.registry import build
+from pipeline.models.spec import Spec
+from pipeline.scaling import Scaler
+from tests.toys import Project, toy_card, toy_params, toy_table, toy_times
+
+PREPARING = ("ingest", "impute_scale", "window")
 
 
 def market(weeks: int) -> pd.DataFrame:
@@ -76,3 +84,45 @@ def test_impute_scale_names_the_limit(project: Project, capsys: pytest.CaptureFi
     assert "series.parquet: level: a gap of 5 rows every 20 rows" in capsys.readouterr().err
     project.write(table, params={"impute_scale.imputation.limit": 5}).run("impute_scale")
     assert capsys.readouterr().err == ""
+
+
+def test_gap_inputs_are_served_as_they_are_trained(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Raw rows make the features that training saw, and the rows needed make the same forecast."""
+    inputs = ("level", "wind", "missing:level", "since:level", "since:flow", "missing:wind")
+    table, params = toy_table(missing=0.4), toy_params({"window.inputs": list(inputs)})
+    project.write(table, params={"window.inputs": list(inputs)}).run(*PREPARING)
+    monkeypatch.chdir(project.root)
+    card, scaler = toy_card(), artifacts.read_json_record(paths.SCALER, Scaler)
+    imputer = artifacts.read_json_record(paths.IMPUTER, Imputer)
+    made = Spec(
+        dataset="toy",
+        inputs=inputs,
+        features=tuple(features.expand(inputs, card)),
+        targets=("level",),
+        window=params.window,
+        train=params.train,
+    )
+    determinism.settle(1)
+    build(made, scaler).save_weights("model.weights.h5")
+    served = Forecaster(card, made, imputer, scaler, Path("model.weights.h5"))
+
+    seen = features.build(
+        artifacts.read_array(paths.VALUES),
+        [name for group in card.channels.values() for name in group],
+        made.features,
+        toy_times(len(table)),
+        card,
+        made.horizon,
+        scaler.changes,
+        features.Gaps(artifacts.read_array(paths.IMPUTED), imputer.limit),
+    )
+    prepared = served.prepare(served.read(table.astype(object)))
+    np.testing.assert_array_equal(prepared, seen)
+    origins, needed = np.array([60, 85, 110]), rows_needed(made, card, imputer)
+    whole = served.forecast(seen, origins)
+    for origin, expected in zip(origins, whole, strict=True):
+        rows = table.iloc[origin - needed + 1 : origin + 1]
+        found = served.predict(rows)["forecast"].to_numpy()
+        np.testing.assert_array_equal(found, expected.ravel())

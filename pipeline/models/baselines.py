@@ -60,9 +60,6 @@ def seasonal_naive(targets: pd.DataFrame, origins: Rows, horizon: int, season: i
     return np.where((rows < 0)[..., None] | np.isnan(then), known[origins][:, None], then)
 
 
-NAIVE = tuple(naive([1]))
-
-
 def fit_ridge(
     features: npt.NDArray[np.float32],
     targets: Floats,
