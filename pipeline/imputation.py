@@ -86,7 +86,8 @@ class Imputer(Record):
 def gap_state(series: pd.DataFrame, limit: int) -> npt.NDArray[np.uint8]:
     """OBSERVED, FILLED or, after `limit` rows of a gap, BEYOND for each value: [rows, columns]."""
     missing = series.isna()
-    state = np.where(missing, np.uint8(FILLED), np.uint8(OBSERVED))
+    state = np.full(series.shape, OBSERVED, np.uint8)
+    state[missing.to_numpy()] = FILLED
     if state.any():
         state[(_run_length(missing) > limit).to_numpy()] = BEYOND
     return state
