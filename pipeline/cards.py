@@ -12,6 +12,7 @@ from pipeline import paths
 from pipeline.strict import Record, read_record
 
 LONGEST = 10**9  # rows of a season: more than any table has
+MOMENT = datetime(2001, 2, 3, tzinfo=UTC)  # what a format is tried on
 
 
 def _frequency(text: str) -> str:
@@ -43,12 +44,17 @@ def _encoding(text: str) -> str:
 
 def _format(text: str) -> str:
     try:
-        moment = datetime(2001, 2, 3, tzinfo=UTC)
-        fixed = datetime.strptime(moment.strftime(text), text).year > 0 and "%" in text
+        fixed = datetime.strptime(MOMENT.strftime(text), text).year > 0 and "%" in text
     except ValueError:
         fixed = False
     if not fixed:
         raise ValueError('a strptime format such as "%Y-%m-%d %H:%M:%S"')
+    return text
+
+
+def _with_year(text: str) -> str:
+    if datetime.strptime(MOMENT.strftime(text), text).year != MOMENT.year:
+        raise ValueError('a format with the year in it, such as "%Y-%m-%d %H:%M:%S"')
     return text
 
 
@@ -111,7 +117,7 @@ class Time(Record):
 
     columns: tuple[Literal["year", "month", "day", "hour", "minute"], ...] = ()
     column: Word | None = None
-    format: Format | None = None
+    format: Annotated[Format, AfterValidator(_with_year)] | None = None
     timezone: Annotated[str, AfterValidator(_timezone)] | None = (
         None  # an IANA name: local stamps are then kept as UTC
     )

@@ -285,6 +285,12 @@ def _unfold(table: pd.DataFrame, card: Card, wide: Wide, where: str) -> pd.DataF
     of_day = (offsets - offsets.dt.normalize()).to_numpy()
     order = np.argsort(of_day)
     days = clock.stamps(table, card, where)
+    if (timed := days != days.normalize()).any():
+        row = int(timed.argmax())
+        raise PipelineError(
+            f"{where}: column {', '.join(card.time.names)}, row {row + 1}: expected a day without "
+            f"a time, since columns have the times, found {days[row]}"
+        )
     name = wide.column
     values = np.column_stack(
         [_number(table[slots[i]], slots[i], card, where).to_numpy() for i in order]

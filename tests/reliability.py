@@ -15,6 +15,8 @@ SECTIONS = {
     "Bad tables": ["test_series"],
     "Bad series, windows and stage inputs": ["test_stages"],
     "Bad parameters and cards": ["test_config"],
+    "Rows to forecast from": ["test_predict"],
+    "Where files are read and written": ["test_artifacts"],
 }
 INTRODUCTION = """# What can go wrong, and what happens then
 

@@ -209,6 +209,7 @@ WRONG_CARDS: list[tuple[str, Any, list[str]]] = [
     ("time", {"column": "time"}, ["time: expected a format"]),
     ("time.format", "%Q", ["time.format: expected a strptime format", 'found "%Q"']),
     ("time.format", "mixed", ["time.format: expected a strptime format", 'found "mixed"']),
+    ("time.format", "%d.%m. %H:%M", ["time.format: expected a format with the year in it"]),
     ("time.timezone", "Europe/Berln", ["time.timezone: expected an IANA", "Europe/Berln"]),
     ("time", {"columns": ["day", "hour"]}, ["time: expected at least the columns year"]),
     ("time", {"columns": ["year", "month", "day", "day"]}, ["time: expected each column once"]),

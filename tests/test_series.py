@@ -414,7 +414,7 @@ def test_one_time_zone_is_kept_as_utc() -> None:
     frame = rows_at("2014-01-01 00:00+02:00", "2014-01-01 01:00+02:00")
     result = series.to_series(frame, toy_card(time=ZONED), "toy")
     assert str(result.index[0]) == "2013-12-31 22:00:00+00:00"
-    said = quality.remarks(quality.measure(result, frame, toy_card(time=ZONED)))
+    said = quality.remarks(quality.measure(result, frame, toy_card(time=ZONED)), [])
     assert said[0] == "times are kept as UTC, and so are those of forecasts"
 
 
@@ -660,6 +660,13 @@ def test_a_wrong_wide_table_is_refused(frame: pd.DataFrame, message: str) -> Non
     """The row that is named is the table's own, not the unfolded series'."""
     with pytest.raises(PipelineError, match=message):
         series.to_series(frame, wide_card(), "toy")
+
+
+def test_days_of_a_wide_table_have_no_time() -> None:
+    """Times of day are not added to a time of day: every value would be hours late."""
+    card = wide_card(time={"column": "day", "format": "%Y%m%d%H"})
+    with pytest.raises(PipelineError, match=r"row 2: expected a day without a time.* 06:00:00"):
+        series.to_series(days("2014010100,1,2,3,4", "2014010206,1,2,3,4"), card, "toy")
 
 
 def test_the_load_table_becomes_a_series(published: Callable[[str], Path]) -> None:

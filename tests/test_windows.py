@@ -11,7 +11,7 @@ from pipeline import windows
 from pipeline.cards import Card, Split
 from pipeline.errors import PipelineError
 from pipeline.windows import Rows, Spans
-from tests.toys import toy_times
+from tests.toys import Project, toy_times
 
 LEVEL = np.array([10, 20, 30, 40, 50, 60, 70, 80, 90])
 PAIR = np.stack([LEVEL, LEVEL + 1], axis=1)  # 10, 11 / 20, 21 / ...
@@ -215,6 +215,16 @@ def test_a_split_may_end_in_the_hour_that_is_to_be_repeated() -> None:
     first = pd.Timestamp("2014-10-25", tz="Europe/Berlin").tz_convert("UTC")
     spans = windows.spans(split, first, pd.Timedelta("1h"), 27, zone="Europe/Berlin")
     assert spans == Spans(train=(0, 24), validation=(24, 26), test=(26, 27))
+
+
+def test_rows_after_the_last_span_are_said(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where a split ends before its table does, the rows that nothing uses are counted."""
+    project.write(card={"split": {"train": 72, "validation": 96, "test": 110}})
+    project.run("ingest", "impute_scale", "window")
+    said = "data/ingested/series.parquet: 10 rows after 2014-01-05 13:00:00, where split.test ends"
+    assert said in capsys.readouterr().err
 
 
 def test_a_series_too_short_for_one_window_is_refused() -> None:

@@ -18,6 +18,12 @@ def main() -> None:
     state = artifacts.read_array(paths.IMPUTED)
     spans = windows.spans(split(params, card), first, card.step, len(state), card.time.timezone)
     windows.check_length(len(state), look_back, horizon)
+    if unused := len(state) - spans.test[1]:
+        after = first + (spans.test[1] - 1) * card.step
+        print(
+            f"{paths.SERIES}: {unused:,} rows after {after}, where split.test ends, are not used",
+            file=sys.stderr,
+        )
 
     scaler = artifacts.read_json_record(paths.SCALER, Scaler)
     for name in targets(params, card):
