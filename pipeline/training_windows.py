@@ -47,34 +47,33 @@ def training_windows(
         span: the rows of the training span.
         window: look-back, horizon and stride.
     """
-    season, horizon = card.season, window.horizon
-    unusable = state == BEYOND
-    beyond = np.stack(
-        [
-            features.made_of(unusable, channels, features.expand([name], card), season, horizon)
-            for name in inputs
-        ],
-        axis=1,
-    )
+    size = window.look_back, window.horizon, window.stride
+    context = features.context(features.expand(inputs, card), card.season, window.horizon)
     observed = (state[:, [channels.index(name) for name in targets]] == OBSERVED).any(axis=1)
-    context = features.context(features.expand(inputs, card), season, horizon)
+    none = np.zeros(len(state), np.bool_)
 
-    def starts(beyond: npt.NDArray[np.bool_], observed: npt.NDArray[np.bool_]) -> Runs:
-        size = window.look_back, horizon, window.stride
-        return train_starts(span, *size, context, beyond, observed)
+    def unusable(name: str) -> npt.NDArray[np.bool_]:
+        made = features.expand([name], card)
+        sources = features.sources(made)
+        beyond = state[:, [channels.index(source) for source in sources]] == BEYOND
+        return features.made_of(beyond, sources, made, card.season, window.horizon)
 
-    whole, costs = np.zeros(len(state), np.bool_), beyond.sum(axis=1, dtype=np.uint16)
-    kept, possible = starts(costs > 0, observed), len(starts(whole, ~whole))
-    lost = {name: possible - len(starts(beyond[:, i], ~whole)) for i, name in enumerate(inputs)}
-    lost = {name: windows for name, windows in lost.items() if windows}
+    def starts(shut: npt.NDArray[np.bool_], observed: npt.NDArray[np.bool_] = ~none) -> Runs:
+        return train_starts(span, *size, context, shut, observed)
+
+    possible, lost, costs = len(starts(none)), {}, np.zeros(len(state), np.uint16)
+    for name in inputs:
+        shut = unusable(name)
+        costs += shut
+        if windows := possible - len(starts(shut)):
+            lost[name] = windows
+    kept = starts(costs > 0, observed)
     return kept, Count(
         possible=possible,
         kept=len(kept),
-        unobserved=possible - len(starts(whole, observed)),
+        unobserved=possible - len(starts(none, observed)),
         lost=lost,
-        without={
-            name: len(starts(costs - beyond[:, inputs.index(name)] > 0, observed)) for name in lost
-        },
+        without={name: len(starts(costs - unusable(name) > 0, observed)) for name in lost},
     )
 
 

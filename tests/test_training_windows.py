@@ -16,7 +16,7 @@ from tests.toys import Project, toy_card, toy_table
 
 CARD = toy_card(excluded=[])
 CHANNELS = ["level", "flow", "wind=N", "wind=S"]
-INPUTS = ["level", "flow", "wind", "difference:flow", "seasonal:level"]
+INPUTS = ["level", "flow", "wind", "hour", "difference:flow", "seasonal:level", "since:flow"]
 PREPARING = ("ingest", "impute_scale", "window")
 
 
