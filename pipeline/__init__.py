@@ -3,14 +3,12 @@
 import gc
 import os
 
-from pipeline.determinism import ENVIRONMENT, UNWANTED
+from pipeline.determinism import settle_environment
 
 PARENT = os.getppid()  # as early as can be: a parent that dies later is noticed
 
 # Here, because TensorFlow reads its environment while it is imported, by whichever module is first.
-os.environ.update(ENVIRONMENT)
-for name in UNWANTED:
-    os.environ.pop(name, None)
+settle_environment()
 
 # Nobody is told what is run here; MLflow would, from its import on.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

@@ -64,14 +64,14 @@ def dvc(directory: Path, *arguments: str, show: bool = False) -> str:
     env = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("DVC_", "MLFLOW_")) and name != "PYTHONPATH"
+        if not name.startswith(("DVC_", "MLFLOW_"))
     }
     env |= {
         "DVC_NO_ANALYTICS": "1",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
     done = subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments],
+        [sys.executable, "-E", "-m", "dvc", *arguments],
         cwd=directory,
         env=env,
         capture_output=not show,

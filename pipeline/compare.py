@@ -2,13 +2,11 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from pipeline import (
@@ -19,6 +17,7 @@ from pipeline import (
     page,
     report,
     runs,
+    screen,
     series,
     tracking,
 )
@@ -132,18 +131,12 @@ def _unbroken(text: str) -> str:
 
 
 def _show(header: Sequence[str], lines: Sequence[Sequence[str]], title: str, *notes: str) -> None:
-    screen = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in header:
-        screen.add_column(heading)
+        table.add_column(heading)
     for line in lines:
-        screen.add_row(*(cell.replace("; ", "\n") for cell in line))
-    # A file or a pipe is as wide as it need be; names are no markup.
-    width = None if sys.stdout.isatty() else 160
-    console = Console(width=width, highlight=False, markup=False, emoji=False)
-    console.print(screen)
-    for note in notes:
-        console.print(note)
-    console.print()
+        table.add_row(*(cell.replace("; ", "\n") for cell in line))
+    screen.show(table, *notes, "", width=160)
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """What makes a run repeat to the byte: the settings, in one place, and what they were.
 
-TensorFlow reads its environment when it is loaded, so the package sets ENVIRONMENT on import and
-drops what is UNWANTED; `settle` does the rest once a process knows its seed.
+TensorFlow reads its environment when it is loaded, so the package settles that on import;
+`settle` does the rest once a process knows its seed.
 """
 
 import os
@@ -19,11 +19,25 @@ ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",  # no start-up chatter between the lines that matter
     "TF_ENABLE_ONEDNN_OPTS": "1",  # stated, so that no user's shell changes the kernels
     "CUDA_VISIBLE_DEVICES": "-1",  # one kind of arithmetic on every machine
+    "KERAS_NNX_ENABLED": "false",  # stated, since a user's ~/.keras/keras.json may say it as well
 }
-# What would shorten a training or compile it otherwise without a word.
-UNWANTED = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "TF_XLA_FLAGS", "XLA_FLAGS")
+# What would shorten a training, compile it or round otherwise without a word; and the backend that
+# a notebook names for its own matplotlib, which the one here may not have.
+UNWANTED = re.compile(r"(KERAS|TF|TFRT|XLA)_|MPLBACKEND$")
+# What has libraries sum otherwise, for reasons that a machine may have: left, and told.
+STEERING = re.compile(
+    r"(BLIS|DNNL|MKL|NPY|ONEDNN|OPENBLAS)_(?!NUM_THREADS|VERBOSE)|ARROW_USER_SIMD_LEVEL$"
+    r"|GLIBC_TUNABLES$|LD_PRELOAD$"
+)
 # Sums are split over threads, so the number of threads is part of the arithmetic.
 THREADS = 2
+
+
+def settle_environment() -> None:
+    """Set ENVIRONMENT and drop what is UNWANTED, for this process and what it starts."""
+    for name in [name for name in os.environ if UNWANTED.match(name)]:
+        del os.environ[name]
+    os.environ.update(ENVIRONMENT)
 
 
 def settle(seed: int) -> None:
@@ -99,6 +113,11 @@ def _cpuinfo(name: str) -> str:
     return next(values, "")
 
 
+def steering() -> dict[str, str]:
+    """The variables of the shell that decide how libraries sum."""
+    return {name: os.environ[name] for name in sorted(os.environ) if STEERING.match(name)}
+
+
 def versions() -> dict[str, str]:
     """Python's version and those of the libraries that a result's bytes depend on."""
     from importlib.metadata import version
@@ -113,6 +132,6 @@ def settings() -> dict[str, Any]:
         "processor": processor(),
         "vector_flags": " ".join(vector_flags()),
         "threads": THREADS,
-        **{f"env.{name}": value for name, value in ENVIRONMENT.items()},
+        **{f"env.{name}": value for name, value in (ENVIRONMENT | steering()).items()},
         **{f"version.{name}": number for name, number in versions().items()},
     }

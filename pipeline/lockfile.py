@@ -3,11 +3,12 @@
 `python -m pipeline.lockfile` checks it, and DVC's own lock file, before DVC reads them.
 """
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.errors import PipelineError, run
 from pipeline.strict import Record, read_record, read_yaml
@@ -18,15 +19,45 @@ RWLOCK = Path(".dvc/tmp/rwlock")
 REMEDY = f"restore it with: git checkout {LOCK}"
 
 
+MD5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}(\.dir)?$")]
+
+
+class File(Record):
+    """A file of a directory that is in a version-aware remote, which keeps it by its own name."""
+
+    relpath: str
+    md5: MD5
+    size: int | None = None
+    isexec: bool = False
+    cloud: dict[str, dict[str, str]] = {}  # what each remote calls this version
+
+
 class Entry(Record):
     """A file or a directory with its checksum, as DVC records it."""
 
     path: str
     hash: Literal["md5"] = "md5"
-    md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}(\.dir)?$")]
-    size: int
+    md5: MD5 = ""
+    size: int | None = None
     nfiles: int | None = None
     isexec: bool = False
+    cloud: dict[str, dict[str, str]] = {}
+    files: tuple[File, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_a_checksum(self) -> "Entry":
+        if not self.files and (not self.md5 or self.size is None):
+            raise ValueError("md5 and size, or files")
+        return self
+
+    @property
+    def checksum(self) -> str:
+        """The md5; of a directory that lists its files the one that DVC would give it."""
+        if not self.files:
+            return self.md5
+        files = sorted(self.files, key=lambda file: file.relpath)
+        listed = json.dumps([{"md5": file.md5, "relpath": file.relpath} for file in files])
+        return f"{hashlib.md5(listed.encode(), usedforsecurity=False).hexdigest()}.dir"
 
 
 class Stage(Record):
@@ -47,7 +78,7 @@ class Lock(Record):
     @property
     def checksums(self) -> dict[str, str]:
         """The md5 of every stage output by its path, in the order of the stages."""
-        return {out.path: out.md5 for stage in self.stages.values() for out in stage.outs}
+        return {out.path: out.checksum for stage in self.stages.values() for out in stage.outs}
 
 
 def read_lock() -> Lock:

@@ -24,6 +24,7 @@ class Machine(Record):
     processor: str
     vector_flags: tuple[str, ...]
     requirements: str  # sha256 of requirements.lock
+    environment: dict[str, str] = {}  # variables of the shell that steer libraries
 
     @classmethod
     def here(cls) -> "Machine":
@@ -32,13 +33,14 @@ class Machine(Record):
             processor=determinism.processor(),
             vector_flags=tuple(determinism.vector_flags()),
             requirements=series.sha256(Path("requirements.lock")),
+            environment=determinism.steering(),
         )
 
     @property
     def sha256(self) -> str:
         """One checksum over all of it."""
         return hashlib.sha256(
-            artifacts.json_text(self.model_dump(mode="json")).encode()
+            artifacts.json_text(self.model_dump(mode="json", exclude_defaults=True)).encode()
         ).hexdigest()
 
     def difference(self, other: "Machine") -> str:
@@ -49,6 +51,10 @@ class Machine(Record):
             return f"vector instructions that only one of them has: {', '.join(sorted(flags))}"
         if self.requirements != other.requirements:
             return "another requirements.lock"
+        for name in sorted(self.environment.keys() | other.environment.keys()):
+            mine, its = (m.environment.get(name, "unset") for m in (self, other))
+            if mine != its:
+                return f"{name} in the shell is {its}, not {mine}"
         return ""
 
 

@@ -2,16 +2,14 @@
 
 import re
 import shlex
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
-from pipeline import paths
+from pipeline import paths, screen
 from pipeline.cards import Card
 from pipeline.config import inputs, ridge_left_out, targets
 from pipeline.evaluation import MODEL
@@ -63,14 +61,14 @@ def rows(metrics: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
 def show(metrics: dict[str, Any], title: str) -> None:
     """The score table on the terminal."""
     header, body = rows(metrics)
-    screen = Table(
+    scores = Table(
         title=f"{title}: test scores", box=SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0)
     )
     for column, heading in enumerate(header):
-        screen.add_column(heading, justify="right" if column else "left", no_wrap=True)
+        scores.add_column(heading, justify="right" if column else "left", no_wrap=True)
     for row in body:
-        screen.add_row(*row, style="bold" if row[0] == MODEL else "")
-    Console(width=None if sys.stdout.isatty() else 120).print(screen)
+        scores.add_row(*row, style="bold" if row[0] == MODEL else "")
+    screen.show(scores)
 
 
 def heading(params: Params, card: Card) -> str:

@@ -6,7 +6,6 @@ naive rules' scores are within 1e-6, and the network's scores are within the ban
 """
 
 import argparse
-import sys
 import tempfile
 from contextlib import chdir
 from dataclasses import dataclass
@@ -15,10 +14,9 @@ from typing import Any
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
-from pipeline import artifacts, clean_clone, lockfile, paths, reference, seed_band
+from pipeline import artifacts, clean_clone, lockfile, paths, reference, screen, seed_band
 from pipeline.config import read_params
 from pipeline.errors import PipelineError, run
 from pipeline.lockfile import Lock
@@ -45,12 +43,12 @@ def same_bytes(committed: Lock, made: Lock, stages: tuple[str, ...]) -> list[Fin
     findings = []
     for out in (out for stage in stages for out in committed.stages[stage].outs):
         found = made.checksums[out.path]
-        passed = found == out.md5
+        passed = found == out.checksum
         verdict = "identical" if passed else "differs"
-        if not passed and out.md5.endswith(".dir"):
+        if not passed and out.checksum.endswith(".dir"):
             changed = clean_clone.git(Path(), "diff", "--name-only", "--", out.path).splitlines()
             verdict += f" ({', '.join(Path(name).name for name in changed)})"
-        findings.append(Finding(out.path, out.md5[:12], found[:12], verdict, passed))
+        findings.append(Finding(out.path, out.checksum[:12], found[:12], verdict, passed))
     return findings
 
 
@@ -120,7 +118,7 @@ def show(findings: list[Finding]) -> None:
     for finding in findings:
         style = "" if finding.passed else "bold red"
         table.add_row(finding.output, finding.expected, finding.found, finding.verdict, style=style)
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    screen.show(table)
 
 
 def check() -> list[Finding]:

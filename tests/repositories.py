@@ -64,8 +64,9 @@ def run(
 
 
 def stage(directory: Path, name: str, status: int = 0, env: Mapping[str, str] = NO_STORE) -> str:
-    """Run one stage without DVC."""
-    return run(directory, sys.executable, "-m", f"pipeline.stages.{name}", status=status, env=env)
+    """Run one stage without DVC, as DVC runs it."""
+    command = (sys.executable, "-E", "-m", f"pipeline.stages.{name}")
+    return run(directory, *command, status=status, env=env)
 
 
 def copy_code(directory: Path) -> None:

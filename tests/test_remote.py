@@ -1,8 +1,10 @@
 """A DVC remote: what one clone pushes another one pulls, by a directory or by S3."""
 
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -18,6 +20,12 @@ KEYS = {
 }
 
 
+def client(address: str) -> Any:
+    """A client of an S3-compatible server."""
+    names = ("aws_access_key_id", "aws_secret_access_key", "region_name")
+    return boto3.client("s3", endpoint_url=address, **dict(zip(names, KEYS.values(), strict=True)))
+
+
 @pytest.fixture
 def s3() -> Iterator[str]:
     """The address of an S3-compatible server with an empty bucket."""
@@ -25,14 +33,7 @@ def s3() -> Iterator[str]:
     server.start()
     host, port = server.get_host_and_port()
     address = f"http://{host}:{port}"
-    client = boto3.client(
-        "s3",
-        endpoint_url=address,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",  # noqa: S106
-        region_name="us-east-1",
-    )
-    client.create_bucket(Bucket="forecasts")
+    client(address).create_bucket(Bucket="forecasts")
     yield address
     server.stop()
 
@@ -55,6 +56,7 @@ def there_and_back(ingested: Path, tmp_path: Path, *settings: list[str]) -> None
         run(one, "dvc", "remote", *setting)
     run(one, "git", "commit", "-qam", "remote")
     assert "2 files pushed" in run(one, "dvc", "push", "ingest", env=KEYS)
+    run(one, "git", "commit", "-qam", "pushed", status=None)  # a version-aware remote's answer
     run(tmp_path, "git", "clone", "-q", str(one), str(other))
     assert not (other / "data/ingested").exists()
     run(other, "dvc", "pull", "ingest", env=KEYS)
@@ -72,3 +74,21 @@ def test_s3_is_a_remote(ingested: Path, tmp_path: Path, s3: str) -> None:
     """A bucket of an S3-compatible server, keys from the environment."""
     add = ["add", "-d", "shared", "s3://forecasts/cache"]
     there_and_back(ingested, tmp_path, add, ["modify", "shared", "endpointurl", s3])
+
+
+def test_a_version_aware_remote_changes_no_checksum(
+    ingested: Path, tmp_path: Path, s3: str
+) -> None:
+    """What the push has written into dvc.lock is accepted, and nothing has to run again."""
+    client(s3).put_bucket_versioning(
+        Bucket="forecasts", VersioningConfiguration={"Status": "Enabled"}
+    )
+    add = ["add", "-d", "shared", "s3://forecasts/versions"]
+    modify = [
+        ["modify", "shared", *pair] for pair in (["endpointurl", s3], ["version_aware", "true"])
+    ]
+    there_and_back(ingested, tmp_path, add, *modify)
+    one = tmp_path / "one"
+    assert "cloud:" in (one / "dvc.lock").read_text()
+    assert run(one, sys.executable, "-m", "pipeline.lockfile") == ""
+    assert "up to date" in run(one, "dvc", "repro", "ingest", env=KEYS)

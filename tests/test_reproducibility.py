@@ -11,7 +11,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from pipeline import lockfile, reference, reproduce_check, seed_band, series
+from pipeline import determinism, lockfile, reference, reproduce_check, seed_band, series
 from pipeline.errors import PipelineError
 from tests.repositories import (
     NO_STORE,
@@ -33,10 +33,14 @@ ELSEWHERE = {
     "TF_ENABLE_ONEDNN_OPTS": "0",  # the pipeline's own settings win over a shell's
     "KERAS_MAX_EPOCHS": "1",
     "XLA_FLAGS": "--no_such_flag",
+    "TF_FUNCTION_JIT_COMPILE_DEFAULT": "1",
+    "TF_SET_ONEDNN_FPMATH_MODE": "BF16",
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # as Jupyter and Colab set it
+    "PYTHONSAFEPATH": "1",
 }
 OF_A_USER = {  # and over those of a home
     ".keras/keras.json": '{"floatx": "float64", "epsilon": 0.01, "backend": "jax", '
-    '"image_data_format": "channels_first"}',
+    '"image_data_format": "channels_first", "nnx_enabled": true}',
     ".config/matplotlib/matplotlibrc": "lines.linewidth: 9\nfont.size: 30\n",
 }
 
@@ -103,6 +107,34 @@ def test_no_output_knows_where_and_when_it_was_made(committed: Path) -> None:
     words += [name for name in (socket.gethostname(), getpass.getuser()) if len(name) > 4]
     for name, content in outputs(committed).items():
         assert [word for word in words if word.encode() in content] == [], name
+
+
+def test_no_variable_of_a_shell_stops_a_stage(finished_toy: Path) -> None:
+    """What bends or breaks Python, Keras, TensorFlow or matplotlib is gone before they look."""
+    shell = ELSEWHERE | {"KERAS_NNX_ENABLED": "1", "PYTHONWARNINGS": "error", "TF_NEW_SWITCH": "1"}
+    code = "import json, os, pipeline.plots; print(json.dumps(dict(os.environ)))"
+    # As dvc.yaml and make start Python, which then reads none of its own variables.
+    left = json.loads(run(finished_toy, sys.executable, "-E", "-c", code, env=shell))
+    steering = [name for name in left if name.startswith(("KERAS_", "TF_", "XLA_", "MPLBACKEND"))]
+    assert {name: left[name] for name in steering} == {
+        name: value
+        for name, value in determinism.ENVIRONMENT.items()
+        if name != "CUDA_VISIBLE_DEVICES"
+    }
+    stage(finished_toy, "ingest", env=NO_STORE | shell)
+
+
+def test_what_steers_libraries_is_part_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that changes how libraries sum is told, and results are compared within bounds."""
+    with chdir(ROOT):
+        monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+        before = reference.Machine.here()
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")  # threads are set, not read
+        now = reference.Machine.here()
+    assert before.difference(before) == ""
+    assert before.difference(now) == "ONEDNN_MAX_CPU_ISA in the shell is SSE41, not unset"
+    assert determinism.settings()["env.ONEDNN_MAX_CPU_ISA"] == "SSE41"
 
 
 def test_the_committed_results_were_made_with_the_locked_packages() -> None:
@@ -188,6 +220,48 @@ def test_a_dvc_lock_that_is_cut_short_is_refused(tmp_path: Path) -> None:
                 Path("dvc.lock").write_text("".join(lines[:end]) + lines[end][:cut])
                 with pytest.raises(PipelineError, match=r"restore it with: git checkout dvc\.lock"):
                     lockfile.read_whole_lock()
+
+
+VERSIONED = """
+schema: '2.0'
+stages:
+  one:
+    cmd: make both
+    deps: [{path: in, hash: md5, md5: 9dd4e461268c8034f5c8564e155c67a6, size: 1}]
+    outs:
+    - path: c
+      hash: md5
+      md5: 2cd6ee2c70b0bde53fbe6cac3c8b8bb1
+      size: 2
+      cloud:
+        shared: {etag: 2cd6ee2c70b0bde53fbe6cac3c8b8bb1, version_id: 6e4f8319}
+    - path: out
+      hash: md5
+      files:
+      - relpath: a
+        md5: 60b725f10c9c85c70d97880dfe8191b3
+        size: 2
+        cloud:
+          shared: {etag: 60b725f10c9c85c70d97880dfe8191b3, version_id: 57f85fab}
+      - relpath: b
+        md5: 3b5d5c3712955042212316173ccf37be
+"""
+
+
+def test_what_a_version_aware_remote_has_dvc_record_is_accepted(tmp_path: Path) -> None:
+    """Of a directory that lists its files, the checksum is the one that DVC gives it elsewhere."""
+    with chdir(tmp_path):
+        Path("dvc.lock").write_text(VERSIONED)
+        assert lockfile.read_lock().checksums == {
+            "c": "2cd6ee2c70b0bde53fbe6cac3c8b8bb1",
+            "out": "562ee692a592790b08e880eff9046f72.dir",  # as DVC wrote it for the same two files
+        }
+        Path("dvc.lock").write_text(VERSIONED.replace("      md5: 2cd6", "      x: 2cd6"))
+        with pytest.raises(PipelineError, match="unknown key in"):
+            lockfile.read_lock()
+        Path("dvc.lock").write_text(VERSIONED.replace("      size: 2\n      cloud", "      cloud"))
+        with pytest.raises(PipelineError, match="expected md5 and size, or files"):
+            lockfile.read_lock()
 
 
 def test_a_band_is_the_prediction_interval_of_ten_seeds_or_more() -> None:

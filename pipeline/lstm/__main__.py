@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         plots.save(plots.toy_figure(losses, y[cut:, 0], forecasts[:, 0]), args.output)
     except OSError as error:
         parser.error(str(error))
-    console.print(f"Wrote {args.output}", soft_wrap=True)
+    print(f"Wrote {args.output}")
     return int(any(row.error > LIMIT for row in rows))
 
 

@@ -1,0 +1,15 @@
+"""Tables on the terminal, with names as they are: neither brackets nor colons are markup."""
+
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+
+def show(table: Table, *notes: str, width: int = 120) -> None:
+    """A table and lines below it, as wide as the terminal; `width` in a file or a pipe."""
+    wide = None if sys.stdout.isatty() else width
+    console = Console(width=wide, highlight=False, markup=False, emoji=False)
+    console.print(table)
+    for note in notes:
+        console.print(note)
