@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline import lockfile, paths
+from pipeline import lockfile, paths, provenance
 from pipeline.errors import PipelineError
 
 
@@ -86,9 +86,7 @@ def dvc(directory: Path, *arguments: str, show: bool = False) -> str:
 
 def git(directory: Path, *arguments: str) -> str:
     """What Git says in a directory; PipelineError with its last words."""
-    done = subprocess.run(
-        ["git", *arguments], cwd=directory, capture_output=True, text=True, check=False
-    )
+    done = provenance.git("-C", str(directory), *arguments)
     if done.returncode:
         raise PipelineError(f"git {arguments[0]}: {_last_words(done)}")
     return done.stdout.strip()

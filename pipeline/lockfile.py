@@ -1,6 +1,7 @@
 """dvc.lock, checked before it is relied upon: well-formed, and of every stage.
 
-`python -m pipeline.lockfile` checks it, and DVC's own lock file, before DVC reads them.
+`python -m pipeline.lockfile` checks it, DVC's own lock file and that there is a Git repository,
+before DVC needs them.
 """
 
 import hashlib
@@ -135,8 +136,20 @@ def check_rwlock(path: Path = RWLOCK) -> None:
         ) from None
 
 
+def check_repository() -> None:
+    """PipelineError if there is no Git repository for DVC, as in an archive that was unpacked."""
+    settings = [file.read_text(encoding="utf-8") for file in Path(".dvc").glob("config*")]
+    without_git = any("no_scm" in text for text in settings)
+    if not without_git and not any((top / ".git").exists() for top in Path("x").absolute().parents):
+        raise PipelineError(
+            ".git: expected a Git repository, which DVC needs, found none; make one with: git init "
+            "&& git add -A && git commit -m Start"
+        )
+
+
 def main() -> None:
-    """Check dvc.lock, if there is one, and DVC's lock file; say nothing when both are right."""
+    """Check the repository, DVC's lock file and a dvc.lock; silent if all is right."""
+    check_repository()
     check_rwlock()
     if LOCK.exists():
         read_lock()

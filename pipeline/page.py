@@ -13,6 +13,10 @@ from pipeline import changes, determinism, paths, provenance, report
 from pipeline.cards import Card
 from pipeline.params import Params
 
+CHANGED = {  # by a run's tag git.dirty
+    "true": " and uncommitted changes",
+    "unknown": ", perhaps with changes: Git cannot tell",
+}
 TEMPLATE = Environment(autoescape=True).from_string(
     """<!doctype html>
 <html lang="en">
@@ -67,8 +71,7 @@ def of_report(params: Params, card: Card) -> str:
     """The report with what no stage output may hold: commit, date, host."""
     tags = provenance.tags(params.ingest.dataset)
     facts = {
-        "commit": tags.get("git.commit", "not in Git")
-        + (" and uncommitted changes" if tags.get("git.dirty") == "true" else ""),
+        "commit": tags.get("git.commit", "not in Git") + CHANGED.get(tags.get("git.dirty", ""), ""),
         "date": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "host": f"{platform.node()}, {determinism.processor()}",
     }

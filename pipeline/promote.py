@@ -14,6 +14,7 @@ COMMITTED = {  # by the run's tag git.dirty
     "false": "code and cards were committed",
     "true": "code or cards had changes that were not committed",
 }
+UNKNOWN = "not known, since Git had no answer when it was trained; mend that, commit, train again"
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def judge(trial: Trial, best: Trial | None, servable: bool) -> list[Reason]:
             servable,
             f"a model with a signature {'is' if servable else 'is not'} logged with the run",
         ),
-        Reason("clean", dirty == "false", COMMITTED.get(dirty, "not known")),
+        Reason("clean", dirty == "false", COMMITTED.get(dirty, UNKNOWN)),
         _against_baselines(trial),
     ]
     if best is None:

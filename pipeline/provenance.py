@@ -3,6 +3,8 @@
 import os
 import socket
 import subprocess
+import sys
+from functools import cache
 
 import psutil
 
@@ -19,13 +21,18 @@ def tags(dataset: str) -> dict[str, str]:
         "mlflow.source.name": "dvc repro",
         PROCESS: process(),
     }
-    commit = git("rev-parse", "HEAD")
+    # params.yaml, dvc.lock and outputs are changed by DVC as it works, so they do not count.
+    makers = ("pipeline", str(paths.card(dataset)), "dvc.yaml", "requirements.lock")
+    commit, changes = (
+        git("rev-parse", "--verify", "HEAD"),
+        git("status", "--porcelain", "--", *makers),
+    )
     if commit.returncode == 0:
-        # params.yaml, dvc.lock and outputs are changed by DVC as it works, so they do not count.
-        makers = ("pipeline", str(paths.card(dataset)), "dvc.yaml", "requirements.lock")
-        changes = git("status", "--porcelain", "--", *makers)
         tags["mlflow.source.git.commit"] = tags["git.commit"] = commit.stdout.strip()
-        tags["git.dirty"] = str(bool(changes.stdout.strip())).lower()
+        dirty = str(bool(changes.stdout.strip())).lower()
+        tags["git.dirty"] = "unknown" if changes.returncode else dirty
+    if failed := next((answer for answer in (changes, commit) if answer.returncode), None):
+        _warn(next((line for line in failed.stderr.splitlines() if "fatal" in line), failed.stderr))
     for name, variable in (("dvc.stage", "DVC_STAGE"), ("dvc.experiment", "DVC_EXP_NAME")):
         if value := os.environ.get(variable):
             tags[name] = value
@@ -50,5 +57,26 @@ def gone(process: str) -> bool:
 
 
 def git(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """What Git answers, or why it does not."""
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    """What Git answers, in English, or why it does not: it may not be there at all."""
+    command, env = ["git", *arguments], os.environ | {"LC_ALL": "C"}
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    except OSError as error:
+        reason = f"git: {os.strerror(error.errno or 0)}; is it installed and on PATH?"
+        return subprocess.CompletedProcess(command, 127, "", reason)
+
+
+@cache
+def _warn(reason: str) -> None:
+    """Say once that a run's code is not known to be a commit's, why, and how to mend it."""
+    remedies = {
+        "not a git repository": "; make one with: git init && git add -A && git commit -m Start",
+        "index file": "; mend it with: rm .git/index && git reset",
+        "dubious ownership": '; allow it: git config --global --add safe.directory "$PWD"',
+        "single revision": "; commit first: git add -A && git commit -m Start",
+    }
+    remedy = next((remedy for words, remedy in remedies.items() if words in reason), "")
+    print(
+        f"warning: what is in Git is not known, so the run cannot be promoted: {reason}{remedy}",
+        file=sys.stderr,
+    )

@@ -1,0 +1,98 @@
+"""Where a run comes from, as far as Git says; and what is said where it does not."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import chdir
+from pathlib import Path
+
+import pytest
+
+from pipeline import lockfile, page, provenance
+from pipeline.config import read_experiment
+from pipeline.errors import PipelineError
+from tests.repositories import copied, run, toy_repository
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Iterator[Path]:
+    """A committed toy repository, which is the working directory."""
+    provenance._warn.cache_clear()
+    with chdir(toy_repository(tmp_path / "toy")):
+        yield Path.cwd()
+
+
+def without_git(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing on PATH."""
+    monkeypatch.setenv("PATH", str(repository / "data"))
+
+
+def without_repository(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tree as an archive holds it."""
+    (repository / ".git").rename(repository.parent / "elsewhere")
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(repository.parent))
+
+
+def with_a_broken_index(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a full disk leaves."""
+    (repository / ".git/index").write_bytes(b"broken" * 20)
+
+
+def without_a_commit(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Right after git init."""
+    run(repository, "git", "update-ref", "-d", "HEAD")
+
+
+@pytest.mark.parametrize(
+    ("breaks", "dirty", "said"),
+    [
+        (without_git, None, "git: No such file or directory; is it installed and on PATH?"),
+        (without_repository, None, "make one with: git init && git add -A && git commit -m Start"),
+        (with_a_broken_index, "unknown", "mend it with: rm .git/index && git reset"),
+        (without_a_commit, None, "commit first: git add -A && git commit -m Start"),
+    ],
+)
+def test_what_git_does_not_say_is_not_taken_for_clean(
+    repository: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    breaks: Callable[[Path, pytest.MonkeyPatch], None],
+    dirty: str | None,
+    said: str,
+) -> None:
+    """One line says so, once, and how to mend it; the run goes on and is not marked as clean."""
+    breaks(repository, monkeypatch)
+    assert provenance.tags("toy").get("git.dirty") == dirty
+    assert ("git.commit" in provenance.tags("toy")) == (dirty is not None)
+    line = capsys.readouterr().err
+    assert line.startswith("warning: what is in Git is not known, so the run cannot be promoted: ")
+    assert line.endswith(f"{said}\n")
+    assert line.count("\n") == 1
+
+
+def test_a_clean_tree_says_nothing(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Committed code is clean, and code that was changed is not."""
+    assert provenance.tags("toy")["git.dirty"] == "false"
+    (repository / "pipeline/paths.py").write_text("")
+    assert provenance.tags("toy")["git.dirty"] == "true"
+    assert capsys.readouterr().err == ""
+
+
+def test_a_tree_without_git_is_named_before_dvc_runs(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`make` says what DVC needs and the command that makes it."""
+    run(repository, sys.executable, "-m", "pipeline.lockfile")
+    without_repository(repository, monkeypatch)
+    with pytest.raises(PipelineError, match=r"^\.git: expected a Git repository, which DVC needs"):
+        lockfile.main()
+    (repository / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
+    lockfile.main()
+
+
+def test_a_report_needs_no_git(
+    finished_toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page of a report is written where Git is absent, and says that nothing is known of it."""
+    with chdir(copied(finished_toy, tmp_path / "toy")):
+        without_git(Path.cwd(), monkeypatch)
+        assert "not in Git" in page.of_report(*read_experiment())
