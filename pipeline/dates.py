@@ -136,7 +136,7 @@ def _readings(table: pd.DataFrame, form: str | None) -> list[Stamps]:
 
 def _formats(text: pd.Series) -> list[str]:
     """The ways that a column's first and last value may be dates, likelier ones first."""
-    ends = [str(text.iloc[0]), str(text.iloc[-1])]
+    ends = [str(value) for value in text[text != ""].iloc[[0, -1]]] if (text != "").any() else [""]
     if re.fullmatch(r"[-+]?\d*[.,]?\d*", ends[0]) and len(ends[0]) not in (8, 10, 12, 14):
         return []  # a number, and not the digits of a date
     with warnings.catch_warnings(action="ignore"):  # that 31.12.2024 starts with the day

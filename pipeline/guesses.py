@@ -139,7 +139,7 @@ def finding(column: pd.Series, a_row: int = 1) -> Finding:
         missing=tuple(marks.index),
         check=_extremes(known, numbers),
         minimum=bool(numbers.min() >= 0) and not _SIGNED.fullmatch(str(column.name)),
-        follows=bool(abs(pd.to_numeric(text, errors="coerce").rank().autocorr()) > 0.1),
+        follows=_follows(text),
         fault=_among_numbers(words, text, a_row),
     )
 
@@ -192,12 +192,19 @@ def _among_numbers(words: pd.Series, text: pd.Series, a_row: int) -> str:
     return f"expected numbers, found {', '.join(shown)}{more}; {'; '.join(remedies)}"
 
 
+def _follows(text: pd.Series) -> bool:
+    ranks = pd.to_numeric(text.str.replace(",", "."), errors="coerce").rank()
+    return bool(abs(ranks.corr(ranks.shift())) > 0.1)
+
+
 def _counts(text: pd.Series) -> bool:
     return any(list(text) == [str(row + first) for row in range(len(text))] for first in (0, 1))
 
 
 def _extremes(known: pd.Series, numbers: np.ndarray[Any, np.dtype[np.float64]]) -> str:
     """A remark on values that usually stand for a missing one, or lie far from all the others."""
+    if len(numbers) == 1:
+        return ""
     for sign in (-1, 1):
         order = np.argsort(sign * numbers)
         values, rows = sign * numbers[order], known.to_numpy()[order]

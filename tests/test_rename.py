@@ -53,7 +53,9 @@ def test_a_calendar_term_is_free_beside_a_column_of_its_name() -> None:
 
 def test_an_absent_column_is_told_by_the_name_in_the_table() -> None:
     """The line names the column as the table should have it."""
-    with pytest.raises(PipelineError, match=r"column weekday missing; found time, level, direc"):
+    with pytest.raises(
+        PipelineError, match=r"column weekday missing; found time, level, 'direction\\n"
+    ):
         series.to_series(as_published().drop(columns="weekday"), toy_card(**RENAMED), "toy")
 
 
