@@ -3,18 +3,18 @@
 import argparse
 from dataclasses import dataclass
 
-from pipeline import champion, metrics, runs
+from pipeline import champion, metrics, provenance, runs
 from pipeline.config import read_params
 from pipeline.errors import PipelineError, run
 from pipeline.runs import Trial
 from pipeline.text import percent
 
 TIE = 1e-4  # of its error: a baseline as a model has the baseline's, but for the last digits
-COMMITTED = {  # by the run's tag git.dirty
+COMMITTED = {  # by the run's tags git.dirty and scores.git.dirty
     "false": "code and cards were committed",
     "true": "code or cards had changes that were not committed",
 }
-UNKNOWN = "not known, since Git had no answer when it was trained; mend that, commit, train again"
+UNKNOWN = "not known to be of a commit, by Git or by dvc.lock; commit, then train again"
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,23 @@ def judge(trial: Trial, best: Trial | None, servable: bool) -> list[Reason]:
         best: the present champion's run; None if there is no champion.
         servable: whether the run has a model with a signature.
     """
-    dirty = trial.tags.get("git.dirty", "unknown")
+    of_training, of_scores = (
+        COMMITTED.get(trial.tags.get(key, ""), UNKNOWN)
+        for key in (provenance.DIRTY, provenance.SCORED + provenance.DIRTY)
+    )
     reasons = [
         Reason(
             "servable",
             servable,
             f"a model with a signature {'is' if servable else 'is not'} logged with the run",
         ),
-        Reason("clean", dirty == "false", COMMITTED.get(dirty, UNKNOWN)),
+        Reason(
+            "clean",
+            provenance.clean(trial.tags),
+            of_training
+            if of_training == of_scores
+            else f"training: {of_training}; scores: {of_scores}",
+        ),
         _against_baselines(trial),
     ]
     if best is None:

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import cache
 
 import psutil
@@ -11,6 +12,9 @@ import psutil
 from pipeline import paths
 
 PROCESS = "pipeline.process"
+# Of the code that trained; of the code that scored they stand behind SCORED.
+COMMIT, DIRTY, SCORED = "git.commit", "git.dirty", "scores."
+SOURCE = "mlflow.source.git.commit"  # where MLflow looks for the commit
 DRIFT = 2  # seconds by which a process' start may seem to move when the clock is set
 
 
@@ -28,15 +32,25 @@ def tags(dataset: str) -> dict[str, str]:
         git("status", "--porcelain", "--", *makers),
     )
     if commit.returncode == 0:
-        tags["mlflow.source.git.commit"] = tags["git.commit"] = commit.stdout.strip()
+        tags[SOURCE] = tags[COMMIT] = commit.stdout.strip()
         dirty = str(bool(changes.stdout.strip())).lower()
-        tags["git.dirty"] = "unknown" if changes.returncode else dirty
+        tags[DIRTY] = "unknown" if changes.returncode else dirty
     if failed := next((answer for answer in (changes, commit) if answer.returncode), None):
         _warn(next((line for line in failed.stderr.splitlines() if "fatal" in line), failed.stderr))
     for name, variable in (("dvc.stage", "DVC_STAGE"), ("dvc.experiment", "DVC_EXP_NAME")):
         if value := os.environ.get(variable):
             tags[name] = value
     return tags
+
+
+def of_scores(tags: Mapping[str, str]) -> dict[str, str]:
+    """Commit, and whether code differs from it, as tags of what this code scores."""
+    return {SCORED + key: tags[key] for key in (COMMIT, DIRTY) if key in tags}
+
+
+def clean(tags: Mapping[str, str]) -> bool:
+    """Whether the code that trained a run and the code that scored it were committed."""
+    return tags.get(DIRTY) == tags.get(SCORED + DIRTY) == "false"
 
 
 def process() -> str:

@@ -1,8 +1,10 @@
 """Sends what the MLflow store lacks of the files on disk: the run, its scores, pictures, the model.
 
-It finds a run by the content of its files (`tracking.CONTENT`), so that nothing is sent twice.
+It finds a run by the content of its files (`tracking.CONTENT`), so that nothing is sent twice. The
+same training with other scores is another run: other code made them, or other rows.
 """
 
+import hashlib
 import tempfile
 import time
 from importlib.metadata import version
@@ -22,6 +24,7 @@ from pipeline import (
     determinism,
     features,
     forecaster,
+    lockfile,
     paths,
     provenance,
     series,
@@ -30,11 +33,15 @@ from pipeline import (
 from pipeline.cards import Card
 from pipeline.config import targets
 from pipeline.description import Epoch
+from pipeline.errors import PipelineError
 from pipeline.imputation import Imputer
 from pipeline.models.spec import Spec
 from pipeline.params import Params
-from pipeline.tracking import CONTENT, LOSS, SCORES
+from pipeline.tracking import CONTENT, ENVIRONMENT, EXPERIMENT, LOSS, NOT_KNOWN, SCORES
 
+# Of a run made from files, and the run that was logged while they were trained.
+RESTORED, TRAINED_IN = "pipeline.restored", "pipeline.trained_in"
+REPEATED_BY = "pipeline.repeated_by"  # of a run that never gets scores, since this one has them
 # What a served model needs, at the versions that made its scores.
 REQUIREMENTS = ("keras", "mlflow", "numpy", "pandas", "pyarrow", "pydantic", "PyYAML", "tensorflow")
 
@@ -43,6 +50,8 @@ def publish_or_warn(params: Params, card: Card, page: str) -> None:
     """`publish`, where a store that cannot be reached must not fail the stage."""
     try:
         publish(params, card, page)
+    except PipelineError as error:  # the repository was moved since it trained
+        tracking.warn(error)
     except tracking.unavailable() as error:
         tracking.warn(error)
 
@@ -61,41 +70,97 @@ def publish(params: Params, card: Card, page: str) -> str | None:
     experiment = tracking.experiment_id(client, params.ingest.dataset)
     linked, scored = tracking.content(), tracking.digest(paths.METRICS, paths.REPORT, paths.HISTORY)
     _offer_view(client, experiment, params, card)
-    run = _find(client, experiment, linked)
-    if run and run.data.tags.get(SCORES) == scored:
-        return None
-    table = pd.read_csv(paths.HISTORY, float_precision="round_trip").drop(columns="epoch")
-    best = description.best(table.to_dict("records"))  # type: ignore[arg-type]
-    history: list[Any] = table.drop(columns="kept").to_dict("records")
-    if run:
-        run_id = str(run.info.run_id)
+    trained = client.search_runs(
+        [experiment], f"tags.`{CONTENT}` = '{linked}'", order_by=["start_time DESC"]
+    )
+    of = tracking.experiment(params, card)
+    alike = [run for run in trained if run.data.tags.get(EXPERIMENT) == of]
+    waiting = [run for run in alike if not run.data.tags.keys() & {SCORES, REPEATED_BY}]
+    here = provenance.tags(params.ingest.dataset)
+    by = provenance.of_scores(here)
+    if waiting:
+        run_id = str(waiting[0].info.run_id)
     else:
-        run_id = _unfinished(client, experiment, params, card, history) or tracking.create(
-            client, params, card, restored=True
-        )
-        tracking.describe(client, run_id, params, card)
-        logged = len(client.get_metric_history(run_id, LOSS))
-        lost = [
-            metric
-            for step, scores in enumerate(history[logged:], start=logged + 1)
-            for metric in tracking.metrics(scores, step)
-        ]
-        _log_metrics(client, run_id, lost + tracking.metrics(best))
+        source = next((run for run in trained if RESTORED not in run.data.tags), None)
+        tags = here | _origin(source)
+        same = [run.data.tags for run in alike if run.data.tags.get(SCORES) == scored]
+        # What a dirty tree made is another run than the same made by what is committed.
+        if any(provenance.clean(known) or not provenance.clean(tags | by) for known in same):
+            return None
+        run_id = _from_files(client, experiment, params, card, tags)
+        if source:
+            times = {k: v for k, v in source.data.metrics.items() if k.startswith("time/")}
+            _log_metrics(client, run_id, tracking.metrics(times))
         client.set_tag(run_id, CONTENT, linked)
     client.set_tag(run_id, provenance.PROCESS, provenance.process())
     # The model first: MLflow asks for the history of every metric that is there before it.
     _send_scores(client, run_id, _log_model(run_id, params, card))
     client.log_text(run_id, page, "report/report.html")
-    client.log_batch(run_id, tags=[RunTag(SCORES, scored)])
+    client.log_batch(run_id, tags=[RunTag(k, v) for k, v in {SCORES: scored, **by}.items()])
     client.set_terminated(run_id, "FINISHED")
+    for run in waiting[1:]:
+        _end_repeated(client, run, run_id)
     return run_id
 
 
-def _find(client: mlflow.MlflowClient, experiment: str, linked: str) -> Run | None:
-    runs = client.search_runs(
-        [experiment], f"tags.`{CONTENT}` = '{linked}'", order_by=["start_time DESC"], max_results=1
+def _origin(source: Run | None) -> dict[str, str]:
+    """Tags of a run made from files: by which code and on which machine they were trained.
+
+    Args:
+        source: the run that was logged while they were trained, if the store has it.
+    """
+    tags = {RESTORED: "true", ENVIRONMENT: NOT_KNOWN}
+    if source is None:
+        return tags if _trained_by_this_code() else tags | {provenance.DIRTY: "unknown"}
+    keys = (provenance.COMMIT, provenance.SOURCE, provenance.DIRTY, ENVIRONMENT)
+    known = {key: source.data.tags[key] for key in keys if key in source.data.tags}
+    return tags | known | {TRAINED_IN: str(source.info.run_id)}
+
+
+def _trained_by_this_code() -> bool:
+    """Whether dvc.lock has the model on disk as made by the code and the card that lie here."""
+    try:
+        train = lockfile.read_lock().stages["train"]
+        code = [dep for dep in train.deps if dep.path.startswith(("pipeline/", str(paths.CARDS)))]
+        return all(
+            hashlib.md5(Path(entry.path).read_bytes(), usedforsecurity=False).hexdigest()
+            == entry.md5
+            for entry in (*code, *train.outs)
+        )
+    except (PipelineError, KeyError, OSError):
+        return False
+
+
+def _from_files(
+    client: mlflow.MlflowClient,
+    experiment: str,
+    params: Params,
+    card: Card,
+    tags: dict[str, str],
+) -> str:
+    """A run with what a training logs, from the files that it left; its id."""
+    table = pd.read_csv(paths.HISTORY, float_precision="round_trip").drop(columns="epoch")
+    best = description.best(table.to_dict("records"))  # type: ignore[arg-type]
+    history: list[Any] = table.drop(columns="kept").to_dict("records")
+    run_id = _unfinished(client, experiment, params, card, history) or tracking.create(
+        client, params, card, tags
     )
-    return runs[0] if runs else None
+    tracking.describe(client, run_id, params, card)
+    logged = len(client.get_metric_history(run_id, LOSS))
+    lost = [
+        metric
+        for step, scores in enumerate(history[logged:], start=logged + 1)
+        for metric in tracking.metrics(scores, step)
+    ]
+    _log_metrics(client, run_id, lost + tracking.metrics(best))
+    return run_id
+
+
+def _end_repeated(client: mlflow.MlflowClient, run: Run, by: str) -> None:
+    """Close a run without scores whose training DVC lost, and which was therefore repeated."""
+    if provenance.gone(run.data.tags.get(provenance.PROCESS, "")):
+        client.set_tag(run.info.run_id, REPEATED_BY, by)
+        client.set_terminated(run.info.run_id, "KILLED")
 
 
 def _offer_view(client: mlflow.MlflowClient, experiment: str, params: Params, card: Card) -> None:
@@ -111,14 +176,12 @@ def _unfinished(
     client: mlflow.MlflowClient, experiment: str, params: Params, card: Card, history: list[Epoch]
 ) -> str | None:
     """The run of this very training that the store lost sight of, known by what it holds."""
-    wanted = {name: str(value) for name, value in description.hyperparameters(params, card)}
+    of = tracking.experiment(params, card)
     for run in tracking.abandoned(client, experiment):
         logged = [point.value for point in client.get_metric_history(run.info.run_id, LOSS)]
-        if (
-            run.info.run_name == description.name(params)
-            and run.data.params in ({}, wanted)
-            and logged == [epoch[LOSS] for epoch in history[: len(logged)]]
-        ):
+        if run.data.tags.get(EXPERIMENT) == of and logged == [
+            epoch[LOSS] for epoch in history[: len(logged)]
+        ]:
             return str(run.info.run_id)
     return None
 

@@ -2,14 +2,22 @@
 
 import argparse
 
-from pipeline import clean_clone, page, paths, publishing, tracking
+from pipeline import clean_clone, database, page, paths, publishing, relocation, tracking
 from pipeline.config import read_experiment
 from pipeline.errors import PipelineError, run
 
 
 def main() -> None:
     """After a server that was down, a restore from DVC's cache or a deleted database."""
-    argparse.ArgumentParser(prog="python -m pipeline.sync", description=main.__doc__).parse_args()
+    parser = argparse.ArgumentParser(prog="python -m pipeline.sync", description=main.__doc__)
+    parser.add_argument(
+        "--moved",
+        action="store_true",
+        help="send nothing, but have the runs find their files after this directory was moved",
+    )
+    if parser.parse_args().moved:
+        print(relocation.mend(database.own()))
+        return
     params, card = read_experiment()
     for file in (paths.WEIGHTS, paths.METRICS, paths.REPORT):
         paths.require(file, "nothing has been made yet; run make first")

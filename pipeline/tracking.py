@@ -1,7 +1,8 @@
 """Where MLflow's runs go, and a run that is logged while it trains; `publishing` sends the rest.
 
 A run is linked to its files by content: train tags it with one digest over model.json, weights,
-imputer and scaler, and whoever has scores for these files looks for the newest run so tagged.
+imputer and scaler, and with one over parameters, card and table. Whoever has scores for them gives
+them to the run so tagged that has none yet; a run's scores are never replaced.
 """
 
 import hashlib
@@ -10,7 +11,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,13 +26,25 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from pipeline import artifacts, database, description, determinism, paths, provenance, series
+from pipeline import (
+    artifacts,
+    database,
+    description,
+    determinism,
+    paths,
+    provenance,
+    relocation,
+    series,
+)
 from pipeline.cards import Card
 from pipeline.database import StoreError
 from pipeline.description import Epoch
 from pipeline.params import Params
 
-CONTENT, SCORES = "pipeline.content", "pipeline.scores"
+CONTENT, SCORES, EXPERIMENT = "pipeline.content", "pipeline.scores", "pipeline.experiment"
+# The machine that trained, as JSON, or NOT_KNOWN.
+ENVIRONMENT = "pipeline.environment"
+NOT_KNOWN = "not known: made from files, and no run here was logged while they were trained"
 CARD_FILE = "card.json"
 LOSS = "train/loss"
 # Of S3's client, which whoever keeps artifacts there has installed.
@@ -44,13 +57,20 @@ def store() -> str:
 
 
 def connect() -> mlflow.MlflowClient:
-    """A client of the store; StoreError if its address names none."""
+    """A client of the store.
+
+    Raises:
+        StoreError: its address names none.
+        PipelineError: it is the repository's own, which was moved.
+    """
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # success needs no line
     # What a database refuses is said once, in one line, by whoever asked.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     uri = store()
     try:
         if file := database.behind(uri):
+            if file == database.own():
+                relocation.check(file)
             database.ensure(file)
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
@@ -72,6 +92,11 @@ def unavailable() -> tuple[type[Exception], ...]:
 def experiment_id(client: mlflow.MlflowClient, name: str) -> str:
     """The experiment's id; it is made if need be, its artifacts at the repository's root."""
     experiment = client.get_experiment_by_name(name)
+    if experiment and experiment.lifecycle_stage == "deleted":
+        raise StoreError(
+            f"its experiment {name} was deleted; mlflow experiments restore --experiment-id "
+            f"{experiment.experiment_id} brings it back"
+        )
     if experiment is None:
         local = store().startswith("sqlite")
         location = (database.root() / "mlartifacts").as_uri() if local else None
@@ -95,7 +120,9 @@ class TrainingRun:
             self.client = connect()
             for run in abandoned(self.client, experiment_id(self.client, params.ingest.dataset)):
                 self.client.set_terminated(run.info.run_id, "KILLED")
-            self.id = create(self.client, params, card)
+            machine = {ENVIRONMENT: json.dumps(determinism.settings())}
+            tags = provenance.tags(params.ingest.dataset) | machine
+            self.id = create(self.client, params, card, tags)
             describe(self.client, self.id, params, card)
 
         self._send(start)
@@ -143,6 +170,13 @@ def content() -> str:
     return digest(paths.MODEL_JSON, paths.WEIGHTS, paths.IMPUTER, paths.SCALER)
 
 
+def experiment(params: Params, card: Card) -> str:
+    """One digest over what a run is of: parameters, what the card decides, and the table."""
+    table = artifacts.read_json(paths.QUALITY)["sha256"]
+    parts = [*description.hyperparameters(params, card), ("table", table)]
+    return hashlib.sha256(artifacts.json_text(parts).encode()).hexdigest()
+
+
 def digest(*files: Path) -> str:
     """One sha256 over the contents of files."""
     return hashlib.sha256("".join(series.sha256(file) for file in files).encode()).hexdigest()
@@ -157,22 +191,22 @@ def abandoned(client: mlflow.MlflowClient, experiment: str) -> list[Run]:
     ]
 
 
-def create(client: mlflow.MlflowClient, params: Params, card: Card, restored: bool = False) -> str:
-    """A new run with its tags; its id."""
-    tags = {
+def create(client: mlflow.MlflowClient, params: Params, card: Card, tags: Mapping[str, str]) -> str:
+    """A new run, tagged with what it is of and, by the tags given, where it comes from; its id."""
+    about = {
         "mlflow.note.content": description.note(params, card),
-        **provenance.tags(params.ingest.dataset),
+        EXPERIMENT: experiment(params, card),
     }
-    if restored:
-        tags["pipeline.restored"] = "true"  # made from saved files, not while training
     run = client.create_run(
-        experiment_id(client, params.ingest.dataset), tags=tags, run_name=description.name(params)
+        experiment_id(client, params.ingest.dataset),
+        tags={**about, **tags},
+        run_name=description.name(params),
     )
     return str(run.info.run_id)
 
 
 def describe(client: mlflow.MlflowClient, run_id: str, params: Params, card: Card) -> None:
-    """Log parameters, data set and environment; what the run holds of them already stays."""
+    """Log parameters, data set and machine; what the run holds of them already stays."""
     client.log_batch(
         run_id, params=[Param(k, str(v)) for k, v in description.hyperparameters(params, card)]
     )
@@ -188,7 +222,9 @@ def describe(client: mlflow.MlflowClient, run_id: str, params: Params, card: Car
     )
     context = [InputTag("mlflow.data.context", "training")]
     client.log_inputs(run_id, [DatasetInput(dataset, context)])
-    client.log_dict(run_id, determinism.settings(), "environment.json")
+    machine = client.get_run(run_id).data.tags.get(ENVIRONMENT, NOT_KNOWN)
+    if machine != NOT_KNOWN:
+        client.log_dict(run_id, json.loads(machine), "environment.json")
     client.log_dict(run_id, description.card_tree(card), CARD_FILE)
 
 
@@ -200,7 +236,7 @@ def metrics(scores: dict[str, float], step: int = 0, model: str | None = None) -
 
 def warn(error: Exception) -> None:
     """Say in one line that the store did not take the run, and what sends it later."""
-    reason = str(error).splitlines()[0][:200]
+    reason = str(error).splitlines()[0][:400]
     print(
         f"warning: MLflow at {store()} did not take the run ({reason}); everything is on disk: "
         "python -m pipeline.sync sends it later",

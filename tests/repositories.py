@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from pipeline import relocation
+
 ROOT = Path(__file__).parent.parent
 STAGES = ("ingest", "impute_scale", "window", "train", "evaluate")
 TOY_CARD = {
@@ -132,8 +134,10 @@ def finish(directory: Path) -> Path:
 
 
 def copied(repository: Path, directory: Path) -> Path:
-    """A copy of a repository to change; its MLflow run's artifacts stay where it was made."""
-    return Path(shutil.copytree(repository, directory, symlinks=True))
+    """A copy of a repository to change, whose runs find their files in it."""
+    shutil.copytree(repository, directory, symlinks=True)
+    relocation.mend(directory / "mlflow.db")
+    return directory
 
 
 def outputs(directory: Path) -> dict[str, bytes]:

@@ -67,7 +67,7 @@ def trial(
             "drift/validation_rmse": 83.0,
             "ridge/validation_rmse": 72.0,
         },
-        tags={"git.dirty": "false"},
+        tags={"git.dirty": "false", "scores.git.dirty": "false"},
         model="m-1",
         experiment="1",
     )
@@ -374,7 +374,9 @@ def test_runs_scored_on_unequal_n_are_not_put_side_by_side() -> None:
     ("change", "broken"),
     [
         ({}, []),
-        ({"tags": {"git.dirty": "true"}}, ["clean"]),
+        ({"tags": {"git.dirty": "true", "scores.git.dirty": "false"}}, ["clean"]),
+        ({"tags": {"git.dirty": "false", "scores.git.dirty": "true"}}, ["clean"]),
+        ({"tags": {"git.dirty": "false"}}, ["clean"]),
         ({"tags": {}}, ["clean"]),
         ({"data": "e" * 64}, ["same data"]),
         ({"params": trial(window__split="{}").params}, ["same data"]),

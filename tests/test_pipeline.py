@@ -253,6 +253,7 @@ def test_a_deleted_store_is_filled_again_exactly_once(repository: Path, tmp_path
     assert experiment is not None
     (restored,) = client.search_runs([experiment.experiment_id])
     assert restored.data.tags["pipeline.restored"] == "true"
+    assert restored.data.tags["pipeline.environment"].startswith("not known")
     assert len(client.get_metric_history(restored.info.run_id, "train/loss")) == 2
     assert restored.data.metrics["test/rmse"] == metrics_of(repository)["test"]["rmse"]
 
@@ -283,7 +284,8 @@ def test_a_run_that_was_cut_off_as_it_began_is_completed(
     store = f"sqlite:///{tmp_path}/other.db"
     client = mlflow.MlflowClient(store)
     experiment = client.create_experiment("beijing_pm25", (tmp_path / "artifacts").as_uri())
-    tags = {"pipeline.process": logged.data.tags["pipeline.process"]}  # has ended
+    known = ("pipeline.process", "pipeline.experiment")  # the process has ended
+    tags = {key: logged.data.tags[key] for key in known}
     begun = client.create_run(experiment, tags=tags, run_name=logged.info.run_name)
     if parameters:
         pairs = [mlflow.entities.Param(*pair) for pair in logged.data.params.items()]
