@@ -16,6 +16,9 @@ _interrupted = threading.Event()
 class PipelineError(Exception):
     """What is wrong, in one line: the file, column, row or key, what was expected and found."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))  # a name may hold a line break
+
 
 def run(main: Callable[[], object]) -> None:
     """Call `main`; end with exit code 1 and one line on standard error if the user must act.
