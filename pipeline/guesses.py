@@ -28,13 +28,14 @@ _TARGETS = (
 )
 _DRIVERS = re.compile(
     r"t\d*|rh\d*|rv\d*|pres|press.*|.*(temp|dew|hum|rain|snow|precip|wind|cloud|weather).*|visib.*|"
-    r"sun|.*day|week.*|month|year|yr|hour|hr|minute|season|holiday|"
+    r"sun|.*day|week|weekend|month|year|yr|hour|hr|minute|season|holiday|"
     r"id|no|index|row|random.*|noise.*|lat|lon|latitude|longitude|station"
 )
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?")
 _NUMBER_AND_MORE = r"[-+]?(\d{1,3}([.,' ]\d{3})+|\d+)([.,]\d+)?\s*\D{0,5}"
 # A summer's temperatures are no proof that none is negative.
 _SIGNED = re.compile(r"t\d*|.*(temp|dew|celsius|°).*", re.IGNORECASE)
+NAMED = "by its name"
 SHARES = {"train": 0.7, "validation": 0.85, "test": 1.0}
 
 
@@ -254,9 +255,11 @@ def target(columns: Mapping[str, Finding]) -> tuple[str, str]:
     apart = {name: re.findall(r"[^\W_]+", name.lower()) for name in columns}
     own = [name for name in columns if not any(map(_DRIVERS.fullmatch, apart[name]))]
     named = [name for wanted in _TARGETS for name in own if wanted == name.lower()]
-    named += [name for wanted in _TARGETS for name in own if wanted in apart[name]]
+    words = [word for word in _TARGETS if len(word) > 2]  # no y of acceleration_y
+    for some in (own, list(columns)):
+        named += [name for word in words for name in some if word in apart[name]]
     if named:
-        return named[0], "by its name"
+        return named[0], NAMED
     steady = [name for name in own if columns[name].follows]
     for likely in (steady, own, list(columns)):
         if likely:

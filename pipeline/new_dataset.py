@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline import artifacts, dates, imputation, paths, quality, series, windows
+from pipeline import artifacts, dates, guesses, imputation, paths, quality, series, windows
 from pipeline.cards import Card, read_card_file
 from pipeline.config import read_params
 from pipeline.dates import Question, Stamps
@@ -73,7 +73,7 @@ def begin(raw: Path, path: Path, form: str | None, params: Params) -> Card:
     card = write(path, draft(raw, seen))
     refused = _fault(raw, seen, path)
     try:
-        if not refused and (costly := _costly(raw, card, path, params)):
+        if not refused and (costly := _costly(raw, seen, card, path, params)):
             seen = seen.without(costly)
             card = write(path, draft(raw, seen))
     except PipelineError as error:
@@ -122,15 +122,23 @@ def _told(seen: Look) -> list[str]:
     return lines
 
 
-def _costly(raw: Path, card: Card, path: Path, params: Params) -> dict[str, str]:
-    """The inputs that cost too many training windows, and how many; never the target."""
+def _costly(raw: Path, seen: Look, card: Card, path: Path, params: Params) -> dict[str, str]:
+    """The inputs that cost too many training windows, and how many.
+
+    The target is none of them where its name made it that, or where no other column is left.
+    """
     _, count = _tried(raw, card, path, params)
-    return {
+    too_many = TOO_MANY * count.possible
+    costly = {
         name: f"as an input it would cost {lost:,} of {count.possible:,} training windows, by "
         f"gaps longer than {params.impute_scale.imputation.limit} rows"
         for name, lost in count.lost.items()
-        if lost > TOO_MANY * count.possible and name not in card.targets
+        if lost > too_many
     }
+    target, why = seen.target
+    if why == guesses.NAMED or set(seen.numeric) <= set(costly):
+        costly.pop(target, None)
+    return costly
 
 
 def _in_place(table: Path) -> Path:

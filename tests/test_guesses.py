@@ -164,6 +164,10 @@ def test_input_that_costs_too_many_training_windows_is_left_out(monkeypatch, cap
     printed = capsys.readouterr().out
     assert re.search(r"not used: sensor \(as an input it would cost \d+ of 93 training", printed)
     assert "93 training windows of 93 possible" in printed
+    lines = with_column("later", short).replace("load,later", "sensor,later").splitlines()
+    swapped = [",".join([line.split(",")[i] for i in (0, 2, 1)]) for line in lines]
+    run(monkeypatch, str(store("\n".join([*swapped, ""]))), "--force")
+    assert cards.read_card("mine").targets == ("sensor",)
 
 
 @pytest.mark.parametrize(
@@ -177,6 +181,8 @@ def test_input_that_costs_too_many_training_windows_is_left_out(monkeypatch, cap
         ("noise x", "x"),
         ("temp dewpoint", "temp"),
         ("total_load load", "load"),
+        ("acceleration_y Weekly_Sales temp", "Weekly_Sales"),
+        ("temp wind_power", "wind_power"),
     ],
 )
 def test_target_is_guessed_from_names(names, expected):
@@ -279,7 +285,20 @@ NAMES = st.lists(
     max_size=5,
 )
 WORDS = st.sampled_from(
-    ["", "NA", "None", "1", "-1.5", "1,5", "1e999", "<1", "x", "2024-01-01", "01/02/2024 10:00"]
+    [
+        "",
+        "NA",
+        "None",
+        "\x7f",
+        "1",
+        "-1.5",
+        "1,5",
+        "1e999",
+        "<1",
+        "x",
+        "2024-01-01",
+        "01/02/2024 10:00",
+    ]
 )
 
 
