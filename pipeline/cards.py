@@ -11,7 +11,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pipeline import paths
 from pipeline.strict import Record, read_record
 
-LONGEST = 10**9  # rows of a season: more than any table has
+LONGEST = 10**9  # rows: more than any table has
+LARGEST = 3.4e38  # that float32 holds
 MOMENT = datetime(2001, 2, 3, tzinfo=UTC)  # what a format is tried on
 
 
@@ -71,7 +72,7 @@ def _end(end: int | float | str) -> int | float | str:
         possible = (
             bool(datetime.fromisoformat(end))
             if isinstance(end, str)
-            else 0 < end <= 1 or (end > 0 and isinstance(end, int))
+            else 0 < end <= 1 or (isinstance(end, int) and 0 < end <= LONGEST)
         )
     except ValueError:
         possible = False
@@ -99,7 +100,9 @@ class Column(Record):
 
     unit: str = ""
     description: str = ""
-    minimum: float | None = None  # a bound of nature: forecasts never fall below it
+    minimum: Annotated[float, Field(ge=-LARGEST, le=LARGEST)] | None = (
+        None  # a bound of nature: forecasts never fall below it
+    )
     categories: tuple[Word, ...] = ()
     transform: Transform | None = None  # what an input is bent by before it is scaled
 
@@ -152,6 +155,7 @@ class Wide(Record):
     times: Format  # the columns' names as a strptime format of the time of day
 
 
+Row = Annotated[int, Field(ge=0, le=LONGEST)]
 End = Annotated[int | float | str, AfterValidator(_end)]
 
 
@@ -197,7 +201,7 @@ class Card(Record):
     targets: Annotated[tuple[Word, ...], Field(min_length=1)]
     inputs: Annotated[tuple[Word, ...], Field(min_length=1)]
     split: Split
-    spans: dict[Annotated[str, Field(pattern=r"^\w+$")], tuple[int, int]] = {}
+    spans: dict[Annotated[str, Field(pattern=r"^\w+$")], tuple[Row, Row]] = {}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from pipeline import paths
+from pipeline import paths, sizes
 from pipeline.cards import Card, Split, Transform, read_card
 from pipeline.errors import PipelineError, run
 from pipeline.features import expand
@@ -95,6 +95,7 @@ def check(params: Params, card: Card) -> None:
         raise PipelineError(f"train.model.name: expected a model that fits into memory; {reason}")
     if isinstance(params.train.model, Segment):
         _check_channels(params, card, expanded)
+    sizes.check(params, len(expanded), len(targets(params, card)))
 
 
 def _check_own_past(params: Params, names: tuple[str, ...], expanded: list[str]) -> None:

@@ -21,7 +21,7 @@ CALENDAR = {
 _TERMS = [f"{term}_{function}" for term in CALENDAR for function in ("sin", "cos")]
 _FORMS = (
     "difference:COLUMN, seasonal:COLUMN, seasonal:ROWS:COLUMN, seasonal:ROWS:difference:COLUMN, "
-    "missing:COLUMN or since:COLUMN"
+    "missing:COLUMN or since:COLUMN, ROWS of up to nine digits"
 )
 
 
@@ -49,7 +49,7 @@ class Feature(NamedTuple):
         rest = name.removeprefix("seasonal:")
         seasonal, season = rest != name, 0
         rows, _, after = rest.partition(":")
-        if seasonal and re.fullmatch(r"[1-9]\d*", rows):
+        if seasonal and re.fullmatch(r"[1-9]\d{,8}", rows):
             rest, season = after, int(rows)
         source = rest.removeprefix("difference:")
         return cls(source, source != rest, season if seasonal else None)

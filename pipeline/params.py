@@ -5,11 +5,11 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field
 
-from pipeline.cards import Split, Transform, Word
+from pipeline.cards import LONGEST, Split, Transform, Word
 from pipeline.strict import Record
 
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1, le=LONGEST)]
+Positive = Annotated[float, Field(gt=0, le=1e9)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 ALPHAS = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)  # penalties of ridge regression to choose from
 
@@ -57,7 +57,7 @@ class Window(Record):
 class Stack(Record):
     """What every recurrent network has: a stack of layers, from the window up."""
 
-    units: Annotated[tuple[Count, ...], Field(min_length=1)]  # one number a layer
+    units: Annotated[tuple[Count, ...], Field(min_length=1, max_length=100)]  # one number a layer
     activation: Literal["tanh", "relu"] = "tanh"
     input_dropout: Fraction = 0.0  # of what enters each recurrent layer
     dropout: Fraction = 0.0  # of what leaves it

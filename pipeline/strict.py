@@ -67,6 +67,10 @@ _Loader.yaml_constructors = {
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
+# Of a file whose aliases are written out: a card of ten thousand columns has a tenth of them.
+NODES = 1_000_000
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; PipelineError names the line of what cannot be read."""
     return load_yaml(path.read_bytes(), str(path))
@@ -75,8 +79,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def load_yaml(content: bytes, where: str) -> dict[str, Any]:
     """The mapping that YAML in UTF-8 holds; PipelineError says where, and the line."""
     try:
-        # _Loader is a SafeLoader.
-        tree = yaml.load(content.decode("utf-8-sig"), Loader=_Loader)  # noqa: S506
+        loader = _Loader(content.decode("utf-8-sig"))
+        root = loader.get_single_node()
+        if root and (nodes := _written_out(root, {})) > NODES:
+            raise PipelineError(
+                f"{where}: expected at most {NODES:,} values, found {nodes:,} once its aliases are "
+                "written out"
+            )
+        tree = loader.construct_document(root) if root else None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f" line {mark.line + 1}" if mark else ""
@@ -91,6 +101,16 @@ def load_yaml(content: bytes, where: str) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise PipelineError(f"{where}: expected a mapping of keys, found {_show(tree)}")
     return tree
+
+
+def _written_out(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many nodes a node holds, itself among them, those behind an alias once for each alias."""
+    if id(node) not in known:
+        known[id(node)] = 0  # of one that holds itself, which is refused when it is built
+        parts = node.value if isinstance(node, yaml.CollectionNode) else []
+        children = [child for part in parts for child in (part if type(part) is tuple else (part,))]
+        known[id(node)] = 1 + sum(_written_out(child, known) for child in children)
+    return known[id(node)]
 
 
 def read_record(path: Path, record: type[R]) -> R:

@@ -2,6 +2,7 @@
 
 from contextlib import chdir
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,6 +58,35 @@ def test_it_forecasts_as_tensorflow_does(
     forecast = numpy_backend.load(spec, SCALER, tmp_path / "model.weights.h5")(windows)
     assert forecast.shape == (7, 3, 2)
     np.testing.assert_allclose(forecast, network.predict_on_batch(windows), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"train.model.name": "rnn"},
+        {"train.model.units": [5]},
+        {"train.model.units": [5, 4, 4]},
+        {"window.horizon": 4},
+        {"train.residual": "damped"},
+        {"window.inputs": ["level"]},
+    ],
+    ids=str,
+)
+def test_weights_of_another_model_are_refused(changes: dict[str, Any], tmp_path: Path) -> None:
+    """Their shapes are held to those that model.json asks for, as Keras holds them."""
+
+    def spec(changes: dict[str, Any]) -> Spec:
+        params = toy_params(
+            {"train.model.units": [5, 4], "window.inputs": list(SCALER.columns)} | changes
+        )
+        names = params.window.inputs or ()
+        kept: dict[str, Any] = {"window": params.window, "train": params.train}
+        return Spec(dataset="toy", inputs=names, features=names, targets=("level",), **kept)
+
+    build(spec({}), SCALER).save_weights(tmp_path / "model.weights.h5")
+    numpy_backend.load(spec({}), SCALER, tmp_path / "model.weights.h5")
+    with pytest.raises(ValueError, match=r"weights of .* where model\.json has "):
+        numpy_backend.load(spec(changes), SCALER, tmp_path / "model.weights.h5")
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import PipelineError
+from pipeline.lstm.cell import LSTM
 from pipeline.lstm.stack import forecast
 from pipeline.lstm.weights import read_keras_weights
 from pipeline.models.spec import Spec
@@ -20,7 +22,7 @@ def load(spec: Spec, scaler: Scaler, weights: Path) -> Callable[[Windows], Windo
 
     Raises:
         PipelineError: the model is not one that NumPy can run.
-        ValueError: the weights are not those of the model.
+        ValueError: the weights are not those of the model, or have other shapes.
     """
     stack = spec.plain_stack
     if stack is None:
@@ -29,6 +31,18 @@ def load(spec: Spec, scaler: Scaler, weights: Path) -> Callable[[Windows], Windo
             f"{spec.model.name}, normalisation {spec.train.normalisation}; use backend tensorflow"
         )
     layers, head, others = read_keras_weights(weights, beside=("damping",))
+    kind = "lstm" if isinstance(layers[0], LSTM) else "rnn"
+    found: list[Any] = [kind, len(layers[0][0]), [layer[-1].size for layer in layers], head.b.size]
+    outputs = spec.horizon * len(spec.targets)
+    expected: list[Any] = [stack.name, len(spec.features), list(stack.units), outputs]
+    if spec.train.residual == "damped":
+        found.append([list(array.shape) for array in others.get("damping", [])])
+        expected.append([[spec.horizon, 1]])
+    if found != expected:
+        raise ValueError(
+            f"weights of {found} (model, inputs, units, outputs, damping) where model.json has "
+            f"{expected}"
+        )
 
     def network(windows: Windows) -> Windows:
         steps = forecast(layers, head, windows, stack.activation)

@@ -4,7 +4,7 @@ import time
 
 import pandas as pd
 
-from pipeline import artifacts, determinism, features, paths, tracking
+from pipeline import artifacts, determinism, features, paths, sizes, tracking
 from pipeline.config import check_unchanged, inputs, read_experiment, targets
 from pipeline.errors import run
 from pipeline.models.spec import Spec
@@ -53,6 +53,7 @@ def main() -> None:
         look_back=spec.look_back,
         horizon=spec.horizon,
     )
+    sizes.check(params, len(names), len(spec.targets), len(examples.train))
     network = build(spec, scaler)
     with tracking.training_run(params, card) as log:
         began = time.monotonic()
