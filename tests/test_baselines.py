@@ -24,6 +24,9 @@ SERIES = pd.DataFrame({"a": [1.0, 2, 4, 7, _, 11], "b": [10.0, 20, 30, 40, 50, 6
         ("drift", 3, [9, 11, 13], [50, 60, 70]),
         ("drift", 4, [11, 13, 15], [60, 70, 80]),
         ("drift", 0, [1, 1, 1], [10, 10, 10]),
+        ("last_change", 3, [10, 10, 10], [50, 50, 50]),
+        ("last_change", 4, [7, 7, 7], [60, 60, 60]),
+        ("last_change", 0, [1, 1, 1], [10, 10, 10]),
         # a season of 2: one row back, none, and one again
         ("seasonal_naive", 3, [4, 7, 4], [30, 40, 30]),
         ("seasonal_naive", 4, [7, 7, 7], [40, 50, 40]),
@@ -54,9 +57,12 @@ def test_drift_begins_with_the_first_observed_value() -> None:
 
 def test_each_of_several_seasons_has_a_baseline() -> None:
     """They are called by their season; a single one stands without a number."""
-    assert list(naive([24])) == ["persistence", "seasonal_naive", "drift"]
+    assert list(naive([24])) == ["persistence", "seasonal_naive", "drift", "last_change"]
     both = naive([2, 3])
-    assert list(both) == ["persistence", "seasonal_naive_2", "seasonal_naive_3", "drift"]
+    assert [name for name in both if name not in naive([2])] == [
+        "seasonal_naive_2",
+        "seasonal_naive_3",
+    ]
     for season in (2, 3):
         alone = naive([season])["seasonal_naive"]
         found = both[f"seasonal_naive_{season}"](SERIES, np.array([3, 4]), 5)
@@ -79,6 +85,7 @@ def test_naive_rules_never_look_ahead(rule: str, origin: int) -> None:
         ("persistence", {"rmse": 79.230, "mae": 49.970, "h01": 22.165, "h24": 99.622}),
         ("seasonal_naive", {"rmse": 99.619}),
         ("drift", {"rmse": 79.246}),
+        ("last_change", {"rmse": 82.727}),
     ],
 )
 def test_naive_rules_on_the_committed_data(

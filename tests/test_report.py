@@ -106,7 +106,7 @@ def test_ridge_is_left_out_before_training(
     assert "train.npy: the report will have no ridge: ridge of 8 rows" in capsys.readouterr().err
     project.run("train", "evaluate")
     assert "report.md: without ridge: ridge of 8 rows" in capsys.readouterr().err
-    baselines = {"persistence", "seasonal_naive_6", "seasonal_naive_12", "drift"}
+    baselines = {"persistence", "seasonal_naive_6", "seasonal_naive_12", "drift", "last_change"}
     metrics = json.loads(project.read("data/reports/metrics.json"))
     assert metrics["baselines"].keys() == baselines
     assert metrics["training_windows"] == json.loads(project.read("data/windows/counts.json"))

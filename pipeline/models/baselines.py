@@ -23,7 +23,8 @@ def naive(seasons: Sequence[int]) -> dict[str, Rule]:
     rules = [partial(seasonal_naive, season=season) for season in seasons]
     if len(seasons) == 1:
         names = ["seasonal_naive"]
-    return {"persistence": persistence, **dict(zip(names, rules, strict=True)), "drift": drift}
+    seasonal = dict(zip(names, rules, strict=True))
+    return {"persistence": persistence, **seasonal, "drift": drift, "last_change": last_change}
 
 
 def persistence(targets: pd.DataFrame, origins: Rows, horizon: int) -> Floats:
@@ -44,6 +45,13 @@ def drift(targets: pd.DataFrame, origins: Rows, horizon: int) -> Floats:
     rise = (known - targets.to_numpy()[first, np.arange(len(first))]) / np.maximum(last - first, 1)
     ahead = origins[:, None] + np.arange(1, horizon + 1)
     return known[:, None] + (ahead[..., None] - last[:, None]) * rise[:, None]
+
+
+def last_change(targets: pd.DataFrame, origins: Rows, horizon: int) -> Floats:
+    """Every step is the last observed value plus the last change."""
+    known = targets.ffill().to_numpy()
+    change = known[origins] - known[np.maximum(origins - 1, 0)]
+    return np.repeat((known[origins] + change)[:, None, :], horizon, axis=1)
 
 
 def seasonal_naive(targets: pd.DataFrame, origins: Rows, horizon: int, season: int) -> Floats:
