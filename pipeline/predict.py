@@ -47,7 +47,7 @@ def main() -> None:
         determinism.settle(0)  # before anything loads TensorFlow
     from pipeline.forecaster import Forecaster, portable, stage_files
 
-    if options.model:
+    if options.model is not None:
         from pipeline import champion  # MLflow takes seconds to import
 
         forecaster = champion.load(options.model, options.backend)

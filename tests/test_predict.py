@@ -9,12 +9,14 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import chdir
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import pipeline
 from pipeline import artifacts, forecaster, paths, predict
 from pipeline.errors import PipelineError
 from pipeline.forecaster import Forecaster, portable, stage_files
@@ -100,6 +102,7 @@ def test_rows_may_come_from_a_pipe(
 ) -> None:
     """--input reads a pipe; at /dev/stdout stand the forecasts alone, the summary beside them."""
     made()
+    capfd.readouterr()
     pipe = project.root / "pipe"
     os.mkfifo(pipe)
     writer = threading.Thread(target=lambda: pipe.write_bytes(project.table.read_bytes()))
@@ -109,6 +112,27 @@ def test_rows_may_come_from_a_pipe(
     said = capfd.readouterr()
     assert len(pd.read_csv(io.StringIO(said.out))) == SPEC.horizon
     assert said.err == "/dev/stdout: 3 rows, 1 origin, by lstm of toy\n"
+
+
+def test_an_empty_model_is_not_the_one_just_trained(
+    made: Make, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--model "$MODEL"` of an unset variable is looked for as any other, and not found."""
+    made()
+    asked: list[str] = []
+
+    def load(uri: str, _: str) -> Forecaster:
+        asked.append(uri)
+        return Forecaster.load(stage_files("toy"))
+
+    champion = SimpleNamespace(load=load)
+    monkeypatch.setattr(pipeline, "champion", champion, raising=False)
+    monkeypatch.setitem(sys.modules, "pipeline.champion", champion)
+    files = ["--input", str(project.table), "--output", "out.csv"]
+    run(project, monkeypatch, *files)
+    assert asked == []
+    run(project, monkeypatch, *files, "--model", "")
+    assert asked == [""]
 
 
 @pytest.mark.parametrize(
