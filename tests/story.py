@@ -1,4 +1,4 @@
-"""Three experiments of two models in a repository of their own, run once for all tests."""
+"""Ridge and three experiments of two networks in a repository of their own, for all tests."""
 
 import functools
 import sys
@@ -7,17 +7,23 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from tests.repository import experiment, make, run
+from tests.repository import SMALL, experiment, make, run
+
+WINDOWS = [f"{key}={value}" for key, value in SMALL.items() if key.startswith("window.")]
 
 
 class Story:
-    """A repository with three experiments of two models, the last one the best."""
+    """A repository with ridge and three experiments of two networks, the last one the best."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = make(directory)
+        settings = ("~train.model", "+train.model={name: ridge}", "train.residual=none")
+        flags = [part for setting in (*settings, *WINDOWS) for part in ("-S", setting)]
+        run(self.directory, "dvc", "exp", "run", "-n", "ridge-1", *flags)
+        run(self.directory, "git", "restore", "params.yaml")
         experiment(self.directory, "small-1")
         experiment(self.directory, "small-2", train__seed=2)
-        larger = {"train.model.units": "[12]", "train.epochs": 8, "window.stride": 6}
+        larger = {"train.model.units": "[24]", "train.epochs": 12, "window.stride": 6}
         experiment(self.directory, "large-1", **larger)
         self.client = mlflow.MlflowClient(self.store)
 

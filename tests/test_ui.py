@@ -62,7 +62,7 @@ def test_the_run_table_shows_scores_best_first(
     keep(browser, "run-table")
     columns = ("validation/rmse", "test/rmse", "skill/persistence", "model/weights")
     assert all(name in shown for name in (*columns, "train.model.units"))
-    assert shown.index("lstm 12, 12 to 24") < shown.index("lstm 4, 12 to 24")
+    assert shown.index("large-1: lstm 24, 12 to 24") < shown.index("lstm 4, 12 to 24")
     assert f"\n{metrics['model/weights']:.0f}\n" in shown
 
 
@@ -84,7 +84,7 @@ def test_the_compare_page_has_numbers_on_its_axes(
     assert "train.model.units" in shown
     assert "best/validation_loss" in shown
     axis = shown[shown.index("Clear All") : shown.index("Run details")]
-    assert "12.00000" in axis  # an axis of numbers, not of labels
+    assert "24.00000" in axis  # an axis of numbers, not of labels
 
 
 def test_the_report_is_one_page_with_its_pictures(browser: webdriver.Chrome, story: Story) -> None:

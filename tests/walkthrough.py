@@ -121,14 +121,19 @@ def compare(walk: Walk) -> list[mlflow.entities.Run]:
 
 
 def promote(walk: Walk, runs: list[mlflow.entities.Run]) -> None:
-    """Accepted, accepted, refused, rolled back, and back again."""
-    best, middle, worst = (runs[i].info.run_id[:8] for i in (0, len(runs) // 2, -1))
-    walk.tell("## The champion\n\nThe first champion has only the naive rules to beat.")
-    walk.run(f"make -s --old-file=setup promote RUN={middle}")
-    walk.tell("A better one takes its place,")
+    """Refused, a baseline accepted, a better run accepted, rolled back, and back again."""
+    best, worst = (runs[i].info.run_id[:8] for i in (0, -1))
+    walk.tell(
+        "## The champion\n\nPromotion chooses on the validation span. A run that loses there to a "
+        "baseline is refused, and the exit code says so."
+    )
+    said = walk.run(f"make -s --old-file=setup promote RUN={worst}", status=2)
+    walk.tell("The baseline is a model too, by the command that stands there.")
+    command = said.partition("ridge is a model too: ")[2].partition("\n")[0]
+    walk.run(command.replace("exp run", "exp run -n ridge"), keep=12)
+    walk.run("make -s --old-file=setup promote RUN=ridge")
+    walk.tell("A better run takes its place.")
     walk.run(f"make -s --old-file=setup promote RUN={best}")
-    walk.tell("a worse one does not, and the exit code says so.")
-    walk.run(f"make -s --old-file=setup promote RUN={worst}", status=2)
     walk.tell("To go back to the champion before, and to look before leaping:")
     walk.run("make -s --old-file=setup rollback")
     walk.run(f"make -s --old-file=setup promote RUN={best} DRY=--dry-run")
