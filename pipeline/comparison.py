@@ -13,6 +13,7 @@ from pipeline.runs import Trial
 from pipeline.text import number, percent
 
 SEED = "train.seed"
+SPANS = ("validation", "test")
 COLUMNS = 2  # parameters that have a column of their own; more of them share one
 LONGEST = 30  # characters of a parameter's value
 
@@ -95,18 +96,17 @@ def table(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
             for i in range(len(found))
         )
         shown, values = ["parameters"], [list(together)]
-    header = ["place", *shown, "seeds", "validation rmse", "test rmse", "skill", "fit s", "runs"]
+    of_spans = [f"{span} {score}" for span in SPANS for score in ("rmse", "skill")]
+    header = ["place", *shown, "seeds", *of_spans, "fit s", "runs"]
     lines = []
     for i, (place, row) in enumerate(zip(places(found), found, strict=True)):
-        best = min(row.trials[0].baselines("test").values())
         seconds = [s for t in row.trials if (s := t.scores.get("time/fit_seconds")) is not None]
         lines.append(
             [
                 place,
                 *(column[i] for column in values),
                 " ".join(sorted((t.params[SEED] for t in row.trials), key=int)),
-                *(_with_spread(row, span) for span in ("validation", "test")),
-                percent(metrics.skill(row.error("test"), best)),
+                *(score(row, span) for span in SPANS for score in (_with_spread, _skill)),
                 f"{statistics.fmean(seconds):.0f}" if seconds else "",
                 "; ".join(trial.short for trial in row.trials),
             ]
@@ -127,6 +127,12 @@ def _values(found: Sequence[Row], name: str) -> list[str]:
 
 def _short(text: str, longest: int = LONGEST) -> str:
     return textwrap.shorten(text, longest, placeholder=" ...")
+
+
+def _skill(row: Row, span: str) -> str:
+    """Against the best baseline; nothing where the run has no scores of them."""
+    best = min(row.trials[0].baselines(span).values(), default=0.0)
+    return percent(metrics.skill(row.error(span), best))
 
 
 def _with_spread(row: Row, span: str) -> str:
@@ -184,8 +190,8 @@ def legend(found: Sequence[Row], unit: str) -> str:
     beside = ", ".join(f"{name.replace('_', ' ')} {number(error)}" for name, error in errors)
     return (
         f"Best first by RMSE{scaled} on validation. Mean ± standard deviation over the seeds; rows "
-        "closer than that deviation are ties. Skill: 1 - test RMSE / that of the run's best "
-        f"baseline; those of the first row: {beside}. fit s: seconds of training."
+        "closer than that deviation are ties. Skill: 1 - RMSE / that of the run's best baseline; "
+        f"those of the first row on test: {beside}. fit s: seconds of training."
     )
 
 
@@ -200,7 +206,7 @@ def left_out(repeats: Sequence[tuple[Trial, Trial]]) -> list[str]:
 
 
 def _unlike(one: Trial, other: Trial) -> bool:
-    return any(one.error(span) != other.error(span) for span in ("validation", "test"))
+    return any(one.error(span) != other.error(span) for span in SPANS)
 
 
 def by_card(found: Sequence[Row], cards: Mapping[str, dict[str, Any]]) -> list[str]:

@@ -9,7 +9,7 @@ from pipeline.errors import PipelineError, run
 from pipeline.runs import Trial
 from pipeline.text import percent
 
-TIE = 1e-4  # of its error: a baseline as a model has the baseline's, but for the last digits
+TIE = 1e-5  # of its error: a baseline as a model has the baseline's, but for the last digits
 COMMITTED = {  # by the run's tags git.dirty and scores.git.dirty
     "false": "code and cards were committed",
     "true": "code or cards had changes that were not committed",
