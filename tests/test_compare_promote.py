@@ -22,6 +22,7 @@ from pipeline import (
     description,
     evaluation,
     promote,
+    provenance,
     publishing,
     runs,
     tracking,
@@ -194,7 +195,7 @@ def logged(project: Project, seed: int, **changes: dict[str, Any]) -> str:
     with chdir(project.root):
         params, card = read_experiment()
         client = tracking.connect()
-        run = tracking.create(client, params, card)
+        run = tracking.create(client, params, card, provenance.tags(params.ingest.dataset))
         tracking.describe(client, run, params, card)
         experiment = tracking.experiment_id(client, params.ingest.dataset)
         publishing._offer_view(client, experiment, params, card)
