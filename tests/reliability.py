@@ -10,6 +10,8 @@ from typing import Any
 FILE = Path(__file__).parent.parent / "docs/reliability.md"
 SECTIONS = {
     "Faults": ["test_faults"],
+    "MLflow's database": ["test_database"],
+    "What Git says": ["test_provenance"],
     "Reproducibility": ["test_reproducibility"],
     "Security": ["test_security"],
     "Bad tables": ["test_series"],

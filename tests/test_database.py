@@ -4,10 +4,14 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import chdir, closing
+from contextlib import chdir, closing, suppress
 from multiprocessing import get_context
 from pathlib import Path
+from random import Random
 
 import mlflow
 import pytest
@@ -20,6 +24,7 @@ from sqlalchemy import Engine, event, make_url
 
 from pipeline import database, tracking
 from pipeline.database import StoreError
+from tests.repositories import ROOT, environment
 
 # Not every process may import MLflow anew: that takes longer than what is tested.
 FORK = get_context("fork")
@@ -104,13 +109,49 @@ def test_a_kill_while_the_database_is_made_leaves_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("statement", range(20, 1000, 61))
-def test_a_kill_at_any_statement_leaves_a_usable_place(tmp_path: Path, statement: int) -> None:
-    """Wherever a process is killed or interrupted, the next one logs a run."""
-    file = tmp_path / "mlflow.db"
-    assert in_a_child(lambda: database.ensure(file), statement) in (0, -signal.SIGKILL)
-    database.ensure(file)
-    assert works(file)
+def test_a_kill_at_any_statement_leaves_a_usable_place(tmp_path: Path) -> None:
+    """Wherever in its making a process is killed, the next one logs a run."""
+    for statement in range(20, 1000, 61):
+        file = tmp_path / f"{statement}.db"
+        assert in_a_child(lambda f=file: database.ensure(f), statement) in (0, -signal.SIGKILL)
+        database.ensure(file)
+        assert works(file)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_command_may_be_ended_at_any_moment(tmp_path: Path, sent: signal.Signals) -> None:
+    """At random moments, by each signal: no traceback, and the next process makes the database."""
+    command = [
+        sys.executable,
+        "-c",
+        "from pipeline import database as d, errors; errors.run(d.main)",
+    ]
+    whole = run_for(command, tmp_path / "whole", None, sent)[1]
+    random = Random(int(sent))
+    for attempt in range(4):
+        place = tmp_path / str(attempt)
+        said, _ = run_for(command, place, random.uniform(0.3, 1) * whole, sent)
+        assert "Traceback" not in said
+        database.ensure(place / "mlflow.db")
+        assert works(place / "mlflow.db")
+        assert not list(place.glob(".partial-*"))
+
+
+def run_for(
+    command: list[str], place: Path, seconds: float | None, sent: signal.Signals
+) -> tuple[str, float]:
+    """What a command says and how long it runs in a new directory, if it is sent a signal then."""
+    place.mkdir()
+    began = time.monotonic()
+    env = environment({"PYTHONPATH": str(ROOT)})
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, cwd=place, env=env, **pipes) as process:
+        if seconds is not None:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(seconds)
+            process.send_signal(sent)
+        return process.communicate()[0], time.monotonic() - began
 
 
 def test_an_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Where a run comes from, as far as Git says; and what is said where it does not."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import chdir
 from pathlib import Path
 
@@ -42,25 +42,33 @@ def without_a_commit(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(repository, "git", "update-ref", "-d", "HEAD")
 
 
+BREAKS = {
+    "is not on PATH": without_git,
+    "has no repository here": without_repository,
+    "has a broken index": with_a_broken_index,
+    "has no commit": without_a_commit,
+}
+
+
 @pytest.mark.parametrize(
-    ("breaks", "dirty", "said"),
+    ("git", "said"),
     [
-        (without_git, None, "git: No such file or directory; is it installed and on PATH?"),
-        (without_repository, None, "make one with: git init && git add -A && git commit -m Start"),
-        (with_a_broken_index, "unknown", "mend it with: rm .git/index && git reset"),
-        (without_a_commit, None, "commit first: git add -A && git commit -m Start"),
+        ("is not on PATH", "git: No such file or directory; is it installed and on PATH?"),
+        ("has no repository here", "with: git init && git add -A && git commit -m Start"),
+        ("has a broken index", "mend it with: rm .git/index && git reset"),
+        ("has no commit", "commit first: git add -A && git commit -m Start"),
     ],
 )
 def test_what_git_does_not_say_is_not_taken_for_clean(
     repository: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    breaks: Callable[[Path, pytest.MonkeyPatch], None],
-    dirty: str | None,
+    git: str,
     said: str,
 ) -> None:
     """One line says so, once, and how to mend it; the run goes on and is not marked as clean."""
-    breaks(repository, monkeypatch)
+    BREAKS[git](repository, monkeypatch)
+    dirty = "unknown" if git == "has a broken index" else None
     assert provenance.tags("toy").get("git.dirty") == dirty
     assert ("git.commit" in provenance.tags("toy")) == (dirty is not None)
     line = capsys.readouterr().err
