@@ -33,7 +33,7 @@ SERVING = (
     "`python -m pipeline.serve --model URI` takes the rows as CSV, written as the data set's card "
     "says, or as JSON; `mlflow models serve` takes JSON only, under `dataframe_split` or "
     "`dataframe_records`. The time stamps to forecast from go under `params`, as `origins`; "
-    "without them the last row is the origin."
+    "without them the last row with a value is the origin."
 )
 
 
