@@ -4,12 +4,23 @@ import argparse
 import json
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from pipeline import artifacts, dates, guesses, imputation, paths, quality, series, windows
+from pipeline import (
+    artifacts,
+    dates,
+    features,
+    guesses,
+    imputation,
+    paths,
+    quality,
+    series,
+    windows,
+)
 from pipeline.cards import Card, read_card_file
 from pipeline.config import read_params
 from pipeline.dates import Question, Stamps
@@ -25,6 +36,14 @@ marked `check:`. The card is then tried on the table, as the first stage of the 
 and the commands that come next are printed. A card that is there already is kept, and tried again.
 """
 EXAMPLE = "example: python -m pipeline.new_dataset data/raw/mine.csv; see docs/own-data.md"
+
+
+class Tried(NamedTuple):
+    """What ingest makes of a table: the series, its quality and the rows of the training span."""
+
+    series: pd.DataFrame
+    quality: dict[str, Any]
+    train: tuple[int, int]
 
 
 def main() -> None:
@@ -73,11 +92,12 @@ def begin(raw: Path, path: Path, form: str | None, params: Params) -> Card:
     card = write(path, draft(raw, seen))
     refused = _fault(raw, seen, path)
     try:
-        if not refused and (costly := _costly(raw, seen, card, path, params)):
-            seen = seen.without(costly)
-            card = write(path, draft(raw, seen))
+        tried = None if refused else _tried(raw, card, path)
     except PipelineError as error:
-        refused = error
+        tried, refused = None, error
+    while tried and (costly := _costly(tried, seen, card, params)):
+        seen = seen.without(costly)
+    card = write(path, draft(raw, seen))
     target, why = seen.target
     print(f"{path}: a starter card for {raw}, forecasts {target} ({why})")
     for line in _told(seen):
@@ -122,23 +142,31 @@ def _told(seen: Look) -> list[str]:
     return lines
 
 
-def _costly(raw: Path, seen: Look, card: Card, path: Path, params: Params) -> dict[str, str]:
-    """The inputs that cost too many training windows, and how many.
+def _costly(tried: Tried, seen: Look, card: Card, params: Params) -> dict[str, str]:
+    """What would cost too many training windows as an input, and how many.
 
-    The target is none of them where its name made it that, or where no other column is left.
+    That is the target, where it is a guess and another column would do; else the inputs that cost
+    them beside the target.
     """
-    _, count = _tried(raw, card, path, params)
+    target, why = seen.target
+    count = _count(tried, card, params, list(seen.used), [target])
     too_many = TOO_MANY * count.possible
-    costly = {
-        name: f"as an input it would cost {lost:,} of {count.possible:,} training windows, by "
-        f"gaps longer than {params.impute_scale.imputation.limit} rows"
-        for name, lost in count.lost.items()
+    sound = [name for name in seen.numeric if count.lost.get(name, 0) <= too_many]
+    if target not in sound and sound and why != guesses.NAMED:
+        costs = {target: count.lost[target]}
+    else:
+        alone = _count(tried, card, params, [target], [target]).kept
+        costs = {
+            name: alone - _count(tried, card, params, [name, target], [target]).kept
+            for name in count.lost
+            if name != target
+        }
+    return {
+        name: f"as an input it would cost {lost:,} of {count.possible:,} training windows, by gaps "
+        f"longer than {params.impute_scale.imputation.limit} rows"
+        for name, lost in costs.items()
         if lost > too_many
     }
-    target, why = seen.target
-    if why == guesses.NAMED or set(seen.numeric) <= set(costly):
-        costly.pop(target, None)
-    return costly
 
 
 def _in_place(table: Path) -> Path:
@@ -164,7 +192,8 @@ def write(path: Path, text: str) -> Card:
 
 def accept(raw: Path, card: Card, path: Path, params: Params) -> list[str]:
     """What the first stages would remark on; PipelineError if ingest would refuse the table."""
-    found, count = _tried(raw, card, path, params)
+    tried = _tried(raw, card, path)
+    found, count = tried.quality, _count(tried, card, params, card.inputs, card.targets)
     lines = [
         f"{found['rows']:,} rows, every {card.frequency} from {found['first']} to {found['last']}",
         *quality.remarks(found, card.targets),
@@ -180,11 +209,12 @@ def accept(raw: Path, card: Card, path: Path, params: Params) -> list[str]:
             f"warning: no window of {window.look_back} + {window.horizon} rows fits into the "
             "training span: set shorter ones, -S window.look_back=ROWS -S window.horizon=ROWS"
         )
+    lines += imputation.remarks(tried.series, params.impute_scale.imputation.limit)
     return [*lines, *remarks(count, card.targets)]
 
 
-def _tried(raw: Path, card: Card, path: Path, params: Params) -> tuple[dict[str, Any], Count]:
-    """The series' quality and training windows; PipelineError if ingest would refuse the table."""
+def _tried(raw: Path, card: Card, path: Path) -> Tried:
+    """The table as ingest reads it; PipelineError if that would refuse it."""
     try:
         series.verify(raw, card)
         table = series.read_table(raw, card)
@@ -196,10 +226,19 @@ def _tried(raw: Path, card: Card, path: Path, params: Params) -> tuple[dict[str,
         )
     except PipelineError as error:
         raise PipelineError(f"{path} is written, but ingest will refuse {error}") from None
-    channels = imputation.one_hot(frame, card.categories)
+    return Tried(frame, found, spans.train)
+
+
+def _count(
+    tried: Tried, card: Card, params: Params, inputs: Sequence[str], targets: Sequence[str]
+) -> Count:
+    """The training windows that there would be of these inputs and targets."""
+    needed = features.columns([*inputs, *targets], card)
+    channels = imputation.one_hot(tried.series[needed], card.categories)
     state = imputation.gap_state(channels, params.impute_scale.imputation.limit)
-    named = list(channels.columns), card.inputs, card.targets
-    return found, training_windows(state, *named, card, spans.train, _window(card, params))[1]
+    window = _window(card, params)
+    names = list(channels.columns)
+    return training_windows(state, names, inputs, targets, card, tried.train, window)[1]
 
 
 def _window(card: Card, params: Params) -> Window:

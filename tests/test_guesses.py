@@ -170,6 +170,16 @@ def test_input_that_costs_too_many_training_windows_is_left_out(monkeypatch, cap
     assert cards.read_card("mine").targets == ("sensor",)
 
 
+def test_input_with_the_gaps_of_the_target_is_kept(monkeypatch, capsys):
+    """Where each column has the nights of a market as gaps, none is left out for them."""
+    hours = pd.date_range("2024-01-01", periods=2400, freq="h")
+    market = hours[(hours.hour >= 9) & (hours.hour < 16) & (hours.day_of_week < 5)][:200]
+    rows = [f"{time:%Y-%m-%d %H:%M},{v},{v}" for time, v in zip(market, LOAD, strict=True)]
+    run(monkeypatch, str(store("\n".join(["time,open,close", *rows, ""]))))
+    assert cards.read_card("mine").inputs == ("open", "close")
+    assert "set -S impute_scale.imputation.limit=65" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
