@@ -109,6 +109,7 @@ def test_a_kill_while_the_database_is_made_leaves_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_kill_at_any_statement_leaves_a_usable_place(tmp_path: Path) -> None:
     """Wherever in its making a process is killed, the next one logs a run."""
     for statement in range(20, 1000, 61):
@@ -119,6 +120,7 @@ def test_a_kill_at_any_statement_leaves_a_usable_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_command_may_be_ended_at_any_moment(tmp_path: Path, sent: signal.Signals) -> None:
     """At random moments, by each signal: no traceback, and the next process makes the database."""
