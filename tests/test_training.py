@@ -192,11 +192,21 @@ def test_the_learning_rate_follows_its_schedule(schedule: dict[str, Any], last: 
     assert float(optimizer.learning_rate) == pytest.approx(last)
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop", "sgd"])
-def test_optimizers_are_known_by_name(name: str) -> None:
-    """Every optimizer that the parameters allow can be made."""
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [
+        ("adam", 0.01),  # the rate itself, whatever the gradient
+        ("adamw", 0.01 + 0.01 * 0.004),  # and a decay of the weight, which is 1
+        ("rmsprop", 0.01 / 0.1**0.5),  # of the square a tenth is remembered
+        ("sgd", 0.01 * 0.25),
+    ],
+)
+def test_an_optimizer_steps_as_its_name_says(name: str, step: float) -> None:
+    """The first update of a weight of 1 by a gradient of a quarter, at a rate of a hundredth."""
+    weight = keras.Variable(1.0)
     settings = toy_params({"train.optimizer": name}).train
-    assert training.optimizer(settings, steps=1).name == name
+    training.optimizer(settings, steps=1).apply([tf.constant(0.25)], [weight])
+    assert 1 - float(weight.value) == pytest.approx(step, rel=1e-3)
 
 
 def test_an_untrained_residual_network_is_persistence() -> None:
