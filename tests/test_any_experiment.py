@@ -73,7 +73,10 @@ SIMPLE = NUMBERS | WORDS | st.sampled_from([None, True, [], {}])
 ANYTHING = SIMPLE | st.lists(SIMPLE, max_size=3) | st.dictionaries(WORDS, SIMPLE, max_size=2)
 EDITS = st.lists(
     st.sampled_from([(file, key) for file, keys in KEYS.items() for key in keys]).flatmap(
-        lambda place: st.tuples(st.just(place), st.integers(1, 12) | ANYTHING)
+        lambda place: st.tuples(
+            st.just(place),
+            st.booleans().flatmap(lambda odd: ANYTHING if odd else st.integers(1, 12)),
+        )
     ),
     min_size=1,
     max_size=3,
