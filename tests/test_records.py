@@ -196,26 +196,17 @@ def test_a_training_that_dvc_lost_is_not_left_behind(toy: Path, trained: Callabl
     assert send() is None
 
 
-def test_what_git_cannot_tell_is_not_called_clean(
-    toy: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A broken index reads as unknown; without Git on PATH there is no commit, and no traceback."""
-    (toy / ".git/index").write_bytes(b"broken")
-    tags = provenance.tags("toy")
-    assert tags["git.dirty"] == "unknown"
-    assert not provenance.clean(tags | provenance.of_scores(tags))
-    monkeypatch.setenv("PATH", str(toy))
-    assert not provenance.tags("toy").keys() & {"git.commit", "git.dirty"}
-
-
 @pytest.fixture
 def empty(toy: Path, tracking_store: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Another store for the copy, which knows nothing of its training."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_store)
-    yield
     client = tracking.connect()
+    tracking.experiment_id(client, "toy")
+    before = {found.info.run_id for found in logged()}  # other tests' runs
+    yield
     for found in logged():
-        client.delete_run(found.info.run_id)
+        if found.info.run_id not in before:
+            client.delete_run(found.info.run_id)
 
 
 @pytest.mark.usefixtures("empty")
@@ -233,6 +224,19 @@ def test_a_run_says_nothing_of_a_machine_that_it_does_not_know(
     files = [file.path for file in client.list_artifacts(str(sent))]
     assert files == ["card.json", "report"]
     assert clean(restored)[0]
+
+
+@pytest.mark.usefixtures("empty")
+@pytest.mark.parametrize("own", [True, False], ids=["this experiment's", "another's"])
+def test_a_run_that_was_cut_off_is_completed_if_it_is_this_one(own: bool) -> None:
+    """The tag it began with tells; another experiment's run is left alone."""
+    client = tracking.connect()
+    host = provenance.process().partition(" ")[0]
+    of = tracking.experiment(*read_experiment()) if own else "another"
+    tags = {provenance.PROCESS: f"{host} 1 0", tracking.EXPERIMENT: of}
+    begun = client.create_run(tracking.experiment_id(client, "toy"), tags=tags).info.run_id
+    assert (send() == begun) == own
+    assert client.get_run(begun).info.status == (FINISHED if own else "RUNNING")
 
 
 @pytest.mark.usefixtures("empty")
