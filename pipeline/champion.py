@@ -9,6 +9,7 @@ import os
 from contextlib import ExitStack
 
 import mlflow
+import yaml
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
@@ -130,6 +131,10 @@ def load(uri: str, backend: Backend = "tensorflow") -> Forecaster:
         raise PipelineError(
             f"--model {uri}: expected a model in {tracking.store()}: "
             f"{runs.reason(error).rstrip('.')}{advice}"
+        ) from None
+    except yaml.YAMLError as error:
+        raise PipelineError(
+            f"--model {uri}: expected a whole MLmodel, found {runs.reason(error)}"
         ) from None
     except PipelineError as error:
         raise PipelineError(

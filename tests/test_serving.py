@@ -2,10 +2,12 @@
 
 import io
 import json
+import shutil
 import signal
 import socket
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
@@ -352,6 +354,20 @@ def test_a_forecast_from_gaps_alone_is_told_to_whoever_asks(address: str) -> Non
     assert "no load was observed in the 8 rows up to" in line
 
 
+def test_many_at_once_get_each_their_own_answer(address: str) -> None:
+    """Twelve requests of different origins, sent together, and each asked for again alone."""
+    origins = [f"2014-01-05 {hour:02}:00:00" for hour in range(12)]
+
+    def ask(origin: str) -> str:
+        return post(address, as_split(table()) | {"params": {"origins": [origin]}}).text
+
+    with ThreadPoolExecutor(len(origins)) as pool:
+        together = list(pool.map(ask, origins))
+    assert together == [ask(origin) for origin in origins]
+    # Midnight is an hour as well.
+    assert json.loads(together[0])["predictions"][0]["origin"] == origins[0]
+
+
 def test_mlflows_own_server_takes_json_alone(
     model: Path, monkeypatch: pytest.MonkeyPatch, here: Forecaster
 ) -> None:
@@ -372,6 +388,20 @@ def test_a_misspelt_backend_is_refused(model: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("FORECAST_BACKEND", "nunpy")
     with pytest.raises(PipelineError, match="expected tensorflow or numpy, found 'nunpy'"):
         mlflow.pyfunc.load_model(str(model))
+
+
+def test_a_model_that_cannot_be_loaded_is_said_in_one_line(
+    model: Path, tracking_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is not there, and one whose MLmodel is broken."""
+    shutil.copytree(model, tmp_path / "broken")
+    (tmp_path / "broken/MLmodel").write_text("{broken: [")
+    monkeypatch.chdir(tmp_path)
+    for name, found in (("nowhere", "a model in sqlite:"), ("broken", "a whole MLmodel, found")):
+        options = ["--model", name, "--backend", "numpy", "--port", "0"]
+        monkeypatch.setattr("sys.argv", ["serve", *options])
+        with pytest.raises(PipelineError, match=f"^--model {name}: expected {found}"):
+            serve.main()
 
 
 @pytest.mark.parametrize("dataset", ["2024", "größe"])
