@@ -196,10 +196,14 @@ class Forecaster:
         return self.frame(times, rows, values)
 
     def _tell_of_gaps(self, regular: pd.DataFrame, origins: Rows, where: str) -> None:
-        """A line in the log for each column of which a look-back lacks more than half."""
+        """A line in the log for each column of which a look-back lacks more than half.
+
+        And for a target without a value at an origin, as where only other columns go on.
+        """
         look_back = self.spec.look_back
         for name in regular:
-            known = np.concatenate([[0], regular[name].notna().cumsum()])
+            there = regular[name].notna().to_numpy()
+            known = np.concatenate([[0], there.cumsum()])
             counts = known[origins + 1] - known[origins + 1 - look_back]
             least = int(counts.argmin())
             if 2 * counts[least] < look_back:
@@ -210,6 +214,11 @@ class Forecaster:
                 LOG.warning(
                     "%s: %s the %d rows up to %s: the forecast is made from imputed values",
                     where, seen, look_back, regular.index[origins[least]],
+                )  # fmt: skip
+            elif name in self.spec.targets and not there[origins].all():
+                LOG.warning(
+                    "%s: %s has no value at the origin %s: the forecast starts from an imputed one",
+                    where, name, regular.index[origins[int(there[origins].argmin())]],
                 )  # fmt: skip
 
     def _tell_of_units(self, regular: pd.DataFrame, where: str) -> None:

@@ -209,6 +209,24 @@ def test_what_a_look_back_lacks_is_told(made: Make, caplog: pytest.LogCaptureFix
     ]
 
 
+def test_a_target_without_a_value_at_the_origin_is_told(
+    made: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where inputs alone go on, the forecast starts from an imputed target; an input may lack."""
+    rows = toy_table(missing=0)
+    rows.loc[118:, "level"] = None
+    rows.loc[119:, "flow"] = None
+    rows.loc[116, "flow"] = None
+    model = made(rows)
+    model.predict(rows, ["2014-01-05 20:00:00"])
+    assert caplog.messages == []
+    model.predict(rows[:119], where="rows")
+    assert caplog.messages == [
+        "rows: level has no value at the origin 2014-01-05 22:00:00: the forecast starts from an "
+        "imputed one"
+    ]
+
+
 def test_values_in_another_unit_are_asked_about(
     made: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
