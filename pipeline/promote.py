@@ -66,10 +66,13 @@ def judge(trial: Trial, best: Trial | None, servable: bool) -> list[Reason]:
         )
     )
     if not differing:  # else the two errors have no common measure
-        mine, its = trial.error("validation"), best.error("validation")
-        reasons.append(
-            Reason("champion", mine < its, f"validation RMSE {mine:.6g}, the champion's {its:.6g}")
+        errors = {span: (trial.error(span), best.error(span)) for span in ("validation", "test")}
+        told = "; ".join(
+            f"{span} RMSE {mine:.6g}, the champion's {its:.6g}"
+            for span, (mine, its) in errors.items()
         )
+        mine, its = errors["validation"]
+        reasons.append(Reason("champion", mine < its, told))
     return reasons
 
 
@@ -141,7 +144,8 @@ def promote(wanted: str, dry: bool) -> None:
     runs.tag(trial, tags)
     if refused:
         better = rival(trial)
-        advice = better and f"; {better} is a model too: {as_model(better, trial)}"
+        of = " of the look-back" * (better == "drift")  # the report's begins with the series
+        advice = better and f"; {better}{of} is a model too: {as_model(better, trial)}"
         raise PipelineError(f"run {wanted}: not promoted: {', '.join(refused)}{advice or ''}")
     print(f"models:/{name}@{champion.ALIAS} is version {version}")
 

@@ -439,6 +439,13 @@ def test_the_better_baseline_has_its_command(baseline: str, params: dict, model:
     assert command == f"dvc exp run -S '~train.model' -S '+train.model={model}"
 
 
+def test_the_champions_test_scores_are_told_and_not_asked() -> None:
+    """A run that is worse on test alone takes the champion's place, and both scores stand there."""
+    reason = promote.judge(trial(test=68.0), trial(validation=71.0), servable=True)[-1]
+    assert reason.holds
+    assert reason.found == "validation RMSE 70, the champion's 71; test RMSE 68, the champion's 66"
+
+
 def test_the_first_champion_needs_no_one_to_beat() -> None:
     """Without a champion only the baselines, the tree and the model count."""
     assert all(reason.holds for reason in promote.judge(trial(), None, servable=True))
