@@ -51,10 +51,10 @@ def remarks(quality: dict[str, Any], targets: Sequence[str]) -> list[str]:
         lines.append("times are kept as UTC, and so are those of forecasts")
     if absent := quality["absent_rows"]:
         are = "time stamp is absent, its" if absent == 1 else "time stamps are absent, their"
-        lines.append(f"{absent} {are} values missing")
+        lines.append(f"{absent:,} {are} values missing")
     if to_come := quality["to_come"]:
         lines.append(
-            f"the last day has no value after {quality['last']}: its other {to_come} times are "
+            f"the last day has no value after {quality['last']}: its other {to_come:,} times are "
             "taken for still to come, not for missing"
         )
     for name in targets:

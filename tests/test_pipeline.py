@@ -141,7 +141,7 @@ def test_the_run_holds_parameters_curves_and_scores(
         curve = client.get_metric_history(logged.info.run_id, name)
         assert [point.step for point in curve] == list(range(1, len(history) + 1))
         assert [point.value for point in curve] == pytest.approx(list(history[name]))
-    assert scores["best/epoch"] == history["validation/loss"].argmin() + 1
+    assert scores["best/epoch"] == history["kept"].argmax() + 1
     tags = logged.data.tags
     assert tags["git.commit"] == run(repository, "git", "rev-parse", "HEAD~1").strip()
     assert tags["git.dirty"] == "false"
