@@ -13,6 +13,7 @@ import pandas as pd
 from pipeline import features
 from pipeline.dates import PARTS
 from pipeline.errors import PipelineError
+from pipeline.series import THOUSANDS
 
 MISSING = {"", "na", "n/a", "#n/a", "<na>", "nan", "null"}  # whatever a column holds
 # Missing among numbers; among words each may be a level of its own: no holiday, no wind.
@@ -31,7 +32,6 @@ _DRIVERS = re.compile(
     r"sun|.*day|week|weekend|month|year|yr|hour|hr|minute|season|holiday|"
     r"id|no|index|row|random.*|noise.*|lat|lon|latitude|longitude|station"
 )
-_THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?")
 _NUMBER_AND_MORE = r"[-+]?(\d{1,3}([.,' ]\d{3})+|\d+)([.,]\d+)?\s*\D{0,5}"
 # A summer's temperatures are no proof that none is negative.
 _SIGNED = re.compile(r"t\d*|.*(temp|dew|celsius|°).*", re.IGNORECASE)
@@ -188,7 +188,7 @@ def _among_numbers(words: pd.Series, text: pd.Series, a_row: int) -> str:
         marks = ", ".join(f'"{word}"' for word in spelt[:3])
         remedies.append(f"if it means missing, add {marks} to the card's missing")
     for word in words.index[words.index.str.contains(r"\d")][:1]:
-        plain = f"write {word.replace(',', '')}" if _THOUSANDS.fullmatch(word) else "write a number"
+        plain = f"write {word.replace(',', '')}" if THOUSANDS.fullmatch(word) else "write a number"
         remedies.append(f'"{word}" has digits and so is no mark for missing: {plain} in the table')
     return f"expected numbers, found {', '.join(shown)}{more}; {'; '.join(remedies)}"
 

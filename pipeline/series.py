@@ -18,6 +18,8 @@ from pipeline import cells, clock
 from pipeline.cards import Card, Wide
 from pipeline.errors import PipelineError
 
+THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?")  # with a comma between them
+
 
 def sha256(path: Path) -> str:
     """The file's SHA-256 in hexadecimal."""
@@ -237,7 +239,7 @@ def _number(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
         row = int(bad.argmax())
         found = str(column.iloc[row])[:60]
         hint = ""
-        if re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?", found):
+        if THOUSANDS.fullmatch(found):
             hint = f"; a comma between thousands? write {found.replace(',', '')}"
         elif "," in found:
             hint = "; a decimal comma? write 12.5"
