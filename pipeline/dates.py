@@ -25,6 +25,7 @@ _FORMATS = (
     *(order.format(mark) + clock for order in _ORDERS for mark in "/.-" for clock in _CLOCKS),
     *("%Y-%m-%d %H.%M", "%Y-%m-%d %H.%M.%S", "%d-%b-%y", "%d-%b-%Y", "%d-%b-%Y %H:%M"),
     *("%Y%m%d%H", "%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y", "%m.%Y", "%b-%y", "%b %y", "%b-%Y", "%b %Y"),
+    "%B %Y",
 )
 _TIMES_OF_DAY = ("%H:%M:%S", "%H:%M", "%H%M", "%H")
 _HOURS = r"(?i)(h|hr|hour|t|time|)[ _.-]*"  # what stands before the hours of a day, and them alone

@@ -136,8 +136,8 @@ def _told(seen: Look) -> list[str]:
         lines.append("check: layout: wide, since the other columns are the times of one day")
     if hours := dates.hours_perhaps(list(seen.columns)):
         lines.append(
-            f"{hours[0]} to {hours[-1]}: hours of a day? rename them 00:00 to 23:00 and run this "
-            "again with --force: then they are one hourly series"
+            f"check: {hours[0]} to {hours[-1]}: hours of a day? rename them 00:00 to 23:00 and run "
+            "this again with --force: then they are one hourly series"
         )
     return lines
 

@@ -38,7 +38,7 @@ def words_at(words, every=10):
     "form",
     [
         *("%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d.%m.%Y", "%d/%m/%y", "%m/%d/%y"),
-        *("%-d/%-m/%Y", "%-m/%-d/%Y", "%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%b-%y", "%Y-%m"),
+        *("%-d/%-m/%Y", "%-m/%-d/%Y", "%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%b-%y", "%B %Y", "%Y-%m"),
     ],
 )
 def test_months_are_not_taken_for_days(form, monkeypatch):

@@ -265,7 +265,8 @@ def test_columns_that_may_be_hours_are_pointed_out(first, last, monkeypatch, cap
     lines = [f"{day},{value}" for day, value in zip(days, values, strict=True)]
     run(monkeypatch, str(store("\n".join([f"day,{','.join(names)}", *lines, ""]))))
     assert (
-        f"{first} to {last}: hours of a day? rename them 00:00 to 23:00" in capsys.readouterr().out
+        f"check: {first} to {last}: hours of a day? rename them 00:00 to 23:00"
+        in capsys.readouterr().out
     )
     assert cards.read_card("mine").frequency == "1D"
 
