@@ -129,7 +129,7 @@ def load(uri: str, backend: Backend = "tensorflow") -> Forecaster:
             f"@{ALIAS}"
         )
         raise PipelineError(
-            f"--model {uri}: expected a model in {tracking.store()}: "
+            f"--model {uri}: expected a model in {tracking.shown()}: "
             f"{runs.reason(error).rstrip('.')}{advice}"
         ) from None
     except yaml.YAMLError as error:

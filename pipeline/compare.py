@@ -87,7 +87,7 @@ def compare(wanted: Sequence[str], output: Path, log: bool) -> None:
         others = len(known) - len(trials)
         if not trials:
             raise PipelineError(
-                f"{tracking.store()}: expected runs of {params.ingest.dataset} on the present "
+                f"{tracking.shown()}: expected runs of {params.ingest.dataset} on the present "
                 f"table and split, found none ({others} on others); dvc exp run makes one, and "
                 "runs of other data are compared by their ids"
             )

@@ -88,7 +88,7 @@ def answering() -> Iterator[None]:
     try:
         yield
     except tracking.unavailable() as error:
-        raise PipelineError(f"{tracking.store()}: {reason(error)}") from None
+        raise PipelineError(f"{tracking.shown()}: {reason(error)}") from None
 
 
 def reason(error: Exception) -> str:
@@ -98,7 +98,7 @@ def reason(error: Exception) -> str:
             "the server refused the user or password; expected them in MLFLOW_TRACKING_USERNAME "
             "and MLFLOW_TRACKING_PASSWORD"
         )
-    return str(error).splitlines()[0][:300] if str(error) else type(error).__name__
+    return tracking.masked(error).splitlines()[0][:300] if str(error) else type(error).__name__
 
 
 def find(wanted: str) -> Trial:
@@ -117,7 +117,7 @@ def find(wanted: str) -> Trial:
     if len(matches) != 1:
         several = ", ".join(run.info.run_id for run in matches[:5]) or "none"
         raise PipelineError(
-            f"run {wanted}: expected the id of one run in {tracking.store()}, found {several}"
+            f"run {wanted}: expected the id of one run in {tracking.shown()}, found {several}"
         )
     if tracking.SCORES not in matches[0].data.tags:
         raise PipelineError(
@@ -187,7 +187,7 @@ def log_page(trials: Sequence[Trial], page: str) -> str:
 def address(experiment: str) -> str:
     """Where the UI shows the runs of an experiment, best first: the server, or `make ui`."""
     local = not tracking.store().startswith("http")
-    server = "http://127.0.0.1:5000" if local else tracking.store().rstrip("/")
+    server = "http://127.0.0.1:5000" if local else tracking.shown().rstrip("/")
     return f"{server}/{view_address(experiment)}" + (" (make ui)" if local else "")
 
 

@@ -29,9 +29,9 @@ def main() -> None:
     try:
         run_id = publishing.publish(params, card, page.of_report(params, card))
     except tracking.unavailable() as error:
-        reason = str(error).splitlines()[0]
+        reason = tracking.masked(error).splitlines()[0]
         raise PipelineError(
-            f"{tracking.store()}: the store did not take the run: {reason}"
+            f"{tracking.shown()}: the store did not take the run: {reason}"
         ) from None
     print(f"sent as run {run_id}" if run_id else "nothing to send: the store has it all")
 

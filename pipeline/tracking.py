@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,11 +50,22 @@ CARD_FILE = "card.json"
 LOSS = "train/loss"
 # Of S3's client, which whoever keeps artifacts there has installed.
 _S3 = {"botocore.exceptions": ("BotoCoreError", "ClientError"), "boto3.exceptions": ("Boto3Error",)}
+_PASSWORD = re.compile(r"(://[^\s:/@]*:)\S+(?=@)|([?&]password=)[^\s&]+")
 
 
 def store() -> str:
     """The tracking URI: MLFLOW_TRACKING_URI, or SQLite at the repository's root."""
     return os.environ.get("MLFLOW_TRACKING_URI") or database.address(database.own())
+
+
+def masked(text: object) -> str:
+    """A text in which no address shows its password."""
+    return _PASSWORD.sub(r"\1\2***", str(text))
+
+
+def shown() -> str:
+    """The tracking URI as a message may show it."""
+    return masked(store())
 
 
 def connect() -> mlflow.MlflowClient:
@@ -78,7 +90,7 @@ def connect() -> mlflow.MlflowClient:
     except (ImportError, ValueError, ArgumentError) as error:  # no driver; malformed
         raise StoreError(
             "MLFLOW_TRACKING_URI: expected the address of a store, as http://HOST:5000, or of a "
-            f"database whose driver is installed, found: {str(error).splitlines()[0]}"
+            f"database whose driver is installed, found: {masked(error).splitlines()[0]}"
         ) from None
 
 
@@ -236,9 +248,9 @@ def metrics(scores: dict[str, float], step: int = 0, model: str | None = None) -
 
 def warn(error: Exception) -> None:
     """Say in one line that the store did not take the run, and what sends it later."""
-    reason = str(error).splitlines()[0][:400]
+    reason = masked(error).splitlines()[0][:400]
     print(
-        f"warning: MLflow at {store()} did not take the run ({reason}); everything is on disk: "
+        f"warning: MLflow at {shown()} did not take the run ({reason}); everything is on disk: "
         "python -m pipeline.sync sends it later",
         file=sys.stderr,
     )

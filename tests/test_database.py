@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 from mlflow.store.db import utils
 from sqlalchemy import Engine, event, make_url
 
-from pipeline import database, tracking
+from pipeline import database, runs, tracking
 from pipeline.database import StoreError
+from pipeline.errors import PipelineError
 from tests.repositories import ROOT, environment
 
 # Not every process may import MLflow anew: that takes longer than what is tested.
@@ -296,3 +297,30 @@ def test_an_address_that_cannot_be_used_does_not_stop_a_training(
     assert found in line
     assert "\n" not in line
     assert "secret" not in line
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("postgresql://user:secret@10.0.0.1/runs", "postgresql://user:***@10.0.0.1/runs"),
+        ("mysql+pymysql://user:sec/r@et@10.0.0.1", "mysql+pymysql://user:***@10.0.0.1"),
+        ("http://user:secret@10.0.0.1:5000/a", "http://user:***@10.0.0.1:5000/a"),
+        ("postgresql:///runs?user=me&password=secret&port=1", "&password=***&port=1"),
+    ],
+)
+def test_no_message_shows_a_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], uri: str, shown: str
+) -> None:
+    """The address of the store is said without its password, and so is what a library says."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    refused = mlflow.MlflowException(f"API request to {uri}/api failed with no answer")
+    tracking.warn(refused)
+    said = [capsys.readouterr().err]
+    with pytest.raises(PipelineError) as caught, runs.answering():
+        raise refused
+    for text in [*said, str(caught.value), tracking.shown(), runs.address("1")]:
+        assert "secret" not in text
+        assert "sec/r@et" not in text
+    assert all(text.count(shown) == 2 for text in (said[0], str(caught.value)))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert tracking.shown() == "http://127.0.0.1:5000"
