@@ -4,6 +4,7 @@
 DVC has been asked. Marks of change are compared for being the same, not the later: clocks are set.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -15,9 +16,11 @@ MARK = Path(".dvc/tmp/asked")
 
 def state() -> str:
     """A line for each watched file: its path, number, size and the system's marks of change."""
-    found = (file for top in map(Path, WATCHED) for file in (top, *top.rglob("*")))
+    # Path.rglob would pass by what lies behind a link to a directory.
+    walked = (place for top in WATCHED for place in os.walk(top, followlinks=True))
+    found = (Path(folder, name) for folder, _, names in walked for name in names)
     lines = []
-    for file in sorted(found):
+    for file in sorted([*map(Path, WATCHED), *found]):
         if file.is_file() and "__pycache__" not in file.parts:
             seen = file.stat()
             lines.append(

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline import asked
 from tests.repositories import copied, set_params
 from tests.repository import ROOT, environment, repository, run
 
@@ -118,6 +119,21 @@ def test_make_asks_dvc_again_once_a_file_has_changed(finished_toy: Path, tmp_pat
     assert not asked()
     (directory / "pipeline/models/new.py").touch()
     assert asked()
+
+
+def test_what_lies_behind_a_link_is_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table in a folder that data/ only links to is looked at as any other."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/raw").symlink_to(tmp_path / "elsewhere")
+    states = [asked.state()]
+    for content in ("1", "12"):
+        (tmp_path / "elsewhere/toy.csv").write_text(content)
+        states.append(asked.state())
+    assert len(set(states)) == 3
 
 
 def test_the_run_holds_parameters_curves_and_scores(
