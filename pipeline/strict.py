@@ -104,12 +104,16 @@ def load_yaml(content: bytes, where: str) -> dict[str, Any]:
 
 
 def _written_out(node: yaml.Node, known: dict[int, int]) -> int:
-    """How many nodes a node holds, itself among them, those behind an alias once for each alias."""
+    """How many nodes a node holds, itself among them, those behind an alias once for each alias.
+
+    A long text counts as several, since it is written out as well.
+    """
     if id(node) not in known:
         known[id(node)] = 0  # of one that holds itself, which is refused when it is built
-        parts = node.value if isinstance(node, yaml.CollectionNode) else []
+        nested = isinstance(node, yaml.CollectionNode)
+        parts, own = (node.value, 1) if nested else ([], 1 + len(node.value) // 100)
         children = [child for part in parts for child in (part if type(part) is tuple else (part,))]
-        known[id(node)] = 1 + sum(_written_out(child, known) for child in children)
+        known[id(node)] = own + sum(_written_out(child, known) for child in children)
     return known[id(node)]
 
 

@@ -161,6 +161,10 @@ WRONG_YAML = [
         + "\n  ".join(f"x{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a{n - 1}]" for n in range(1, 24)),
         ["expected at most 1,000,000 values, found ", "once its aliases are written out"],
     ),
+    (
+        f"seed: &a {'x' * 100_000}\n  y: [{', '.join(['*a'] * 1000)}]",
+        ["expected at most 1,000,000"],
+    ),
     ("? [seed]\n  : 1", ["line 2: a key must be a word"]),
     # What YAML 1.1 would take for the numbers 8 and 90, and for true.
     ("seed: 010", ["train.seed: expected a valid integer"]),
