@@ -29,7 +29,7 @@ def tags(dataset: str) -> dict[str, str]:
     makers = ("pipeline", str(paths.card(dataset)), "dvc.yaml", "requirements.lock")
     commit, changes = (
         git("rev-parse", "--verify", "HEAD"),
-        git("status", "--porcelain", "--", *makers),
+        git("status", "--porcelain", "--untracked-files=all", "--", *makers),
     )
     if commit.returncode == 0:
         tags[SOURCE] = tags[COMMIT] = commit.stdout.strip()

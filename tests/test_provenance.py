@@ -78,8 +78,12 @@ def test_what_git_does_not_say_is_not_taken_for_clean(
 
 
 def test_a_clean_tree_says_nothing(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Committed code is clean, and code that was changed is not."""
+    """Committed code is clean, and code that is new or was changed is not."""
     assert provenance.tags("toy")["git.dirty"] == "false"
+    run(repository, "git", "config", "status.showUntrackedFiles", "no")
+    (repository / "pipeline/new.py").write_text("")
+    assert provenance.tags("toy")["git.dirty"] == "true"
+    (repository / "pipeline/new.py").unlink()
     (repository / "pipeline/paths.py").write_text("")
     assert provenance.tags("toy")["git.dirty"] == "true"
     assert capsys.readouterr().err == ""
