@@ -36,12 +36,12 @@ def flags(params: Params) -> list[str]:
     flags = []
     if then.train.model.name != params.train.model.name:  # another model has keys of its own
         model = params.train.model.model_dump(mode="json")
-        flags = ["~train.model", f"+train.model={_value(model)}"]
+        flags = ["~train.model", f"+train.model={setting(model)}"]
         now = {key: value for key, value in now.items() if not key.startswith("train.model.")}
     for key, value in now.items():
         if key not in before or before[key] != value:
             there = any(other == key or other.startswith(f"{key}.") for other in held)
-            flags.append(f"{'' if there else '+'}{key}={_value(value)}")
+            flags.append(f"{'' if there else '+'}{key}={setting(value)}")
     return flags
 
 
@@ -59,18 +59,18 @@ def changed(params: Params) -> dict[str, str]:
     unset = model.model_dump().keys() - model.model_dump(exclude_defaults=True).keys()
     before = {f"train.model.{key}": now[f"train.model.{key}"] for key in unset} | before
     return {
-        key: _value(value)
+        key: setting(value)
         for key, value in now.items()
         if key not in before or before[key] != value
     }
 
 
-def _value(value: Any) -> str:
+def setting(value: Any) -> str:
     """A value as DVC's `-S` takes it: JSON without the quotes that are not needed."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_value(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {setting(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
-        return f"[{', '.join(map(_value, value))}]"
+        return f"[{', '.join(map(setting, value))}]"
     if isinstance(value, str) and PLAIN.fullmatch(value):
         return value
     return json.dumps(value, ensure_ascii=False)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from pipeline import (
     artifacts,
+    changes,
     dates,
     features,
     guesses,
@@ -252,7 +253,7 @@ def _window(card: Card, params: Params) -> Window:
 def commands(raw: Path, card: Card, params: Params) -> list[str]:
     """What to run next, with the settings of params.yaml that are another data set's undone."""
     window = params.window
-    flags = [f"ingest.dataset={raw.stem}"]
+    flags = [f"ingest.dataset={changes.setting(raw.stem)}"]
     flags += [
         f"window.{key}=null" for key in ("inputs", "targets", "split") if getattr(window, key)
     ]

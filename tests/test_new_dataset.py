@@ -1,5 +1,6 @@
 """A starter card is written from many kinds of file, and ingest takes the file as it says."""
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -8,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from dvc.utils import hydra
 
 from pipeline import cards, new_dataset, paths, series, windows
+from pipeline.config import read_params
 from pipeline.errors import PipelineError
+from tests.toys import toy_card
 
 ROOT = Path(__file__).parents[1]
 HOURS = pd.date_range("2024-01-01", periods=200, freq="h")
@@ -325,6 +329,14 @@ def test_commands_undo_the_parameters_of_another_data_set(monkeypatch, capsys):
     run(monkeypatch, str(store(table())), "--force")
     flags = "-S ingest.dataset=mine -S window.inputs=null -S impute_scale.transforms=null\n"
     assert flags in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["2024", "1e3", "true", "null"])
+def test_a_name_that_yaml_reads_otherwise_stays_a_name(name):
+    """The printed flag sets text, whatever number or word of YAML a table is called by."""
+    command = new_dataset.commands(paths.raw_table(name), toy_card(), read_params())[3]
+    hydra.apply_overrides(paths.PARAMS, [shlex.split(command)[4]])
+    assert read_params().ingest.dataset == name
 
 
 def test_help_shows_an_example():
