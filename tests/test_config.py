@@ -162,8 +162,9 @@ WRONG_YAML = [
         ["expected at most 1,000,000 values, found ", "once its aliases are written out"],
     ),
     (
-        f"seed: &a {'x' * 100_000}\n  y: [{', '.join(['*a'] * 1000)}]",
-        ["expected at most 1,000,000"],
+        f"seed: &a0 {'x' * 3000}\n  "
+        + "\n  ".join(f"x{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 40)}]" for n in (1, 2, 3)),
+        ["expected at most 1,000,000 values, found 2,"],
     ),
     ("? [seed]\n  : 1", ["line 2: a key must be a word"]),
     # What YAML 1.1 would take for the numbers 8 and 90, and for true.
