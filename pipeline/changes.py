@@ -10,7 +10,7 @@ from pipeline.params import Params, flatten
 from pipeline.strict import load_yaml, parse
 
 # A string that Hydra reads as one without its quotes.
-PLAIN = re.compile(r"(?!(?i:true|false|null|nan|inf)$)[A-Za-z_][\w.:-]*")
+PLAIN = re.compile(r"(?!(?i:true|false|null|nan|inf)$)[A-Za-z_][\w.:-]*", re.ASCII)
 
 
 def _committed() -> tuple[Params, list[str]] | None:

@@ -331,7 +331,7 @@ def test_commands_undo_the_parameters_of_another_data_set(monkeypatch, capsys):
     assert flags in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["2024", "1e3", "true", "null"])
+@pytest.mark.parametrize("name", ["2024", "2024_05", "1e3", "1e5", "true", "null", "no", "größe"])
 def test_a_name_that_yaml_reads_otherwise_stays_a_name(name):
     """The printed flag sets text, whatever number or word of YAML a table is called by."""
     command = new_dataset.commands(paths.raw_table(name), toy_card(), read_params())[3]
