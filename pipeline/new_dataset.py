@@ -29,6 +29,7 @@ from pipeline.errors import PipelineError, run
 from pipeline.params import Params, Window
 from pipeline.starter_card import Look, draft, look
 from pipeline.training_windows import TOO_MANY, Count, remarks, training_windows
+from pipeline.windows import Runs, Spans
 
 HELP = """\
 Write data/datasets/NAME.yaml, a starter card for the table data/raw/NAME.csv: how it is written,
@@ -40,11 +41,11 @@ EXAMPLE = "example: python -m pipeline.new_dataset data/raw/mine.csv; see docs/o
 
 
 class Tried(NamedTuple):
-    """What ingest makes of a table: the series, its quality and the rows of the training span."""
+    """What ingest makes of a table: the series, its quality and the rows of each span."""
 
     series: pd.DataFrame
     quality: dict[str, Any]
-    train: tuple[int, int]
+    spans: Spans
 
 
 def main() -> None:
@@ -194,7 +195,8 @@ def write(path: Path, text: str) -> Card:
 def accept(raw: Path, card: Card, path: Path, params: Params) -> list[str]:
     """What the first stages would remark on; PipelineError if ingest would refuse the table."""
     tried = _tried(raw, card, path)
-    found, count = tried.quality, _count(tried, card, params, card.inputs, card.targets)
+    found, window = tried.quality, _window(card, params)
+    starts, count = _windows(tried, card, params, card.inputs, card.targets)
     lines = [
         f"{found['rows']:,} rows, every {card.frequency} from {found['first']} to {found['last']}",
         *quality.remarks(found, card.targets),
@@ -204,14 +206,31 @@ def accept(raw: Path, card: Card, path: Path, params: Params) -> list[str]:
             f"warning: {absent:.0%} of the times are absent: is {card.frequency} the step between "
             "rows? if not, mend frequency, or day and month in time.format"
         )
-    if not count.possible:
-        window = _window(card, params)
-        lines.append(
-            f"warning: no window of {window.look_back} + {window.horizon} rows fits into the "
-            "training span: set shorter ones, -S window.look_back=ROWS -S window.horizon=ROWS"
-        )
     lines += imputation.remarks(tried.series, params.impute_scale.imputation.limit)
-    return [*lines, *remarks(count, card.targets)]
+    sentence, *others = remarks(count, card.targets)
+    of = "params.yaml" if window == params.window else "the command below"
+    lines.append(
+        f"with look-back {window.look_back:,} and horizon {window.horizon:,} of {of}: {sentence}"
+    )
+    return [*lines, *others, *_too_short(starts, tried.spans, card, window)]
+
+
+def _too_short(train: Runs, spans: Spans, card: Card, window: Window) -> list[str]:
+    """For each span without a window what the window stage would refuse, one line each."""
+    look_back, horizon = window.look_back, window.horizon
+    starts = {
+        "train": train,
+        "validation": windows.scored_starts(spans.validation, look_back, horizon),
+        "test": windows.scored_starts(spans.test, look_back, horizon),
+    }
+    context = features.context(features.expand(card.inputs, card), card.season, horizon)
+    lines = []
+    for name, rows in starts.items():
+        try:
+            windows.check_starts(name, rows, getattr(spans, name), look_back, horizon, context)
+        except PipelineError as error:
+            lines.append(f"check: {error}")
+    return lines
 
 
 def _tried(raw: Path, card: Card, path: Path) -> Tried:
@@ -227,19 +246,26 @@ def _tried(raw: Path, card: Card, path: Path) -> Tried:
         )
     except PipelineError as error:
         raise PipelineError(f"{path} is written, but ingest will refuse {error}") from None
-    return Tried(frame, found, spans.train)
+    return Tried(frame, found, spans)
 
 
 def _count(
     tried: Tried, card: Card, params: Params, inputs: Sequence[str], targets: Sequence[str]
 ) -> Count:
-    """The training windows that there would be of these inputs and targets."""
+    """How many training windows there would be of these inputs and targets."""
+    return _windows(tried, card, params, inputs, targets)[1]
+
+
+def _windows(
+    tried: Tried, card: Card, params: Params, inputs: Sequence[str], targets: Sequence[str]
+) -> tuple[Runs, Count]:
+    """The training windows that there would be of these inputs and targets, and their count."""
     needed = features.columns([*inputs, *targets], card)
     channels = imputation.one_hot(tried.series[needed], card.categories)
     state = imputation.gap_state(channels, params.impute_scale.imputation.limit)
     window = _window(card, params)
     names = list(channels.columns)
-    return training_windows(state, names, inputs, targets, card, tried.train, window)[1]
+    return training_windows(state, names, inputs, targets, card, tried.spans.train, window)
 
 
 def _window(card: Card, params: Params) -> Window:

@@ -203,13 +203,17 @@ def check_starts(
 ) -> None:
     """PipelineError if a span has no window, or one that begins before the series does."""
     rows = span[1] - span[0]
+    if len(starts) == 0 and name != "train":  # what comes before their targets is another span's
+        raise PipelineError(
+            f"split.{name}: expected at least one horizon of {horizon:,} rows, found {rows:,}; set "
+            f"-S window.horizon={rows} or less, or move the ends of split"
+        )
     if len(starts) == 0:
-        shut = context if name == "train" else 0  # before others there are rows of another span
-        before = f" after {shut} rows that its first features are made from" if shut else ""
+        before = f" after {context} rows that its first features are made from" if context else ""
         raise PipelineError(
             f"split.{name}: expected at least one window of look-back {look_back} and horizon "
-            f"{horizon}{before}, found none in {rows} rows; shorten the window or the gaps in the "
-            "data"
+            f"{horizon}{before}, found none in {rows:,} rows; shorten the window (-S "
+            "window.look_back=ROWS -S window.horizon=ROWS) or the gaps in the data"
         )
     if starts[0] < context:
         raise PipelineError(

@@ -339,6 +339,30 @@ def test_a_name_that_yaml_reads_otherwise_stays_a_name(name):
     assert read_params().ingest.dataset == name
 
 
+@pytest.mark.parametrize(
+    ("rows", "lines"),
+    [
+        (
+            80,  # 56, 12 and 12
+            [
+                "check: split.validation: expected at least one horizon of 24 rows, found 12; set "
+                "-S window.horizon=12",
+                "check: split.test: expected at least one horizon of 24 rows, found 12",
+            ],
+        ),
+        (60, ["check: split.train: expected at least one window of look-back 24 and horizon 24"]),
+    ],
+)
+def test_spans_too_short_for_the_window_are_told_before_the_commands(
+    rows, lines, monkeypatch, capsys
+):
+    """What the window stage would refuse is said with its remedy, and which window is meant."""
+    run(monkeypatch, str(store(table(times=HOURS[:rows]))))
+    printed = capsys.readouterr().out.split("ingest will accept")[0]
+    for line in ["with look-back 24 and horizon 24 of params.yaml: ", *lines]:
+        assert f"  {line}" in printed
+
+
 def test_help_shows_an_example():
     """--help says what is written and shows a command."""
     done = subprocess.run(

@@ -104,7 +104,7 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
     "a test span without windows": (
         {"split.validation": 118},
         {},
-        ["split.test: expected at least one window of look-back 8 and horizon 3, found none"],
+        ["split.test: expected at least one horizon of 3 rows, found 2; set -S window.horizon=2"],
     ),
     "a split beyond the series": (
         {"split.test": 121},

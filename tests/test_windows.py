@@ -235,11 +235,14 @@ def test_a_series_too_short_for_one_window_is_refused() -> None:
 
 
 def test_a_span_without_windows_is_refused() -> None:
-    """The span, the window's size and the rows it had are said."""
-    nothing = np.array([], np.int64)
-    message = r"split.test: expected at least one window of look-back 5 and horizon 4, .* 3 rows"
-    with pytest.raises(PipelineError, match=message):
-        windows.check_starts("test", nothing, (7, 10), look_back=5, horizon=4, context=0)
+    """The rows it had are said, and what has to fit: the look-back in the training span alone."""
+    nothing = windows.one_run(range(0))
+    for name, message in (
+        ("train", "expected at least one window of look-back 5 and horizon 4, .* 3 rows"),
+        ("test", "expected at least one horizon of 4 rows, found 3; set -S window.horizon=3"),
+    ):
+        with pytest.raises(PipelineError, match=rf"split.{name}: {message}"):
+            windows.check_starts(name, nothing, (7, 10), look_back=5, horizon=4, context=0)
 
 
 def test_a_look_back_before_the_series_is_refused() -> None:
