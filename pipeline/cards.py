@@ -218,10 +218,14 @@ class Card(Record):
             raise ValueError("rename to give each column a name of its own")
         for column in self.excluded:
             if column in {*self.columns, *self.targets, *self.inputs, *self.time.names}:
-                raise ValueError(
-                    f"{column} to be used or excluded, found both; where the table's column has "
-                    f"the name of a calendar term, rename: {{{column}: another}} gives it another"
+                term = column not in {*self.columns, *self.targets, *self.time.names}
+                remedy = (  # an input that is no column of the card is a calendar term
+                    f"rename: {{{column}: another}} gives the table's column another name than the "
+                    "calendar term's"
+                    if term
+                    else "take it out of columns, targets and inputs, or out of excluded"
                 )
+                raise ValueError(f"{column} to be used or excluded, found both; {remedy}")
         for name, (first, last) in self.spans.items():
             if not 0 <= first <= last:
                 raise ValueError(f"spans.{name} to be [first row, last row], counted from 0")

@@ -51,6 +51,7 @@ class Finding:
     minimum: bool = False  # whether no value is negative, and none is a temperature
     follows: bool = False  # whether a value tells something of the next
     fault: str = ""  # why ingest will refuse it: words among numbers
+    suspects: tuple[str, ...] = ()  # numbers that may mean missing
 
 
 def encoding(path: Path) -> str:
@@ -135,13 +136,15 @@ def finding(column: pd.Series, a_row: int = 1) -> Finding:
         return Finding(f"never changes: {known.index[0]}", used=False)
     if words.empty and _counts(text):
         return Finding("counts the rows", used=False)
+    suspects, check = _extremes(known, numbers)
     return Finding(
         f"number, {numbers.min():g} to {numbers.max():g}, {_absent(marks)}",
         missing=tuple(marks.index),
-        check=_extremes(known, numbers),
+        check=check,
         minimum=bool(numbers.min() >= 0) and not _SIGNED.fullmatch(str(column.name)),
         follows=_follows(text),
         fault=_among_numbers(words, text, a_row),
+        suspects=suspects,
     )
 
 
@@ -154,14 +157,21 @@ def _words(known: pd.Series, marks: pd.Series, either: pd.Series) -> Finding:
         if known[known.index.str.fullmatch(_NUMBER_AND_MORE)].sum() > known.sum() / 2:
             note += "; numbers with thousands or units between? write 1210.06"
         return Finding(note, used=False)
-    check = ", ".join(f'"{word}" in {_rows(count)}' for word, count in either.items())
-    if check:
-        check += ", taken for a level: if it means missing, move it from categories to missing"
+    checks = []
+    for found, taken in (
+        (either, "a level: if it means missing, move it from categories to missing"),
+        (
+            marks.drop("", errors="ignore"),
+            "missing: if it is a level, move it from missing to categories",
+        ),
+    ):
+        if said := ", ".join(f'"{word}" in {_rows(count)}' for word, count in found.items()):
+            checks.append(f"{said}, taken for {taken}")
     return Finding(
         f"category, {_absent(marks)}",
         levels=tuple(sorted(known.index)),
         missing=tuple(marks.index),
-        check=check,
+        check="; ".join(checks),
     )
 
 
@@ -189,7 +199,10 @@ def _among_numbers(words: pd.Series, text: pd.Series, a_row: int) -> str:
         remedies.append(f"if it means missing, add {marks} to the card's missing")
     for word in words.index[words.index.str.contains(r"\d")][:1]:
         plain = f"write {word.replace(',', '')}" if THOUSANDS.fullmatch(word) else "write a number"
-        remedies.append(f'"{word}" has digits and so is no mark for missing: {plain} in the table')
+        plain += " in the table"
+        remedies.append(
+            f'"{word}" looks like a measurement, so it is not offered as a mark: {plain}'
+        )
     return f"expected numbers, found {', '.join(shown)}{more}; {'; '.join(remedies)}"
 
 
@@ -202,10 +215,12 @@ def _counts(text: pd.Series) -> bool:
     return any(list(text) == [str(row + first) for row in range(len(text))] for first in (0, 1))
 
 
-def _extremes(known: pd.Series, numbers: np.ndarray[Any, np.dtype[np.float64]]) -> str:
-    """A remark on values that usually stand for a missing one, or lie far from all the others."""
+def _extremes(
+    known: pd.Series, numbers: np.ndarray[Any, np.dtype[np.float64]]
+) -> tuple[tuple[str, ...], str]:
+    """Values that usually stand for a missing one, or lie far from all others, and a remark."""
     if len(numbers) == 1:
-        return ""
+        return (), ""
     for sign in (-1, 1):
         order = np.argsort(sign * numbers)
         values, rows = sign * numbers[order], known.to_numpy()[order]
@@ -219,13 +234,21 @@ def _extremes(known: pd.Series, numbers: np.ndarray[Any, np.dtype[np.float64]]) 
         mark = sign * values[-1] in SENTINELS and (gaps[-1] > spread[-1] or below_zero)
         if mark or len(far):
             first = len(values) - 1 if mark else far[0] + 1
-            words = ", ".join(f'"{word}"' for word in known.index[order[first:][:-4:-1]])
+            found = tuple(known.index[order[first:][:-4:-1]])
+            words = ", ".join(f'"{word}"' for word in found)
             low, high = sorted((sign * values[0], sign * values[first - 1]))
-            return (
+            return found, (
                 f"{words} in {_rows(int(rows[first:].sum()))}, the others lie from {low:g} to "
                 f"{high:g}; missing or wrong? then add {words} to missing"
             )
-    return ""
+    return (), ""
+
+
+def elsewhere(words: Sequence[str], others: pd.DataFrame) -> str:
+    """What those marks would take from other columns of strings: they count in every column."""
+    counts = others.isin(list(words)).sum()
+    taken = [f"{_rows(count)} of {name}" for name, count in counts.items() if count]
+    return f"; it would also take {', '.join(taken)}" if taken else ""
 
 
 def renamed(names: Sequence[str]) -> dict[str, str]:

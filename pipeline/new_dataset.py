@@ -37,6 +37,10 @@ its time column and step, what each column holds, and a guess at target and spli
 marked `check:`. The card is then tried on the table, as the first stage of the pipeline will do,
 and the commands that come next are printed. A card that is there already is kept, and tried again.
 """
+AGAIN = (
+    "then run this again, with --force if the table was changed (--force writes the card anew: "
+    "confirm the words in it again)"
+)
 EXAMPLE = "example: python -m pipeline.new_dataset data/raw/mine.csv; see docs/own-data.md"
 
 
@@ -52,7 +56,12 @@ def main() -> None:
     """Write the card or keep the one there, try it, and say what comes next."""
     parser = argparse.ArgumentParser("pipeline.new_dataset", description=HELP, epilog=EXAMPLE)
     parser.add_argument("table", type=Path, help="the CSV file, data/raw/NAME.csv")
-    parser.add_argument("--force", action="store_true", help="overwrite a card that is there")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="write a card that is there anew; "
+        "what you changed in it, such as marks for missing, is lost",
+    )
     parser.add_argument(
         "--format",
         help="how the table writes time, where that cannot be guessed, in strptime's letters, "
@@ -94,7 +103,7 @@ def begin(raw: Path, path: Path, form: str | None, params: Params) -> Card:
     card = write(path, draft(raw, seen))
     refused = _fault(raw, seen, path)
     try:
-        tried = None if refused else _tried(raw, card, path)
+        tried = None if refused else _tried(raw, card, f"{path} is written")
     except PipelineError as error:
         tried, refused = None, error
     while tried and (costly := _costly(tried, seen, card, params)):
@@ -116,8 +125,8 @@ def _fault(raw: Path, seen: Look, path: Path) -> PipelineError | None:
         return None
     more = f" (and {len(faults) - 1} more columns)" if len(faults) > 1 else ""
     return PipelineError(
-        f"{path} is written, but ingest will refuse {raw}: {faults[0]}{more}; or put the column "
-        "under excluded; then run this again, with --force if the table was changed"
+        f"{path} is written, but ingest will refuse {raw}: {faults[0]}{more}; or take the "
+        f"column out of columns, targets and inputs and put it under excluded; {AGAIN}"
     )
 
 
@@ -194,7 +203,7 @@ def write(path: Path, text: str) -> Card:
 
 def accept(raw: Path, card: Card, path: Path, params: Params) -> list[str]:
     """What the first stages would remark on; PipelineError if ingest would refuse the table."""
-    tried = _tried(raw, card, path)
+    tried = _tried(raw, card, f"{path} is there")
     found, window = tried.quality, _window(card, params)
     starts, count = _windows(tried, card, params, card.inputs, card.targets)
     lines = [
@@ -233,7 +242,7 @@ def _too_short(train: Runs, spans: Spans, card: Card, window: Window) -> list[st
     return lines
 
 
-def _tried(raw: Path, card: Card, path: Path) -> Tried:
+def _tried(raw: Path, card: Card, state: str) -> Tried:
     """The table as ingest reads it; PipelineError if that would refuse it."""
     try:
         series.verify(raw, card)
@@ -245,7 +254,7 @@ def _tried(raw: Path, card: Card, path: Path) -> Tried:
             card.split, pd.Timestamp(frame.index[0]), card.step, len(frame), card.time.timezone
         )
     except PipelineError as error:
-        raise PipelineError(f"{path} is written, but ingest will refuse {error}") from None
+        raise PipelineError(f"{state}, but ingest will refuse {error}; {AGAIN}") from None
     return Tried(frame, found, spans)
 
 

@@ -65,7 +65,7 @@ def main() -> None:
     # Forecasts that go to standard output stand there alone.
     screen = sys.stderr if str(options.output).startswith(artifacts.OPEN) else sys.stdout
     print(
-        f"{options.output}: {len(forecast)} rows, {origins} origin{'s' if origins > 1 else ''}, "
+        f"{options.output}: {len(forecast):,} rows, {origins:,} origin{'s' * (origins > 1)}, "
         f"by {spec.model.name} of {spec.dataset}",
         file=screen,
     )

@@ -181,12 +181,14 @@ def _check_columns(table: pd.DataFrame, needed: list[str], card: Card, where: st
     found = [str(name) for name in table.columns]
     if lacking := [name for name in needed if name not in found]:
         lacking, there = _as_in_table(lacking, card), _as_in_table(found, card)
-        raise PipelineError(f"{where}: column {_names(lacking)} missing; found {_names(there)}")
+        column = "columns" if len(lacking) > 1 else "column"
+        raise PipelineError(f"{where}: {column} {_names(lacking)} missing; found {_names(there)}")
     known = {*card.time.names, *card.columns, *card.excluded}
     if unknown := [name for name in found if name not in known]:
+        plural, it = ("s", "them") if len(unknown) > 1 else ("", "it")
         raise PipelineError(
-            f"{where}: unknown column {_names(unknown)}; expected those of the card "
-            f"({', '.join(sorted(known))}): name it under columns or excluded"
+            f"{where}: unknown column{plural} {_names(unknown)}; expected those of the card "
+            f"({', '.join(sorted(known))}): leave {it} out, or name {it} under columns or excluded"
         )
 
 

@@ -88,6 +88,10 @@ def look(raw: Path, form: str | None = None) -> Look:
         rows -= _to_come(table[slots].iloc[-1], times)
         others = [name for name in others if name not in slots]
     columns = {name: _finding(table[name], names) for name in others}
+    used = [name for name, found in columns.items() if found.used]
+    for name in (name for name in used if columns[name].suspects):
+        beside = guesses.elsewhere(columns[name].suspects, table[used].drop(columns=name))
+        columns[name] = replace(columns[name], check=columns[name].check + beside)
     if times:  # a wide table has one column
         columns = {name: replace(found, used=False) for name, found in columns.items()} | long
     seen = Look(encoding, delimiter, renamed, stamps, times, step, rows, columns)

@@ -87,12 +87,13 @@ def spans(
         end = _end(name, wanted, first, step, rows, zone)
         if end <= start:
             raise PipelineError(
-                f"split.{name}: expected an end after row {start} "
-                f"({first + min(start, rows - 1) * step}), found row {end} (split.{name}: {wanted})"
+                f"split.{name}: expected an end after row {start:,} "
+                f"({first + min(start, rows - 1) * step}), found row {end:,} "
+                f"(split.{name}: {wanted})"
             )
         if end > rows:
             raise PipelineError(
-                f"split.{name}: expected at most the series' {rows} rows, found {end}"
+                f"split.{name}: expected at most the series' {rows:,} rows, found {end:,}"
             )
         bounds[name] = (start, end)
         start = end
@@ -193,8 +194,8 @@ def check_length(rows: int, look_back: int, horizon: int) -> None:
     """PipelineError if not even one window fits into the series."""
     if rows < look_back + horizon:
         raise PipelineError(
-            f"window.look_back + window.horizon: expected at most the series' {rows} rows, "
-            f"found {look_back} + {horizon} = {look_back + horizon}"
+            f"window.look_back + window.horizon: expected at most the series' {rows:,} rows, "
+            f"found {look_back:,} + {horizon:,} = {look_back + horizon:,}"
         )
 
 
@@ -217,8 +218,8 @@ def check_starts(
         )
     if starts[0] < context:
         raise PipelineError(
-            f"window.look_back: expected at most the {span[0] - context} rows before the "
-            f"{name} span, found {look_back}"
+            f"window.look_back: expected at most the {span[0] - context:,} rows before the "
+            f"{name} span, found {look_back:,}"
         )
 
 
@@ -229,7 +230,7 @@ def check_observed(
     if not observed[slice(*span)].any():
         raise PipelineError(
             f"split.{name}: expected at least one observed value of the target {target}, found "
-            f"none in rows {span[0]} to {span[1] - 1}"
+            f"none in rows {span[0]:,} to {span[1] - 1:,}"
         )
 
 

@@ -245,7 +245,7 @@ WRONG_CARDS: list[tuple[str, Any, list[str]]] = [
     ("spans", {"late": [5, 10**30]}, ["spans.late.[1]: expected less than or equal to 1000000000"]),
     ("split.test", 10**30, ["split.test: expected a time", "rows from 1"]),
     ("columns.level.minimum", "low", ["columns.level.minimum: expected", 'found "low"']),
-    ("excluded", ["level"], ["expected level to be used or excluded, found both"]),
+    ("excluded", ["level"], ["level to be used or excluded, found both; take it out of columns"]),
     ("excluded", ["time"], ["expected time to be used or excluded, found both"]),
     ("targets", [], ["targets: expected to have at least 1 item"]),
     ("targets", ["wind"], ["toy.yaml: targets: expected numeric columns", "found wind"]),

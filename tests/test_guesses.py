@@ -120,10 +120,10 @@ def test_date_and_time_of_day_apart_are_told(monkeypatch):
     [
         (["broken"], ['"broken" 20 times (rows 7, 17, 27, ...)', 'add "broken" to the card']),
         (["off", "T"], ['"off" 10 times (rows 7, 27, 47, ...)', 'add "off", "T" to the card']),
-        (["<0.5"], ['"<0.5" 20 times', '"<0.5" has digits and so is no mark for missing: write']),
-        ([">100"], ['">100" has digits']),
+        (["<0.5"], ['"<0.5" 20 times', '"<0.5" looks like a measurement, so it is not offered']),
+        ([">100"], ['">100" looks like a measurement']),
         (['"1,008.64"'], ['"1,008.64" 20 times', "write 1008.64 in the table"]),
-        (["12.5x", "12..5", "1O", "l2"], [" and 1 other words", "has digits"]),
+        (["12.5x", "12..5", "1O", "l2"], [" and 1 other words", "looks like a measurement"]),
     ],
 )
 def test_words_among_numbers_are_shown_and_not_taken(words, parts, monkeypatch):
@@ -153,6 +153,26 @@ def test_none_among_words_is_a_level_and_said(monkeypatch, capsys):
     said = 'check: holiday: "None" in 199 rows, taken for a level: if it means missing, move it'
     assert said in capsys.readouterr().out
     assert said.removeprefix("check: holiday: ") in paths.card("mine").read_text()
+
+
+def test_mark_among_words_is_missing_and_said(monkeypatch, capsys):
+    """NA may be a level, so that the screen says how often it was taken for missing."""
+    run(monkeypatch, str(store(with_column("region", ["NA", "EU", "NA", "AS"] * 50))))
+    assert (
+        'check: region: "NA" in 100 rows, taken for missing: if it is a level, move it from '
+        "missing to categories" in capsys.readouterr().out
+    )
+
+
+def test_mark_that_would_take_values_of_other_columns_is_said(monkeypatch, capsys):
+    """A mark counts in every column: the rows it would take elsewhere stand in the same line."""
+    load = [*LOAD[:-2], "-999", "-999"]
+    lines = table(load=load).splitlines()
+    rain = ["rain", *(["-999"] * 3 + [str(i) for i in range(-998, -801)])]
+    both = [f"{line},{value}" for line, value in zip(lines, rain, strict=True)]
+    run(monkeypatch, str(store("\n".join([*both, ""]))))
+    said = 'then add "-999" to missing; it would also take 3 rows of rain\n'
+    assert said in capsys.readouterr().out
 
 
 def test_input_that_costs_too_many_training_windows_is_left_out(monkeypatch, capsys):

@@ -171,7 +171,7 @@ REFUSED = {
     "no header": (table().split("\n", 1)[1], r"line 1: expected a name.*\(2024-01-01 00:00, "),
     "decimal comma": (
         table(mark=";", load=[value.replace(".", ",") for value in LOAD]),
-        "mine.yaml is written, but ingest will refuse.*column load, row 1:.*a decimal comma",
+        "mine.yaml is written, but ingest will.*column load, row 1:.*a decimal comma.*; then run",
     ),
     "newest first": (table(times=HOURS[::-1]), "row 2: .*is earlier than the row before"),
     "a time off the grid": (
@@ -299,7 +299,9 @@ def test_card_is_kept_unless_forced(monkeypatch, capsys):
     assert "dvc add data/raw/mine.csv" in printed
     assert paths.card("mine").read_text() == ours
     store(table(load=LOAD[::-1]))
-    with pytest.raises(PipelineError, match=r"ingest will refuse.*not the file its card describes"):
+    with pytest.raises(
+        PipelineError, match=r"is there, but ingest will refuse.*not the file its.*--force if"
+    ):
         run(monkeypatch, str(raw))
     run(monkeypatch, str(raw), "--force")
     assert cards.read_card("mine").title == "mine"

@@ -63,7 +63,11 @@ WRONG_TABLES: dict[str, tuple[str | bytes, list[str]]] = {
     ),
     "unknown column": (
         table("2014-01-01 00:00,1,2,N,x,9", header=HEADER + ",depth"),
-        ["unknown column depth", "name it under columns or excluded"],
+        ["unknown column depth", "leave it out, or name it under columns or excluded"],
+    ),
+    "unknown columns": (
+        table("2014-01-01 00:00,1,2,N,x,9,9", header=HEADER + ",depth,width"),
+        ["unknown columns depth, width; expected those of the card", "leave them out"],
     ),
     "nameless column": (
         table("2014-01-01 00:00,1,2,N,x,", header=HEADER + ","),

@@ -232,6 +232,8 @@ def test_a_series_too_short_for_one_window_is_refused() -> None:
     windows.check_length(10, 6, 4)
     with pytest.raises(PipelineError, match=r"the series' 9 rows, found 6 \+ 4 = 10"):
         windows.check_length(9, 6, 4)
+    with pytest.raises(PipelineError, match=r"the series' 1,200 rows, found 1,000 \+ 400 = 1,400"):
+        windows.check_length(1200, 1000, 400)
 
 
 def test_a_span_without_windows_is_refused() -> None:
