@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import chdir, closing, suppress
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
@@ -27,31 +28,33 @@ from pipeline.database import StoreError
 from pipeline.errors import PipelineError
 from tests.repositories import ROOT, environment
 
-# Not every process may import MLflow anew: that takes longer than what is tested.
-FORK = get_context("fork")
+# Not every process may import MLflow anew: that takes longer than what is tested. They are forked
+# from one that has, and that runs no threads of TensorFlow's, as this one may.
+FORK = get_context("forkserver")
+FORK.set_forkserver_preload(["tests.test_database"])
 NASTY = "50% of %2F 'all' \"these\" ?x=1 #größe; $HOME"
 
 
 def in_a_child(action: Callable[[], object], kill_at: int | None = None) -> int:
     """The exit code of a process that does this, killed for real before its n-th SQL statement."""
-
-    def child() -> None:
-        done = 0
-
-        def before_statement(*_: object) -> None:
-            nonlocal done
-            done += 1
-            if done == kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        event.listen(Engine, "before_cursor_execute", before_statement)
-        action()
-
-    process = FORK.Process(target=child)
+    process = FORK.Process(target=_child, args=(action, kill_at))
     process.start()
     process.join(120)
     assert process.exitcode is not None
     return process.exitcode
+
+
+def _child(action: Callable[[], object], kill_at: int | None) -> None:
+    done = 0
+
+    def before_statement(*_: object) -> None:
+        nonlocal done
+        done += 1
+        if done == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    event.listen(Engine, "before_cursor_execute", before_statement)
+    action()
 
 
 def works(file: Path) -> bool:
@@ -102,7 +105,7 @@ def test_a_kill_while_the_database_is_made_leaves_none(tmp_path: Path) -> None:
     """kill -9 at the beginning, midway and late: no database, and the next process makes one."""
     file = tmp_path / "mlflow.db"
     for statement in (1, 150, 500):
-        assert in_a_child(lambda: database.ensure(file), statement) == -signal.SIGKILL
+        assert in_a_child(partial(database.ensure, file), statement) == -signal.SIGKILL
         assert not file.exists()
     database.ensure(file)
     assert works(file)
@@ -115,7 +118,7 @@ def test_a_kill_at_any_statement_leaves_a_usable_place(tmp_path: Path) -> None:
     """Wherever in its making a process is killed, the next one logs a run."""
     for statement in range(20, 1000, 61):
         file = tmp_path / f"{statement}.db"
-        assert in_a_child(lambda f=file: database.ensure(f), statement) in (0, -signal.SIGKILL)
+        assert in_a_child(partial(database.ensure, file), statement) in (0, -signal.SIGKILL)
         database.ensure(file)
         assert works(file)
 
@@ -190,7 +193,7 @@ def test_a_database_that_mlflow_left_half_made_is_set_aside(
 ) -> None:
     """It holds no run: a new one is made, the old file is kept and named."""
     file = tmp_path / "mlflow.db"
-    assert in_a_child(lambda: in_place(file), 400) == -signal.SIGKILL
+    assert in_a_child(partial(in_place, file), 400) == -signal.SIGKILL
     half = file.read_bytes()
     database.ensure(file)
     assert works(file)
@@ -206,7 +209,7 @@ def test_an_older_database_is_migrated_beside(
 ) -> None:
     """A kill meanwhile leaves it as it was; then its run is in the new one, and it stays beside."""
     before = older.read_bytes()
-    assert in_a_child(lambda: database.ensure(older), 20) == -signal.SIGKILL
+    assert in_a_child(partial(database.ensure, older), 20) == -signal.SIGKILL
     assert older.read_bytes() == before
     database.ensure(older)
     assert works(older)

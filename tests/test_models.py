@@ -504,7 +504,7 @@ def test_ridge_as_a_network_is_the_reports_ridge() -> None:
     rule = fit_ridge(linear, targets, train_rows, held_out, LOOK_BACK, 2)
     seen = gather(features, held_out, LOOK_BACK)
     np.testing.assert_allclose(call(network, seen), rule(held_out), atol=1e-4)
-    assert set(scores) == {"train/loss", "validation/loss"}
+    assert set(scores) == {"train/loss", "validation/loss", "kept"}
 
 
 SEGMENTS = {"train.model.name": "segment_gru", "train.model.segment": 4}

@@ -59,7 +59,9 @@ def test_metrics_hold_every_score_finite_and_sorted(repository: Path) -> None:
     rules = {"persistence", "seasonal_naive", "drift", "last_change", "ridge"}
     assert set(metrics["baselines"]) == set(metrics["skill"]) == rules
     assert all(set(s) == {"r2", "mae", "rmse", "mape"} for s in metrics["baselines"].values())
+    assert metrics.pop("best_baseline") == "ridge"
     assert all(math.isfinite(number) for number in numbers(metrics))
+    metrics = metrics_of(repository)
     text = (repository / "data/reports/metrics.json").read_text()
     assert text == json.dumps(metrics, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 

@@ -279,7 +279,7 @@ DEEP = b"[" * 5000 + b"]" * 5000
         (SPLIT | {"params": {"origin": ["x"]}}, "params: expected origins and no other key"),
         (SPLIT | {"params": {"origins": "x"}}, "params.origins: expected a list of time stamps"),
         (SPLIT | {"params": {"origins": [1]}}, "params.origins: expected a list of time stamps"),
-        (SPLIT | {"params": {"origins": ["x" * 9999]}}, "origins: expected time stamps, found"),
+        (SPLIT | {"params": {"origins": ["x" * 9999]}}, "2020-10-25T02:00+01:00), found ['xxx"),
         (SPLIT | {"colour": 1}, "dataframe_records, and params beside them if need be, found"),
         (SPLIT | as_records(table()), "found dataframe_split, dataframe_records"),
         ({"inputs": [[1]]}, "expected rows with named columns under dataframe_split or"),

@@ -374,7 +374,7 @@ def test_another_seed_starts_from_other_weights() -> None:
 def test_a_loss_that_is_no_number_ends_the_fit() -> None:
     """The epoch is named, and what often helps."""
     with pytest.raises(PipelineError, match=r"in epoch 1, expected a finite number.*learning_rate"):
-        fitted(optimizer="sgd", learning_rate=1e38, loss="mse")
+        fitted(optimizer="sgd", learning_rate=1e9, loss="mse")
 
 
 @pytest.fixture
