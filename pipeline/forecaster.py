@@ -265,8 +265,8 @@ class Forecaster:
             stamps = pd.DatetimeIndex([clock.moment(origin, self.card) for origin in origins])
         except (ValueError, TypeError):
             raise PipelineError(
-                f"origins: expected time stamps, found {origins}; where clocks change, write "
-                "the offset, as in 2020-10-25T02:00+01:00"
+                "origins: expected time stamps (where clocks change, with the offset, as in "
+                f"2020-10-25T02:00+01:00), found {str(origins)[:60]}"
             ) from None
         rows: Rows = times.get_indexer(stamps)
         if (rows < 0).any():

@@ -299,7 +299,8 @@ def legend_below(figure: Figure, axes: Axes) -> None:
     columns = min(len(labels), max(1, LEGEND // (HANDLE + max(map(len, labels)))))
     lines = -(-len(labels) // columns)
     figure.set_figheight(figure.get_figheight() + max(lines - 2, 0) * LINE)
-    figure.legend(handles, labels, frameon=False, ncols=columns, loc="outside lower center")
+    evenly = -(-len(labels) // lines)
+    figure.legend(handles, labels, frameon=False, ncols=evenly, loc="outside lower center")
 
 
 def style(axes: Axes) -> None:
