@@ -167,7 +167,7 @@ def test_a_file_is_forecast_as_it_was_scored(
     table, origins = scored
     for model in (["--model", CHAMPION], ["--model", f"runs:/{story.id('large-1')}/model"], []):
         said = story.say("predict", *model, *_files(story), "--origins", *origins)
-        assert "1200 rows, 50 origins" in said
+        assert "1,200 rows, 50 origins" in said
         made = pd.read_csv(story.directory / "forecast.csv")
         np.testing.assert_allclose(made["forecast"], expected(table, origins), rtol=0, atol=1e-6)
 
@@ -199,7 +199,7 @@ def test_a_model_of_other_code_says_what_runs_it(story: Story, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("year,month,day,hour\n2014,1,1,0\n", "column pm2.5, DEWP, TEMP, PRES, cbwd, Iws missing"),
+        ("year,month,day,hour\n2014,1,1,0\n", "columns pm2.5, DEWP, TEMP, PRES, cbwd, Iws missing"),
         ("", "empty, expected a header line and rows"),
         ("year,month\n1,2,3\n", "expected 2 fields, found 3"),
     ],
