@@ -185,7 +185,8 @@ def test_a_file_is_forecast_with_numpy_as_well(
 
 def test_a_model_of_other_code_says_what_runs_it(story: Story, tmp_path: Path) -> None:
     """Weights that this code would keep elsewhere in their file are not read by a guess."""
-    logged, *_ = story.directory.glob("mlartifacts/models/*/artifacts")
+    (network,) = story.client.get_run(story.id("large-1")).outputs.model_outputs
+    (logged,) = story.directory.glob(f"mlartifacts/models/{network.model_id}/artifacts")
     model = shutil.copytree(logged, tmp_path / "model")
     (weights,) = model.rglob("model.weights.h5")
     with h5py.File(weights, "r+") as file:
