@@ -93,17 +93,22 @@ def gap_state(series: pd.DataFrame, limit: int) -> npt.NDArray[np.uint8]:
     return state
 
 
-def remarks(series: pd.DataFrame, limit: int) -> list[str]:
-    """A line for each kind of regular gap that is longer than the limit, with the limit to set."""
+def regular_gaps(series: pd.DataFrame, limit: int) -> dict[tuple[int, int], list[str]]:
+    """Length and period, in rows, of regular gaps longer than the limit, and the columns' names."""
     found: dict[tuple[int, int], list[str]] = {}
     for name in series:
         if gap := _regular_gap(series[name].isna().to_numpy(), limit):
             found.setdefault(gap, []).append(str(name))
+    return found
+
+
+def remarks(series: pd.DataFrame, limit: int) -> list[str]:
+    """A line for each kind of regular gap that is longer than the limit, with the limit to set."""
     return [
         f"{', '.join(names)}: a gap of {length:,} rows every {period:,} rows is longer than "
         f"impute_scale.imputation.limit ({limit:,}): from its row {limit + 1:,} on, the network "
         f"and ridge see the training mean; set -S impute_scale.imputation.limit={length}"
-        for (length, period), names in found.items()
+        for (length, period), names in regular_gaps(series, limit).items()
     ]
 
 

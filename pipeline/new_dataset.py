@@ -45,11 +45,12 @@ EXAMPLE = "example: python -m pipeline.new_dataset data/raw/mine.csv; see docs/o
 
 
 class Tried(NamedTuple):
-    """What ingest makes of a table: the series, its quality and the rows of each span."""
+    """What ingest makes of a table: the series, its quality, the rows of each span; what suits."""
 
     series: pd.DataFrame
     quality: dict[str, Any]
     spans: Spans
+    suited: Params  # those of params.yaml with a window and a limit that suit the table
 
 
 def main() -> None:
@@ -78,10 +79,11 @@ def main() -> None:
         print(f"{path}: is there already and kept; --force writes it anew")
     else:
         card = begin(raw, path, arguments.format, params)
-    for line in accept(raw, card, path, params):
+    tried = attempt(raw, card, params, f"{path} is there")
+    for line in remarked(tried, card, params):
         print(f"  {line}")
     print("ingest will accept the table. Look at the card's lines marked check:, then run\n")
-    print("\n".join(f"  {line}" for line in commands(raw, card, params)))
+    print("\n".join(f"  {line}" for line in commands(raw, params, tried.suited)))
 
 
 def begin(raw: Path, path: Path, form: str | None, params: Params) -> Card:
@@ -103,10 +105,10 @@ def begin(raw: Path, path: Path, form: str | None, params: Params) -> Card:
     card = write(path, draft(raw, seen))
     refused = _fault(raw, seen, path)
     try:
-        tried = None if refused else _tried(raw, card, f"{path} is written")
+        tried = None if refused else attempt(raw, card, params, f"{path} is written")
     except PipelineError as error:
         tried, refused = None, error
-    while tried and (costly := _costly(tried, seen, card, params)):
+    while tried and (costly := _costly(tried, seen, card)):
         seen = seen.without(costly)
     card = write(path, draft(raw, seen))
     target, why = seen.target
@@ -153,28 +155,28 @@ def _told(seen: Look) -> list[str]:
     return lines
 
 
-def _costly(tried: Tried, seen: Look, card: Card, params: Params) -> dict[str, str]:
+def _costly(tried: Tried, seen: Look, card: Card) -> dict[str, str]:
     """What would cost too many training windows as an input, and how many.
 
     That is the target, where it is a guess and another column would do; else the inputs that cost
     them beside the target.
     """
     target, why = seen.target
-    count = _count(tried, card, params, list(seen.used), [target])
+    count = _count(tried, card, list(seen.used), [target])
     too_many = TOO_MANY * count.possible
     sound = [name for name in seen.numeric if count.lost.get(name, 0) <= too_many]
     if target not in sound and sound and why != guesses.NAMED:
         costs = {target: count.lost[target]}
     else:
-        alone = _count(tried, card, params, [target], [target]).kept
+        alone = _count(tried, card, [target], [target]).kept
         costs = {
-            name: alone - _count(tried, card, params, [name, target], [target]).kept
+            name: alone - _count(tried, card, [name, target], [target]).kept
             for name in count.lost
             if name != target
         }
     return {
         name: f"as an input it would cost {lost:,} of {count.possible:,} training windows, by gaps "
-        f"longer than {params.impute_scale.imputation.limit} rows"
+        f"longer than {tried.suited.impute_scale.imputation.limit} rows"
         for name, lost in costs.items()
         if lost > too_many
     }
@@ -201,11 +203,10 @@ def write(path: Path, text: str) -> Card:
         return read_card_file(beside)
 
 
-def accept(raw: Path, card: Card, path: Path, params: Params) -> list[str]:
-    """What the first stages would remark on; PipelineError if ingest would refuse the table."""
-    tried = _tried(raw, card, f"{path} is there")
-    found, window = tried.quality, _window(card, params)
-    starts, count = _windows(tried, card, params, card.inputs, card.targets)
+def remarked(tried: Tried, card: Card, params: Params) -> list[str]:
+    """What the first stages would remark on, one line each."""
+    found, window = tried.quality, tried.suited.window
+    starts, count = _windows(tried, card, card.inputs, card.targets)
     lines = [
         f"{found['rows']:,} rows, every {card.frequency} from {found['first']} to {found['last']}",
         *quality.remarks(found, card.targets),
@@ -217,7 +218,7 @@ def accept(raw: Path, card: Card, path: Path, params: Params) -> list[str]:
         )
     lines += imputation.remarks(tried.series, params.impute_scale.imputation.limit)
     sentence, *others = remarks(count, card.targets)
-    of = "params.yaml" if window == params.window else "the command below"
+    of = "params.yaml" if tried.suited == params else "the command below"
     lines.append(
         f"with look-back {window.look_back:,} and horizon {window.horizon:,} of {of}: {sentence}"
     )
@@ -242,7 +243,7 @@ def _too_short(train: Runs, spans: Spans, card: Card, window: Window) -> list[st
     return lines
 
 
-def _tried(raw: Path, card: Card, state: str) -> Tried:
+def attempt(raw: Path, card: Card, params: Params, state: str) -> Tried:
     """The table as ingest reads it; PipelineError if that would refuse it."""
     try:
         series.verify(raw, card)
@@ -255,47 +256,47 @@ def _tried(raw: Path, card: Card, state: str) -> Tried:
         )
     except PipelineError as error:
         raise PipelineError(f"{state}, but ingest will refuse {error}; {AGAIN}") from None
-    return Tried(frame, found, spans)
+    return Tried(frame, found, spans, _suited(frame, card, params))
 
 
-def _count(
-    tried: Tried, card: Card, params: Params, inputs: Sequence[str], targets: Sequence[str]
-) -> Count:
+def _count(tried: Tried, card: Card, inputs: Sequence[str], targets: Sequence[str]) -> Count:
     """How many training windows there would be of these inputs and targets."""
-    return _windows(tried, card, params, inputs, targets)[1]
+    return _windows(tried, card, inputs, targets)[1]
 
 
 def _windows(
-    tried: Tried, card: Card, params: Params, inputs: Sequence[str], targets: Sequence[str]
+    tried: Tried, card: Card, inputs: Sequence[str], targets: Sequence[str]
 ) -> tuple[Runs, Count]:
     """The training windows that there would be of these inputs and targets, and their count."""
     needed = features.columns([*inputs, *targets], card)
     channels = imputation.one_hot(tried.series[needed], card.categories)
-    state = imputation.gap_state(channels, params.impute_scale.imputation.limit)
-    window = _window(card, params)
-    names = list(channels.columns)
-    return training_windows(state, names, inputs, targets, card, tried.spans.train, window)
+    suited, names = tried.suited, list(channels.columns)
+    state = imputation.gap_state(channels, suited.impute_scale.imputation.limit)
+    return training_windows(state, names, inputs, targets, card, tried.spans.train, suited.window)
 
 
-def _window(card: Card, params: Params) -> Window:
-    """The window that suits the season: that of params.yaml, or shorter."""
-    window = params.window
-    if not 1 < card.season < min(window.horizon, 24):
-        return window
-    return window.model_copy(update={"look_back": 3 * card.season, "horizon": card.season})
+def _suited(frame: pd.DataFrame, card: Card, params: Params) -> Params:
+    """The parameters, with a window that suits the season and a limit that suits regular gaps."""
+    tree = params.model_dump()
+    if 1 < card.season < min(params.window.horizon, 24):
+        tree["window"] |= {"look_back": 3 * card.season, "horizon": card.season}
+    settings = tree["impute_scale"]["imputation"]
+    gaps = imputation.regular_gaps(frame, settings["limit"])
+    settings["limit"] = max([settings["limit"], *(length for length, _ in gaps)])
+    return Params(**tree)
 
 
-def commands(raw: Path, card: Card, params: Params) -> list[str]:
+def commands(raw: Path, params: Params, suited: Params) -> list[str]:
     """What to run next, with the settings of params.yaml that are another data set's undone."""
-    window = params.window
     flags = [f"ingest.dataset={changes.setting(raw.stem)}"]
     flags += [
-        f"window.{key}=null" for key in ("inputs", "targets", "split") if getattr(window, key)
+        f"window.{key}=null"
+        for key in ("inputs", "targets", "split")
+        if getattr(params.window, key)
     ]
     if params.impute_scale.transforms is not None:
         flags.append("impute_scale.transforms=null")
-    if (suits := _window(card, params)) != window:
-        flags += [f"window.look_back={suits.look_back}", f"window.horizon={suits.horizon}"]
+    flags += [f"{key}={to}" for key, to in suited.flat().items() if to != params.flat()[key]]
     settings = " ".join(f"-S {shlex.quote(flag)}" for flag in flags)
     return [
         f"dvc add {raw}",

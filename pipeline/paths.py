@@ -20,7 +20,7 @@ IMPUTER = PREPARED / "imputer.json"
 SCALER = PREPARED / "scaler.json"
 
 WINDOWS = Path("data/windows")
-COUNTS = WINDOWS / "counts.json"
+WINDOWS_QUALITY = WINDOWS / "quality.json"
 
 MODEL = Path("data/model")
 MODEL_JSON = MODEL / "model.json"

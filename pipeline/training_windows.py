@@ -10,13 +10,13 @@ from pipeline.cards import Card
 from pipeline.imputation import BEYOND, OBSERVED
 from pipeline.params import Window
 from pipeline.strict import Record
-from pipeline.windows import Runs, train_starts
+from pipeline.windows import Runs, train_starts, true_runs
 
 TOO_MANY = 1 / 3  # of the possible windows: where more are lost, it is worth a warning
 
 
 class Count(Record):
-    """counts.json: training windows kept of those possible, and what the others are lost to.
+    """quality.json: training windows kept of those possible, and what the others are lost to.
 
     A window that several inputs make unusable counts for each of them.
     """
@@ -26,6 +26,7 @@ class Count(Record):
     unobserved: int  # no target of theirs was observed
     lost: dict[str, int]  # by input that costs any: windows with a gap of it beyond the limit
     without: dict[str, int]  # by the same: windows there would be if it were left out
+    longest: dict[str, int]  # by the same: rows of its longest gap up to the span's end
 
 
 def training_windows(
@@ -52,11 +53,18 @@ def training_windows(
     observed = (state[:, [channels.index(name) for name in targets]] == OBSERVED).any(axis=1)
     none = np.zeros(len(state), np.bool_)
 
+    def seen(name: str) -> npt.NDArray[np.uint8]:
+        sources = features.sources(features.expand([name], card))
+        return state[:, [channels.index(source) for source in sources]]
+
     def unusable(name: str) -> npt.NDArray[np.bool_]:
         made = features.expand([name], card)
-        sources = features.sources(made)
-        beyond = state[:, [channels.index(source) for source in sources]] == BEYOND
-        return features.made_of(beyond, sources, made, card.season, window.horizon)
+        beyond = seen(name) == BEYOND
+        return features.made_of(beyond, features.sources(made), made, card.season, window.horizon)
+
+    def longest(name: str) -> int:
+        runs = [true_runs(column) for column in (seen(name)[: span[1]] != OBSERVED).T]
+        return max(int((end - first).max(initial=0)) for first, end in runs)
 
     def starts(shut: npt.NDArray[np.bool_], observed: npt.NDArray[np.bool_] = ~none) -> Runs:
         return train_starts(span, *size, context, shut, observed)
@@ -74,6 +82,7 @@ def training_windows(
         unobserved=possible - len(starts(none, observed)),
         lost=lost,
         without={name: len(starts(costs - unusable(name) > 0, observed)) for name in lost},
+        longest={name: longest(name) for name in lost},
     )
 
 
@@ -83,7 +92,8 @@ def remarks(count: Count, targets: Sequence[str]) -> list[str]:
     if count.possible - count.kept > TOO_MANY * count.possible:
         first = max(count.lost, key=lambda name: count.lost[name], default="")
         of_input = count.lost.get(first, 0) >= count.unobserved
-        longer = "fill longer gaps (-S impute_scale.imputation.limit=ROWS)"
+        limit = f"impute_scale.imputation.limit={count.longest.get(first)}"
+        longer = f"fill longer gaps (-S {limit}, its longest)"
         if of_input and first not in targets:
             longer = (
                 f"leave it out of the inputs ({count.without[first]:,} windows then), or {longer}"

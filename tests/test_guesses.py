@@ -347,7 +347,7 @@ def test_any_table_gets_a_card_or_one_line(names, data):
     raw, path = store(text.getvalue()), paths.card("mine")
     try:
         card = new_dataset.begin(raw, path, None, PARAMS)
-        new_dataset.accept(raw, card, path, PARAMS)
+        new_dataset.remarked(new_dataset.attempt(raw, card, PARAMS, "kept"), card, PARAMS)
     except PipelineError as error:
         assert len(str(error).splitlines()) == 1
         assert str(raw) in str(error)

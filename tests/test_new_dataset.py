@@ -14,7 +14,6 @@ from dvc.utils import hydra
 from pipeline import cards, new_dataset, paths, series, windows
 from pipeline.config import read_params
 from pipeline.errors import PipelineError
-from tests.toys import toy_card
 
 ROOT = Path(__file__).parents[1]
 HOURS = pd.date_range("2024-01-01", periods=200, freq="h")
@@ -333,10 +332,22 @@ def test_commands_undo_the_parameters_of_another_data_set(monkeypatch, capsys):
     assert flags in capsys.readouterr().out
 
 
+def test_the_limit_that_bridges_regular_gaps_stands_in_the_command(monkeypatch, capsys):
+    """What the first lines tell to set is set in the command, and windows are counted with it."""
+    times = pd.date_range("2024-01-01", periods=1000, freq="h")
+    load = [f"{value:.2f}" if i % 100 < 60 else "" for i, value in enumerate(np.sin(range(1000)))]
+    run(monkeypatch, str(store(table(times=times, load=load))))
+    said = capsys.readouterr().out
+    assert "a gap of 40 rows every 100 rows is longer than" in said
+    assert "horizon 24 of the command below: " in said
+    assert "imputation.limit cost" not in said
+    assert "dvc exp run -S ingest.dataset=mine -S impute_scale.imputation.limit=40\n" in said
+
+
 @pytest.mark.parametrize("name", ["2024", "2024_05", "1e3", "1e5", "true", "null", "no", "größe"])
 def test_a_name_that_yaml_reads_otherwise_stays_a_name(name):
     """The printed flag sets text, whatever number or word of YAML a table is called by."""
-    command = new_dataset.commands(paths.raw_table(name), toy_card(), read_params())[3]
+    command = new_dataset.commands(paths.raw_table(name), read_params(), read_params())[3]
     hydra.apply_overrides(paths.PARAMS, [shlex.split(command)[4]])
     assert read_params().ingest.dataset == name
 

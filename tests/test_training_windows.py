@@ -56,6 +56,10 @@ def test_each_input_costs_what_it_costs_alone(
     assert set(np.asarray(starts).tolist()) == good
     assert (count.possible, count.kept, count.unobserved) == (len(every), len(good), len(blind))
     assert count.lost == {name: len(cost) for name, cost in lost.items() if cost}
+    bridged = max(count.longest.values(), default=limit)
+    marks = state(*map(list, zip(*gaps, strict=True)), bridged)
+    at = training_windows(marks, CHANNELS, inputs, ["level"], CARD, (0, rows), window)[1]
+    assert at.lost == {}
     assert count.without == {
         name: len(set(every) - blind - others[name]) for name, cost in lost.items() if cost
     }
@@ -72,15 +76,16 @@ def test_a_sensor_that_stops_is_named(project: Project, capsys: pytest.CaptureFi
         "impute_scale.imputation.limit cost flow 46",
         "data/windows/train.npy: warning: more than a third of the training windows is lost, most "
         "to flow: leave it out of the inputs (62 windows then), or fill longer gaps (-S "
-        "impute_scale.imputation.limit=ROWS), or mend the card's missing marks if values are taken "
-        "for missing",
+        "impute_scale.imputation.limit=52, its longest), or mend the card's missing marks if "
+        "values are taken for missing",
     ]
-    assert json.loads(project.read("data/windows/counts.json")) == {
+    assert json.loads(project.read("data/windows/quality.json")) == {
         "possible": 62,
         "kept": 16,
         "unobserved": 0,
         "lost": {"flow": 46},
         "without": {"flow": 62},
+        "longest": {"flow": 52},
     }
 
 
@@ -93,14 +98,16 @@ def test_a_whole_series_loses_none(project: Project, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("count", "parts"),
     [
-        (Count(possible=9, kept=6, unobserved=3, lost={}, without={}), []),
+        (Count(possible=9, kept=6, unobserved=3, lost={}, without={}, longest={}), []),
         (
-            Count(possible=9, kept=5, unobserved=4, lost={}, without={}),
+            Count(possible=9, kept=5, unobserved=4, lost={}, without={}, longest={}),
             ["most to targets never observed"],
         ),
         (
-            Count(possible=9, kept=2, unobserved=3, lost={"a": 7}, without={"a": 6}),
-            ["most to a: fill longer gaps"],
+            Count(
+                possible=9, kept=2, unobserved=3, lost={"a": 7}, without={"a": 6}, longest={"a": 4}
+            ),
+            ["most to a: fill longer gaps (-S impute_scale.imputation.limit=4, its longest)"],
         ),
     ],
 )
@@ -115,7 +122,14 @@ def test_more_than_a_third_lost_is_a_warning(count: Count, parts: list[str]) -> 
 
 def test_mlflow_is_told_what_each_input_costs() -> None:
     """The counts of metrics.json become metrics that stand in one group."""
-    count = Count(possible=9, kept=2, unobserved=0, lost={"NO2(GT)": 7}, without={"NO2(GT)": 9})
+    count = Count(
+        possible=9,
+        kept=2,
+        unobserved=0,
+        lost={"NO2(GT)": 7},
+        without={"NO2(GT)": 9},
+        longest={"NO2(GT)": 5},
+    )
     spans = {f"{span}{part}": {} for span in ("test", "validation") for part in ("", "_by_horizon")}
     metrics = spans | {"baselines": {}, "skill": {}, "training_windows": count.model_dump()}
     assert description.flat_scores(metrics) == {

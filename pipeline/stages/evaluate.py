@@ -1,7 +1,5 @@
 """Evaluate: forecast validation and test as a user would, score beside naive rules, report."""
 
-import sys
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -42,10 +40,8 @@ def main() -> None:
         name: np.asarray(Runs(artifacts.read_array(paths.windows(name))))
         for name in ("train", "validation", "test")
     }
-    no_ridge = ridge_left_out(params, card)
-    if no_ridge:
-        print(f"{paths.REPORT}: without ridge: {no_ridge}", file=sys.stderr)
-    forecasts = _forecasts(forecaster, prepared, targets, starts, with_ridge=not no_ridge)
+    with_ridge = not ridge_left_out(params, card)
+    forecasts = _forecasts(forecaster, prepared, targets, starts, with_ridge)
 
     rows = spans(split(params, card), times[0], card.step, len(times), card.time.timezone)
     yardstick = Yardstick.of(targets.iloc[slice(*rows.train)], card.season)
@@ -54,7 +50,7 @@ def main() -> None:
     if remembered:
         metrics["memory"] = remembered.scores
     metrics = evaluation.rounded(metrics)
-    count = artifacts.read_json_record(paths.COUNTS, Count)
+    count = artifacts.read_json_record(paths.WINDOWS_QUALITY, Count)
     metrics["training_windows"] = count.model_dump()
     limit = forecaster.imputer.limit
     metrics["test_origins"] = evaluation.in_gaps(targets, forecasts["test"].origins, limit)

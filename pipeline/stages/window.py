@@ -54,7 +54,7 @@ def main() -> None:
             windows.check_observed(name, target, observed[:, k], getattr(spans, name))
     for name, rows in starts.items():
         artifacts.write_array(paths.windows(name), rows.runs)
-    artifacts.write_json(paths.COUNTS, count.model_dump())
+    artifacts.write_json(paths.WINDOWS_QUALITY, count.model_dump())
     check_unchanged(params, card)
 
 
