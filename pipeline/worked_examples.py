@@ -32,19 +32,19 @@ SEEDS = (1, 2, 3)
 SCORES = ("rmse", "mae", "mape", "r2", "mse_scaled", "mae_scaled")
 INTRODUCTION = f"""# Worked examples
 
-What tutorials and papers report, naive rules, ridge regression on the same windows, and this
-project's network, on the same targets. Each command can be pasted, after `git restore params.yaml`,
-since `dvc exp run` leaves its settings there; `-S train.seed=N` gives each of its seeds, and the
-table the mean and the standard deviation over them. Skill is each row's own: 1 - error / error of
-the best naive rule (RMSE, or for several targets the root of the standardised MSE).
+Each table sets this project's network beside the baselines and beside what tutorials and papers
+report for the same targets. To run a command yourself, first run `git restore params.yaml`, because
+`dvc exp run` leaves its settings there, and choose the seed with `-S train.seed=N`. The tables give
+the mean and the standard deviation over the seeds. Skill is 1 - error / error of the best baseline
+other than ridge; the error is RMSE, or for several targets the root of the standardised MSE.
 
-The tables are made by `python -m pipeline.worked_examples`, which runs the commands of
-[{DEFINITIONS.name}]({DEFINITIONS.name}) in a clean clone;
-[{RESULTS.name}]({RESULTS.name}) has every run's scores and the sha256 of its `params.yaml` and
-`dvc.lock`. Figures of others are theirs, not made again: DLinear is by Zeng et al. (2023, arXiv
+`python -m pipeline.worked_examples` makes the tables: it runs the commands of
+[{DEFINITIONS.name}]({DEFINITIONS.name}) in a clean clone.
+[{RESULTS.name}]({RESULTS.name}) has the scores of every run and the sha256 of its `params.yaml` and
+`dvc.lock`. The scores of others are quoted, not reproduced: DLinear is by Zeng et al. (2023, arXiv
 2205.13504), PatchTST by Nie et al. (2023, arXiv 2211.14730), SegRNN by Lin et al. (2023, arXiv
-2308.11200). Their code left out the last test windows where these did not fill a batch; here every
-window counts. `load` and `etth1` need their tables first: their cards say how to get them.
+2308.11200). Their code left out the last test windows if these did not fill a batch; here every
+window counts. `load` and `etth1` need their tables first: `fetch` in the card is the command.
 """
 
 

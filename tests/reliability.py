@@ -22,13 +22,14 @@ SECTIONS = {
 }
 INTRODUCTION = """# What can go wrong, and what happens then
 
-Each line is a test that runs: `make test`, and for those marked *slow* `make test-slow`. This file
-is made from them by `make reliability-docs`; a test holds it to them. Bad input always ends with
-exit code 1 and one line that starts with `error:`, without a traceback, and nothing is written.
+Each line is a test. `make test` runs them, `make test-slow` those marked *slow*.
+`make reliability-docs` writes this page from the tests, and a test checks that the two agree. Bad
+input always ends with exit code 1 and one line that starts with `error:`, without a traceback, and
+nothing is written.
 
-Not covered: a stage whose shell does not replace itself by its last command (fish) does not notice
-that DVC was killed; a bit that flips in a model already logged to MLflow is not noticed, as HDF5
-keeps no checksums.
+Two faults are not covered. If the shell does not replace itself with its last command (fish), a
+stage does not notice that DVC was killed. A bit that flips in a model already logged to MLflow goes
+unnoticed, because HDF5 keeps no checksums.
 """
 
 

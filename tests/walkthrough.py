@@ -67,8 +67,8 @@ class Walk:
 def experiments(walk: Walk) -> None:
     """Two models, three seeds."""
     walk.tell(
-        f"## Six experiments\n\nTwo models, three seeds, {EPOCHS} epochs instead of params.yaml's, "
-        "so that all of it takes minutes. The first command, and its last lines:"
+        f"## Six experiments\n\nTwo models with three seeds each, for {EPOCHS} epochs to keep it "
+        "short. The first command and the end of its output:"
     )
     for model, units in MODELS.items():
         for seed in SEEDS:
@@ -84,7 +84,7 @@ def experiments(walk: Walk) -> None:
 
 def compare(walk: Walk) -> list[mlflow.entities.Run]:
     """The table, its page, and the UI's own views."""
-    walk.tell("## Which is best\n\nRuns that differ only in their seed are one row.")
+    walk.tell("## Which is best\n\nRuns that differ only in their seed share a row.")
     walk.run("make -s --old-file=setup compare")
     client = mlflow.MlflowClient(walk.store)
     found = client.get_experiment_by_name("beijing_pm25")
@@ -101,20 +101,20 @@ def compare(walk: Walk) -> list[mlflow.entities.Run]:
         window.get(f"file://{walk.directory}/comparison.html")
         walk.picture(window, "comparison", "comparison.html: the table and the loss curves")
         walk.tell(
-            "The same runs in `make ui`: the table, behind the link *Runs, best first* on top of "
-            "the experiment,"
+            "`make ui` shows the same runs. The link *Runs, best first* at the top of the "
+            "experiment opens this table:"
         )
         cell = str(runs[0].data.metrics["test/rmse"])[:5]
         pages.run_table(window, ui, found.experiment_id, cell)
         walk.picture(window, "run-table", "the run table, sorted by validation RMSE")
-        walk.tell("the charts,")
+        walk.tell("These are its charts:")
         pages.charts(window, ui, found.experiment_id)
         walk.picture(window, "charts", "the chart view, metrics in groups")
-        walk.tell("and the compare page.")
+        walk.tell("This is its compare page:")
         ids = [run.info.run_id for run in runs]
         pages.comparison(window, ui, found.experiment_id, ids)
         walk.picture(window, "compare", "the compare page, parameters against scores")
-        walk.tell("Each run has its report, as one page with its pictures inside.")
+        walk.tell("Each run has its report as a single page that contains the pictures:")
         window.get(f"file://{client.download_artifacts(ids[0], 'report/report.html')}")
         walk.picture(window, "report", "the top of a run's report")
     return list(runs)
@@ -124,17 +124,17 @@ def promote(walk: Walk, runs: list[mlflow.entities.Run]) -> None:
     """Refused, a baseline accepted, a better run accepted, rolled back, and back again."""
     best, worst = (runs[i].info.run_id[:8] for i in (0, -1))
     walk.tell(
-        "## The champion\n\nPromotion chooses on the validation span. A run that loses there to a "
-        "baseline is refused, and the exit code says so."
+        "## The champion\n\nPromotion decides by the validation span. A run that loses to a "
+        "baseline there is refused, with a non-zero exit code."
     )
     said = walk.run(f"make -s --old-file=setup promote RUN={worst}", status=2)
-    walk.tell("The baseline is a model too, by the command that stands there.")
+    walk.tell("The error gives a command that trains the baseline as a model, to promote instead:")
     command = said.partition("ridge is a model too: ")[2].partition("\n")[0]
     walk.run(command.replace("exp run", "exp run -n ridge"), keep=12)
     walk.run("make -s --old-file=setup promote RUN=ridge")
-    walk.tell("A better run takes its place.")
+    walk.tell("A better run replaces it.")
     walk.run(f"make -s --old-file=setup promote RUN={best}")
-    walk.tell("To go back to the champion before, and to look before leaping:")
+    walk.tell("Go back to the previous champion, try a promotion without making it, then make it:")
     walk.run("make -s --old-file=setup rollback")
     walk.run(f"make -s --old-file=setup promote RUN={best} DRY=--dry-run")
     walk.run(f"make -s --old-file=setup promote RUN={best}")
@@ -142,13 +142,13 @@ def promote(walk: Walk, runs: list[mlflow.entities.Run]) -> None:
 
 def forecast(walk: Walk) -> None:
     """By file and by HTTP."""
-    walk.tell("## A forecast from a file\n\nRaw rows in, gaps and all; here the last 60.")
+    walk.tell("## A forecast from a file\n\nThe input is raw rows, gaps included: the last 60.")
     walk.run("(head -1 data/raw/beijing_pm25.csv; tail -60 data/raw/beijing_pm25.csv) > new.csv")
     walk.run(
         "python -m pipeline.predict --model models:/beijing_pm25@champion "
         "--input new.csv --output forecast.csv && head -4 forecast.csv"
     )
-    walk.tell("What is lacking is named.")
+    walk.tell("If rows are missing, the error says how many are needed.")
     walk.run(
         "head -6 new.csv > short.csv; python -m pipeline.predict "
         "--model models:/beijing_pm25@champion --input short.csv --output forecast.csv",
@@ -166,13 +166,13 @@ def forecast(walk: Walk) -> None:
         walk.run(f"{post} @short.csv | cut -d '\"' -f 8")
     walk.page = [part.replace(address, "http://127.0.0.1:5001") for part in walk.page]
     walk.tell(
-        "The rows are written as in the table of the data set's card. JSON holds them as "
+        "Write the rows as in the table that the card describes. In JSON, send them as "
         '`{"dataframe_split": {"columns": [...], "data": [...]}}` or `{"dataframe_records": '
-        '[{...}, ...]}`, and may name several origins beside them, `"params": {"origins": '
-        '["2014-12-30 00:00:00", ...]}`; CSV is forecast from its last row that has a value. What '
-        "`predict` would say on the screen, as of a look-back without values, stands in the "
-        "answer under `warnings`. `mlflow models serve` runs the code that made a model, and takes "
-        "JSON only."
+        '[{...}, ...]}`; you can add several origins, `"params": {"origins": '
+        '["2014-12-30 00:00:00", ...]}`. CSV is forecast from its last row that has a value. '
+        "Warnings that `predict` would print, for example about a look-back without values, are in "
+        "the answer under `warnings`. `mlflow models serve` runs the code that made a model, and "
+        "takes JSON only."
     )
 
 
@@ -182,9 +182,9 @@ def main() -> None:
     directory = Path(tempfile.mkdtemp(prefix="walkthrough-"))  # kept, to look into, if a step fails
     walk = Walk(directory / "forecasts")
     walk.tell(
-        "# From many runs to one model in use\n\nWritten by `make walkthrough`: every command was "
-        "run, and what stands below it is what it printed. (`--old-file=setup` keeps make from "
-        "looking after the environment; leave it out.)"
+        "# From many runs to one model in use\n\n`make walkthrough` writes this page: it runs each "
+        "command and puts the output below it. (`--old-file=setup` keeps make from checking the "
+        "environment; leave it out.)"
     )
     experiments(walk)
     runs = compare(walk)
