@@ -1,6 +1,7 @@
 """Where a run comes from: its commit, what DVC calls it, and the process that makes it."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -14,7 +15,10 @@ from pipeline import paths
 PROCESS = "pipeline.process"
 # Of the code that trained; of the code that scored they stand behind SCORED.
 COMMIT, DIRTY, SCORED = "git.commit", "git.dirty", "scores."
+ENVIRONMENT = "pipeline.environment"
 SOURCE = "mlflow.source.git.commit"  # where MLflow looks for the commit
+SHADOWS = (":(glob)*.py", ":(glob)*/__init__.py")  # Python takes them before a library so named
+UNSEEN = re.compile("^[a-zS] ", re.MULTILINE)  # files whose changes Git was told to pass by
 DRIFT = 2  # seconds by which a process' start may seem to move when the clock is set
 
 
@@ -26,14 +30,15 @@ def tags(dataset: str) -> dict[str, str]:
         PROCESS: process(),
     }
     # params.yaml, dvc.lock and outputs are changed by DVC as it works, so they do not count.
-    makers = ("pipeline", str(paths.card(dataset)), "dvc.yaml", "requirements.lock")
-    commit, changes = (
+    makers = ("pipeline", str(paths.card(dataset)), "dvc.yaml", "requirements.lock", *SHADOWS)
+    commit, changes, files = (
         git("rev-parse", "--verify", "HEAD"),
         git("status", "--porcelain", "--untracked-files=all", "--", *makers),
+        git("ls-files", "-v", "--", *makers),
     )
     if commit.returncode == 0:
         tags[SOURCE] = tags[COMMIT] = commit.stdout.strip()
-        dirty = str(bool(changes.stdout.strip())).lower()
+        dirty = str(bool(changes.stdout.strip() or UNSEEN.search(files.stdout))).lower()
         tags[DIRTY] = "unknown" if changes.returncode else dirty
     if failed := next((answer for answer in (changes, commit) if answer.returncode), None):
         _warn(next((line for line in failed.stderr.splitlines() if "fatal" in line), failed.stderr))
@@ -44,8 +49,8 @@ def tags(dataset: str) -> dict[str, str]:
 
 
 def of_scores(tags: Mapping[str, str]) -> dict[str, str]:
-    """Commit, and whether code differs from it, as tags of what this code scores."""
-    return {SCORED + key: tags[key] for key in (COMMIT, DIRTY) if key in tags}
+    """Commit, whether code differs from it, and environment, as tags of what this code scores."""
+    return {SCORED + key: tags[key] for key in (COMMIT, DIRTY, ENVIRONMENT) if key in tags}
 
 
 def clean(tags: Mapping[str, str]) -> bool:

@@ -5,6 +5,7 @@ same training with other scores is another run: other code made them, or other r
 """
 
 import hashlib
+import json
 import tempfile
 import time
 from importlib.metadata import version
@@ -37,7 +38,8 @@ from pipeline.errors import PipelineError
 from pipeline.imputation import Imputer
 from pipeline.models.spec import Spec
 from pipeline.params import Params
-from pipeline.tracking import CONTENT, ENVIRONMENT, EXPERIMENT, LOSS, NOT_KNOWN, SCORES
+from pipeline.provenance import ENVIRONMENT
+from pipeline.tracking import CONTENT, EXPERIMENT, LOSS, NOT_KNOWN, SCORES
 
 # Of a run made from files, and the run that was logged while they were trained.
 RESTORED, TRAINED_IN = "pipeline.restored", "pipeline.trained_in"
@@ -77,7 +79,7 @@ def publish(params: Params, card: Card, page: str) -> str | None:
     alike = [run for run in trained if run.data.tags.get(EXPERIMENT) == of]
     waiting = [run for run in alike if not run.data.tags.keys() & {SCORES, REPEATED_BY}]
     here = provenance.tags(params.ingest.dataset)
-    by = provenance.of_scores(here)
+    by = provenance.of_scores(here | {ENVIRONMENT: json.dumps(determinism.settings())})
     if waiting:
         run_id = str(waiting[0].info.run_id)
     else:

@@ -41,10 +41,10 @@ from pipeline.cards import Card
 from pipeline.database import StoreError
 from pipeline.description import Epoch
 from pipeline.params import Params
+from pipeline.provenance import ENVIRONMENT
 
 CONTENT, SCORES, EXPERIMENT = "pipeline.content", "pipeline.scores", "pipeline.experiment"
 # The machine that trained, as JSON, or NOT_KNOWN.
-ENVIRONMENT = "pipeline.environment"
 NOT_KNOWN = "not known: made from files, and no run here was logged while they were trained"
 CARD_FILE = "card.json"
 LOSS = "train/loss"

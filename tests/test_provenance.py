@@ -89,6 +89,22 @@ def test_a_clean_tree_says_nothing(repository: Path, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("flag", ["assume-unchanged", "skip-worktree"])
+def test_what_git_passes_by_is_not_clean(repository: Path, flag: str) -> None:
+    """A file whose changes Git was told not to look for may differ from its commit."""
+    run(repository, "git", "update-index", f"--{flag}", "pipeline/metrics.py")
+    (repository / "pipeline/metrics.py").write_text("")
+    assert provenance.tags("toy")["git.dirty"] == "true"
+
+
+@pytest.mark.parametrize("place", ["numpy.py", "mlflow/__init__.py"])
+def test_a_module_in_the_place_of_a_library_is_not_clean(repository: Path, place: str) -> None:
+    """Stages run with the repository's root first on Python's path: what lies there is code."""
+    (repository / place).parent.mkdir(exist_ok=True)
+    (repository / place).write_text("")
+    assert provenance.tags("toy")["git.dirty"] == "true"
+
+
 def test_a_tree_without_git_is_named_before_dvc_runs(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

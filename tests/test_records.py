@@ -125,6 +125,8 @@ def test_scores_of_uncommitted_code_are_a_run_of_their_own(toy: Path) -> None:
     assert clean(third)[0]
     assert third.data.tags["git.commit"] == first.data.tags["git.commit"]
     assert third.data.tags["scores.git.commit"] == run(toy, "git", "rev-parse", "HEAD").strip()
+    environment = json.loads(third.data.tags["scores.pipeline.environment"])
+    assert environment == determinism.settings()
     score(before)
     assert send() is None
     assert len(logged()) == 3
