@@ -119,7 +119,11 @@ def load(uri: str, backend: Backend = "tensorflow") -> Forecaster:
         PipelineError: there is no such model, it is not one of this pipeline's, or other code made
             it and this code cannot read it.
     """
-    tracking.connect()
+    where = ""
+    # What lies here needs no store; Path would raise an error of its own for a long text.
+    if not os.path.exists(uri):  # noqa: PTH110
+        tracking.connect()
+        where = f" in {tracking.shown()}"
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     try:
         os.environ["FORECAST_BACKEND"] = backend
@@ -129,8 +133,7 @@ def load(uri: str, backend: Backend = "tensorflow") -> Forecaster:
             f"@{ALIAS}"
         )
         raise PipelineError(
-            f"--model {uri}: expected a model in {tracking.shown()}: "
-            f"{runs.reason(error).rstrip('.')}{advice}"
+            f"--model {uri}: expected a model{where}: {runs.reason(error).rstrip('.')}{advice}"
         ) from None
     except yaml.YAMLError as error:
         raise PipelineError(

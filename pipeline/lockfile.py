@@ -6,6 +6,7 @@ before DVC needs them.
 
 import hashlib
 import json
+import subprocess
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -138,9 +139,11 @@ def check_rwlock(path: Path = RWLOCK) -> None:
 
 def check_repository() -> None:
     """PipelineError if there is no Git repository for DVC, as in an archive that was unpacked."""
-    settings = [file.read_text(encoding="utf-8") for file in Path(".dvc").glob("config*")]
-    without_git = any("no_scm" in text for text in settings)
-    if not without_git and not any((top / ".git").exists() for top in Path("x").absolute().parents):
+    if any((top / ".git").exists() for top in Path("x").absolute().parents):
+        return
+    command = ["dvc", "config", "core.no_scm"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    if found.stdout.strip() != "true":
         raise PipelineError(
             ".git: expected a Git repository, which DVC needs, found none; make one with: git init "
             "&& git add -A && git commit -m Start"

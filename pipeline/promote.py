@@ -1,9 +1,12 @@
 """Make a run's model the champion, if it deserves it; or give the place back."""
 
 import argparse
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from pipeline import champion, metrics, provenance, runs
+from pipeline import champion, changes, metrics, provenance, runs
 from pipeline.config import read_params
 from pipeline.errors import PipelineError, run
 from pipeline.runs import Trial
@@ -105,13 +108,15 @@ def rival(trial: Trial) -> str | None:
     return None
 
 
-def as_model(baseline: str, trial: Trial) -> str:
-    """The command that makes a run whose model is the baseline."""
+def as_model(baseline: str, trial: Trial, card: Mapping[str, Any]) -> str:
+    """The command that makes a run whose model is the baseline, by the card that the run kept."""
     name, _, season = baseline.partition("seasonal_naive")
-    model = f"name: {baseline}" if name else f"name: seasonal_naive, season: {season[1:] or 'ROWS'}"
+    rows = season[1:] or card.get("season", ["ROWS"])[0]
+    model = f"name: {baseline}" if name else f"name: seasonal_naive, season: {rows}"
+    dataset = shlex.quote(f"ingest.dataset={changes.setting(trial.params['ingest.dataset'])}")
     wrappers = [f"train.{key}" for key in ("residual", "normalisation")]
     off = "".join(f" -S {key}=none" for key in wrappers if trial.params.get(key, "none") != "none")
-    return f"dvc exp run -S '~train.model' -S '+train.model={{{model}}}'{off}"
+    return f"dvc exp run -S {dataset} -S '~train.model' -S '+train.model={{{model}}}'{off}"
 
 
 def promote(wanted: str, dry: bool) -> None:
@@ -145,7 +150,8 @@ def promote(wanted: str, dry: bool) -> None:
     if refused:
         better = rival(trial)
         of = " of the look-back" * (better == "drift")  # the report's begins with the series
-        advice = better and f"; {better}{of} is a model too: {as_model(better, trial)}"
+        command = as_model(better, trial, runs.card(trial)) if better else ""
+        advice = better and f"; {better}{of} is a model too: {command}"
         raise PipelineError(f"run {wanted}: not promoted: {', '.join(refused)}{advice or ''}")
     print(f"models:/{name}@{champion.ALIAS} is version {version}")
 

@@ -33,7 +33,7 @@ from pipeline.errors import PipelineError
 from pipeline.evaluation import MODEL, Forecasts, Yardstick
 from pipeline.runs import Trial
 from pipeline.strict import parse
-from tests.toys import CARD, Project, changed, toy_params
+from tests.toys import CARD, Project, changed, toy_card, toy_params
 
 
 def trial(
@@ -430,13 +430,16 @@ def test_a_run_without_validation_scores_of_baselines_is_refused() -> None:
     [
         ("ridge", {}, "{name: ridge}'"),
         ("seasonal_naive_168", {}, "{name: seasonal_naive, season: 168}'"),
+        ("seasonal_naive", {}, "{name: seasonal_naive, season: 6}'"),
         ("persistence", {"train__residual": "last"}, "{name: persistence}' -S train.residual=none"),
     ],
 )
 def test_the_better_baseline_has_its_command(baseline: str, params: dict, model: str) -> None:
     """Who is refused is told how to promote what was better."""
-    command = promote.as_model(baseline, trial(**params))
-    assert command == f"dvc exp run -S '~train.model' -S '+train.model={model}"
+    card = description.card_tree(toy_card())
+    command = promote.as_model(baseline, trial(**params), card)
+    beginning = "dvc exp run -S ingest.dataset=toy -S '~train.model' -S '+train.model="
+    assert command == f"{beginning}{model}"
 
 
 def test_the_champions_test_scores_are_told_and_not_asked() -> None:

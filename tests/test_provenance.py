@@ -111,8 +111,10 @@ def test_a_tree_without_git_is_named_before_dvc_runs(
     """`make` says what DVC needs and the command that makes it."""
     run(repository, sys.executable, "-m", "pipeline.lockfile")
     without_repository(repository, monkeypatch)
-    with pytest.raises(PipelineError, match=r"^\.git: expected a Git repository, which DVC needs"):
-        lockfile.main()
+    for setting in ("", "[core]\n    no_scm = false\n"):
+        (repository / ".dvc/config.local").write_text(setting)
+        with pytest.raises(PipelineError, match=r"^\.git: expected a Git repository, which DVC"):
+            lockfile.main()
     (repository / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
     lockfile.main()
 

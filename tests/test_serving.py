@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import scoring_server
 
-from pipeline import endpoints, forecaster, predict, series, serve
+from pipeline import champion, endpoints, forecaster, predict, series, serve
 from pipeline.errors import PipelineError
 from pipeline.forecaster import Forecaster
 from tests.repositories import NO_STORE, run
@@ -402,6 +402,19 @@ def test_a_model_that_cannot_be_loaded_is_said_in_one_line(
         monkeypatch.setattr("sys.argv", ["serve", *options])
         with pytest.raises(PipelineError, match=f"^--model {name}: expected {found}"):
             serve.main()
+
+
+def test_a_model_in_a_directory_needs_no_store(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No database is made for it, nor is the server asked that a variable names."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pipeline.tracking.connect", None)
+    assert champion.load(str(model), "numpy").spec.dataset == "toy"
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(PipelineError, match=r"^--model empty: expected a model: "):
+        champion.load("empty", "numpy")
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
 
 
 @pytest.mark.parametrize("dataset", ["2024", "größe"])

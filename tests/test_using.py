@@ -89,7 +89,8 @@ def test_a_worse_run_is_refused(story: Story, champion: str) -> None:
     assert "NO   champion: validation RMSE" in said
     assert said.endswith(
         "error: run small-2: not promoted: baselines, champion; ridge is a model too: dvc exp run "
-        "-S '~train.model' -S '+train.model={name: ridge}' -S train.residual=none\n"
+        "-S ingest.dataset=beijing_pm25 -S '~train.model' -S '+train.model={name: ridge}' "
+        "-S train.residual=none\n"
     )
     tags = story.client.get_run(story.id("small-2")).data.tags
     assert tags["promotion.decision"] == "refused"
