@@ -247,6 +247,11 @@ class Card(Record):
         return pd.Timedelta("1D") // self.step
 
     @property
+    def rows_each(self) -> int:
+        """Rows of the series that one row of the table becomes."""
+        return self.steps_a_day if self.wide else 1
+
+    @property
     def numeric(self) -> list[str]:
         """The columns that are numbers."""
         return [name for name, column in self.columns.items() if not column.categories]

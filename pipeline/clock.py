@@ -216,7 +216,6 @@ def regular(series: pd.DataFrame, card: Card, where: str, step: int | None = Non
     times = pd.DatetimeIndex(series.index)
     column = ", ".join(card.time.names)
     steps = np.diff(times.asi8)
-    rows_each = card.steps_a_day if card.wide else 1  # of the series, for a row of the table
     if (steps <= 0).any():
         raise PipelineError(f"{where}: column {column}, row {_disorder(times, steps, card)}")
     origin = times[0]
@@ -229,13 +228,13 @@ def regular(series: pd.DataFrame, card: Card, where: str, step: int | None = Non
         elif (times[row] - origin) % card.step in (HOUR, card.step - HOUR) and card.step > HOUR:
             hint = "; did clocks change in between? see time.timezone"
         raise PipelineError(
-            f"{where}: column {column}, row {row // rows_each + 1}: expected a time a whole number "
-            f"of {card.frequency} after {origin}, found {times[row]}{hint}"
+            f"{where}: column {column}, row {row // card.rows_each + 1}: expected a time a whole "
+            f"number of {card.frequency} after {origin}, found {times[row]}{hint}"
         )
     if (times[-1] - origin) // card.step >= SPARSE * len(times):
         row = int(steps.argmax()) + 1
         raise PipelineError(
-            f"{where}: column {column}, row {row // rows_each + 1}: expected rows every "
+            f"{where}: column {column}, row {row // card.rows_each + 1}: expected rows every "
             f"{card.frequency}, found {times[row]} after {times[row - 1]}, so that fewer than one "
             f"row in {SPARSE} is there; a mistyped year, or another frequency?"
         )
@@ -270,5 +269,4 @@ def _disorder(times: pd.DatetimeIndex, steps: npt.NDArray[np.int64], card: Card)
         remedy += " (the hour daylight saving repeats? see time.timezone)"
     elif steps[row - 1] == 0:
         remedy += "; keep one row of each time, as pandas' drop_duplicates does"
-    each = card.steps_a_day if card.wide else 1  # rows of the series, for one of the table
-    return f"{row // each + 1}: {times[row]} {problem}, expected {remedy}"
+    return f"{row // card.rows_each + 1}: {times[row]} {problem}, expected {remedy}"

@@ -7,14 +7,13 @@ from statistics import fmean
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline.plots import bars, legend_below, panel
+from pipeline.plots import STROKES, bars, legend_below, panel
 from pipeline.text import escape_mathtext
 
 # Okabe and Ito's colours again, those of the rules last.
 LINES = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000", "#F0E442")
 # The baselines', the best one darkest.
 GREYS = ("#333333", "#777777", "#999999", "#BBBBBB")
-STROKES = ("--", ":", "-.", (0, (6, 3)), (0, (3, 1, 1, 1, 1, 1)))
 
 
 def losses(curves: Mapping[str, Sequence[tuple[list[float], list[float], int]]]) -> Figure:
@@ -74,7 +73,7 @@ def horizons(
         for j, values in enumerate(runs):
             name = shown[label] if j == 0 else None
             axes.plot(steps, values, color=colours[label], linewidth=1.4, label=name)
-    for (rule, values), stroke in zip(baselines.items(), cycle(STROKES), strict=False):
+    for (rule, values), stroke in zip(baselines.items(), cycle(STROKES[1:]), strict=False):
         axes.plot(steps, values, ls=stroke, color=greys[rule], lw=1.2, label=shown[rule])
     axes.set(xlabel="steps ahead", ylabel=rmse, title="Test error by horizon")
     axes.set_ylim(bottom=0)

@@ -33,6 +33,7 @@ from starlette.routing import Route
 from pipeline import cells, series
 from pipeline.errors import PipelineError
 from pipeline.forecaster import Forecaster, portable
+from pipeline.strict import shown
 
 LIMIT = 32 * 2**20  # bytes of a request, and cells of a Parquet table, which may pack them small
 CSV, JSON, PARQUET = "text/csv", "application/json", "application/vnd.apache.parquet"
@@ -193,7 +194,7 @@ def _from_json(content: bytes) -> tuple[pd.DataFrame, list[str] | None]:
     except ValueError as error:
         raise PipelineError(f"input: expected JSON, found {error}") from None
     if not isinstance(request, dict):
-        raise PipelineError(f"input: expected an object of JSON, found {_shown(request)}")
+        raise PipelineError(f"input: expected an object of JSON, found {shown(request)}")
     forms = [name for name in request if name in _FORMS]
     if len(forms) != 1 or request.keys() - {*_FORMS, "params"}:
         raise PipelineError(
@@ -202,11 +203,11 @@ def _from_json(content: bytes) -> tuple[pd.DataFrame, list[str] | None]:
         )
     params = {} if request.get("params") is None else request["params"]
     if not isinstance(params, dict) or params.keys() - {"origins"}:
-        raise PipelineError(f"params: expected origins and no other key, found {_shown(params)}")
+        raise PipelineError(f"params: expected origins and no other key, found {shown(params)}")
     origins = params.get("origins")
     if not (origins is None or _is_list(origins, str)):
         raise PipelineError(
-            f"params.origins: expected a list of time stamps as text, found {_shown(origins)}"
+            f"params.origins: expected a list of time stamps as text, found {shown(origins)}"
         )
     return _FORMS[forms[0]](request[forms[0]]), origins
 
@@ -222,13 +223,13 @@ def _each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 def _from_split(split: Any) -> pd.DataFrame:
     keys = split.keys() if isinstance(split, dict) else set()
     if not {"columns", "data"} <= keys <= {"columns", "data", "index"}:
-        raise PipelineError(f"dataframe_split: expected columns and data, found {_shown(split)}")
+        raise PipelineError(f"dataframe_split: expected columns and data, found {shown(split)}")
     names, rows = split["columns"], split["data"]
     if not names or not _is_list(names, str):
-        raise PipelineError(f"dataframe_split.columns: expected names, found {_shown(names)}")
+        raise PipelineError(f"dataframe_split.columns: expected names, found {shown(names)}")
     cells.check_names(names, "dataframe_split")
     if not _is_list(rows, list):
-        raise PipelineError(f"dataframe_split.data: expected a list of lists, found {_shown(rows)}")
+        raise PipelineError(f"dataframe_split.data: expected a list of lists, found {shown(rows)}")
     for number, row in enumerate(rows, 1):
         if len(row) != len(names):
             raise PipelineError(
@@ -242,7 +243,7 @@ def _from_records(records: Any) -> pd.DataFrame:
     """A row for each record; a key that one lacks is a missing value, as null is."""
     if not _is_list(records, dict):
         raise PipelineError(
-            f"dataframe_records: expected a list of objects, found {_shown(records)}"
+            f"dataframe_records: expected a list of objects, found {shown(records)}"
         )
     names = {name for record in records for name in record}
     cells.check_names(names, "dataframe_records")
@@ -255,8 +256,3 @@ _FORMS = {"dataframe_split": _from_split, "dataframe_records": _from_records}
 
 def _is_list(content: Any, kind: type) -> bool:
     return isinstance(content, list) and all(isinstance(each, kind) for each in content)
-
-
-def _shown(content: Any) -> str:
-    text = json.dumps(content)
-    return text if len(text) <= 60 else f"{text[:60]}..."

@@ -28,7 +28,7 @@ COLOURS = {
 }
 OTHER = "#56B4E9"
 LATE = "#D55E00"
-STROKES = ("-", "--", ":", "-.")
+STROKES = ("-", "--", ":", "-.", (0, (6, 3)), (0, (3, 1, 1, 1, 1, 1)))
 LEGEND, HANDLE, LINE = 112, 8, 0.2  # letters in a row, and of a line's sample; inches of a row
 DOTS = 100  # as many points of a line can be told apart
 PAST, LEAST_PAST = 4, 24  # of a look-back, horizons and rows that are shown before a forecast
@@ -276,7 +276,7 @@ def _lines(axes: Axes, x: Sequence[int], errors: dict[str, list[float]]) -> None
     for name, values in errors.items():
         width = 2.4 if name == MODEL else 1.4
         stroke = STROKES[drawn.count(colour(name)) % len(STROKES)]
-        axes.plot(x, values, stroke, color=colour(name), linewidth=width, label=_label(name))
+        axes.plot(x, values, ls=stroke, color=colour(name), lw=width, label=_label(name))
         drawn.append(colour(name))
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

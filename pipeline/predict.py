@@ -3,20 +3,18 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import get_args
 
 from pipeline import artifacts, determinism, paths, series
 from pipeline.errors import PipelineError, run
+from pipeline.forecaster import Backend, Forecaster, portable, stage_files
 from pipeline.models.spec import Spec
 
 
 def main() -> None:
     """Forecast from raw rows in original units, missing values allowed."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.predict", description=main.__doc__)
-    parser.add_argument(
-        "--model",
-        help="models:/NAME@champion, runs:/ID/model or a directory that MLflow wrote; "
-        "without it, the model that the pipeline has just trained",
-    )
+    add_model(parser, without="the model that the pipeline has just trained")
     parser.add_argument("--input", type=Path, required=True, help="raw rows as CSV")
     parser.add_argument(
         "--output",
@@ -31,13 +29,6 @@ def main() -> None:
         help="the last time that each forecast may see, written as in the table or as "
         "2014-05-01 12:00; without it, the last row that has a value",
     )
-    parser.add_argument(
-        "--backend",
-        choices=["tensorflow", "numpy"],
-        default="tensorflow",
-        help="what runs the network: numpy needs no TensorFlow and runs lstm and rnn models; "
-        "default %(default)s",
-    )
     options = parser.parse_args()
     paths.require(options.input, "expected raw rows as CSV")
     suffix = options.output.suffix.lower()
@@ -45,8 +36,6 @@ def main() -> None:
         raise PipelineError(f"{options.output}: expected .csv or .parquet, found {suffix}")
     if options.backend == "tensorflow":
         determinism.settle(0)  # before anything loads TensorFlow
-    from pipeline.forecaster import Forecaster, portable, stage_files
-
     if options.model is not None:
         from pipeline import champion  # MLflow takes seconds to import
 
@@ -68,6 +57,22 @@ def main() -> None:
         f"{options.output}: {len(forecast):,} rows, {origins:,} origin{'s' * (origins > 1)}, "
         f"by {spec.model.name} of {spec.dataset}",
         file=screen,
+    )
+
+
+def add_model(parser: argparse.ArgumentParser, without: str) -> None:
+    """The options of which model forecasts, and of what runs its network."""
+    parser.add_argument(
+        "--model",
+        help="models:/NAME@champion, runs:/ID/model or a directory that MLflow wrote; "
+        f"without it, {without}",
+    )
+    parser.add_argument(
+        "--backend",
+        choices=get_args(Backend),
+        default="tensorflow",
+        help="what runs the network: numpy needs no TensorFlow and runs lstm and rnn models; "
+        "default %(default)s",
     )
 
 

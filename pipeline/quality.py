@@ -14,8 +14,7 @@ from pipeline.errors import PipelineError
 
 def measure(series: pd.DataFrame, table: pd.DataFrame, card: Card) -> dict[str, Any]:
     """What a reader should know of the series: span, gaps, what is missing, what is constant."""
-    slots = card.steps_a_day if card.wide else 1
-    missing = series.isna()
+    slots, missing = card.rows_each, series.isna()
     gaps = {name: _gaps(missing[name].to_numpy()) for name in series}
     return {
         "rows": len(series),

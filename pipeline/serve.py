@@ -2,12 +2,12 @@
 
 import argparse
 import socket
-from typing import get_args
 
 from pipeline import determinism
 from pipeline.config import read_params
 from pipeline.errors import PipelineError, run
 from pipeline.forecaster import Backend
+from pipeline.predict import add_model
 
 HOST = "127.0.0.1"
 GRACE = 10  # seconds that requests under way have to be answered once the server is stopped
@@ -16,19 +16,8 @@ GRACE = 10  # seconds that requests under way have to be answered once the serve
 def main() -> None:
     """Serve forecasts to this machine over HTTP, from raw rows as CSV or JSON."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.serve", description=main.__doc__)
-    parser.add_argument(
-        "--model",
-        help="models:/NAME@champion, runs:/ID/model or a directory that MLflow wrote; "
-        "without it, the champion of the data set in params.yaml",
-    )
+    add_model(parser, without="the champion of the data set in params.yaml")
     parser.add_argument("--port", type=int, default=5001, help="default %(default)s")
-    parser.add_argument(
-        "--backend",
-        choices=get_args(Backend),
-        default="tensorflow",
-        help="what runs the network: numpy needs no TensorFlow and runs lstm and rnn models; "
-        "default %(default)s",
-    )
     options = parser.parse_args()
     with socket.socket() as listener:
         _bind(listener, options.port)  # first: to load the model takes seconds

@@ -99,7 +99,7 @@ def load_yaml(content: bytes, where: str) -> dict[str, Any]:
         first_line = str(error).splitlines()[0]
         raise PipelineError(f"{where}: expected plain YAML in UTF-8, found {first_line}") from None
     if not isinstance(tree, dict):
-        raise PipelineError(f"{where}: expected a mapping of keys, found {_show(tree)}")
+        raise PipelineError(f"{where}: expected a mapping of keys, found {shown(tree)}")
     return tree
 
 
@@ -138,7 +138,7 @@ def parse(content: dict[str, Any], record: type[R], where: str) -> R:
 
 def _explain(problem: Any, record: type[Record]) -> str:
     keys, siblings = _walk(problem["loc"], record)
-    name, found = ".".join(keys), _show(problem["input"])
+    name, found = ".".join(keys), shown(problem["input"])
     if problem["type"] == "extra_forbidden":
         near = difflib.get_close_matches(keys[-1], siblings, n=1, cutoff=0.5)
         parent = ".".join(keys[:-1])
@@ -218,6 +218,7 @@ def _records(annotation: Any) -> list[type[Record]]:
     return [record for part in get_args(annotation) for record in _records(part)]
 
 
-def _show(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value as JSON, cut where it is long."""
     text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "..."

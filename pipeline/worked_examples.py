@@ -24,6 +24,7 @@ from pipeline.params import Baseline
 from pipeline.reference import Machine
 from pipeline.report import table
 from pipeline.strict import Record
+from pipeline.text import percent
 
 DEFINITIONS = Path("docs/worked-examples.yaml")
 RESULTS = DEFINITIONS.with_suffix(".json")
@@ -211,7 +212,7 @@ def _scores(row: dict[str, Any]) -> str:
     body = []
     for who, scores in lines.items():
         power = 1 if error == "rmse" else 0.5
-        skill = f"{1 - (scores[error] / best) ** power:+.1%}"
+        skill = percent(1 - (scores[error] / best) ** power)
         cells = [f"{scores[name]:.4g}" if name in scores else "" for name in names]
         if scores is ours and row["spread"] is not None:
             cells[names.index(error)] += f" ± {row['spread']:.2g}"

@@ -276,20 +276,16 @@ def test_http_gives_the_scored_forecasts(
         np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6)
 
 
-def test_mlflows_own_server_takes_json_alone(
+def test_mlflow_models_serve_gives_the_scored_forecasts(
     bare: str, scored: tuple[pd.DataFrame, list[str]]
 ) -> None:
-    """It gives the scored forecasts from JSON, and refuses CSV, which it would read by guesses."""
+    """MLflow's own command takes the same rows as JSON."""
     table, origins = scored
     rows = raw_rows().loc["2013":]
     body = {"dataframe_split": as_split(rows), "params": {"origins": origins}}
     said = requests.post(bare, json=body, timeout=120)
     found = [row["forecast"] for row in said.json()["predictions"]]
     np.testing.assert_allclose(found, expected(table, origins), rtol=0, atol=1e-6)
-    csv = rows.tail(60).to_csv(index=False)
-    said = requests.post(bare, csv, headers={"Content-Type": "text/csv"}, timeout=60)
-    assert said.status_code == 400
-    assert "expected JSON; CSV is for python -m pipeline.serve" in said.json()["message"]
 
 
 def test_http_says_what_is_wrong(address: str) -> None:
