@@ -12,6 +12,7 @@ from pipeline import paths
 from pipeline.strict import Record, read_record
 
 LONGEST = 10**9  # rows: more than any table has
+LEVELS = 1000  # of a category: each is a channel of every window
 LARGEST = 3.4e38  # that float32 holds
 MOMENT = datetime(2001, 2, 3, tzinfo=UTC)  # what a format is tried on
 
@@ -103,7 +104,7 @@ class Column(Record):
     minimum: Annotated[float, Field(ge=-LARGEST, le=LARGEST)] | None = (
         None  # a bound of nature: forecasts never fall below it
     )
-    categories: tuple[Word, ...] = ()
+    categories: Annotated[tuple[Word, ...], Field(max_length=LEVELS)] = ()
     transform: Transform | None = None  # what an input is bent by before it is scaled
 
     @model_validator(mode="after")

@@ -1,6 +1,7 @@
 """What a network may see of each row: columns, calendar, differences, a season before, gaps."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -106,9 +107,9 @@ def expand(inputs: Sequence[str], card: Card, key: str = "window.inputs") -> lis
                 f"{key}: {name} is a column that has the name of a calendar term, difference, "
                 "seasonal value or gap, expected another name; the card's rename gives it one"
             )
-    for name in features:
-        if features.count(name) > 1:
-            raise PipelineError(f"{key}: {name} stands twice, expected each input once")
+    if len(set(features)) < len(features):
+        ((twice, _),) = Counter(features).most_common(1)
+        raise PipelineError(f"{key}: {twice} stands twice, expected each input once")
     return features
 
 

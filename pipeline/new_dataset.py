@@ -250,7 +250,7 @@ def attempt(raw: Path, card: Card, params: Params, state: str) -> Tried:
         table = series.read_table(raw, card)
         frame = series.to_series(table, card, str(raw))
         found = quality.measure(frame, table, card)
-        quality.check_usable(found, str(raw))
+        quality.check_usable(found, card, str(raw))
         spans = windows.spans(
             card.split, pd.Timestamp(frame.index[0]), card.step, len(frame), card.time.timezone
         )

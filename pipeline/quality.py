@@ -36,8 +36,13 @@ def _gaps(missing: npt.NDArray[np.bool_]) -> windows.Rows:
     return end - first
 
 
-def check_usable(quality: dict[str, Any], where: str) -> None:
-    """PipelineError if a column was never measured."""
+def check_usable(quality: dict[str, Any], card: Card, where: str) -> None:
+    """PipelineError if a column was never measured, or a season is longer than the series."""
+    if (season := max(card.seasons)) > quality["rows"]:
+        raise PipelineError(
+            f"{where}: expected a season of at most the series' {quality['rows']:,} rows, found "
+            f"{season:,}; mend season in the card"
+        )
     for name, missing in quality["missing"].items():
         if missing == quality["rows"]:
             raise PipelineError(f"{where}: column {name}: expected some values, found none at all")

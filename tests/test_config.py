@@ -238,6 +238,11 @@ WRONG_CARDS: list[tuple[str, Any, list[str]]] = [
     ("time", {"columns": ["jahr"]}, ["time.columns.[0]: expected", 'found "jahr"']),
     ("columns", {}, ["columns: expected to have at least 1 item"]),
     ("columns.wind.categories", ["N", "N"], ["columns.wind: expected each category once"]),
+    (
+        "columns.wind.categories",
+        [f"w{i}" for i in range(1001)],
+        ["columns.wind.categories: expected to have at most 1000 items, found"],
+    ),
     ("columns.wind.transform", "log1p", ["columns.wind: expected a transform beside numbers"]),
     ("columns.level.transform", "log", ["columns.level.transform: expected 'log1p', 'asinh'"]),
     ("columns.level.minimum", 1e300, ["columns.level.minimum: expected less than or equal to"]),
@@ -263,6 +268,15 @@ def test_a_wrong_card_is_named(project: Project, key: str, value: Any, parts: li
     line = complaint(project.write(card={key: value}))
     for part in ["toy.yaml", *parts]:
         assert part in line
+
+
+@pytest.mark.parametrize("season", [121, [6, 10**8]])
+def test_a_season_is_no_longer_than_the_series(project: Project, season: Any) -> None:
+    """Ingest refuses one that no row of the table has a row before it for."""
+    with pytest.raises(
+        PipelineError, match=r"toy\.csv: expected a season of at most the series' 120"
+    ):
+        project.write(card={"season": season}).run("ingest")
 
 
 def test_a_card_that_names_a_column_twice_is_refused(project: Project) -> None:

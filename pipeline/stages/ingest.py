@@ -15,7 +15,7 @@ def main() -> None:
     table = series.read_table(raw, card)
     frame = series.to_series(table, card, str(raw))
     found = quality.measure(frame, table, card) | {"sha256": series.sha256(raw)}
-    quality.check_usable(found, str(raw))
+    quality.check_usable(found, card, str(raw))
     for line in quality.remarks(found, card.targets):
         print(f"{raw}: {line}", file=sys.stderr)
     artifacts.write_frame(paths.SERIES, frame)
