@@ -29,6 +29,8 @@ _FORMATS = (
 )
 _TIMES_OF_DAY = ("%H:%M:%S", "%H:%M", "%H%M", "%H")
 _HOURS = r"(?i)(h|hr|hour|t|time|)[ _.-]*"  # what stands before the hours of a day, and them alone
+_QUARTER = r"\d{4}[ -]?[Qq][1-4]|[Qq][1-4][ -]?\d{4}"  # for which strptime has no letter
+_EQUAL = "expected steps of one length (seconds to weeks)"
 _MONTH = pd.Timedelta("28D")  # the shortest
 _NATURAL = ("1s", "10s", "1min", "5min", "10min", "15min", "30min", "1h", "3h", "6h", "1D", "7D")
 
@@ -103,7 +105,13 @@ def stamps(table: pd.DataFrame, where: str, form: str | None = None) -> Stamps |
         _check_apart(table, where)
     if best is None:
         if form is None and (column := _likely(table)):
-            return Question(column, _samples(table[column]), [])
+            samples = _samples(table[column])
+            if all(re.fullmatch(_QUARTER, value) for value in samples):
+                raise PipelineError(
+                    f"{where}: column {column}: {_EQUAL}, found quarters ({samples[0]}), whose "
+                    "length differs: such a table cannot be used"
+                )
+            return Question(column, samples, [])
         raise PipelineError(_nothing(table, where, form))
     rivals = [r for r in candidates[1:] if r.names == best.names and r.read == best.read == 1]
     rivals = [rival for rival in rivals if not rival.times.equals(best.times)]
@@ -259,7 +267,7 @@ def _check(best: Stamps, table: pd.DataFrame, where: str) -> None:
         other = f"; if {best.rivals[0]} is meant, name it by --format" if best.rivals else ""
         written = f" (read as {best.format})" if best.rivals else ""
         raise PipelineError(
-            f"{column}: expected steps of one length (seconds to weeks), found months or years"
+            f"{column}: {_EQUAL}, found months or years"
             f"{written}, whose length differs: such a table cannot be used{other}"
         )
     steps = np.diff(pd.DatetimeIndex(best.times).as_unit("ns").asi8)

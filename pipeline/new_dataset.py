@@ -13,7 +13,6 @@ import pandas as pd
 from pipeline import (
     artifacts,
     changes,
-    dates,
     features,
     guesses,
     imputation,
@@ -147,11 +146,8 @@ def _told(seen: Look) -> list[str]:
         lines += [f"check: {rival} reads every time too" for rival in seen.stamps.rivals]
     if seen.times_of_day:
         lines.append("check: layout: wide, since the other columns are the times of one day")
-    if hours := dates.hours_perhaps(list(seen.columns)):
-        lines.append(
-            f"check: {hours[0]} to {hours[-1]}: hours of a day? rename them 00:00 to 23:00 and run "
-            "this again with --force: then they are one hourly series"
-        )
+    if seen.hours:
+        lines.append(f"check: {seen.hours}")
     return lines
 
 

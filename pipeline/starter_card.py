@@ -44,6 +44,16 @@ class Look:
         """The column that is likeliest to be forecast, and why it is taken for that."""
         return guesses.target(self.numeric)
 
+    @property
+    def hours(self) -> str:
+        """What is asked where the columns' names may count the hours of a day; else nothing."""
+        if not (names := dates.hours_perhaps(list(self.columns))):
+            return ""
+        return (
+            f"{names[0]} to {names[-1]}: hours of a day? rename them 00:00 to 23:00 and run "
+            "new_dataset again with --force: then they are one hourly series"
+        )
+
     def without(self, unused: Mapping[str, str]) -> "Look":
         """The same without some columns, each with the reason."""
         left_out = {
@@ -158,6 +168,8 @@ def _writing(seen: Look) -> list[str]:
         times = _word(seen.times_of_day)
         lines.append("layout: wide # check: one row a day, one column for each time of day")
         lines.append(f"wide: {{column: value, times: {times}}} # value: rename it, here and below")
+    elif seen.hours:
+        lines.append(f"layout: long # check: {_line(seen.hours)}")
     return lines
 
 

@@ -87,6 +87,18 @@ def test_format_that_is_not_known_is_left_open_with_three_values(monkeypatch):
     assert "expected a column of times written as %Y" in refused(monkeypatch, raw, "--format", "%Y")
 
 
+@pytest.mark.parametrize("form", ["{0}Q{1}", "{0}-Q{1}", "Q{1} {0}"])
+def test_quarters_are_no_steps_of_one_length(form, monkeypatch):
+    """No format is asked for, since strptime has no letter for quarters: they are refused."""
+    rows = [f"{form.format(1960 + i // 4, 1 + i % 4)},{i % 7}.5" for i in range(40)]
+    line = refused(monkeypatch, store("\n".join(["quarter,load", *rows, ""])))
+    first = form.format(1960, 1)
+    assert line.endswith(
+        f"column quarter: expected steps of one length (seconds to weeks), found quarters ({first})"
+        ", whose length differs: such a table cannot be used"
+    )
+
+
 def test_grid_that_is_mostly_empty_is_asked_about(monkeypatch, capsys):
     """Hours of a market: most times of the week are absent, and the step may be wrong."""
     hours = pd.date_range("2024-01-01", periods=1200, freq="h")

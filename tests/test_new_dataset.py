@@ -271,6 +271,7 @@ def test_columns_that_may_be_hours_are_pointed_out(first, last, monkeypatch, cap
         f"check: {first} to {last}: hours of a day? rename them 00:00 to 23:00"
         in capsys.readouterr().out
     )
+    assert f"layout: long # check: {first} to {last}: hours of" in paths.card("mine").read_text()
     assert cards.read_card("mine").frequency == "1D"
 
 
