@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from pipeline.errors import run
+from pipeline.process import run
 
 WATCHED = (".dvc/config", ".dvcignore", "data", "dvc.lock", "dvc.yaml", "params.yaml", "pipeline")
 MARK = Path(".dvc/tmp/asked")

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from pipeline import paths, provenance
+from pipeline import git, paths
 from pipeline.errors import PipelineError
 from pipeline.params import Params, flatten
 from pipeline.strict import load_yaml, parse
@@ -15,7 +15,7 @@ PLAIN = re.compile(r"(?!(?i:true|false|null|nan|inf)$)[A-Za-z_][\w.:-]*", re.ASC
 
 def _committed() -> tuple[Params, list[str]] | None:
     """The commit's parameters and the keys of its file, if this code reads them."""
-    file = provenance.git("show", f"HEAD:./{paths.PARAMS}")
+    file = git.ask("show", f"HEAD:./{paths.PARAMS}")
     try:
         tree = load_yaml(file.stdout.encode(), f"HEAD:{paths.PARAMS}")
         return parse(tree, Params, f"HEAD:{paths.PARAMS}"), [key for key, _ in flatten(tree)]

@@ -14,26 +14,27 @@ from pipeline import (
     compare_plots,
     comparison,
     description,
+    hashing,
     page,
     report,
     runs,
     screen,
-    series,
     tracking,
 )
 from pipeline.cards import Card
 from pipeline.comparison import Row
 from pipeline.config import raw_table, read_experiment, split
 from pipeline.description import CARD
-from pipeline.errors import PipelineError, run
+from pipeline.errors import PipelineError
 from pipeline.params import Params
+from pipeline.process import run
 from pipeline.runs import Trial
 from pipeline.text import escape_markdown
 
 
 def present(trials: Sequence[Trial], params: Params, card: Card) -> list[Trial]:
     """The runs on the raw table and split that the repository has now."""
-    digest = series.sha256(raw_table(params, card))
+    digest = hashing.sha256(raw_table(params, card))
     ends = split(params, card).model_dump(mode="json")
     return [
         trial

@@ -1,13 +1,12 @@
 """One experiment: params.yaml and its data set's card, each checked, and one against the other."""
 
-import sys
 from pathlib import Path
 from typing import Any, cast, get_args
 
 from pipeline import paths, sizes
 from pipeline.cards import Card, Split, Transform, read_card
-from pipeline.errors import PipelineError, run
-from pipeline.features import expand
+from pipeline.errors import PipelineError
+from pipeline.input_names import expand
 from pipeline.params import (
     Baseline,
     Convolutional,
@@ -231,15 +230,3 @@ def raw_table(params: Params, card: Card) -> Path:
     elif table.with_name(f"{table.name}.dvc").exists():
         remedy = f"get it with: dvc pull {table}; without a remote, from whoever pinned it"
     return paths.require(table, remedy)
-
-
-def main() -> None:
-    """Check params.yaml, the card it names and that there is a table; silent when all is right."""
-    if len(sys.argv) > 1:
-        sys.exit("usage: python -m pipeline.config   (checks params.yaml, its card and its table)")
-    params, card = read_experiment()
-    raw_table(params, card)
-
-
-if __name__ == "__main__":
-    run(main)

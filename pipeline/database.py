@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import event, make_url
 from sqlalchemy.engine import URL
 
-from pipeline.errors import PipelineError, run
+from pipeline.errors import PipelineError
 
 
 class StoreError(PipelineError):
@@ -168,13 +168,3 @@ def _alone(file: Path) -> Iterator[None]:
     with file.with_name(f"{file.name}.lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield
-
-
-def main() -> None:
-    """Make sure of the repository's own database, and print its address."""
-    ensure(own())
-    print(address(own()))
-
-
-if __name__ == "__main__":
-    run(main)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline import artifacts, clock, features, paths, series
+from pipeline import artifacts, clock, features, input_names, paths, series
 from pipeline.cards import Card, read_card_file
 from pipeline.errors import PipelineError
 from pipeline.imputation import Imputer, one_hot
@@ -50,7 +50,7 @@ def bundled_files(directory: Path) -> dict[str, Path]:
 
 def rows_needed(spec: Spec, card: Card, imputer: Imputer) -> int:
     """Regular rows, up to and with the origin, that decide a forecast wherever its gaps are."""
-    own = features.context(spec.features, card.season, spec.horizon)
+    own = input_names.context(spec.features, card.season, spec.horizon)
     return spec.look_back + own + imputer.context
 
 
@@ -109,7 +109,7 @@ class Forecaster:
 
     def read(self, raw: pd.DataFrame, where: str = "input") -> pd.DataFrame:
         """Raw rows as the regular series that forecasts are made from."""
-        names = features.columns([*self.spec.inputs], self.card)
+        names = input_names.columns([*self.spec.inputs], self.card)
         return series.to_series(raw, self.card, where, names, self.imputer.step)
 
     def prepare(self, regular: pd.DataFrame) -> npt.NDArray[np.float32]:

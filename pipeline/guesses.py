@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import features
+from pipeline import input_names
 from pipeline.dates import PARTS
 from pipeline.errors import PipelineError
 from pipeline.series import THOUSANDS
@@ -264,7 +264,7 @@ def renamed(names: Sequence[str]) -> dict[str, str]:
         name = " ".join(visible.split()) or "column"
         if parts and name.lower() in PARTS:
             name = name.lower()
-        elif features.is_term(name):
+        elif input_names.is_term(name):
             name = f"{name.replace(':', '_')}_column"
         while name != written and name in {*names, *result.values()}:
             name += "_2"

@@ -1,8 +1,4 @@
-"""dvc.lock, checked before it is relied upon: well-formed, and of every stage.
-
-`python -m pipeline.lockfile` checks it, DVC's own lock file and that there is a Git repository,
-before DVC needs them.
-"""
+"""dvc.lock, checked before it is relied upon: well-formed, and of every stage."""
 
 import hashlib
 import json
@@ -12,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.errors import PipelineError, run
+from pipeline.errors import PipelineError
 from pipeline.strict import Record, read_record, read_yaml
 
 LOCK = Path("dvc.lock")
@@ -148,15 +144,3 @@ def check_repository() -> None:
             ".git: expected a Git repository, which DVC needs, found none; make one with: git init "
             "&& git add -A && git commit -m Start"
         )
-
-
-def main() -> None:
-    """Check the repository, DVC's lock file and a dvc.lock; silent if all is right."""
-    check_repository()
-    check_rwlock()
-    if LOCK.exists():
-        read_lock()
-
-
-if __name__ == "__main__":
-    run(main)

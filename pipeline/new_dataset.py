@@ -13,22 +13,25 @@ import pandas as pd
 from pipeline import (
     artifacts,
     changes,
-    features,
     guesses,
     imputation,
+    input_names,
     paths,
     quality,
     series,
+    splits,
     windows,
 )
 from pipeline.cards import Card, read_card_file
 from pipeline.config import read_params
 from pipeline.dates import Question, Stamps
-from pipeline.errors import PipelineError, run
+from pipeline.errors import PipelineError
 from pipeline.params import Params, Window
+from pipeline.process import run
+from pipeline.splits import Spans
 from pipeline.starter_card import Look, draft, look
 from pipeline.training_windows import TOO_MANY, Count, remarks, training_windows
-from pipeline.windows import Runs, Spans
+from pipeline.windows import Runs
 
 HELP = """\
 Write data/datasets/NAME.yaml, a starter card for the table data/raw/NAME.csv: how it is written,
@@ -229,7 +232,7 @@ def _too_short(train: Runs, spans: Spans, card: Card, window: Window) -> list[st
         "validation": windows.scored_starts(spans.validation, look_back, horizon),
         "test": windows.scored_starts(spans.test, look_back, horizon),
     }
-    context = features.context(features.expand(card.inputs, card), card.season, horizon)
+    context = input_names.context(input_names.expand(card.inputs, card), card.season, horizon)
     lines = []
     for name, rows in starts.items():
         try:
@@ -247,7 +250,7 @@ def attempt(raw: Path, card: Card, params: Params, state: str) -> Tried:
         frame = series.to_series(table, card, str(raw))
         found = quality.measure(frame, table, card)
         quality.check_usable(found, card, str(raw))
-        spans = windows.spans(
+        spans = splits.spans(
             card.split, pd.Timestamp(frame.index[0]), card.step, len(frame), card.time.timezone
         )
     except PipelineError as error:
@@ -264,7 +267,7 @@ def _windows(
     tried: Tried, card: Card, inputs: Sequence[str], targets: Sequence[str]
 ) -> tuple[Runs, Count]:
     """The training windows that there would be of these inputs and targets, and their count."""
-    needed = features.columns([*inputs, *targets], card)
+    needed = input_names.columns([*inputs, *targets], card)
     channels = imputation.one_hot(tried.series[needed], card.categories)
     suited, names = tried.suited, list(channels.columns)
     state = imputation.gap_state(channels, suited.impute_scale.imputation.limit)

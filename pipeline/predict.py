@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import get_args
 
 from pipeline import artifacts, determinism, paths, series
-from pipeline.errors import PipelineError, run
+from pipeline.errors import PipelineError
 from pipeline.forecaster import Backend, Forecaster, portable, stage_files
 from pipeline.models.spec import Spec
+from pipeline.process import run
 
 
 def main() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from pipeline import champion, changes, metrics, provenance, runs
 from pipeline.config import read_params
-from pipeline.errors import PipelineError, run
+from pipeline.errors import PipelineError
+from pipeline.process import run
 from pipeline.runs import Trial
 from pipeline.text import percent
 

@@ -3,14 +3,13 @@
 import os
 import re
 import socket
-import subprocess
 import sys
 from collections.abc import Mapping
 from functools import cache
 
 import psutil
 
-from pipeline import paths
+from pipeline import git, paths
 
 PROCESS = "pipeline.process"
 # Of the code that trained; of the code that scored they stand behind SCORED.
@@ -32,9 +31,9 @@ def tags(dataset: str) -> dict[str, str]:
     # params.yaml, dvc.lock and outputs are changed by DVC as it works, so they do not count.
     makers = ("pipeline", str(paths.card(dataset)), "dvc.yaml", "requirements.lock", *SHADOWS)
     commit, changes, files = (
-        git("rev-parse", "--verify", "HEAD"),
-        git("status", "--porcelain", "--untracked-files=all", "--", *makers),
-        git("ls-files", "-v", "--", *makers),
+        git.ask("rev-parse", "--verify", "HEAD"),
+        git.ask("status", "--porcelain", "--untracked-files=all", "--", *makers),
+        git.ask("ls-files", "-v", "--", *makers),
     )
     if commit.returncode == 0:
         tags[SOURCE] = tags[COMMIT] = commit.stdout.strip()
@@ -73,16 +72,6 @@ def gone(process: str) -> bool:
         return abs(psutil.Process(int(number)).create_time() - float(start)) > DRIFT
     except psutil.NoSuchProcess:
         return True
-
-
-def git(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """What Git answers, in English, or why it does not: it may not be there at all."""
-    command, env = ["git", *arguments], os.environ | {"LC_ALL": "C"}
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
-    except OSError as error:
-        reason = f"git: {os.strerror(error.errno or 0)}; is it installed and on PATH?"
-        return subprocess.CompletedProcess(command, 127, "", reason)
 
 
 @cache

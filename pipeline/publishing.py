@@ -23,8 +23,8 @@ from pipeline import (
     artifacts,
     description,
     determinism,
-    features,
     forecaster,
+    input_names,
     lockfile,
     paths,
     provenance,
@@ -244,7 +244,7 @@ def _example(params: Params, card: Card) -> pd.DataFrame:
     spec = artifacts.read_json_record(paths.MODEL_JSON, Spec)
     raw = paths.raw_table(params.ingest.dataset)
     imputer = artifacts.read_json_record(paths.IMPUTER, Imputer)
-    table = series.typed(series.read_table(raw, card), card, features.columns(spec.inputs, card))
+    table = series.typed(series.read_table(raw, card), card, input_names.columns(spec.inputs, card))
     rows = forecaster.rows_needed(spec, card, imputer)
     if card.wide:  # a row is a day, and the first and the last may be used in part
         rows = -(-rows // card.steps_a_day) + 1

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, determinism, lockfile, paths, series
-from pipeline.errors import PipelineError, run
+from pipeline import artifacts, determinism, hashing, lockfile, paths
+from pipeline.errors import PipelineError
 from pipeline.lockfile import Lock
+from pipeline.process import run
 from pipeline.strict import Record
 
 FILE = paths.REPORTS / "reference.json"
@@ -32,7 +33,7 @@ class Machine(Record):
         return cls(
             processor=determinism.processor(),
             vector_flags=tuple(determinism.vector_flags()),
-            requirements=series.sha256(Path("requirements.lock")),
+            requirements=hashing.sha256(Path("requirements.lock")),
             environment=determinism.steering(),
         )
 

@@ -16,10 +16,11 @@ import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from pipeline import artifacts, clean_clone, lockfile, paths, reference, screen, seed_band
+from pipeline import artifacts, clean_clone, dvc, git, lockfile, paths, reference, screen, seed_band
 from pipeline.config import read_params
-from pipeline.errors import PipelineError, run
+from pipeline.errors import PipelineError
 from pipeline.lockfile import Lock
+from pipeline.process import run
 from pipeline.reference import Machine, Reference
 from pipeline.seed_band import Band
 
@@ -46,7 +47,7 @@ def same_bytes(committed: Lock, made: Lock, stages: tuple[str, ...]) -> list[Fin
         passed = found == out.checksum
         verdict = "identical" if passed else "differs"
         if not passed and out.checksum.endswith(".dir"):
-            changed = clean_clone.git(Path(), "diff", "--name-only", "--", out.path).splitlines()
+            changed = git.run(Path(), "diff", "--name-only", "--", out.path).splitlines()
             verdict += f" ({', '.join(Path(name).name for name in changed)})"
         findings.append(Finding(out.path, out.checksum[:12], found[:12], verdict, passed))
     return findings
@@ -124,7 +125,7 @@ def show(findings: list[Finding]) -> None:
 def check() -> list[Finding]:
     """In a clean clone: say what is being done, run the pipeline, compare."""
     committed = lockfile.read_whole_lock()
-    if stale := clean_clone.stale():
+    if stale := dvc.stale():
         raise PipelineError(
             f"dvc.lock: expected it to be made from the committed state, found {'; '.join(stale)}; "
             "run: make; then commit"
@@ -140,7 +141,7 @@ def check() -> list[Finding]:
             "comparing bytes, since this machine made the committed results: "
             f"{here.processor}, the same vector instructions, the same requirements.lock"
         )
-    clean_clone.dvc(Path(), "repro", "--no-run-cache", show=True)
+    dvc.run(Path(), "repro", "--no-run-cache", show=True)
     made = lockfile.read_whole_lock()
     if not difference:
         return same_bytes(committed, made, tuple(committed.stages))

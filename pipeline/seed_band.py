@@ -17,10 +17,11 @@ import yaml
 from pydantic import Field
 from tqdm import tqdm
 
-from pipeline import artifacts, clean_clone, paths, strict
+from pipeline import artifacts, clean_clone, dvc, paths, strict
 from pipeline.config import read_params
-from pipeline.errors import PipelineError, run
+from pipeline.errors import PipelineError
 from pipeline.params import Params
+from pipeline.process import run
 from pipeline.strict import Record
 
 FILE = paths.REPORTS / "seed_band.json"
@@ -118,7 +119,7 @@ def main() -> None:
                 tree = strict.read_yaml(knobs)
                 tree["train"]["seed"] = seed
                 knobs.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
-                clean_clone.dvc(directory, "repro")
+                dvc.run(directory, "repro")
                 with chdir(directory):
                     draws.append(scores())
                 bar.set_postfix({k: f"{v:.4g}" for k, v in draws[-1].items() if "test" in k})

@@ -1,7 +1,6 @@
 """A table becomes a regular, typed time series, or one line that says why it cannot."""
 
 import csv
-import hashlib
 import io
 import re
 from collections import Counter
@@ -17,14 +16,9 @@ import pyarrow.csv
 from pipeline import cells, clock
 from pipeline.cards import Card, Wide
 from pipeline.errors import PipelineError
+from pipeline.hashing import sha256
 
 THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?")  # with a comma between them
-
-
-def sha256(path: Path) -> str:
-    """The file's SHA-256 in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def verify(path: Path, card: Card) -> None:

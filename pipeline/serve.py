@@ -5,9 +5,10 @@ import socket
 
 from pipeline import determinism
 from pipeline.config import read_params
-from pipeline.errors import PipelineError, run
+from pipeline.errors import PipelineError
 from pipeline.forecaster import Backend
 from pipeline.predict import add_model
+from pipeline.process import run
 
 HOST = "127.0.0.1"
 GRACE = 10  # seconds that requests under way have to be answered once the server is stopped

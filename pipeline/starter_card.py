@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline import dates, guesses, series
+from pipeline import dates, guesses, hashing, series
 from pipeline.cards import Card, Time
 from pipeline.dates import Question, Stamps
 from pipeline.errors import PipelineError
@@ -135,7 +135,7 @@ def draft(raw: Path, seen: Look) -> str:
             f"title: {_word(raw.stem)} # check: what the data are",
             "source: not stated # check: where they come from",
             "licence: not stated # check: who may use them",
-            f"sha256: {series.sha256(raw)} # of the file as it is; ingest refuses another",
+            f"sha256: {hashing.sha256(raw)} # of the file as it is; ingest refuses another",
             "",
             *_writing(seen),
             *_time(seen),

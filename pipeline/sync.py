@@ -2,9 +2,10 @@
 
 import argparse
 
-from pipeline import clean_clone, database, page, paths, publishing, relocation, tracking
+from pipeline import database, dvc, page, paths, publishing, relocation, tracking
 from pipeline.config import read_experiment
-from pipeline.errors import PipelineError, run
+from pipeline.errors import PipelineError
+from pipeline.process import run
 
 
 def main() -> None:
@@ -21,7 +22,7 @@ def main() -> None:
     params, card = read_experiment()
     for file in (paths.WEIGHTS, paths.METRICS, paths.REPORT):
         paths.require(file, "nothing has been made yet; run make first")
-    if stale := clean_clone.stale():
+    if stale := dvc.stale():
         raise PipelineError(
             f"nothing is sent: what lies here was not made by the present code and params.yaml "
             f"({stale[0]}); run make, or dvc exp apply NAME for an earlier experiment"

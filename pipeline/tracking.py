@@ -12,8 +12,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 # Before mlflow is imported: an absent server must cost seconds, not the minutes of its defaults.
@@ -23,7 +22,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 import mlflow
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -31,15 +30,13 @@ from pipeline import (
     artifacts,
     database,
     description,
-    determinism,
+    hashing,
     paths,
     provenance,
     relocation,
-    series,
 )
 from pipeline.cards import Card
 from pipeline.database import StoreError
-from pipeline.description import Epoch
 from pipeline.params import Params
 from pipeline.provenance import ENVIRONMENT
 
@@ -121,62 +118,6 @@ def experiment_id(client: mlflow.MlflowClient, name: str) -> str:
     return str(experiment.experiment_id)
 
 
-class TrainingRun:
-    """A run that is logged while it trains. If the store fails, training goes on without it."""
-
-    def __init__(self, params: Params, card: Card) -> None:
-        self.offline = False
-        self.seconds = 0.0  # that epochs have waited for the store
-
-        def start() -> None:
-            self.client = connect()
-            for run in abandoned(self.client, experiment_id(self.client, params.ingest.dataset)):
-                self.client.set_terminated(run.info.run_id, "KILLED")
-            machine = {ENVIRONMENT: json.dumps(determinism.settings())}
-            tags = provenance.tags(params.ingest.dataset) | machine
-            self.id = create(self.client, params, card, tags)
-            describe(self.client, self.id, params, card)
-
-        self._send(start)
-
-    def epoch(self, number: int, scores: Epoch) -> None:
-        """Log one epoch's scores; the first epoch is step 1."""
-        began = time.monotonic()
-        self._send(lambda: self.client.log_batch(self.id, metrics(scores, number + 1)))
-        self.seconds += time.monotonic() - began
-
-    def finish(self, history: Sequence[Epoch], seconds: float) -> None:
-        """Log the best epoch and how long the fit took; link the run to the files just written."""
-        best = {**description.best(history), "time/fit_seconds": seconds - self.seconds}
-        tags = [RunTag(CONTENT, content())]
-        self._send(lambda: self.client.log_batch(self.id, metrics(best), tags=tags))
-
-    def end(self, status: str) -> None:
-        """Close the run as FINISHED, FAILED or KILLED."""
-        self._send(lambda: self.client.set_terminated(self.id, status))
-
-    def _send(self, action: Callable[[], object]) -> None:
-        if self.offline:
-            return
-        try:
-            action()
-        except unavailable() as error:
-            self.offline = True
-            warn(error)
-
-
-@contextmanager
-def training_run(params: Params, card: Card) -> Iterator[TrainingRun]:
-    """An MLflow run around a training; it ends as FAILED or KILLED if the training does."""
-    run = TrainingRun(params, card)
-    try:
-        yield run
-    except BaseException as error:
-        run.end("KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED")
-        raise
-    run.end("FINISHED")
-
-
 def content() -> str:
     """One digest over everything that makes a forecast: model.json, weights, imputer, scaler."""
     return digest(paths.MODEL_JSON, paths.WEIGHTS, paths.IMPUTER, paths.SCALER)
@@ -191,7 +132,7 @@ def experiment(params: Params, card: Card) -> str:
 
 def digest(*files: Path) -> str:
     """One sha256 over the contents of files."""
-    return hashlib.sha256("".join(series.sha256(file) for file in files).encode()).hexdigest()
+    return hashlib.sha256("".join(hashing.sha256(file) for file in files).encode()).hexdigest()
 
 
 def abandoned(client: mlflow.MlflowClient, experiment: str) -> list[Run]:

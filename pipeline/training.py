@@ -9,11 +9,12 @@ import numpy.typing as npt
 from keras import ops
 from tqdm import tqdm
 
-from pipeline.errors import PipelineError, end_if_interrupted
+from pipeline.errors import PipelineError
 from pipeline.examples import Examples, batches, gatherers, order
 from pipeline.losses import known, loss_weights, masked
-from pipeline.models.baselines import solve_ridge
+from pipeline.models.ridge import solve_ridge
 from pipeline.params import Baseline, Ridge, Schedule, Train
+from pipeline.process import end_if_interrupted
 from pipeline.steps import InHalves, OnPositions
 from pipeline.windows import Rows
 

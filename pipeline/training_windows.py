@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pipeline import features
+from pipeline import features, input_names
 from pipeline.cards import Card
 from pipeline.imputation import BEYOND, OBSERVED
 from pipeline.params import Window
@@ -49,18 +49,20 @@ def training_windows(
         window: look-back, horizon and stride.
     """
     size = window.look_back, window.horizon, window.stride
-    context = features.context(features.expand(inputs, card), card.season, window.horizon)
+    context = input_names.context(input_names.expand(inputs, card), card.season, window.horizon)
     observed = (state[:, [channels.index(name) for name in targets]] == OBSERVED).any(axis=1)
     none = np.zeros(len(state), np.bool_)
 
     def seen(name: str) -> npt.NDArray[np.uint8]:
-        sources = features.sources(features.expand([name], card))
+        sources = input_names.sources(input_names.expand([name], card))
         return state[:, [channels.index(source) for source in sources]]
 
     def unusable(name: str) -> npt.NDArray[np.bool_]:
-        made = features.expand([name], card)
+        made = input_names.expand([name], card)
         beyond = seen(name) == BEYOND
-        return features.made_of(beyond, features.sources(made), made, card.season, window.horizon)
+        return features.made_of(
+            beyond, input_names.sources(made), made, card.season, window.horizon
+        )
 
     def longest(name: str) -> int:
         runs = [true_runs(column) for column in (seen(name)[: span[1]] != OBSERVED).T]

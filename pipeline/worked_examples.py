@@ -16,11 +16,12 @@ from typing import Annotated, Any
 from pydantic import Field
 from tqdm import tqdm
 
-from pipeline import artifacts, clean_clone, lockfile, paths, series, strict
+from pipeline import artifacts, clean_clone, dvc, git, hashing, lockfile, paths, strict
 from pipeline.config import read_experiment
-from pipeline.errors import PipelineError, run
+from pipeline.errors import PipelineError
 from pipeline.evaluation import MODEL
 from pipeline.params import Baseline
+from pipeline.process import run
 from pipeline.reference import Machine
 from pipeline.report import table
 from pipeline.strict import Record
@@ -113,9 +114,9 @@ def read_definitions() -> list[Example]:
 
 def perform(directory: Path, example: Example, seed: int) -> Run:
     """Run an example's command in a clone, as a user does."""
-    clean_clone.git(directory, "reset", "--quiet", "--hard")
+    git.run(directory, "reset", "--quiet", "--hard")
     began = time.monotonic()
-    clean_clone.dvc(directory, "exp", "run", *example.flags, "-S", f"train.seed={seed}")
+    dvc.run(directory, "exp", "run", *example.flags, "-S", f"train.seed={seed}")
     seconds = time.monotonic() - began
     with chdir(directory):
         params, _ = read_experiment()
@@ -124,8 +125,8 @@ def perform(directory: Path, example: Example, seed: int) -> Run:
         return Run(
             seed=seed,
             model=f"{model.name}{units}",
-            params_sha256=series.sha256(paths.PARAMS),
-            dvc_lock_sha256=series.sha256(lockfile.LOCK),
+            params_sha256=hashing.sha256(paths.PARAMS),
+            dvc_lock_sha256=hashing.sha256(lockfile.LOCK),
             machine_sha256=Machine.here().sha256,
             seconds=round(seconds, 1),
             metrics=artifacts.read_json(paths.METRICS),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pipeline import sizes
 from pipeline.config import check, inputs, read_experiment, targets
 from pipeline.errors import PipelineError
-from pipeline.features import expand
+from pipeline.input_names import expand
 from pipeline.models.registry import MODELS, build
 from pipeline.models.spec import Spec
 from pipeline.params import Params, flatten

@@ -6,10 +6,12 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 
-from pipeline import evaluation, metrics, windows
+from pipeline import evaluation, metrics, splits, windows
 from pipeline.cards import Card
 from pipeline.models import baselines
-from pipeline.models.baselines import ALPHAS, fit_ridge, naive
+from pipeline.models.baselines import naive
+from pipeline.models.ridge import fit_ridge
+from pipeline.params import ALPHAS
 
 _ = np.nan
 SERIES = pd.DataFrame({"a": [1.0, 2, 4, 7, _, 11], "b": [10.0, 20, 30, 40, 50, 60]})
@@ -94,7 +96,7 @@ def test_naive_rules_on_the_committed_data(
     """Twenty-four hours ahead through 2014, the rules score what others have measured."""
     card, frame = beijing
     targets = frame[["pm2.5"]]
-    span = windows.spans(card.split, frame.index[0], card.step, len(frame)).test
+    span = splits.spans(card.split, frame.index[0], card.step, len(frame)).test
     origins = np.array(windows.scored_origins(span, 24))
     observed = evaluation.observed(targets, origins, 24)
     forecast = naive(card.seasons)[rule](targets, origins, 24)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import features
+from pipeline import features, input_names
 from pipeline.errors import PipelineError
 from tests.toys import toy_card, toy_times
 
@@ -28,7 +28,7 @@ def build(
     """The features of rows of level, flow and both levels of wind; NaN counts as imputed."""
     array = np.asarray(values, np.float32)
     gaps = features.Gaps(np.isnan(array).astype(np.uint8), limit)
-    expanded = features.expand(names, toy_card())
+    expanded = input_names.expand(names, toy_card())
     times = toy_times(len(array))
     return features.build(array, CHANNELS, expanded, times, toy_card(), horizon, CHANGES, gaps)
 
@@ -40,7 +40,7 @@ def counting(rows: int) -> npt.NDArray[np.float32]:
 
 def test_inputs_are_expanded_in_order() -> None:
     """A category is one feature a level, a calendar term a sine and a cosine."""
-    assert features.expand(["wind", "hour", "difference:level"], toy_card()) == [
+    assert input_names.expand(["wind", "hour", "difference:level"], toy_card()) == [
         *("wind=N", "wind=S", "hour_sin", "hour_cos", "difference:level"),
     ]
 
@@ -63,15 +63,15 @@ def test_inputs_are_expanded_in_order() -> None:
 def test_a_wrong_input_is_named(names: list[str], message: str) -> None:
     """What is no column and no feature is told with what could stand there."""
     with pytest.raises(PipelineError, match=message):
-        features.expand(names, toy_card())
+        input_names.expand(names, toy_card())
 
 
 def test_columns_and_sources_are_found() -> None:
     """What a feature is made from is known, as columns of the card and as channels."""
     names = ["hour", "difference:wind", "level"]
-    assert features.columns(names, toy_card()) == ["level", "wind"]
-    expanded = features.expand(names, toy_card())
-    assert features.sources(expanded) == ["wind=N", "wind=S", "level"]
+    assert input_names.columns(names, toy_card()) == ["level", "wind"]
+    expanded = input_names.expand(names, toy_card())
+    assert input_names.sources(expanded) == ["wind=N", "wind=S", "level"]
 
 
 def test_a_difference_is_the_change_since_the_row_before() -> None:
@@ -86,7 +86,7 @@ def test_a_difference_is_the_change_since_the_row_before() -> None:
 def test_seasonal_is_one_season_before_the_last_step(horizon: int, lag: int) -> None:
     """With a season of 6 rows, whole seasons are taken off until the value is known."""
     built = build(["seasonal:level"], counting(12), horizon)[:, 0]
-    assert features.Feature.of("seasonal:level").lag(6, horizon) == lag
+    assert input_names.Feature.of("seasonal:level").lag(6, horizon) == lag
     assert built.tolist() == [max(0, row - lag) for row in range(12)]
 
 
@@ -148,10 +148,10 @@ def test_gaps_are_told_as_inputs() -> None:
 
 def test_a_category_is_missing_as_a_whole() -> None:
     """Its levels have one gap: one input tells it, and the column is read to know it."""
-    assert features.expand(["missing:wind", "since:wind"], toy_card()) == [
+    assert input_names.expand(["missing:wind", "since:wind"], toy_card()) == [
         *("missing:wind=N", "since:wind=N"),
     ]
-    assert features.columns(["missing:wind"], toy_card()) == ["wind"]
+    assert input_names.columns(["missing:wind"], toy_card()) == ["wind"]
 
 
 @given(
@@ -183,8 +183,8 @@ def test_no_feature_looks_ahead(row: int, horizon: int, later: float) -> None:
 @given(start=st.integers(0, 29), horizon=st.integers(1, 9))
 def test_the_context_is_enough(start: int, horizon: int) -> None:
     """From `context` rows before a row on, its features are those of the whole series."""
-    expanded = features.expand(ALL, toy_card())
-    context = features.context(expanded, season=6, horizon=horizon)
+    expanded = input_names.expand(ALL, toy_card())
+    context = input_names.context(expanded, season=6, horizon=horizon)
     values, times = counting(30), toy_times(30)
     given = toy_card(), horizon, CHANGES, WHOLE
     whole = features.build(values, CHANNELS, expanded, times, *given)
@@ -204,7 +204,7 @@ def test_what_is_made_of_a_value_is_known(
     """Rows are named in which a missing value would show, however it is lagged or differenced."""
     marks = np.array(marked)
     built = build(names, np.where(marks, np.nan, counting(len(marks))), horizon)
-    expanded = features.expand(names, toy_card())
+    expanded = input_names.expand(names, toy_card())
     found = features.made_of(marks, CHANNELS, expanded, toy_card().season, horizon)
     assert found.tolist() == np.isnan(built).any(axis=1).tolist()
 
@@ -214,4 +214,4 @@ def test_a_column_with_the_name_of_a_term_is_refused(name: str) -> None:
     """It would be one thing or the other, depending on what stands beside it."""
     card = toy_card(columns={"level": {}, name: {}}, inputs=["level", name], excluded=[])
     with pytest.raises(PipelineError, match=f"window.inputs: {name} is a column that has the name"):
-        features.expand([name, "level"], card)
+        input_names.expand([name, "level"], card)

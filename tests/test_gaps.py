@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import artifacts, determinism, features, paths
+from pipeline import artifacts, determinism, features, input_names, paths
 from pipeline.forecaster import Forecaster, rows_needed
 from pipeline.imputation import Imputer, remarks
 from pipeline.models.registry import build
@@ -99,7 +99,7 @@ def test_gap_inputs_are_served_as_they_are_trained(
     made = Spec(
         dataset="toy",
         inputs=inputs,
-        features=tuple(features.expand(inputs, card)),
+        features=tuple(input_names.expand(inputs, card)),
         targets=("level",),
         window=params.window,
         train=params.train,

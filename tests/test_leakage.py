@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import features, series, windows
+from pipeline import features, input_names, series, windows
 from pipeline.imputation import Imputer, one_hot
 from pipeline.scaling import Scaler
 from tests.toys import Project, toy_card, toy_table
@@ -80,7 +80,7 @@ def test_the_training_span_is_learned_from(projects: Callable[[str], Project]) -
 
 ROWS, LOOK_BACK = 40, 8
 CARD = toy_card()
-NAMES = features.expand([*INPUTS, *GAPS, "weekday", "day_of_year", "difference:wind"], CARD)
+NAMES = input_names.expand([*INPUTS, *GAPS, "weekday", "day_of_year", "difference:wind"], CARD)
 TABLE = toy_table(ROWS, missing=0.3)
 
 

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from matplotlib.figure import Figure
 
+from pipeline import lstm_memory
 from pipeline.lstm import jacobian, memory, plots, stack
 from pipeline.lstm.cell import to_keras
 from pipeline.lstm.elman import Elman
@@ -223,19 +224,19 @@ def test_the_command_measures_a_saved_model(kind, tmp_path, capsys):
     args += ["--output", str(tmp_path / "memory.png"), "--samples", "3"]
     if kind == "LSTM":
         args += ["--gates", str(tmp_path / "gates.png")]
-    memory.main(args)
+    lstm_memory.main(args)
     printed = capsys.readouterr().out
     assert ("forget only" in printed) == (kind == "LSTM")
     assert "memory.png" in printed
     assert (tmp_path / "memory.png").read_bytes().startswith(PNG)
     assert (tmp_path / "gates.png").exists() == (kind == "LSTM")
     with pytest.raises(SystemExit):
-        memory.main([*args, "--output", str(tmp_path / "memory.png" / "below.png")])
+        lstm_memory.main([*args, "--output", str(tmp_path / "memory.png" / "below.png")])
     assert "error: [Errno 17] File exists:" in capsys.readouterr().err
 
 
 def test_the_command_says_what_it_cannot_read(tmp_path, capsys):
     """A missing file ends it with a message in place of a traceback."""
     with pytest.raises(SystemExit):
-        memory.main(["--weights", str(tmp_path / "none.h5"), "--windows", "none.npy"])
+        lstm_memory.main(["--weights", str(tmp_path / "none.h5"), "--windows", "none.npy"])
     assert "none.h5" in capsys.readouterr().err

@@ -19,8 +19,9 @@ from pipeline.examples import Examples
 from pipeline.forecaster import Forecaster
 from pipeline.imputation import Imputer
 from pipeline.models import recurrent
-from pipeline.models.baselines import fit_ridge, naive
+from pipeline.models.baselines import naive
 from pipeline.models.registry import MODELS, build
+from pipeline.models.ridge import fit_ridge
 from pipeline.models.spec import Spec
 from pipeline.params import Baseline, Model, Train, Window
 from pipeline.scaling import Scale, Scaler

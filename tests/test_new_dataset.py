@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from dvc.utils import hydra
 
-from pipeline import cards, new_dataset, paths, series, windows
+from pipeline import cards, new_dataset, paths, series, splits
 from pipeline.config import read_params
 from pipeline.errors import PipelineError
 
@@ -235,7 +235,7 @@ def test_a_zone_named_later_does_not_move_the_split(monkeypatch):
     )
     frames = [series.to_series(series.read_table(raw, c), c, "mine") for c in (card, zoned)]
     ends = [
-        windows.spans(c.split, f.index[0], c.step, len(f), c.time.timezone)
+        splits.spans(c.split, f.index[0], c.step, len(f), c.time.timezone)
         for c, f in zip((card, zoned), frames, strict=True)
     ]
     assert ends[0] == ends[1]

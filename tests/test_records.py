@@ -20,6 +20,7 @@ from pipeline import (
     artifacts,
     database,
     determinism,
+    live_run,
     paths,
     promote,
     provenance,
@@ -55,7 +56,7 @@ def trained(toy: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
         host = provenance.process().partition(" ")[0]
         with monkeypatch.context() as patch:
             patch.setattr(provenance, "process", lambda: f"{host} 1 0")
-            with tracking.training_run(*read_experiment()) as log:
+            with live_run.training_run(*read_experiment()) as log:
                 log.finish(history, 1.0)
         return str(log.id)
 
@@ -280,7 +281,7 @@ def test_a_moved_directory_keeps_its_runs(
 
     monkeypatch.chdir(new)
     with pytest.raises(PipelineError, match=f"said to be in {old}/mlartifacts: ") as caught:
-        tracking.training_run(*read_experiment()).__enter__()
+        live_run.training_run(*read_experiment()).__enter__()
     monkeypatch.setattr(sys, "argv", str(caught.value).rpartition("python -m pipeline.")[2].split())
     sync.main()
     assert f"addresses lead to {new}/mlartifacts again, and no more to {old}" in (
@@ -308,7 +309,7 @@ def test_a_deleted_experiment_is_said_to_be_deleted(capsys: pytest.CaptureFixtur
     client = tracking.connect()
     experiment = client.get_experiment_by_name("toy").experiment_id
     client.delete_experiment(experiment)
-    with tracking.training_run(*read_experiment()):
+    with live_run.training_run(*read_experiment()):
         pass
     said = capsys.readouterr().err
     assert said.count("\n") == 1

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pipeline import features, series
+from pipeline import input_names, series
 from pipeline.errors import PipelineError
 from tests.toys import CARD, Project, changed, toy_card, toy_table
 
@@ -43,7 +43,7 @@ def test_file_and_request_are_read_by_the_names_of_the_card(tmp_path) -> None:
 
 def test_a_calendar_term_is_free_beside_a_column_of_its_name() -> None:
     """The column is used under its new name, or excluded, beside the calendar term."""
-    expanded = features.expand(INPUTS, toy_card(**RENAMED))
+    expanded = input_names.expand(INPUTS, toy_card(**RENAMED))
     assert expanded == ["level", "of_week", "weekday_sin", "weekday_cos", "wind=N", "wind=S"]
     without = {"level": COLUMNS["level"], "wind": COLUMNS["wind"]}
     apart = RENAMED | {"columns": without, "excluded": ["note", "of_week"]}

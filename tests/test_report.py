@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import compare_plots, config, description, evaluation, plots, report
+from pipeline import check, compare_plots, config, description, evaluation, plots, report
 from pipeline.evaluation import MODEL, Forecasts, Yardstick
 from pipeline.models.baselines import naive
 from tests.repositories import NO_STORE
@@ -113,7 +113,7 @@ def test_ridge_is_left_out_before_training(
     project.write(card={"season": [6, 12]})
     monkeypatch.setattr("sys.argv", ["config"])
     with chdir(project.root):
-        config.main()
+        check.main()
     project.run("ingest", "impute_scale", "window")
     said = capsys.readouterr().err
     assert said.count("no ridge") == 1

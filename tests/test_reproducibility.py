@@ -11,7 +11,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from pipeline import determinism, lockfile, reference, reproduce_check, seed_band, series
+from pipeline import determinism, hashing, lockfile, reference, reproduce_check, seed_band
 from pipeline.errors import PipelineError
 from tests.repositories import (
     NO_STORE,
@@ -141,7 +141,7 @@ def test_the_committed_results_were_made_with_the_locked_packages() -> None:
     """reference.json belongs to this requirements.lock: who changes it makes the results again."""
     with chdir(ROOT):
         made = reference.read(lockfile.read_whole_lock()).machine.requirements
-        assert made == series.sha256(Path("requirements.lock"))
+        assert made == hashing.sha256(Path("requirements.lock"))
 
 
 def test_the_check_names_each_output_that_is_not_identical() -> None:

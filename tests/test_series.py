@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import clock, quality, series
+from pipeline import clock, hashing, quality, series
 from pipeline.cards import Card, read_card_file
 from pipeline.errors import PipelineError
 from tests.toys import CARD, ROOT, Project, toy_card, toy_table, toy_times
@@ -243,14 +243,14 @@ def test_a_missing_table_is_named(project: Project, fetch: str | None, remedy: s
 
 def test_a_table_that_is_not_the_cards_is_refused(project: Project) -> None:
     """A wrong checksum is told with both sums, and the file is not used."""
-    expected, found = 64 * "a", series.sha256(project.table)
+    expected, found = 64 * "a", hashing.sha256(project.table)
     line = refusal(project.write(card={"sha256": expected}))
     assert f"expected sha256 {expected}, found {found}" in line
 
 
 def test_a_table_as_its_card_describes_is_ingested(project: Project) -> None:
     """A right checksum passes and is recorded."""
-    digest = series.sha256(project.table)
+    digest = hashing.sha256(project.table)
     project.write(card={"sha256": digest}).run("ingest")
     assert json.loads(project.read("data/ingested/quality.json"))["sha256"] == digest
 

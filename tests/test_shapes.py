@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from pipeline import determinism, evaluation, features, training
+from pipeline import determinism, evaluation, features, input_names, training
 from pipeline.evaluation import MODEL, Forecasts, Yardstick
 from pipeline.examples import Examples
 from pipeline.forecaster import Forecaster
@@ -63,7 +63,7 @@ def test_the_first_window(
     built = features.build(
         frame.to_numpy(np.float32),
         list(frame),
-        features.expand(inputs, CARD),
+        input_names.expand(inputs, CARD),
         toy_times(11),
         CARD,
         horizon,
@@ -94,7 +94,7 @@ def spec(inputs: list[str], targets: list[str], horizon: int, model: dict[str, A
     return Spec(
         dataset="toy",
         inputs=tuple(inputs),
-        features=tuple(features.expand(inputs, CARD)),
+        features=tuple(input_names.expand(inputs, CARD)),
         targets=tuple(targets),
         window=params.window,
         train=params.train,

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pytest
 import tensorflow as tf
 
-from pipeline import artifacts, determinism, errors, steps, tracking, training
+from pipeline import artifacts, determinism, errors, process, steps, tracking, training
 from pipeline.artifacts import aligned_zeros
 from pipeline.errors import PipelineError
 from pipeline.examples import Examples, Shuffle, batches, gatherers, order
@@ -402,5 +402,5 @@ def test_an_interrupt_that_a_library_catches_still_ends_the_fit(sent: signal.Sig
     determinism.settle(train.seed)
     network = build(spec(), SCALER)
     with pytest.raises(SystemExit, match="interrupted"):
-        errors.run(lambda: training.fit(network, examples(), train, swallow))
+        process.run(lambda: training.fit(network, examples(), train, swallow))
     assert epochs == [0]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import description, features
+from pipeline import description, features, input_names
 from pipeline.imputation import gap_state
 from pipeline.params import Window
 from pipeline.training_windows import Count, remarks, training_windows
@@ -40,11 +40,13 @@ def test_each_input_costs_what_it_costs_alone(
     marks = state(*map(list, zip(*gaps, strict=True)), limit)
     window, rows = Window(look_back=4, horizon=2, stride=stride), len(gaps)
     starts, count = training_windows(marks, CHANNELS, inputs, ["level"], CARD, (0, rows), window)
-    expanded = features.expand(inputs, CARD)
-    context = features.context(expanded, CARD.season, 2)
+    expanded = input_names.expand(inputs, CARD)
+    context = input_names.context(expanded, CARD.season, 2)
     every = range(context, rows - 5, stride)
     seen = {
-        name: features.made_of(marks == 2, CHANNELS, features.expand([name], CARD), CARD.season, 2)
+        name: features.made_of(
+            marks == 2, CHANNELS, input_names.expand([name], CARD), CARD.season, 2
+        )
         for name in inputs
     }
     lost = {name: {s for s in every if seen[name][s : s + 4].any()} for name in inputs}

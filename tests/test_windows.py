@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import windows
+from pipeline import splits, windows
 from pipeline.cards import Card, Split
 from pipeline.errors import PipelineError
-from pipeline.windows import Rows, Spans
+from pipeline.splits import Spans
+from pipeline.windows import Rows
 from tests.toys import Project, toy_times
 
 LEVEL = np.array([10, 20, 30, 40, 50, 60, 70, 80, 90])
@@ -145,7 +146,7 @@ def test_no_target_belongs_to_two_spans(
 def test_the_scored_origins_of_the_committed_data(beijing: tuple[Card, pd.DataFrame]) -> None:
     """A horizon of 24 hours has 8,737 origins in 2014 and 207,312 observed targets."""
     card, frame = beijing
-    spans = windows.spans(card.split, frame.index[0], card.step, len(frame))
+    spans = splits.spans(card.split, frame.index[0], card.step, len(frame))
     assert spans == Spans(train=(0, 26_304), validation=(26_304, 35_064), test=(35_064, 43_824))
     origins = np.array(windows.scored_origins(spans.test, 24))
     observed = frame["pm2.5"].notna().to_numpy()
@@ -171,7 +172,7 @@ def test_spans_end_where_the_split_says(ends: tuple[str, str, str], rows: tuple[
     """Ends are row counts, fractions, or the last time in a span; a date means all of its day."""
     split = Split(train=ends[0], validation=ends[1], test=ends[2])
     train, validation, test = rows
-    assert windows.spans(split, *regular(96)) == Spans(
+    assert splits.spans(split, *regular(96)) == Spans(
         train=(0, train), validation=(train, validation), test=(validation, test)
     )
 
@@ -191,13 +192,13 @@ def test_an_impossible_split_is_named(ends: tuple[str, str, str], message: str) 
     """An end outside the series, or not after the one before it, is told."""
     split = Split(train=ends[0], validation=ends[1], test=ends[2])
     with pytest.raises(PipelineError, match=message):
-        windows.spans(split, *regular(96))
+        splits.spans(split, *regular(96))
 
 
 def test_a_split_of_zoned_times() -> None:
     """Where the series is kept in UTC, ends without an offset are UTC, others are converted."""
     split = Split(train="2014-01-01 11:00", validation="2014-01-02 00:00+01:00", test="2014-01-02")
-    spans = windows.spans(split, regular(48)[0].tz_localize("UTC"), *regular(48)[1:])
+    spans = splits.spans(split, regular(48)[0].tz_localize("UTC"), *regular(48)[1:])
     assert spans == Spans(train=(0, 12), validation=(12, 24), test=(24, 48))
 
 
@@ -205,7 +206,7 @@ def test_a_split_of_local_times() -> None:
     """Where the card names a zone, an end without an offset is told in it, a day from midnight."""
     split = Split(train="2014-01-01 12:00", validation="2014-01-01", test="2014-01-02 12:00")
     first, *rest = regular(48)  # kept in UTC: 01:00 in Berlin
-    spans = windows.spans(split, first.tz_localize("UTC"), *rest, zone="Europe/Berlin")
+    spans = splits.spans(split, first.tz_localize("UTC"), *rest, zone="Europe/Berlin")
     assert spans == Spans(train=(0, 12), validation=(12, 23), test=(23, 36))
 
 
@@ -213,7 +214,7 @@ def test_a_split_may_end_in_the_hour_that_is_to_be_repeated() -> None:
     """A series that ends with the first of the two hours ends there, whatever comes after."""
     split = Split(train="2014-10-25", validation="2014-10-26 01:00", test="2014-10-26 02:00")
     first = pd.Timestamp("2014-10-25", tz="Europe/Berlin").tz_convert("UTC")
-    spans = windows.spans(split, first, pd.Timedelta("1h"), 27, zone="Europe/Berlin")
+    spans = splits.spans(split, first, pd.Timedelta("1h"), 27, zone="Europe/Berlin")
     assert spans == Spans(train=(0, 24), validation=(24, 26), test=(26, 27))
 
 
@@ -277,4 +278,4 @@ def test_a_split_may_end_where_clocks_change(zone: str, day: str, rows: int) -> 
     first = midnight.tz_localize(zone, nonexistent="shift_forward").tz_convert("UTC")
     later = [str((midnight + pd.Timedelta(days=days)).date()) for days in (2, 3)]
     split = Split(train=day, validation=later[0], test=later[1])
-    assert windows.spans(split, first, pd.Timedelta("1h"), 99, zone).train == (0, rows)
+    assert splits.spans(split, first, pd.Timedelta("1h"), 99, zone).train == (0, rows)

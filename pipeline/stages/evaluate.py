@@ -17,12 +17,14 @@ from pipeline import (
     series,
 )
 from pipeline.config import check_unchanged, read_experiment, ridge_left_out, split
-from pipeline.errors import run
 from pipeline.evaluation import MODEL, Forecasts, Yardstick
 from pipeline.forecaster import Forecaster, stage_files
-from pipeline.models.baselines import fit_ridge, naive
+from pipeline.models.baselines import naive
+from pipeline.models.ridge import fit_ridge
+from pipeline.process import run
+from pipeline.splits import spans
 from pipeline.training_windows import Count
-from pipeline.windows import Rows, Runs, spans
+from pipeline.windows import Rows, Runs
 
 
 def main() -> None:

@@ -5,10 +5,10 @@ import sys
 import numpy as np
 import pandas as pd
 
-from pipeline import artifacts, paths, windows
+from pipeline import artifacts, paths, splits
 from pipeline.config import check_unchanged, read_experiment, split, transforms
-from pipeline.errors import run
 from pipeline.imputation import Imputer, one_hot, remarks
+from pipeline.process import run
 from pipeline.scaling import Scaler, check_range
 
 
@@ -19,7 +19,7 @@ def main() -> None:
     series = artifacts.read_frame(paths.SERIES)
     channels = one_hot(series, card.categories)
     first = pd.Timestamp(channels.index[0])
-    spans = windows.spans(split(params, card), first, card.step, len(channels), card.time.timezone)
+    spans = splits.spans(split(params, card), first, card.step, len(channels), card.time.timezone)
     train = channels.iloc[slice(*spans.train)]
 
     imputer = Imputer.fit(train, settings.imputation.method, settings.imputation.limit, card.season)

@@ -2,9 +2,9 @@
 
 import sys
 
-from pipeline import artifacts, paths, quality, series
+from pipeline import artifacts, hashing, paths, quality, series
 from pipeline.config import check_unchanged, raw_table, read_experiment
-from pipeline.errors import run
+from pipeline.process import run
 
 
 def main() -> None:
@@ -14,7 +14,7 @@ def main() -> None:
     series.verify(raw, card)
     table = series.read_table(raw, card)
     frame = series.to_series(table, card, str(raw))
-    found = quality.measure(frame, table, card) | {"sha256": series.sha256(raw)}
+    found = quality.measure(frame, table, card) | {"sha256": hashing.sha256(raw)}
     quality.check_usable(found, card, str(raw))
     for line in quality.remarks(found, card.targets):
         print(f"{raw}: {line}", file=sys.stderr)

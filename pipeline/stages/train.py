@@ -4,10 +4,10 @@ import time
 
 import pandas as pd
 
-from pipeline import artifacts, determinism, features, paths, sizes, tracking
+from pipeline import artifacts, determinism, features, input_names, live_run, paths, sizes
 from pipeline.config import check_unchanged, inputs, read_experiment, targets
-from pipeline.errors import run
 from pipeline.models.spec import Spec
+from pipeline.process import run
 from pipeline.scaling import Scaler
 from pipeline.windows import Runs
 
@@ -15,7 +15,7 @@ from pipeline.windows import Runs
 def main() -> None:
     """data/prepared and data/windows -> data/model, data/reports/history.csv and an MLflow run."""
     params, card = read_experiment()
-    names = features.expand(inputs(params, card), card)
+    names = input_names.expand(inputs(params, card), card)
     spec = Spec(
         dataset=params.ingest.dataset,
         inputs=inputs(params, card),
@@ -55,7 +55,7 @@ def main() -> None:
     )
     sizes.check(params, len(names), len(spec.targets), len(examples.train))
     network = build(spec, scaler)
-    with tracking.training_run(params, card) as log:
+    with live_run.training_run(params, card) as log:
         began = time.monotonic()
         history = training.fit(network, examples, params.train, log.epoch)
         seconds = time.monotonic() - began

@@ -2,10 +2,11 @@
 
 import sys
 
-from pipeline import artifacts, features, paths, windows
+from pipeline import artifacts, input_names, paths, splits, windows
 from pipeline.config import check_unchanged, inputs, read_experiment, ridge_left_out, split, targets
-from pipeline.errors import PipelineError, run
+from pipeline.errors import PipelineError
 from pipeline.imputation import OBSERVED
+from pipeline.process import run
 from pipeline.scaling import Scaler
 from pipeline.training_windows import remarks, training_windows
 
@@ -16,7 +17,7 @@ def main() -> None:
     look_back, horizon = params.window.look_back, params.window.horizon
     first = artifacts.read_first_time(paths.SERIES)
     state = artifacts.read_array(paths.IMPUTED)
-    spans = windows.spans(split(params, card), first, card.step, len(state), card.time.timezone)
+    spans = splits.spans(split(params, card), first, card.step, len(state), card.time.timezone)
     windows.check_length(len(state), look_back, horizon)
     if unused := len(state) - spans.test[1]:
         after = first + (spans.test[1] - 1) * card.step
@@ -46,7 +47,7 @@ def main() -> None:
         "validation": windows.scored_starts(spans.validation, look_back, horizon),
         "test": windows.scored_starts(spans.test, look_back, horizon),
     }
-    context = features.context(features.expand(wanted[0], card), card.season, horizon)
+    context = input_names.context(input_names.expand(wanted[0], card), card.season, horizon)
     observed = state[:, [channels.index(name) for name in wanted[1]]] == OBSERVED
     for name, rows in starts.items():
         windows.check_starts(name, rows, getattr(spans, name), look_back, horizon, context)

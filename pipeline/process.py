@@ -1,0 +1,71 @@
+"""How a process of ours ends: on an error its user must read, on a signal, or with its parent."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from pipeline import PARENT
+from pipeline.errors import PipelineError
+
+GRACE = 10  # seconds that an orphan has to close what is open
+_interrupted = threading.Event()
+
+
+def run(main: Callable[[], object]) -> None:
+    """Call `main`; end with exit code 1 and one line on standard error if the user must act.
+
+    A stage that DVC runs ends when DVC has died.
+    """
+    # SIGTERM as Ctrl-C, so that what is open is closed, a run in MLflow as well.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+    if "DVC_STAGE" in os.environ:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        main()
+        sys.stdout.flush()
+    except PipelineError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
+    except BrokenPipeError:
+        if _is_read():
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit tries again
+        sys.exit(1)
+
+
+def _is_read() -> bool:
+    """Whether somebody reads what is printed: `| head` stops when it has seen enough."""
+    try:
+        print(flush=True)
+    except BrokenPipeError:
+        return False
+    return True
+
+
+def end_if_interrupted() -> None:
+    """Raise KeyboardInterrupt again after a signal: a library may have caught the first.
+
+    TensorFlow, for one, has a bare `except` where it frees a function.
+    """
+    if _interrupted.is_set():
+        raise KeyboardInterrupt
+
+
+def _interrupt(*_: object) -> None:
+    _interrupted.set()
+    raise KeyboardInterrupt
+
+
+def _end_with_parent() -> None:
+    """End this process once DVC is gone: an orphan must not write into the next run's outputs."""
+    while os.getppid() == PARENT:
+        time.sleep(0.1)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE)
+    os._exit(1)
