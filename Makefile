@@ -29,13 +29,13 @@ setup: .venv/.installed ## make the locked environment in .venv
 
 # Without what Python would read from the shell, as stages run in dvc.yaml.
 PY = python -E -m
-CHECK = $(PY) pipeline.config && $(PY) pipeline.lockfile
+CHECK = $(PY) pipeline check
 
 check: setup ## check params.yaml, the data set's card and dvc.lock
 	@$(CHECK)
 
 repro: setup ## run the pipeline where something has changed (the default)
-	@$(PY) pipeline.asked || { $(CHECK) && $(PY) dvc repro && $(PY) pipeline.reference \
+	@$(PY) pipeline unchanged || { $(CHECK) && $(PY) dvc repro && $(PY) pipeline committed-results \
 		&& mv .dvc/tmp/asked.now .dvc/tmp/asked; }
 
 test: setup ## run the tests
@@ -45,7 +45,7 @@ test-slow: setup ## run the tests that take long, which `make test` leaves out
 	$(PY) pytest -m slow -n 2 --dist loadgroup
 
 reproduce-check: setup ## make the committed results again from a clean clone and compare
-	@$(PY) pipeline.reproduce_check
+	@$(PY) pipeline reproduce-check
 
 reliability-docs: setup ## make docs/reliability.md anew from the tests
 	$(PY) tests.reliability
@@ -68,7 +68,7 @@ free-port:
 		|| { echo "error: port $(PORT) is in use; choose another one with PORT=..." >&2; exit 1; }
 
 ui: setup free-port ## open the MLflow UI on http://127.0.0.1:5000 (PORT=... for another port)
-	@store=$$($(PY) pipeline.database) && exec $(PY) mlflow ui --backend-store-uri "$$store" \
+	@store=$$($(PY) pipeline store-uri) && exec $(PY) mlflow ui --backend-store-uri "$$store" \
 		--workers 1 --host 127.0.0.1 --port $(PORT) --allowed-hosts "127.0.0.1:*,localhost:*"
 
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
@@ -79,18 +79,18 @@ lock: ## make the lock files anew from pyproject.toml (needs uv)
 	$(COMPILE) --group numpy --constraint requirements.lock --output-file requirements-numpy.lock
 
 compare: setup ## put the newest runs side by side: comparison.html (RUNS="ID ID" chooses, of any data)
-	@$(PY) pipeline.compare $(RUNS)
+	@$(PY) pipeline compare $(RUNS)
 
 promote: setup ## make RUN=ID the champion, if it deserves it (DRY=--dry-run only says so)
 	@test -n "$(RUN)" || { echo "error: which run? make promote RUN=ID; make compare lists ids" >&2; exit 1; }
-	@$(PY) pipeline.promote $(RUN) $(DRY)
+	@$(PY) pipeline promote $(RUN) $(DRY)
 
 rollback: setup ## give the champion's place back to the one before
-	@$(PY) pipeline.promote --rollback $(DRY)
+	@$(PY) pipeline promote --rollback $(DRY)
 
 serve: PORT = 5001
 serve: setup ## serve the champion on http://127.0.0.1:5001/invocations (BACKEND=numpy: no TensorFlow)
-	@$(PY) pipeline.serve --port $(PORT) --backend $(or $(BACKEND),tensorflow)
+	@$(PY) pipeline serve --port $(PORT) --backend $(or $(BACKEND),tensorflow)
 
 bench: setup ## measure speed, memory and growth, beside peers if they are there (20 minutes)
 	$(PY) benchmarks

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from benchmarks import report
 from benchmarks.measure import Row
-from pipeline import determinism
+from pipeline.runtime import determinism
 
 PARTS = {  # and about how many minutes each takes
     "windows": 4,

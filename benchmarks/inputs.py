@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from benchmarks.measure import ROUNDS, Row, in_turn, ratio, row
 from benchmarks.networks import epoch, ours
-from pipeline import training
-from pipeline.examples import order
-from pipeline.losses import masked
+from pipeline.training import fit
+from pipeline.training.batches import order
+from pipeline.training.losses import masked
 
 CASES = {
     "two LSTM(64), 24 x 16, batch 256": {  # the default parameters
@@ -33,10 +33,10 @@ def rows(quick: bool) -> Iterator[Row]:
     """Epochs of one network, in turn on gathered batches and on the same batches in memory."""
     for name, case in CASES.items():
         network, data, settings = ours(case | {"steps": 2 if quick else STEPS})
-        gathering = training.compiled(network, data, settings)
+        gathering = fit.compiled(network, data, settings)
         network.compile(
-            optimizer=training.optimizer(settings, 1), loss=masked(settings.loss),
-            jit_compile=False, steps_per_execution=training.STEPS,
+            optimizer=fit.optimizer(settings, 1), loss=masked(settings.loss),
+            jit_compile=False, steps_per_execution=fit.STEPS,
         )  # fmt: skip
         positions = order(data.train, settings.batch_size)
         x, y = (np.stack(parts) for parts in zip(*epoch(data, 256, 1), strict=True))

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Self
 
-from pipeline.determinism import ENVIRONMENT
+from pipeline.runtime.determinism import ENVIRONMENT
 
 ROOT = Path(__file__).parents[1]
 PEERS = Path(__file__).parent / "peers"

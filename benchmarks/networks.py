@@ -7,13 +7,13 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.examples import Examples, Shuffle, gatherers, lookup, order
+from pipeline.config.params import Train, Window
+from pipeline.data.windows import one_run
+from pipeline.files.records import parse
 from pipeline.models.registry import build
 from pipeline.models.spec import Spec
-from pipeline.params import Train, Window
-from pipeline.scaling import Scale, Scaler
-from pipeline.strict import parse
-from pipeline.windows import one_run
+from pipeline.preparation.scaling import Scale, Scaler
+from pipeline.training.batches import Examples, Shuffle, gatherers, lookup, order
 
 
 def ours(case: dict[str, Any]) -> tuple[keras.Model, Examples, Train]:

@@ -12,14 +12,14 @@ import pandas as pd
 
 from benchmarks import project
 from benchmarks.measure import ROOT, ROUNDS, Row, in_turn, ratio, row
-from pipeline import artifacts
-from pipeline.cards import Card
-from pipeline.forecaster import Backend, Forecaster, bundled_files
-from pipeline.imputation import Imputer
+from pipeline.config.cards import Card
+from pipeline.config.params import Params
+from pipeline.files import artifacts
+from pipeline.files.records import parse
+from pipeline.forecasting.forecaster import Backend, Forecaster, bundled_files
 from pipeline.models.spec import Spec
-from pipeline.params import Params
-from pipeline.scaling import Scale, Scaler
-from pipeline.strict import parse
+from pipeline.preparation.imputation import Imputer
+from pipeline.preparation.scaling import Scale, Scaler
 
 BACKENDS: tuple[Backend, ...] = ("tensorflow", "numpy")
 FIRST = """

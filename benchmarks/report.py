@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.measure import Row
-from pipeline import determinism
-from pipeline.plots import style
+from pipeline.reports.pictures import style
+from pipeline.runtime import determinism
 
 BEGIN, END = "<!-- results: written by python -m benchmarks -->", "<!-- end of results -->"
 MET, MISSED = "#009E73", "#D55E00"

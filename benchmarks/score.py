@@ -19,10 +19,10 @@ import pandas as pd
 
 from benchmarks import project
 from benchmarks.measure import ABSENT, ROOT, ROUNDS, Program, Row, interpreter, ratio, row
-from pipeline import artifacts, paths
-from pipeline.cards import read_card_file
-from pipeline.scaling import Scaler
-from pipeline.windows import Runs
+from pipeline.config.cards import read_card_file
+from pipeline.data.windows import Runs
+from pipeline.files import artifacts, paths
+from pipeline.preparation.scaling import Scaler
 
 PATIENCE = 10  # times our seconds
 BUDGET = 240  # seconds of a task in which all rounds must fit for a stopped program to have them

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, determinism, paths
-from pipeline.windows import Runs
+from pipeline.data.windows import Runs
+from pipeline.files import artifacts, paths
+from pipeline.runtime import determinism
 
 BATCH, BATCHES = 256, 300
 
@@ -25,7 +26,7 @@ def main(way: str, look_back: int) -> None:
     batches: Iterable[Any]
     if way == "ours":
         from benchmarks.networks import epoch
-        from pipeline.examples import Examples
+        from pipeline.training.batches import Examples
 
         starts = Runs(artifacts.read_array(paths.windows("train")))
         # The targets are an array of their own, as in the stage: standardised, gaps left open.

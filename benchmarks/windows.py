@@ -12,9 +12,9 @@ from numpy.lib.format import open_memmap
 
 from benchmarks import project
 from benchmarks.measure import Row, peak, row
-from pipeline import artifacts, paths
-from pipeline.imputation import BEYOND
-from pipeline.scaling import Scale, Scaler
+from pipeline.files import artifacts, paths
+from pipeline.preparation.imputation import BEYOND
+from pipeline.preparation.scaling import Scale, Scaler
 
 LOOK_BACKS = (24, 720)
 RIVALS = {

@@ -3,7 +3,7 @@
 import gc
 import os
 
-from pipeline.determinism import settle_environment
+from pipeline.runtime.determinism import settle_environment
 
 PARENT = os.getppid()  # as early as can be: a parent that dies later is noticed
 

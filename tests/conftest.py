@@ -10,8 +10,8 @@ import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
-from pipeline import series
-from pipeline.cards import Card, read_card_file
+from pipeline.config.cards import Card, read_card_file
+from pipeline.data import tables
 from tests import repositories
 from tests.toys import ROOT, Project
 
@@ -95,8 +95,8 @@ def beijing() -> tuple[Card, pd.DataFrame]:
     """The committed data set: its card and its regular series."""
     card = read_card_file(ROOT / "data/datasets/beijing_pm25.yaml")
     raw = ROOT / "data/raw/beijing_pm25.csv"
-    series.verify(raw, card)
-    return card, series.to_series(series.read_table(raw, card), card, raw.name)
+    tables.verify(raw, card)
+    return card, tables.to_series(tables.read_table(raw, card), card, raw.name)
 
 
 @pytest.fixture

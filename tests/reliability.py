@@ -10,15 +10,15 @@ from typing import Any
 FILE = Path(__file__).parent.parent / "docs/reliability.md"
 SECTIONS = {
     "Faults": ["test_faults"],
-    "MLflow's database": ["test_database"],
-    "What Git says": ["test_provenance"],
-    "Reproducibility": ["test_reproducibility"],
+    "MLflow's database": ["tracking.test_database"],
+    "What Git says": ["repository.test_provenance"],
+    "Reproducibility": ["reproduction.test_reproducibility"],
     "Security": ["test_security"],
-    "Bad tables": ["test_series"],
-    "Bad series, windows and stage inputs": ["test_stages"],
-    "Bad parameters and cards": ["test_config"],
-    "Rows to forecast from": ["test_predict"],
-    "Where files are read and written": ["test_artifacts"],
+    "Bad tables": ["data.test_tables"],
+    "Bad series, windows and stage inputs": ["stages.test_stages"],
+    "Bad parameters and cards": ["config.test_experiment"],
+    "Rows to forecast from": ["commands.test_predict"],
+    "Where files are read and written": ["files.test_artifacts"],
 }
 INTRODUCTION = """# What can go wrong, and what happens then
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from pipeline import relocation
+from pipeline.tracking import relocation
 
 ROOT = Path(__file__).parent.parent
 STAGES = ("ingest", "impute_scale", "window", "train", "evaluate")
@@ -128,7 +128,7 @@ def finish(directory: Path) -> Path:
     """A toy repository whose pipeline has run, the results committed."""
     toy_repository(directory)
     run(directory, "dvc", "repro")
-    run(directory, sys.executable, "-m", "pipeline.reference")
+    run(directory, sys.executable, "-m", "pipeline", "committed-results")
     commit(directory, "results")
     return directory
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import requests
 
-from tests.repository import environment
+from tests.full_repository import environment
 
 
 def free_port() -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from tests.repository import SMALL, experiment, make, run
+from tests.full_repository import SMALL, experiment, make, run
 
 WINDOWS = [f"{key}={value}" for key, value in SMALL.items() if key.startswith("window.")]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline import paths
+from pipeline.files import paths
 from tests.toys import ROOT
 
 MODULES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "pipeline").rglob("*.py"))
@@ -161,7 +161,7 @@ def test_stages_have_modules() -> None:
 
 
 def test_paths_are_those_of_dvc() -> None:
-    """Every file of dvc.yaml is one that pipeline/paths.py names, and every artifact is an out."""
+    """Every file of dvc.yaml is one that pipeline/files/paths.py names, and every artifact is an out."""
     dataset = "${ingest.dataset}"
     raw = {str(paths.raw_table(dataset)), str(paths.card(dataset))}
     folders = {str(getattr(paths, name)) for name in FOLDERS}
@@ -177,7 +177,7 @@ FOLDERS = ("CARDS", "RAW", "INGESTED", "PREPARED", "WINDOWS", "MODEL", "REPORTS"
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_names_no_file_that_dvc_does_not_know(stage: str) -> None:
-    """What a stage's module takes from pipeline/paths.py is among its deps and outs."""
+    """What a stage's module takes from pipeline/files/paths.py is among its deps and outs."""
     known = data(stage) | outputs(stage)
     module = ast.parse((ROOT / f"pipeline/stages/{stage}.py").read_text(encoding="utf-8"))
     used = {

@@ -10,8 +10,8 @@ import pytest
 from benchmarks import overhead, report
 from benchmarks.measure import Row, in_turn, ratio, row
 from benchmarks.networks import epoch
-from pipeline.examples import Examples, batches, order
-from pipeline.windows import one_run
+from pipeline.data.windows import one_run
+from pipeline.training.batches import Examples, batches, order
 from tests.toys import ROOT, Project
 
 

@@ -21,8 +21,9 @@ import pytest
 import yaml
 from moto.server import ThreadedMotoServer
 
-from pipeline import artifacts, lockfile
 from pipeline.errors import PipelineError
+from pipeline.files import artifacts
+from pipeline.repository import lockfile
 from tests.repositories import (
     NO_STORE,
     STAGES,
@@ -224,14 +225,14 @@ def test_a_tracking_server_that_dies_loses_nothing(windowed: Path, tmp_path: Pat
     began = time.monotonic()
     warning = stage(toy, "evaluate", env=env)
     assert time.monotonic() - began < PATIENCE
-    assert "python -m pipeline.sync sends it later" in warning
-    assert "python -m pipeline.sync sends it later" in (toy / "said.txt").read_text()
+    assert "python -m pipeline sync sends it later" in warning
+    assert "python -m pipeline sync sends it later" in (toy / "said.txt").read_text()
     total = len(pd.read_csv(toy / "data/reports/history.csv"))
     assert 1 < known < total
     for name in ("train", "evaluate"):  # they ran without DVC, and sync asks what is up to date
         run(toy, "dvc", "commit", "-f", name)
     with tracking_server(tmp_path, port):
-        sync = [sys.executable, "-m", "pipeline.sync"]
+        sync = [sys.executable, "-m", "pipeline", "sync"]
         assert "sent as run" in run(toy, *sync, env=env)
         assert "nothing to send" in run(toy, *sync, env=env)
     assert statuses(tmp_path / "server.db") == ["FINISHED"]
@@ -320,7 +321,7 @@ def test_a_locked_store_does_not_stop_a_training(toy: Path) -> None:
         hold.wait()
     assert weights.read_bytes() == before
     assert said.count("database is locked") == 1
-    assert "python -m pipeline.sync sends it later" in said
+    assert "python -m pipeline sync sends it later" in said
     assert "Traceback" not in said
 
 
@@ -340,10 +341,10 @@ def test_artifacts_in_an_s3_that_is_down_are_sent_later(toy: Path, tmp_path: Pat
     for name in ("train", "evaluate"):
         said = stage(toy, name, env=env)
         assert said.count("Could not connect to the endpoint URL") == 1
-        assert "python -m pipeline.sync sends it later" in said
+        assert "python -m pipeline sync sends it later" in said
         assert "Traceback" not in said
         run(toy, "dvc", "commit", "-f", name)
-    sync = [sys.executable, "-m", "pipeline.sync"]
+    sync = [sys.executable, "-m", "pipeline", "sync"]
     assert "Could not connect to the endpoint URL" in run(toy, *sync, env=env, status=1)
     store = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
     store.start()
@@ -420,7 +421,7 @@ BREAK: dict[str, Callable[[bytes], bytes]] = {
 )
 def test_a_broken_file_is_found_before_use(finished: Path, file: str, how: str) -> None:
     """A model is not built from it; the line names the file and the command that mends it."""
-    from pipeline.forecaster import Forecaster, stage_files
+    from pipeline.forecasting.forecaster import Forecaster, stage_files
 
     path = finished / "data" / file
     whole = path.read_bytes()
@@ -452,7 +453,7 @@ def test_one_flipped_bit_is_mended(toy: Path) -> None:
 @pytest.mark.slow
 def test_broken_locks_are_found_before_dvc_reads_them(toy: Path) -> None:
     """`make check` names a broken dvc.lock or .dvc/tmp/rwlock with the command that mends it."""
-    check = [sys.executable, "-m", "pipeline.lockfile"]
+    check = [sys.executable, "-m", "pipeline", "check"]
     lock, rwlock = toy / "dvc.lock", toy / ".dvc/tmp/rwlock"
     whole = lock.read_bytes()
     for content in (

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import features, input_names, series, windows
-from pipeline.imputation import Imputer, one_hot
-from pipeline.scaling import Scaler
+from pipeline.config import input_names
+from pipeline.data import tables, windows
+from pipeline.preparation import features
+from pipeline.preparation.imputation import Imputer, one_hot
+from pipeline.preparation.scaling import Scaler
 from tests.toys import Project, toy_card, toy_table
 
 INPUTS = ["level", "flow", "wind", "hour", "difference:level", "seasonal:flow"]
@@ -86,8 +88,8 @@ TABLE = toy_table(ROWS, missing=0.3)
 
 def window(table: pd.DataFrame, method: str, origin: int) -> npt.NDArray[np.float32]:
     """What a forecast from the origin sees of a raw table, fitted on the first 20 toy rows."""
-    train = one_hot(series.to_series(TABLE[:20], CARD, "toy"), CARD.categories)
-    channels = one_hot(series.to_series(table, CARD, "toy"), CARD.categories)
+    train = one_hot(tables.to_series(TABLE[:20], CARD, "toy"), CARD.categories)
+    channels = one_hot(tables.to_series(table, CARD, "toy"), CARD.categories)
     filled, state = Imputer.fit(train, method, limit=2, season=CARD.season).apply(channels)
     scaler = Scaler.fit(train, "standard", {"flow": "log1p"})
     values = scaler.transform(filled).to_numpy(np.float32)

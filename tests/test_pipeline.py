@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import asked
+from pipeline.commands import unchanged
+from tests.full_repository import ROOT, environment, repository, run
 from tests.repositories import copied, set_params
-from tests.repository import ROOT, environment, repository, run
 
 __all__ = ["repository"]  # a fixture
 
@@ -105,22 +105,22 @@ def test_make_asks_dvc_again_once_a_file_has_changed(finished_toy: Path, tmp_pat
         said = run(directory, "make", "-s", "--old-file=setup")
         return said != "Nothing has changed since DVC found everything up to date.\n"
 
-    assert asked()
-    assert not asked()
+    assert unchanged()
+    assert not unchanged()
     later = time.time() + 3600
     os.utime(directory / ".dvc/tmp/asked", (later, later))  # and then the clock was set back
     params = directory / "params.yaml"
     params.write_text(params.read_text() + "# the same in other bytes\n")
     os.utime(params, (0, 0))
-    assert asked()
-    assert not asked()
+    assert unchanged()
+    assert not unchanged()
     (directory / "data/windows/test.npy").unlink()
-    assert asked()
+    assert unchanged()
     assert (directory / "data/windows/test.npy").exists()
-    assert asked()  # since DVC has just written a file
-    assert not asked()
+    assert unchanged()  # since DVC has just written a file
+    assert not unchanged()
     (directory / "pipeline/models/new.py").touch()
-    assert asked()
+    assert unchanged()
 
 
 def test_what_lies_behind_a_link_is_watched(
@@ -131,10 +131,10 @@ def test_what_lies_behind_a_link_is_watched(
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "data").mkdir()
     (tmp_path / "data/raw").symlink_to(tmp_path / "elsewhere")
-    states = [asked.state()]
+    states = [unchanged.state()]
     for content in ("1", "12"):
         (tmp_path / "elsewhere/toy.csv").write_text(content)
-        states.append(asked.state())
+        states.append(unchanged.state())
     assert len(set(states)) == 3
 
 
@@ -255,13 +255,13 @@ def test_numpy_alone_makes_the_same_forecast(repository: Path) -> None:
 
 
 def sync(repository: Path, store: str) -> str:
-    """What `python -m pipeline.sync` prints, with this store."""
-    command = [sys.executable, "-m", "pipeline.sync"]
+    """What `python -m pipeline sync` prints, with this store."""
+    command = [sys.executable, "-m", "pipeline", "sync"]
     return run(repository, *command, env={"MLFLOW_TRACKING_URI": store})
 
 
 def test_a_deleted_store_is_filled_again_exactly_once(repository: Path, tmp_path: Path) -> None:
-    """`python -m pipeline.sync` makes the run from the files on disk, once."""
+    """`python -m pipeline sync` makes the run from the files on disk, once."""
     store = f"sqlite:///{tmp_path}/other.db"
     said = [sync(repository, store) for _ in range(2)]
     assert "sent as run" in said[0]
@@ -284,7 +284,7 @@ def test_what_the_present_parameters_did_not_make_is_not_sent(
     before = params.read_bytes()
     set_params(repository, {"train.seed": 9})
     try:
-        command = [sys.executable, "-m", "pipeline.sync"]
+        command = [sys.executable, "-m", "pipeline", "sync"]
         store = {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/other.db"}
         said = run(repository, *command, env=store, status=1)
     finally:
@@ -302,7 +302,7 @@ def test_a_run_that_was_cut_off_as_it_began_is_completed(
     store = f"sqlite:///{tmp_path}/other.db"
     client = mlflow.MlflowClient(store)
     experiment = client.create_experiment("beijing_pm25", (tmp_path / "artifacts").as_uri())
-    known = ("pipeline.process", "pipeline.experiment")  # the process has ended
+    known = ("pipeline.runtime.process", "pipeline.experiment")  # the process has ended
     tags = {key: logged.data.tags[key] for key in known}
     begun = client.create_run(experiment, tags=tags, run_name=logged.info.run_name)
     if parameters:
@@ -348,7 +348,7 @@ def test_a_misspelt_key_stops_the_pipeline(repository: Path) -> None:
     whole = params.read_text()
     params.write_text(whole.replace("look_back:", "lookback:"))
     try:
-        said = run(repository, sys.executable, "-m", "pipeline.config", status=1)
+        said = run(repository, sys.executable, "-m", "pipeline", "check", status=1)
     finally:
         params.write_text(whole)
     assert said == (

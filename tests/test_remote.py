@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from tests.repository import make, run
+from tests.full_repository import make, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 KEYS = {
@@ -90,5 +90,5 @@ def test_a_version_aware_remote_changes_no_checksum(
     there_and_back(ingested, tmp_path, add, *modify)
     one = tmp_path / "one"
     assert "cloud:" in (one / "dvc.lock").read_text()
-    assert run(one, sys.executable, "-m", "pipeline.lockfile") == ""
+    assert run(one, sys.executable, "-m", "pipeline", "check") == ""
     assert "up to date" in run(one, "dvc", "repro", "ingest", env=KEYS)

@@ -15,7 +15,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from tests.repository import SMALL, environment, make, run
+from tests.full_repository import SMALL, environment, make, run
 from tests.serving import free_port, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
@@ -157,7 +157,7 @@ def test_the_whole_story_on_a_shared_server(
             f"from mlflow.server import get_app_client; {client}.create_user('ada', {PASSWORD!r})"
         )
         run(first, sys.executable, "-c", code, env=server.user("admin"))
-        wrong = pipeline(first, server.user("ada", "wrong"), "pipeline.compare", status=1)
+        wrong = pipeline(first, server.user("ada", "wrong"), "pipeline", "compare", status=1)
         assert wrong.startswith(f"error: {server.address}: the server refused the user or password")
         assert wrong.count("\n") == 1
         experiments = started(repositories, server)
@@ -170,12 +170,12 @@ def test_the_whole_story_on_a_shared_server(
             assert experiment.returncode == 0, output
             assert "Traceback" not in output
         for directory in repositories:
-            pipeline(directory, user, "pipeline.sync")
-            assert "nothing to send" in pipeline(directory, user, "pipeline.sync")
+            pipeline(directory, user, "pipeline", "sync")
+            assert "nothing to send" in pipeline(directory, user, "pipeline", "sync")
         scored = [run for run in logged(server) if "test/rmse" in run.data.metrics]
         assert sorted(int(run.data.params["train.seed"]) for run in scored) == list(SEEDS)
 
-        table = pipeline(first, user, "pipeline.compare")
+        table = pipeline(first, user, "pipeline", "compare")
         assert "1 2 3 4" in table
         assert "±" in table
         worst = max(scored, key=lambda run: run.data.metrics["validation/rmse"]).info.run_id
@@ -185,12 +185,12 @@ def test_the_whole_story_on_a_shared_server(
         run(first, "dvc", "exp", "run", "-n", "ridge", *flags, env=user)
         names = {run.data.params["train.model.name"]: run.info.run_id for run in logged(server)}
         best = names["ridge"]
-        pipeline(first, user, "pipeline.promote", best)
-        refused = pipeline(first, user, "pipeline.promote", worst, status=1)
+        pipeline(first, user, "pipeline", "promote", best)
+        refused = pipeline(first, user, "pipeline", "promote", worst, status=1)
         assert "not promoted: baselines, champion" in refused
         model = "models:/beijing_pm25@champion"
         files = ["--input", "data/raw/beijing_pm25.csv", "--output", "forecast.csv"]
-        assert "24 rows" in pipeline(first, user, "pipeline.predict", "--model", model, *files)
-    gone = pipeline(first, user, "pipeline.promote", best, "--dry-run", status=1)
+        assert "24 rows" in pipeline(first, user, "pipeline", "predict", "--model", model, *files)
+    gone = pipeline(first, user, "pipeline", "promote", best, "--dry-run", status=1)
     assert gone.startswith(f"error: {server.address}: ")
     assert gone.count("\n") == 1

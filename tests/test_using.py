@@ -15,7 +15,7 @@ import pytest
 import requests
 import yaml
 
-from tests.repository import ROOT, run
+from tests.full_repository import ROOT, run
 from tests.serving import free_port, serving
 from tests.story import Story, story
 

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from pipeline.cards import Card
-from pipeline.params import Params
-from pipeline.strict import parse
+from pipeline.config.cards import Card
+from pipeline.config.params import Params
+from pipeline.files.records import parse
 
 ROOT = Path(__file__).parents[1]
 

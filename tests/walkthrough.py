@@ -16,7 +16,7 @@ import mlflow
 import requests
 
 from tests import browser as pages
-from tests.repository import ROOT, environment, make
+from tests.full_repository import ROOT, environment, make
 from tests.serving import free_port, serving
 
 IMAGES = ROOT / "docs/images"
@@ -145,12 +145,12 @@ def forecast(walk: Walk) -> None:
     walk.tell("## A forecast from a file\n\nThe input is raw rows, gaps included: the last 60.")
     walk.run("(head -1 data/raw/beijing_pm25.csv; tail -60 data/raw/beijing_pm25.csv) > new.csv")
     walk.run(
-        "python -m pipeline.predict --model models:/beijing_pm25@champion "
+        "python -m pipeline predict --model models:/beijing_pm25@champion "
         "--input new.csv --output forecast.csv && head -4 forecast.csv"
     )
     walk.tell("If rows are missing, the error says how many are needed.")
     walk.run(
-        "head -6 new.csv > short.csv; python -m pipeline.predict "
+        "head -6 new.csv > short.csv; python -m pipeline predict "
         "--model models:/beijing_pm25@champion --input short.csv --output forecast.csv",
         status=1,
     )

@@ -6,15 +6,16 @@ from typing import Any
 from protocol import serve
 
 from benchmarks.networks import ours
-from pipeline import determinism, training
-from pipeline.examples import order
+from pipeline.runtime import determinism
+from pipeline.training import fit
+from pipeline.training.batches import order
 
 
 def prepare(case: dict[str, Any]) -> Any:
     """A compiled network on positions, and their order."""
     determinism.settle(1)
     network, examples, settings = ours(case)
-    trained = training.compiled(network, examples, settings)
+    trained = fit.compiled(network, examples, settings)
     positions = order(examples.train, settings.batch_size)
 
     def measure() -> dict[str, float]:

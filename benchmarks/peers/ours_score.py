@@ -8,10 +8,11 @@ import numpy as np
 from protocol import serve
 from scoring import Reached, Stopwatch, error
 
-from pipeline import determinism, training
-from pipeline.examples import batches
 from pipeline.models import registry
+from pipeline.runtime import determinism
 from pipeline.stages import train
+from pipeline.training import fit
+from pipeline.training.batches import batches
 
 
 class Ready(Exception):  # noqa: N818 - no error
@@ -22,7 +23,7 @@ def prepare(case: dict[str, Any]) -> Any:
     """Run the stage up to its fit, and keep what it would fit with."""
     os.chdir(case["directory"])
     held: dict[str, Any] = {}
-    build, fit = registry.build, training.fit
+    build, fit = registry.build, fit.fit
 
     def keep_network(*parts: Any) -> Any:
         held["network"] = parts
@@ -32,7 +33,7 @@ def prepare(case: dict[str, Any]) -> Any:
         held["examples"], held["settings"] = examples, settings
         raise Ready
 
-    registry.build, training.fit = keep_network, keep_examples
+    registry.build, fit.fit = keep_network, keep_examples
     with contextlib.suppress(Ready):
         train.main()
     examples, settings = held["examples"], held["settings"]

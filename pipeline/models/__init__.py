@@ -1,1 +1,4 @@
-"""Networks by family, naive rules, and the registry that builds a network by its name."""
+"""The networks by family, what wraps them, and the baselines they must beat.
+
+`registry` builds a network from its `spec`. May import preparation, data and all below them.
+"""

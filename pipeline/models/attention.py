@@ -3,9 +3,9 @@
 import keras
 from keras import layers, ops
 
+from pipeline.config.params import Attention
 from pipeline.models.recurrent import encode, head
 from pipeline.models.spec import Spec
-from pipeline.params import Attention
 
 
 def attention_lstm(window: keras.KerasTensor, model: Attention, spec: Spec) -> keras.KerasTensor:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.windows import Rows
+from pipeline.data.windows import Rows
 
 Floats = npt.NDArray[np.float64]
 Rule = Callable[[pd.DataFrame, Rows, int], Floats]

@@ -3,9 +3,9 @@
 import keras
 from keras import layers
 
+from pipeline.config.params import Convolutional
 from pipeline.models.recurrent import encode, head
 from pipeline.models.spec import Spec
-from pipeline.params import Convolutional
 
 
 def cnn_lstm(window: keras.KerasTensor, model: Convolutional, spec: Spec) -> keras.KerasTensor:

@@ -5,8 +5,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from pipeline.config.params import Recurrent, Stack
 from pipeline.models.spec import Spec
-from pipeline.params import Recurrent, Stack
 
 
 class LSTMCell(layers.LSTMCell):

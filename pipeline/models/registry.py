@@ -6,7 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from pipeline.models import linear
+from pipeline.config.params import Naive, Ridge, SeasonalNaive, Segment
+from pipeline.models import baseline_networks
 from pipeline.models.attention import attention_lstm
 from pipeline.models.convolutional import cnn_lstm
 from pipeline.models.recurrent import recurrent
@@ -14,8 +15,7 @@ from pipeline.models.segment import segment
 from pipeline.models.seq2seq import seq2seq_lstm
 from pipeline.models.spec import Spec
 from pipeline.models.wrappers import Damping, Normalisation, exchange
-from pipeline.params import Naive, Ridge, SeasonalNaive, Segment
-from pipeline.scaling import Scaler
+from pipeline.preparation.scaling import Scaler
 
 # From what it sees of the windows, [B, L, F], and its own parameters to steps [B, H, K].
 Body = Callable[[keras.KerasTensor, Any, Spec], keras.KerasTensor]
@@ -30,11 +30,11 @@ MODELS: dict[str, Body] = {
     "seq2seq_lstm": seq2seq_lstm,
     "segment_lstm": segment,
     "segment_gru": segment,
-    "persistence": linear.persistence,
-    "drift": linear.drift,
-    "last_change": linear.last_change,
-    "seasonal_naive": linear.seasonal_naive,
-    "ridge": linear.ridge,
+    "persistence": baseline_networks.persistence,
+    "drift": baseline_networks.drift,
+    "last_change": baseline_networks.last_change,
+    "seasonal_naive": baseline_networks.seasonal_naive,
+    "ridge": baseline_networks.ridge,
 }
 
 

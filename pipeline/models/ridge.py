@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from pipeline.determinism import THREADS
-from pipeline.params import ALPHAS
-from pipeline.windows import Rows, gather
+from pipeline.config.params import ALPHAS
+from pipeline.data.windows import Rows, gather
+from pipeline.runtime.determinism import THREADS
 
 Floats = npt.NDArray[np.float64]
 BLOCK = 1024  # windows held at once: one of a long look-back has thousands of numbers

@@ -5,9 +5,9 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from pipeline.config.params import Segment
 from pipeline.models.recurrent import cells, first_kernel, in_one_loop
 from pipeline.models.spec import Spec
-from pipeline.params import Segment
 
 
 def segment(past: keras.KerasTensor, model: Segment, spec: Spec) -> keras.KerasTensor:

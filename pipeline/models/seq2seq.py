@@ -3,9 +3,9 @@
 import keras
 from keras import layers
 
+from pipeline.config.params import EncoderDecoder
 from pipeline.models.recurrent import cells, first_kernel, in_one_loop
 from pipeline.models.spec import Spec
-from pipeline.params import EncoderDecoder
 
 
 def seq2seq_lstm(window: keras.KerasTensor, model: EncoderDecoder, spec: Spec) -> keras.KerasTensor:

@@ -1,7 +1,7 @@
 """model.json: everything that rebuilds a network but its weights."""
 
-from pipeline.params import Model, Recurrent, Train, Window
-from pipeline.strict import Record
+from pipeline.config.params import Model, Recurrent, Train, Window
+from pipeline.files.records import Record
 
 
 class Spec(Record):

@@ -4,27 +4,21 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline import (
-    artifacts,
-    determinism,
-    evaluation,
-    memory,
-    page,
-    paths,
-    plots,
-    publishing,
-    report,
-    series,
-)
-from pipeline.config import check_unchanged, read_experiment, ridge_left_out, split
-from pipeline.evaluation import MODEL, Forecasts, Yardstick
-from pipeline.forecaster import Forecaster, stage_files
+from pipeline.config.experiment import check_unchanged, read_experiment, ridge_left_out, split
+from pipeline.data import tables
+from pipeline.data.splits import spans
+from pipeline.data.windows import Rows, Runs
+from pipeline.evaluation import scoring
+from pipeline.evaluation.scoring import MODEL, Forecasts, Yardstick
+from pipeline.files import artifacts, paths
+from pipeline.forecasting.forecaster import Forecaster, stage_files
 from pipeline.models.baselines import naive
 from pipeline.models.ridge import fit_ridge
-from pipeline.process import run
-from pipeline.splits import spans
-from pipeline.training_windows import Count
-from pipeline.windows import Rows, Runs
+from pipeline.preparation.training_windows import Count
+from pipeline.reports import markdown, memory, page, pictures
+from pipeline.runtime import determinism
+from pipeline.runtime.process import run
+from pipeline.tracking import publishing
 
 
 def main() -> None:
@@ -34,7 +28,7 @@ def main() -> None:
     forecaster = Forecaster.load(stage_files(params.ingest.dataset))
     spec = forecaster.spec
     raw = paths.raw_table(params.ingest.dataset)
-    regular = forecaster.read(series.read_table(raw, card), str(raw))
+    regular = forecaster.read(tables.read_table(raw, card), str(raw))
     prepared = forecaster.prepare(regular)
     full = artifacts.read_frame(paths.SERIES)
     targets, times = full[list(spec.targets)], pd.DatetimeIndex(full.index)
@@ -47,43 +41,43 @@ def main() -> None:
 
     rows = spans(split(params, card), times[0], card.step, len(times), card.time.timezone)
     yardstick = Yardstick.of(targets.iloc[slice(*rows.train)], card.season)
-    metrics = evaluation.report(forecasts, spec.targets, yardstick, card.spans)
+    metrics = scoring.report(forecasts, spec.targets, yardstick, card.spans)
     remembered = memory.explain(spec, card, paths.WEIGHTS, prepared, starts["validation"])
     if remembered:
         metrics["memory"] = remembered.scores
-    metrics = evaluation.rounded(metrics)
+    metrics = scoring.rounded(metrics)
     count = artifacts.read_json_record(paths.WINDOWS_QUALITY, Count)
     metrics["training_windows"] = count.model_dump()
     limit = forecaster.imputer.limit
-    metrics["test_origins"] = evaluation.in_gaps(targets, forecasts["test"].origins, limit)
+    metrics["test_origins"] = scoring.in_gaps(targets, forecasts["test"].origins, limit)
     history = pd.read_csv(paths.HISTORY)
     artifacts.write_json(paths.METRICS, metrics)
-    artifacts.write_json(paths.SUMMARY, evaluation.summary(metrics))
-    artifacts.write_frame(paths.PREDICTIONS, evaluation.table(forecasts, spec.targets, times))
+    artifacts.write_json(paths.SUMMARY, scoring.summary(metrics))
+    artifacts.write_frame(paths.PREDICTIONS, scoring.table(forecasts, spec.targets, times))
 
     test, names = forecasts["test"], spec.targets
     # Pictures show the hours that people live by, as the card's table has them.
     local = times if times.tz is None else times.tz_convert(card.time.timezone).tz_localize(None)
     shown = full.set_axis(local)
     pictures = {
-        "forecast": plots.forecast(test, local, names, card, params.evaluate.stretch),
-        "windows": plots.windows(test, shown[names[0]], spec.look_back, card),
-        "error_by_horizon": plots.error_by_horizon(metrics, names, card),
-        "residuals": plots.residuals(test, names, card),
-        "loss": plots.loss(history),
+        "forecast": pictures.forecast(test, local, names, card, params.evaluate.stretch),
+        "windows": pictures.windows(test, shown[names[0]], spec.look_back, card),
+        "error_by_horizon": pictures.error_by_horizon(metrics, names, card),
+        "residuals": pictures.residuals(test, names, card),
+        "loss": pictures.loss(history),
     }
     if shown.isna().any(axis=None):
-        pictures["missing"] = plots.missing(shown, [rows.validation[0], rows.test[0]], card)
+        pictures["missing"] = pictures.missing(shown, [rows.validation[0], rows.test[0]], card)
     if card.step < pd.Timedelta("1D"):
-        hours = evaluation.by_hour(test, local.hour.to_numpy(), yardstick)
-        pictures["error_by_hour"] = plots.error_by_hour(hours, names, card)
+        hours = scoring.by_hour(test, local.hour.to_numpy(), yardstick)
+        pictures["error_by_hour"] = pictures.error_by_hour(hours, names, card)
     remembered_pictures = remembered.pictures if remembered else {}
     for name, figure in (pictures | remembered_pictures).items():
         artifacts.write_figure(paths.PLOTS / f"{name}.png", figure)
     quality = artifacts.read_json(paths.QUALITY)
     artifacts.write_text(
         paths.REPORT,
-        report.markdown(
+        markdown.markdown(
             params,
             card,
             metrics,
@@ -94,7 +88,7 @@ def main() -> None:
             determinism.versions(),
         ),
     )
-    report.show(metrics, report.heading(params, card))
+    markdown.show(metrics, markdown.heading(params, card))
     check_unchanged(params, card)
     publishing.publish_or_warn(params, card, page.of_report(params, card))
 
@@ -114,7 +108,7 @@ def _forecasts(
         by = {baseline: of(targets, origins, spec.horizon) for baseline, of in baselines.items()}
         forecasts[name] = Forecasts(
             origins,
-            evaluation.observed(targets, origins, spec.horizon),
+            scoring.observed(targets, origins, spec.horizon),
             {MODEL: forecaster.forecast(prepared, origins), **by},
         )
     if with_ridge:

@@ -5,11 +5,12 @@ import sys
 import numpy as np
 import pandas as pd
 
-from pipeline import artifacts, paths, splits
-from pipeline.config import check_unchanged, read_experiment, split, transforms
-from pipeline.imputation import Imputer, one_hot, remarks
-from pipeline.process import run
-from pipeline.scaling import Scaler, check_range
+from pipeline.config.experiment import check_unchanged, read_experiment, split, transforms
+from pipeline.data import splits
+from pipeline.files import artifacts, paths
+from pipeline.preparation.imputation import Imputer, one_hot, remarks
+from pipeline.preparation.scaling import Scaler, check_range
+from pipeline.runtime.process import run
 
 
 def main() -> None:

@@ -2,18 +2,19 @@
 
 import sys
 
-from pipeline import artifacts, hashing, paths, quality, series
-from pipeline.config import check_unchanged, raw_table, read_experiment
-from pipeline.process import run
+from pipeline.config.experiment import check_unchanged, raw_table, read_experiment
+from pipeline.data import quality, tables
+from pipeline.files import artifacts, hashing, paths
+from pipeline.runtime.process import run
 
 
 def main() -> None:
     """data/raw/NAME.csv and its card -> data/ingested."""
     params, card = read_experiment()
     raw = raw_table(params, card)
-    series.verify(raw, card)
-    table = series.read_table(raw, card)
-    frame = series.to_series(table, card, str(raw))
+    tables.verify(raw, card)
+    table = tables.read_table(raw, card)
+    frame = tables.to_series(table, card, str(raw))
     found = quality.measure(frame, table, card) | {"sha256": hashing.sha256(raw)}
     quality.check_usable(found, card, str(raw))
     for line in quality.remarks(found, card.targets):

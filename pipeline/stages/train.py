@@ -4,12 +4,16 @@ import time
 
 import pandas as pd
 
-from pipeline import artifacts, determinism, features, input_names, live_run, paths, sizes
-from pipeline.config import check_unchanged, inputs, read_experiment, targets
+from pipeline.config import input_names, network_size
+from pipeline.config.experiment import check_unchanged, inputs, read_experiment, targets
+from pipeline.data.windows import Runs
+from pipeline.files import artifacts, paths
 from pipeline.models.spec import Spec
-from pipeline.process import run
-from pipeline.scaling import Scaler
-from pipeline.windows import Runs
+from pipeline.preparation import features
+from pipeline.preparation.scaling import Scaler
+from pipeline.runtime import determinism
+from pipeline.runtime.process import run
+from pipeline.tracking import live_run
 
 
 def main() -> None:
@@ -30,9 +34,11 @@ def main() -> None:
     scaler = artifacts.read_json_record(paths.SCALER, Scaler)
 
     determinism.settle(params.train.seed)
-    from pipeline import training  # TensorFlow comes with it, so only now that the input is right
-    from pipeline.examples import Examples
     from pipeline.models.registry import build
+    from pipeline.training import (
+        fit,  # TensorFlow comes with it, so only now that the input is right
+    )
+    from pipeline.training.batches import Examples
 
     standardised = artifacts.aligned_zeros(len(series), len(spec.targets))
     standardised[:] = scaler.standardise(series[list(spec.targets)].to_numpy(), spec.targets)
@@ -53,11 +59,11 @@ def main() -> None:
         look_back=spec.look_back,
         horizon=spec.horizon,
     )
-    sizes.check(params, len(names), len(spec.targets), len(examples.train))
+    network_size.check(params, len(names), len(spec.targets), len(examples.train))
     network = build(spec, scaler)
     with live_run.training_run(params, card) as log:
         began = time.monotonic()
-        history = training.fit(network, examples, params.train, log.epoch)
+        history = fit.fit(network, examples, params.train, log.epoch)
         seconds = time.monotonic() - began
         with artifacts.replacing(paths.WEIGHTS) as beside:
             network.save_weights(beside)

@@ -2,13 +2,22 @@
 
 import sys
 
-from pipeline import artifacts, input_names, paths, splits, windows
-from pipeline.config import check_unchanged, inputs, read_experiment, ridge_left_out, split, targets
+from pipeline.config import input_names
+from pipeline.config.experiment import (
+    check_unchanged,
+    inputs,
+    read_experiment,
+    ridge_left_out,
+    split,
+    targets,
+)
+from pipeline.data import splits, windows
 from pipeline.errors import PipelineError
-from pipeline.imputation import OBSERVED
-from pipeline.process import run
-from pipeline.scaling import Scaler
-from pipeline.training_windows import remarks, training_windows
+from pipeline.files import artifacts, paths
+from pipeline.preparation.imputation import OBSERVED
+from pipeline.preparation.scaling import Scaler
+from pipeline.preparation.training_windows import remarks, training_windows
+from pipeline.runtime.process import run
 
 
 def main() -> None:

@@ -1,0 +1,147 @@
+"""Compare runs: what differs, how each scores, and which differences are more than chance."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from pipeline.config.cards import Card
+from pipeline.config.experiment import raw_table, read_experiment, split
+from pipeline.config.params import Params
+from pipeline.errors import PipelineError
+from pipeline.files import artifacts, hashing
+from pipeline.reports import comparison_pictures, markdown, page, terminal
+from pipeline.reports.formatting import escape_markdown
+from pipeline.tracking import comparison, labels, logged_runs, store
+from pipeline.tracking.comparison import Row
+from pipeline.tracking.labels import CARD
+from pipeline.tracking.logged_runs import Trial
+
+
+def present(trials: Sequence[Trial], params: Params, card: Card) -> list[Trial]:
+    """The runs on the raw table and split that the repository has now."""
+    digest = hashing.sha256(raw_table(params, card))
+    ends = split(params, card).model_dump(mode="json")
+    return [
+        trial
+        for trial in trials
+        if trial.data == digest and json.loads(trial.params["window.split"]) == ends
+    ]
+
+
+def pictures(found: Sequence[Row], unit: str) -> dict[str, Figure]:
+    """Loss curves and errors by horizon, of every run.
+
+    Args:
+        found: the rows.
+        unit: of the target, if it is known.
+    """
+    labels = comparison.labels(found)
+    curves = [
+        [
+            (logged_runs.curve(t, "train/loss"), logged_runs.curve(t, "validation/loss"), t.kept)
+            for t in row.trials
+        ]
+        for row in found
+    ]
+    first = found[0].trials[0]
+    errors = [
+        [[t.error("test", step=step) for step in first.steps] for t in row.trials] for row in found
+    ]
+    return {
+        "loss": comparison_pictures.losses(dict(zip(labels, curves, strict=True))),
+        "horizon": comparison_pictures.horizons(
+            dict(zip(labels, errors, strict=True)), logged_runs.baselines_by_horizon(first), unit
+        ),
+    }
+
+
+def compare(wanted: Sequence[str], output: Path, log: bool) -> None:
+    """Print a table of the runs for each basis that they share, and write the page.
+
+    Args:
+        wanted: runs; none for the newest ones on the present table and split.
+        output: the page.
+        log: whether the page becomes a run in MLflow too.
+    """
+    others = 0
+    if wanted:
+        trials = [logged_runs.find(name) for name in dict.fromkeys(wanted)]
+    else:
+        params, card = read_experiment()
+        known = logged_runs.newest(params.ingest.dataset)
+        trials = present(known, params, card)
+        others = len(known) - len(trials)
+        if not trials:
+            raise PipelineError(
+                f"{store.shown()}: expected runs of {params.ingest.dataset} on the present "
+                f"table and split, found none ({others} on others); dvc exp run makes one, and "
+                "runs of other data are compared by their ids"
+            )
+    groups = comparison.by_basis(trials)
+    text = ["# Comparison of runs"]
+    images: dict[str, bytes] = {}
+    for i, group in enumerate(groups):
+        cards = {trial.params[CARD]: trial for trial in group}
+        logged = {digest: tree for digest, of in cards.items() if (tree := logged_runs.card(of))}
+        title, unit = comparison.titled(group[0], logged.get(group[0].params[CARD], {}))
+        found, repeats = comparison.rows(group)
+        header, lines = comparison.table(found)
+        notes = [
+            comparison.basis(group[0]),
+            *["Its scores have no common measure with those of the other tables."]
+            * (len(groups) > 1),
+            *comparison.left_out(repeats),
+            *comparison.by_card(found, {k: labels.decisive(v) for k, v in logged.items()}),
+        ]
+        told = " ".join(notes), comparison.legend(found, unit)
+        _show(header, lines, title, *told)
+        text += [f"## {escape_markdown(title)}", _unbroken(markdown.table(header, lines))]
+        text += map(escape_markdown, told)
+        for name, figure in pictures(found, unit).items():
+            text.append(f"![{name}]({name}{i}.png)")
+            images[f"{name}{i}.png"] = artifacts.png(figure)
+    if others:
+        text.append(f"Not shown: {others} of the newest runs, on another table or split.")
+        print(f"{text[-1]} Name a run to see it.")
+    html = page.html("Comparison of runs", "\n\n".join(text), images)
+    artifacts.write_text(output, html)
+    logged_as = f"; in MLflow as run {logged_runs.log_page(trials, html)}" if log else ""
+    print(f"{output}: the page{logged_as}")
+    for experiment in dict.fromkeys(trial.experiment for trial in trials):
+        print(f"In MLflow's UI: {logged_runs.address(experiment)}")
+
+
+def _unbroken(text: str) -> str:
+    """A page's narrow columns must not part a mean from its spread."""
+    return text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
+
+
+def _show(header: Sequence[str], lines: Sequence[Sequence[str]], title: str, *notes: str) -> None:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in header:
+        table.add_column(heading)
+    for line in lines:
+        table.add_row(*(cell.replace("; ", "\n") for cell in line))
+    terminal.show(table, *notes, "", width=160)
+
+
+def main() -> None:
+    """Put runs side by side, as a table and as a page."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument(
+        "runs",
+        nargs="*",
+        metavar="RUN",
+        help="a run's id, how it starts, or a DVC experiment's name, of any data set; without "
+        "any, the newest runs on the present data set and split",
+    )
+    parser.add_argument("--output", type=Path, default=Path("comparison.html"), help="the page")
+    parser.add_argument("--log", action="store_true", help="keep the page in MLflow, as a run")
+    options = parser.parse_args()
+    with logged_runs.answering():
+        compare(options.runs, options.output, options.log)

@@ -1,0 +1,80 @@
+"""The command `python -m pipeline lstm`: check the gradient, train a toy series, draw it."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from pipeline.lstm import plots, stack, toy
+from pipeline.lstm.check import CheckedArray, gradient_check, random_problem
+
+LIMIT = 1e-6
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; 1 if an array of the gradient check is over the limit, else 0."""
+    parser = argparse.ArgumentParser(
+        description="Check the LSTM's gradient by central differences, array by array; "
+        "train it on a toy series; draw the result.",
+    )
+    parser.add_argument("--epochs", type=int, default=30, help="default %(default)s")
+    parser.add_argument("--units", type=int, default=16, help="of the layer (default %(default)s)")
+    parser.add_argument(
+        "--look-back", type=int, default=24, help="steps in a window (default %(default)s)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of weights, noise and batches (default %(default)s)"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("lstm_toy.png"), help="default %(default)s"
+    )
+    args = parser.parse_args(argv)
+    console = Console()
+
+    # Two stacked layers, a loss on some of the steps, and some steps masked.
+    rows = gradient_check(random_problem(args.seed, masked=True))
+    console.print(gradient_table(rows))
+
+    series = toy.toy_series(600, args.seed)
+    x, y = toy.windows(series, args.look_back)
+    cut = len(x) - 120
+    weights, losses = toy.initial_network(args.units, args.seed), []
+    epochs = toy.train(weights, x[:cut], y[:cut], args.epochs, seed=args.seed)
+    for step in track(epochs, "Training the toy series", args.epochs, console=console):
+        weights = step[0]
+        losses.append(step[1])
+    *layers, head = weights
+    forecasts = stack.forecast(layers, head, x[cut:])
+    error = float(np.mean((forecasts - y[cut:]) ** 2))
+    naive = float(np.mean((x[cut:, -1] - y[cut:]) ** 2))
+    console.print(
+        f"Loss of epoch 1: {losses[0]:.4f}, of epoch {args.epochs}: {losses[-1]:.4f}. "
+        f"Held out: {error:.4f}; repeating the last value: {naive:.4f}.",
+        soft_wrap=True,
+    )
+    try:
+        plots.save(plots.toy_figure(losses, y[cut:, 0], forecasts[:, 0]), args.output)
+    except OSError as error:
+        parser.error(str(error))
+    print(f"Wrote {args.output}")
+    return int(any(row.error > LIMIT for row in rows))
+
+
+def gradient_table(rows: Sequence[CheckedArray]) -> Table:
+    """The check as a table, a row an array."""
+    table = Table(
+        title="Back-propagation through time beside central differences, float64",
+        caption=f"error: |a - b| / (|a| + |b|), Euclidean norms; limit {LIMIT:g}",
+    )
+    table.add_column("array")
+    for name in ("shape", "gradient's norm", "error", "verdict"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        shape = " x ".join(map(str, row.shape))
+        verdict = "[green]right[/]" if row.error <= LIMIT else "[bold red]WRONG[/]"
+        table.add_row(row.name, shape, f"{row.norm:.4f}", f"{row.error:.1e}", verdict)
+    return table

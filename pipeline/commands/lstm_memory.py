@@ -1,0 +1,84 @@
+"""Measure and draw how far back a trained LSTM, or plain RNN, looks."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.lstm import jacobian, plots, weights
+from pipeline.lstm.cell import LSTM
+from pipeline.lstm.memory import MemoryProfile, memory_profile, memory_sentence
+
+
+def table(profile: MemoryProfile) -> str:
+    """The profile at k = 0, 1, 2, 4, 8, ... and L, as lines of text."""
+    last = len(profile.joint) - 1
+    ks = [0, *(2**n for n in range(last.bit_length()) if 2**n < last), last]
+    columns: dict[str, npt.NDArray[Any] | None] = dict(
+        zip(("joint", "cell", "forget only"), profile, strict=True)
+    )
+    shown = {name: values for name, values in columns.items() if values is not None}
+    lines = ["".join(f"{name:>13}" for name in ("k", *shown))]
+    lines += [f"{k:>13}" + "".join(f"{v[k]:>13.3g}" for v in shown.values()) for k in ks]
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command `python -m pipeline lstm-memory`."""
+    parser = argparse.ArgumentParser(
+        description="Measure and draw how far back a trained LSTM, or plain RNN, looks.",
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        required=True,
+        help="a model.weights.h5 with layers recurrent_1, ... and head, or the directory it is in; "
+        "the file says whether they are LSTM or SimpleRNN",
+    )
+    parser.add_argument(
+        "--windows", type=Path, required=True, help="a .npy of windows [N, L, F], scaled"
+    )
+    parser.add_argument("--activation", choices=["tanh", "relu"], default="tanh")
+    parser.add_argument(
+        "--samples", type=int, default=32, help="windows used, evenly spaced (default %(default)s)"
+    )
+    parser.add_argument("--unit", default="step", help="a step's name, such as hour")
+    parser.add_argument(
+        "--output", type=Path, default=Path("lstm_memory.png"), help="default %(default)s"
+    )
+    parser.add_argument(
+        "--gates", type=Path, help="also draw the gates of layer 1 over the last window used, here"
+    )
+    args = parser.parse_args(argv)
+
+    path = args.weights / "model.weights.h5" if args.weights.is_dir() else args.weights
+    try:
+        layers, _, _ = weights.read_keras_weights(path, beside=("damping",))
+        if args.gates and not isinstance(layers[0], LSTM):
+            raise ValueError(f"--gates: expected LSTM weights, found a plain RNN in {path}")
+        windows = np.load(args.windows)
+        windows = windows[:: max(1, len(windows) // args.samples)][: args.samples]
+        profile = memory_profile(layers, windows, args.activation)
+        sentence = memory_sentence(profile, unit=args.unit)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    print(table(profile))
+    print(sentence)
+    pictures = {args.output: plots.memory_figure(profile, unit=args.unit)}
+    if args.gates:
+        trace = jacobian.run(layers[:1], windows[-1:], args.activation)[0]
+        title = "Layer 1 over one window"
+        pictures[args.gates] = plots.gate_figure(trace, unit=args.unit, title=title)
+    for place, picture in pictures.items():
+        try:
+            plots.save(picture, place)
+        except OSError as error:
+            parser.error(str(error))
+        print(f"Wrote {place}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,298 @@
+"""A starter card for a data set of one's own, written from its file and tried on it."""
+
+import argparse
+import json
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from pipeline.config import input_names
+from pipeline.config.cards import Card, read_card_file
+from pipeline.config.experiment import read_params
+from pipeline.config.params import Params, Window
+from pipeline.data import column_guesses, quality, splits, tables, windows
+from pipeline.data.date_formats import Question, Stamps
+from pipeline.data.splits import Spans
+from pipeline.data.starter_card import Look, draft, look
+from pipeline.data.windows import Runs
+from pipeline.errors import PipelineError
+from pipeline.files import artifacts, paths
+from pipeline.preparation import imputation
+from pipeline.preparation.training_windows import TOO_MANY, Count, remarks, training_windows
+from pipeline.repository import changed_params
+
+HELP = """\
+Write data/datasets/NAME.yaml, a starter card for the table data/raw/NAME.csv: how it is written,
+its time column and step, what each column holds, and a guess at target and split. Every guess is
+marked `check:`. The card is then tried on the table, as the first stage of the pipeline will do,
+and the commands that come next are printed. A card that is there already is kept, and tried again.
+"""
+AGAIN = (
+    "then run this again, with --force if the table was changed (--force writes the card anew: "
+    "confirm the words in it again)"
+)
+EXAMPLE = "example: python -m pipeline new-dataset data/raw/mine.csv; see docs/own-data.md"
+
+
+class Tried(NamedTuple):
+    """What ingest makes of a table: the series, its quality, the rows of each span; what suits."""
+
+    series: pd.DataFrame
+    quality: dict[str, Any]
+    spans: Spans
+    suited: Params  # those of params.yaml with a window and a limit that suit the table
+
+
+def main() -> None:
+    """Write the card or keep the one there, try it, and say what comes next."""
+    parser = argparse.ArgumentParser(description=HELP, epilog=EXAMPLE)
+    parser.add_argument("table", type=Path, help="the CSV file, data/raw/NAME.csv")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="write a card that is there anew; "
+        "what you changed in it, such as marks for missing, is lost",
+    )
+    parser.add_argument(
+        "--format",
+        help="how the table writes time, where that cannot be guessed, in strptime's letters, "
+        "such as '%%d.%%m.%%Y %%H:%%M'",
+    )
+    arguments = parser.parse_args()
+    raw = _in_place(arguments.table)
+    path = paths.card(raw.stem)
+    params = read_params()
+    if path.exists() and not arguments.force:
+        if arguments.format:
+            raise PipelineError(f"{path}: is there already; --force writes it anew by --format")
+        card = read_card_file(path)
+        print(f"{path}: is there already and kept; --force writes it anew")
+    else:
+        card = begin(raw, path, arguments.format, params)
+    tried = attempt(raw, card, params, f"{path} is there")
+    for line in remarked(tried, card, params):
+        print(f"  {line}")
+    print("ingest will accept the table. Look at the card's lines marked check:, then run\n")
+    print("\n".join(f"  {line}" for line in commands(raw, params, tried.suited)))
+
+
+def begin(raw: Path, path: Path, form: str | None, params: Params) -> Card:
+    """Write a starter card and say what was guessed.
+
+    Raises:
+        PipelineError: no card can describe the table, or a person has to decide something first.
+    """
+    seen = look(raw, form)
+    if isinstance(seen.stamps, Question):
+        artifacts.write_text(path, draft(raw, seen))
+        readings = [str(reading.format) for reading in seen.stamps.readings]
+        example = (readings or ["%d.%m.%Y %H:%M"])[0]
+        raise PipelineError(
+            f"{path} is written with time.format left open: {raw}: column {seen.stamps.name}: "
+            f"{seen.stamps}; say which it is, %d day, %m month, %Y year, %H hour, %M minute, as "
+            f"in: python -m pipeline new-dataset {raw} --force --format {shlex.quote(example)}"
+        )
+    card = write(path, draft(raw, seen))
+    refused = _fault(raw, seen, path)
+    try:
+        tried = None if refused else attempt(raw, card, params, f"{path} is written")
+    except PipelineError as error:
+        tried, refused = None, error
+    while tried and (costly := _costly(tried, seen, card)):
+        seen = seen.without(costly)
+    card = write(path, draft(raw, seen))
+    target, why = seen.target
+    print(f"{path}: a starter card for {raw}, forecasts {target} ({why})")
+    for line in _told(seen):
+        print(f"  {line}")
+    if refused:
+        raise refused
+    return card
+
+
+def _fault(raw: Path, seen: Look, path: Path) -> PipelineError | None:
+    """What ingest will refuse, as far as the columns show it."""
+    faults = [f"column {name}: {found.fault}" for name, found in seen.used.items() if found.fault]
+    if not faults:
+        return None
+    more = f" (and {len(faults) - 1} more columns)" if len(faults) > 1 else ""
+    return PipelineError(
+        f"{path} is written, but ingest will refuse {raw}: {faults[0]}{more}; or take the "
+        f"column out of columns, targets and inputs and put it under excluded; {AGAIN}"
+    )
+
+
+def _told(seen: Look) -> list[str]:
+    """What was guessed and deserves a word on the screen, one line each."""
+    lines = [
+        f"renamed in the card: {json.dumps(old, ensure_ascii=False)} is {new}"
+        for old, new in seen.renamed.items()
+    ]
+    for name, found in seen.columns.items():
+        if not found.used:
+            lines.append(f"not used: {name} ({found.note})")
+        elif found.check:
+            lines.append(f"check: {name}: {found.check}")
+    if isinstance(seen.stamps, Stamps):
+        lines += [f"check: {rival} reads every time too" for rival in seen.stamps.rivals]
+    if seen.times_of_day:
+        lines.append("check: layout: wide, since the other columns are the times of one day")
+    if seen.hours:
+        lines.append(f"check: {seen.hours}")
+    return lines
+
+
+def _costly(tried: Tried, seen: Look, card: Card) -> dict[str, str]:
+    """What would cost too many training windows as an input, and how many.
+
+    That is the target, where it is a guess and another column would do; else the inputs that cost
+    them beside the target.
+    """
+    target, why = seen.target
+    count = _count(tried, card, list(seen.used), [target])
+    too_many = TOO_MANY * count.possible
+    sound = [name for name in seen.numeric if count.lost.get(name, 0) <= too_many]
+    if target not in sound and sound and why != column_guesses.NAMED:
+        costs = {target: count.lost[target]}
+    else:
+        alone = _count(tried, card, [target], [target]).kept
+        costs = {
+            name: alone - _count(tried, card, [name, target], [target]).kept
+            for name in count.lost
+            if name != target
+        }
+    return {
+        name: f"as an input it would cost {lost:,} of {count.possible:,} training windows, by gaps "
+        f"longer than {tried.suited.impute_scale.imputation.limit} rows"
+        for name, lost in costs.items()
+        if lost > too_many
+    }
+
+
+def _in_place(table: Path) -> Path:
+    """The table as data/raw/NAME.csv; PipelineError if it is something else."""
+    paths.require(table, "expected the data set's table here")
+    place = paths.raw_table(re.sub(r"[^\w-]+", "_", table.stem).strip("_").lower() or "mine")
+    if table.suffix != ".csv":
+        raise PipelineError(f"{table}: expected text, {place}, found {table.suffix or 'no'} suffix")
+    if table.resolve().parent != paths.RAW.resolve() or not re.fullmatch(r"[\w-]+", table.stem):
+        raise PipelineError(
+            f"{table}: expected the table as data/raw/NAME.csv, the name of letters, digits, _ and "
+            f"-; copy it there: cp {shlex.quote(str(table))} {place}"
+        )
+    return paths.raw_table(table.stem)
+
+
+def write(path: Path, text: str) -> Card:
+    """Write a card; what could not be read back as one is not kept."""
+    with artifacts.replacing(path) as beside:
+        beside.write_text(text, encoding="utf-8", newline="\n")
+        return read_card_file(beside)
+
+
+def remarked(tried: Tried, card: Card, params: Params) -> list[str]:
+    """What the first stages would remark on, one line each."""
+    found, window = tried.quality, tried.suited.window
+    starts, count = _windows(tried, card, card.inputs, card.targets)
+    lines = [
+        f"{found['rows']:,} rows, every {card.frequency} from {found['first']} to {found['last']}",
+        *quality.remarks(found, card.targets),
+    ]
+    if (absent := found["absent_rows"] / found["rows"]) > 0.5:
+        lines.append(
+            f"warning: {absent:.0%} of the times are absent: is {card.frequency} the step between "
+            "rows? if not, mend frequency, or day and month in time.format"
+        )
+    lines += imputation.remarks(tried.series, params.impute_scale.imputation.limit)
+    sentence, *others = remarks(count, card.targets)
+    of = "params.yaml" if tried.suited == params else "the command below"
+    lines.append(
+        f"with look-back {window.look_back:,} and horizon {window.horizon:,} of {of}: {sentence}"
+    )
+    return [*lines, *others, *_too_short(starts, tried.spans, card, window)]
+
+
+def _too_short(train: Runs, spans: Spans, card: Card, window: Window) -> list[str]:
+    """For each span without a window what the window stage would refuse, one line each."""
+    look_back, horizon = window.look_back, window.horizon
+    starts = {
+        "train": train,
+        "validation": windows.scored_starts(spans.validation, look_back, horizon),
+        "test": windows.scored_starts(spans.test, look_back, horizon),
+    }
+    context = input_names.context(input_names.expand(card.inputs, card), card.season, horizon)
+    lines = []
+    for name, rows in starts.items():
+        try:
+            windows.check_starts(name, rows, getattr(spans, name), look_back, horizon, context)
+        except PipelineError as error:
+            lines.append(f"check: {error}")
+    return lines
+
+
+def attempt(raw: Path, card: Card, params: Params, state: str) -> Tried:
+    """The table as ingest reads it; PipelineError if that would refuse it."""
+    try:
+        tables.verify(raw, card)
+        table = tables.read_table(raw, card)
+        frame = tables.to_series(table, card, str(raw))
+        found = quality.measure(frame, table, card)
+        quality.check_usable(found, card, str(raw))
+        spans = splits.spans(
+            card.split, pd.Timestamp(frame.index[0]), card.step, len(frame), card.time.timezone
+        )
+    except PipelineError as error:
+        raise PipelineError(f"{state}, but ingest will refuse {error}; {AGAIN}") from None
+    return Tried(frame, found, spans, _suited(frame, card, params))
+
+
+def _count(tried: Tried, card: Card, inputs: Sequence[str], targets: Sequence[str]) -> Count:
+    """How many training windows there would be of these inputs and targets."""
+    return _windows(tried, card, inputs, targets)[1]
+
+
+def _windows(
+    tried: Tried, card: Card, inputs: Sequence[str], targets: Sequence[str]
+) -> tuple[Runs, Count]:
+    """The training windows that there would be of these inputs and targets, and their count."""
+    needed = input_names.columns([*inputs, *targets], card)
+    channels = imputation.one_hot(tried.series[needed], card.categories)
+    suited, names = tried.suited, list(channels.columns)
+    state = imputation.gap_state(channels, suited.impute_scale.imputation.limit)
+    return training_windows(state, names, inputs, targets, card, tried.spans.train, suited.window)
+
+
+def _suited(frame: pd.DataFrame, card: Card, params: Params) -> Params:
+    """The parameters, with a window that suits the season and a limit that suits regular gaps."""
+    tree = params.model_dump()
+    if 1 < card.season < min(params.window.horizon, 24):
+        tree["window"] |= {"look_back": 3 * card.season, "horizon": card.season}
+    settings = tree["impute_scale"]["imputation"]
+    gaps = imputation.regular_gaps(frame, settings["limit"])
+    settings["limit"] = max([settings["limit"], *(length for length, _ in gaps)])
+    return Params(**tree)
+
+
+def commands(raw: Path, params: Params, suited: Params) -> list[str]:
+    """What to run next, with the settings of params.yaml that are another data set's undone."""
+    flags = [f"ingest.dataset={changed_params.setting(raw.stem)}"]
+    flags += [
+        f"window.{key}=null"
+        for key in ("inputs", "targets", "split")
+        if getattr(params.window, key)
+    ]
+    if params.impute_scale.transforms is not None:
+        flags.append("impute_scale.transforms=null")
+    flags += [f"{key}={to}" for key, to in suited.flat().items() if to != params.flat()[key]]
+    settings = " ".join(f"-S {shlex.quote(flag)}" for flag in flags)
+    return [
+        f"dvc add {raw}",
+        f"git add {raw}.dvc {paths.card(raw.stem)}",
+        f'git commit -m "Add the data set {raw.stem}"',
+        f"dvc exp run {settings}",
+        "dvc exp show --only-changed --drop '.*/|Created'",
+    ]

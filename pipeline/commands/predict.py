@@ -1,0 +1,78 @@
+"""Forecast from a raw CSV file."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import get_args
+
+from pipeline.data import tables
+from pipeline.errors import PipelineError
+from pipeline.files import artifacts, paths
+from pipeline.forecasting.forecaster import Backend, Forecaster, portable, stage_files
+from pipeline.models.spec import Spec
+from pipeline.runtime import determinism
+
+
+def main() -> None:
+    """Forecast from raw rows in original units, missing values allowed."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    add_model(parser, without="the model that the pipeline has just trained")
+    parser.add_argument("--input", type=Path, required=True, help="raw rows as CSV")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        help="where the forecasts go: as Parquet to NAME.parquet, else as CSV",
+    )
+    parser.add_argument(
+        "--origins",
+        nargs="+",
+        metavar="TIME",
+        help="the last time that each forecast may see, written as in the table or as "
+        "2014-05-01 12:00; without it, the last row that has a value",
+    )
+    options = parser.parse_args()
+    paths.require(options.input, "expected raw rows as CSV")
+    suffix = options.output.suffix.lower()
+    if suffix not in ("", ".csv", ".parquet"):
+        raise PipelineError(f"{options.output}: expected .csv or .parquet, found {suffix}")
+    if options.backend == "tensorflow":
+        determinism.settle(0)  # before anything loads TensorFlow
+    if options.model is not None:
+        from pipeline.tracking import champion  # MLflow takes seconds to import
+
+        forecaster = champion.load(options.model, options.backend)
+    else:
+        dataset = artifacts.read_json_record(paths.MODEL_JSON, Spec).dataset
+        forecaster = Forecaster.load(stage_files(dataset), options.backend)
+    rows = tables.read_table(options.input, forecaster.card)
+    forecast = forecaster.predict(rows, options.origins, str(options.input))
+    if suffix == ".parquet":
+        artifacts.write_frame(options.output, forecast)
+    else:
+        text = portable(forecast).to_csv(index=False, lineterminator="\n")
+        artifacts.write_text(options.output, text)
+    spec, origins = forecaster.spec, forecast["origin"].nunique()
+    # Forecasts that go to standard output stand there alone.
+    screen = sys.stderr if str(options.output).startswith(artifacts.OPEN) else sys.stdout
+    print(
+        f"{options.output}: {len(forecast):,} rows, {origins:,} origin{'s' * (origins > 1)}, "
+        f"by {spec.model.name} of {spec.dataset}",
+        file=screen,
+    )
+
+
+def add_model(parser: argparse.ArgumentParser, without: str) -> None:
+    """The options of which model forecasts, and of what runs its network."""
+    parser.add_argument(
+        "--model",
+        help="models:/NAME@champion, runs:/ID/model or a directory that MLflow wrote; "
+        f"without it, {without}",
+    )
+    parser.add_argument(
+        "--backend",
+        choices=get_args(Backend),
+        default="tensorflow",
+        help="what runs the network: numpy needs no TensorFlow and runs lstm and rnn models; "
+        "default %(default)s",
+    )

@@ -1,0 +1,194 @@
+"""Make a run's model the champion, if it deserves it; or give the place back."""
+
+import argparse
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.config.experiment import read_params
+from pipeline.errors import PipelineError
+from pipeline.evaluation import metrics
+from pipeline.reports.formatting import percent
+from pipeline.repository import changed_params, provenance
+from pipeline.tracking import champion, logged_runs
+from pipeline.tracking.logged_runs import Trial
+
+TIE = 1e-5  # of its error: a baseline as a model has the baseline's, but for the last digits
+COMMITTED = {  # by the run's tags git.dirty and scores.git.dirty
+    "false": "code and cards were committed",
+    "true": "code or cards had changes that were not committed",
+}
+UNKNOWN = "not known to be of a commit, by Git or by dvc.lock; commit, then train again"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One rule of promotion: whether it holds, and by which numbers."""
+
+    rule: str
+    holds: bool
+    found: str
+
+
+def judge(trial: Trial, best: Trial | None, servable: bool) -> list[Reason]:
+    """Every rule that a run must meet to become the champion.
+
+    Args:
+        trial: the run.
+        best: the present champion's run; None if there is no champion.
+        servable: whether the run has a model with a signature.
+    """
+    of_training, of_scores = (
+        COMMITTED.get(trial.tags.get(key, ""), UNKNOWN)
+        for key in (provenance.DIRTY, provenance.SCORED + provenance.DIRTY)
+    )
+    reasons = [
+        Reason(
+            "servable",
+            servable,
+            f"a model with a signature {'is' if servable else 'is not'} logged with the run",
+        ),
+        Reason(
+            "clean",
+            provenance.clean(trial.tags),
+            of_training
+            if of_training == of_scores
+            else f"training: {of_training}; scores: {of_scores}",
+        ),
+        _against_baselines(trial),
+    ]
+    if best is None:
+        return [*reasons, Reason("champion", True, "there is no champion yet")]
+    differing = [key for key, value in trial.basis.items() if best.basis[key] != value]
+    reasons.append(
+        Reason(
+            "same data",
+            not differing,
+            f"not the champion's: {', '.join(differing)}"
+            if differing
+            else "data, targets, horizon and split are the champion's",
+        )
+    )
+    if not differing:  # else the two errors have no common measure
+        errors = {span: (trial.error(span), best.error(span)) for span in ("validation", "test")}
+        told = "; ".join(
+            f"{span} RMSE {mine:.6g}, the champion's {its:.6g}"
+            for span, (mine, its) in errors.items()
+        )
+        mine, its = errors["validation"]
+        reasons.append(Reason("champion", mine < its, told))
+    return reasons
+
+
+def _against_baselines(trial: Trial) -> Reason:
+    """Validation decides, as it chose the model; the test span is only told of."""
+    spans = {span: trial.baselines(span) for span in ("validation", "test")}
+    if not spans["validation"]:
+        found = (
+            "the run has no validation scores of its baselines, since older code made it; run its "
+            "experiment again with this code"
+        )
+        return Reason("baselines", False, found)
+    told = []
+    for span, errors in spans.items():
+        mine, (best, its) = trial.error(span), next(iter(errors.items()))
+        skill = percent(metrics.skill(mine, its)) or "not defined"
+        told.append(
+            f"{span} RMSE {mine:.6g}, the best of {', '.join(errors)} is {best} with {its:.6g} "
+            f"(skill {skill})"
+        )
+    return Reason("baselines", rival(trial) is None, "; ".join(told))
+
+
+def rival(trial: Trial) -> str | None:
+    """The baseline that the run's model loses to on validation; None if it loses to none."""
+    for best, its in trial.baselines("validation").items():
+        mine = trial.error("validation")
+        same = best.startswith(trial.params["train.model.name"])
+        return None if mine < its or (same and mine <= its * (1 + TIE)) else best
+    return None
+
+
+def as_model(baseline: str, trial: Trial, card: Mapping[str, Any]) -> str:
+    """The command that makes a run whose model is the baseline, by the card that the run kept."""
+    name, _, season = baseline.partition("seasonal_naive")
+    rows = season[1:] or card.get("season", ["ROWS"])[0]
+    model = f"name: {baseline}" if name else f"name: seasonal_naive, season: {rows}"
+    dataset = shlex.quote(
+        f"ingest.dataset={changed_params.setting(trial.params['ingest.dataset'])}"
+    )
+    wrappers = [f"train.{key}" for key in ("residual", "normalisation")]
+    off = "".join(f" -S {key}=none" for key in wrappers if trial.params.get(key, "none") != "none")
+    return f"dvc exp run -S {dataset} -S '~train.model' -S '+train.model={{{model}}}'{off}"
+
+
+def promote(wanted: str, dry: bool) -> None:
+    """Judge a run, say why, and make it the champion if every rule holds."""
+    trial = logged_runs.find(wanted)
+    name = trial.params["ingest.dataset"]
+    holder = champion.current(name)
+    best = logged_runs.find(str(holder.run_id)) if holder else None
+    if best and best.id == trial.id:
+        raise PipelineError(f"run {wanted}: it is the champion of {name} already")
+    reasons = judge(trial, best, logged_runs.has_signature(trial))
+    against = f"the champion, version {holder.version}" if holder else "no champion"
+    print(f"{trial.name} ({trial.id[:8]}) against {against} of {name}:")
+    for reason in reasons:
+        print(f"  {'yes' if reason.holds else 'NO '}  {reason.rule}: {reason.found}")
+    refused = [reason.rule for reason in reasons if not reason.holds]
+    tags = {
+        champion.DECISION: "refused" if refused else "promoted",
+        **{
+            f"promotion.{reason.rule.replace(' ', '_')}": f"{'yes' if reason.holds else 'no'}: "
+            f"{reason.found}"
+            for reason in reasons
+        },
+    }
+    if dry:
+        print(f"would be {tags[champion.DECISION]}; nothing was changed")
+        return
+    if not refused:
+        version = champion.crown(trial, tags)
+    logged_runs.tag(trial, tags)
+    if refused:
+        better = rival(trial)
+        of = " of the look-back" * (better == "drift")  # the report's begins with the series
+        command = as_model(better, trial, logged_runs.card(trial)) if better else ""
+        advice = better and f"; {better}{of} is a model too: {command}"
+        raise PipelineError(f"run {wanted}: not promoted: {', '.join(refused)}{advice or ''}")
+    print(f"models:/{name}@{champion.ALIAS} is version {version}")
+
+
+def roll_back(name: str, dry: bool) -> None:
+    """Give the champion's place back to the version that it replaced."""
+    holder, before = champion.predecessor(name)
+    if dry:
+        print(f"would go from version {holder.version} back to {before.version}; nothing changed")
+        return
+    champion.restore(holder, before)
+    print(f"models:/{name}@{champion.ALIAS} is version {before.version} again")
+
+
+def show(name: str) -> None:
+    """Say which version is the champion, and of which run."""
+    holder = champion.holder(name)
+    print(f"models:/{name}@{champion.ALIAS} is version {holder.version}, of run {holder.run_id}")
+
+
+def main() -> None:
+    """Make a run's model the champion: clean, better than the champion and every baseline."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("run", nargs="?", metavar="RUN", help="a run's id, or how it starts")
+    what.add_argument("--rollback", action="store_true", help="back to the champion before")
+    what.add_argument("--show", action="store_true", help="say which version is the champion")
+    parser.add_argument("--dry-run", action="store_true", help="say what would happen, and why")
+    options = parser.parse_args()
+    with logged_runs.answering():
+        if options.rollback:
+            roll_back(read_params().ingest.dataset, options.dry_run)
+        elif options.show:
+            show(read_params().ingest.dataset)
+        else:
+            promote(options.run, options.dry_run)

@@ -1,0 +1,62 @@
+"""Serve a model over HTTP."""
+
+import argparse
+import socket
+
+from pipeline.commands.predict import add_model
+from pipeline.config.experiment import read_params
+from pipeline.errors import PipelineError
+from pipeline.forecasting.forecaster import Backend
+from pipeline.runtime import determinism
+
+HOST = "127.0.0.1"
+GRACE = 10  # seconds that requests under way have to be answered once the server is stopped
+
+
+def main() -> None:
+    """Serve forecasts to this machine over HTTP, from raw rows as CSV or JSON."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    add_model(parser, without="the champion of the data set in params.yaml")
+    parser.add_argument("--port", type=int, default=5001, help="default %(default)s")
+    options = parser.parse_args()
+    with socket.socket() as listener:
+        _bind(listener, options.port)  # first: to load the model takes seconds
+        _serve(listener, options.model, options.backend)
+
+
+def _bind(listener: socket.socket, port: int) -> None:
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # of a server just stopped
+    try:
+        listener.bind((HOST, port))
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or "expected a number up to 65535"
+        raise PipelineError(
+            f"port {port}: {reason}; choose another one with --port, or with make serve PORT=..."
+        ) from None
+
+
+def _serve(listener: socket.socket, model: str | None, backend: Backend) -> None:
+    """Load the model and answer until a signal comes."""
+    if backend == "tensorflow":
+        determinism.settle(0)  # before anything loads TensorFlow
+    import uvicorn
+
+    from pipeline.forecasting import endpoints  # MLflow takes seconds to import
+    from pipeline.tracking import champion, logged_runs
+
+    of = ""
+    if model is None:
+        with logged_runs.answering():
+            version = champion.holder(read_params().ingest.dataset)
+        model, of = f"models:/{version.name}/{version.version}", f", of run {version.run_id}"
+    forecaster = champion.load(model, backend)
+    config = uvicorn.Config(
+        endpoints.app(forecaster), lifespan="off", log_level="warning",
+        timeout_graceful_shutdown=GRACE,
+    )  # fmt: skip
+    address = f"http://{HOST}:{listener.getsockname()[1]}/invocations"
+    print(f"{model}{of}, at {address} until Ctrl-C", flush=True)
+    try:
+        uvicorn.Server(config).run([listener])
+    except KeyboardInterrupt:  # uvicorn raises the signal again when all is answered
+        print("stopped")

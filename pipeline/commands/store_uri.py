@@ -1,0 +1,9 @@
+"""Print the address of the repository's own MLflow store, which is made if need be."""
+
+from pipeline.tracking import database
+
+
+def main() -> None:
+    """One line on standard output."""
+    database.ensure(database.own())
+    print(database.address(database.own()))

@@ -1,0 +1,37 @@
+"""Send what the MLflow store lacks of the present experiment, exactly once."""
+
+import argparse
+
+from pipeline.config.experiment import read_experiment
+from pipeline.errors import PipelineError
+from pipeline.files import paths
+from pipeline.reports import page
+from pipeline.repository import dvc
+from pipeline.tracking import database, publishing, relocation, store
+
+
+def main() -> None:
+    """After a server that was down, a restore from DVC's cache or a deleted database."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument(
+        "--moved",
+        action="store_true",
+        help="send nothing, but have the runs find their files after this directory was moved",
+    )
+    if parser.parse_args().moved:
+        print(relocation.mend(database.own()))
+        return
+    params, card = read_experiment()
+    for file in (paths.WEIGHTS, paths.METRICS, paths.REPORT):
+        paths.require(file, "nothing has been made yet; run make first")
+    if stale := dvc.stale():
+        raise PipelineError(
+            f"nothing is sent: what lies here was not made by the present code and params.yaml "
+            f"({stale[0]}); run make, or dvc exp apply NAME for an earlier experiment"
+        )
+    try:
+        run_id = publishing.publish(params, card, page.of_report(params, card))
+    except store.unavailable() as error:
+        reason = store.masked(error).splitlines()[0]
+        raise PipelineError(f"{store.shown()}: the store did not take the run: {reason}") from None
+    print(f"sent as run {run_id}" if run_id else "nothing to send: the store has it all")

@@ -1,0 +1,288 @@
+"""The card of a data set: what its columns are, how time is written, and the task's defaults."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from pipeline.files import paths
+from pipeline.files.records import Record, read_record
+
+LONGEST = 10**9  # rows: more than any table has
+LEVELS = 1000  # of a category: each is a channel of every window
+LARGEST = 3.4e38  # that float32 holds
+MOMENT = datetime(2001, 2, 3, tzinfo=UTC)  # what a format is tried on
+
+
+def _frequency(text: str) -> str:
+    try:
+        fixed = pd.Timedelta(text) > pd.Timedelta(0)
+    except ValueError:
+        fixed = False
+    if not fixed:
+        raise ValueError("a fixed frequency such as 15min, 1h or 1D")
+    return text
+
+
+def _not_empty(text: str) -> str:
+    if not text.strip():
+        raise ValueError("a word, not an empty string")
+    return text
+
+
+Word = Annotated[str, AfterValidator(_not_empty)]
+
+
+def _encoding(text: str) -> str:
+    try:
+        "a".encode(text)
+    except LookupError:
+        raise ValueError("an encoding that Python knows, such as utf-8 or latin-1") from None
+    return text
+
+
+def _format(text: str) -> str:
+    try:
+        fixed = datetime.strptime(MOMENT.strftime(text), text).year > 0 and "%" in text
+    except ValueError:
+        fixed = False
+    if not fixed:
+        raise ValueError('a strptime format such as "%Y-%m-%d %H:%M:%S"')
+    return text
+
+
+def _with_year(text: str) -> str:
+    if datetime.strptime(MOMENT.strftime(text), text).year != MOMENT.year:
+        raise ValueError('a format with the year in it, such as "%Y-%m-%d %H:%M:%S"')
+    return text
+
+
+def _timezone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (OSError, ValueError, KeyError):
+        raise ValueError("an IANA time zone such as Europe/Berlin") from None
+    return text
+
+
+def _end(end: int | float | str) -> int | float | str:
+    try:
+        possible = (
+            bool(datetime.fromisoformat(end))
+            if isinstance(end, str)
+            else 0 < end <= 1 or (isinstance(end, int) and 0 < end <= LONGEST)
+        )
+    except ValueError:
+        possible = False
+    if not possible:
+        raise ValueError(
+            "a time such as 2012-12-31 23:00:00, a number of rows from 1 or a fraction up to 1.0"
+        )
+    return end
+
+
+def _seasons(given: object) -> tuple[int, ...]:
+    rows = given if isinstance(given, list | tuple) else [given]
+    sizes = [size for size in rows if type(size) is int and 0 < size <= LONGEST]
+    if not sizes or len(set(sizes)) < len(rows):
+        raise ValueError(f"rows, from 1 to {LONGEST:,}, or a list of them, each once: [24, 168]")
+    return tuple(sizes)
+
+
+Format = Annotated[str, AfterValidator(_format)]
+Transform = Literal["log1p", "asinh", "yeo_johnson"]
+
+
+class Column(Record):
+    """One measured column: a number with a unit and bounds, or a category with its levels."""
+
+    unit: str = ""
+    description: str = ""
+    minimum: Annotated[float, Field(ge=-LARGEST, le=LARGEST)] | None = (
+        None  # a bound of nature: forecasts never fall below it
+    )
+    categories: Annotated[tuple[Word, ...], Field(max_length=LEVELS)] = ()
+    transform: Transform | None = None  # what an input is bent by before it is scaled
+
+    @model_validator(mode="after")
+    def _levels(self) -> Self:
+        if self.categories and self.transform:
+            raise ValueError("a transform beside numbers alone, not beside categories")
+        if len(set(self.categories)) != len(self.categories):
+            raise ValueError("each category once")
+        return self
+
+
+class Time(Record):
+    """How a row's time stamp is made: parts in columns, or one column with a strptime format."""
+
+    columns: tuple[Literal["year", "month", "day", "hour", "minute"], ...] = ()
+    column: Word | None = None
+    format: Annotated[Format, AfterValidator(_with_year)] | None = None
+    timezone: Annotated[str, AfterValidator(_timezone)] | None = (
+        None  # an IANA name: local stamps are then kept as UTC
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if bool(self.columns) == bool(self.column):
+            raise ValueError("either columns (year, month, day, ...) or column with a format")
+        if self.column and not self.format:
+            raise ValueError('a format for the column, such as "%Y-%m-%d %H:%M:%S"')
+        if self.columns and not {"year", "month", "day"} <= set(self.columns):
+            raise ValueError("at least the columns year, month and day")
+        if len(set(self.columns)) != len(self.columns):
+            raise ValueError("each column once")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The raw columns that hold the time."""
+        return (self.column,) if self.column else self.columns
+
+    @property
+    def offsets(self) -> bool:
+        """Whether each time stamp is written with its offset from UTC."""
+        return "%z" in str(self.format)
+
+
+class Wide(Record):
+    """A table with one row a day and one column for each time of day."""
+
+    column: Word  # the name of the long column that the values become
+    times: Format  # the columns' names as a strptime format of the time of day
+
+
+Row = Annotated[int, Field(ge=0, le=LONGEST)]
+End = Annotated[int | float | str, AfterValidator(_end)]
+
+
+class Split(Record):
+    """Where each span ends: a time stamp (the last one in), a number of rows, or a fraction."""
+
+    train: End
+    validation: End
+    test: End
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if len({type(self.train), type(self.validation), type(self.test)}) > 1:
+            raise ValueError("three time stamps, three row counts or three fractions, not a mix")
+        if not isinstance(self.train, str) and not self.train < self.validation < self.test:  # type: ignore[operator]
+            raise ValueError("train to end before validation, and validation before test")
+        return self
+
+
+class Card(Record):
+    """Everything the pipeline knows of a data set besides its rows."""
+
+    title: Word
+    source: Word
+    attribution: str = ""
+    licence: Word
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    fetch: str | None = None  # the command that gets a table which is not in Git
+
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8"
+    missing: tuple[str, ...] = ("", "NA", "NaN", "nan", "null")  # how a missing value is written
+    rename: dict[str, Word] = {}  # a column's name in the table, and the one it has in the card
+    layout: Literal["long", "wide"] = "long"
+    wide: Wide | None = None
+    time: Time
+    frequency: Annotated[str, AfterValidator(_frequency)]
+    seasons: Annotated[tuple[int, ...], BeforeValidator(_seasons), Field(alias="season")]  # rows
+
+    columns: Annotated[dict[Word, Column], Field(min_length=1)]
+    excluded: tuple[Word, ...] = ()  # raw columns that are known and not used
+
+    targets: Annotated[tuple[Word, ...], Field(min_length=1)]
+    inputs: Annotated[tuple[Word, ...], Field(min_length=1)]
+    split: Split
+    spans: dict[Annotated[str, Field(pattern=r"^\w+$")], tuple[Row, Row]] = {}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.layout == "wide") != (self.wide is not None):
+            raise ValueError("the section wide exactly where layout is wide")
+        if self.wide and self.time.timezone:
+            raise ValueError(
+                "a wide table to have no time.timezone: days that daylight saving makes shorter or "
+                "longer do not fit into it"
+            )
+        if self.wide and set(self.columns) != {self.wide.column}:
+            raise ValueError(f"a wide table to have one column, {self.wide.column}")
+        if len(set(self.rename.values())) != len(self.rename):
+            raise ValueError("rename to give each column a name of its own")
+        for column in self.excluded:
+            if column in {*self.columns, *self.targets, *self.inputs, *self.time.names}:
+                term = column not in {*self.columns, *self.targets, *self.time.names}
+                remedy = (  # an input that is no column of the card is a calendar term
+                    f"rename: {{{column}: another}} gives the table's column another name than the "
+                    "calendar term's"
+                    if term
+                    else "take it out of columns, targets and inputs, or out of excluded"
+                )
+                raise ValueError(f"{column} to be used or excluded, found both; {remedy}")
+        for name, (first, last) in self.spans.items():
+            if not 0 <= first <= last:
+                raise ValueError(f"spans.{name} to be [first row, last row], counted from 0")
+        return self
+
+    @property
+    def season(self) -> int:
+        """The first season, in rows: imputation, lags and MASE use it."""
+        return self.seasons[0]
+
+    @property
+    def step(self) -> pd.Timedelta:
+        """The time between two rows."""
+        return pd.Timedelta(self.frequency)
+
+    @property
+    def steps_a_day(self) -> int:
+        """Rows of the series in one day."""
+        return pd.Timedelta("1D") // self.step
+
+    @property
+    def rows_each(self) -> int:
+        """Rows of the series that one row of the table becomes."""
+        return self.steps_a_day if self.wide else 1
+
+    @property
+    def numeric(self) -> list[str]:
+        """The columns that are numbers."""
+        return [name for name, column in self.columns.items() if not column.categories]
+
+    @property
+    def categories(self) -> dict[str, tuple[str, ...]]:
+        """Each column's levels; none for a number."""
+        return {name: column.categories for name, column in self.columns.items()}
+
+    @property
+    def channels(self) -> dict[str, list[str]]:
+        """Each column's numeric channels: itself, or one for each of its categories."""
+        return {
+            name: [f"{name}={level}" for level in column.categories] or [name]
+            for name, column in self.columns.items()
+        }
+
+
+def read_card(dataset: str) -> Card:
+    """The card of a data set by its name; PipelineError if it is absent or wrong."""
+    path = paths.card(dataset)
+    known = ", ".join(sorted(p.stem for p in paths.CARDS.glob("*.yaml"))) or "none"
+    paths.require(
+        path,
+        f"known data sets: {known}; python -m pipeline new-dataset {paths.raw_table(dataset)} "
+        "writes a starter card",
+    )
+    return read_card_file(path)
+
+
+def read_card_file(path: Path) -> Card:
+    """The card in a file; PipelineError names the key that is wrong."""
+    return read_record(path, Card)

@@ -1,0 +1,233 @@
+"""One experiment: params.yaml and its data set's card, each checked, and one against the other."""
+
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from pipeline.config import network_size
+from pipeline.config.cards import Card, Split, Transform, read_card
+from pipeline.config.input_names import expand
+from pipeline.config.params import (
+    Baseline,
+    Convolutional,
+    Naive,
+    Params,
+    Ridge,
+    SeasonalNaive,
+    Segment,
+    flatten,
+)
+from pipeline.errors import PipelineError
+from pipeline.files import paths
+from pipeline.files.records import parse, read_yaml
+
+# Of what ridge regression solves; for moments it takes some three and a half times as much.
+RIDGE_BYTES = 400 * 2**20
+
+
+def read_params(path: Path = paths.PARAMS) -> Params:
+    """The experiment in params.yaml; PipelineError names the key that is wrong."""
+    tree = read_yaml(paths.require(path, "expected the parameters here"))
+    _check_alone(tree, path)
+    _check_moved(tree, path)
+    return parse(tree, Params, str(path))
+
+
+def _check_alone(tree: dict[str, Any], path: Path) -> None:
+    """PipelineError if a network's keys stand beside a baseline's name, as `-S` leaves them."""
+    given = dict(flatten(tree))
+    model = given.get("train.model.name")
+    names: Any = [kind.model_fields["name"].annotation for kind in Baseline.__subclasses__()]
+    if "train.model.units" in given and any(model in get_args(own) for own in names):
+        raise PipelineError(
+            f"{path}: train.model: expected no key of a network beside the baseline {model}; "
+            f"set -S '~train.model' -S '+train.model={{name: {model}}}' -S train.residual=none"
+        )
+
+
+def _check_moved(tree: dict[str, Any], path: Path) -> None:
+    """PipelineError if a key stands where it was before it went to the card."""
+    if any(key.startswith("impute_scale.log1p") for key, _ in flatten(tree)):
+        raise PipelineError(
+            f"{path}: impute_scale.log1p: expected in the data set's card, as transform: log1p "
+            "beside the column's unit, and not here; an experiment without the card's transforms: "
+            "-S 'impute_scale.transforms=[]'"
+        )
+
+
+def read_experiment(path: Path = paths.PARAMS) -> tuple[Params, Card]:
+    """The parameters and their data set's card, each checked, and one against the other."""
+    params = read_params(path)
+    card = read_card(params.ingest.dataset)
+    check(params, card)
+    return params, card
+
+
+def check(params: Params, card: Card) -> None:
+    """PipelineError where the parameters ask for what the card does not have."""
+    numeric = card.numeric
+    own = paths.card(params.ingest.dataset)
+    targets_key = "window.targets" if params.window.targets else f"{own}: targets"
+    inputs_key = "window.inputs" if params.window.inputs else f"{own}: inputs"
+    for key, names in (
+        ("impute_scale.transforms", [column for _, column in _terms(params)]),
+        (targets_key, targets(params, card)),
+    ):
+        for name in names:
+            if name in card.excluded:
+                raise PipelineError(
+                    f"{key}: {name} is excluded by the card, expected it to be used"
+                )
+            if name not in numeric:
+                other = f"; of another data set? -S {key}=null"
+                ours = other if key.endswith("transforms") else ""
+                raise PipelineError(
+                    f"{key}: expected numeric columns of the card ({', '.join(numeric)}), "
+                    f"found {name}{ours}"
+                )
+        if len(set(names)) != len(names):
+            raise PipelineError(f"{key}: expected each column once, found {', '.join(names)}")
+    expanded = expand(inputs(params, card), card, inputs_key)
+    _check_own_past(params, targets(params, card), expanded)
+    _check_wrappers(params)
+    _check_compiler(params)
+    _check_window(params)
+    if isinstance(params.train.model, Ridge) and (reason := ridge_left_out(params, card)):
+        raise PipelineError(f"train.model.name: expected a model that fits into memory; {reason}")
+    if isinstance(params.train.model, Segment):
+        _check_channels(params, card, expanded)
+    network_size.check(params, len(expanded), len(targets(params, card)))
+
+
+def _check_own_past(params: Params, names: tuple[str, ...], expanded: list[str]) -> None:
+    train = params.train
+    for key, needed, why in (
+        ("residual", train.residual != "none", "its last value is what the network corrects"),
+        ("normalisation", train.normalisation != "none", "its own past is what is normalised"),
+        ("model.name", isinstance(train.model, Naive | SeasonalNaive), "it is all the rule sees"),
+    ):
+        for name in names:
+            if needed and name not in expanded:
+                raise PipelineError(
+                    f"train.{key}: expected {name} among window.inputs, since {why}; "
+                    f"found {', '.join(expanded)}"
+                )
+
+
+def _check_wrappers(params: Params) -> None:
+    train = params.train
+    for key, found in (("residual", train.residual), ("normalisation", train.normalisation)):
+        if isinstance(train.model, Baseline) and found != "none":
+            raise PipelineError(
+                f"train.{key}: expected none with train.model.name {train.model.name}, which is "
+                f"a baseline as it stands; found {found}"
+            )
+
+
+def _check_compiler(params: Params) -> None:
+    model = params.train.model
+    if params.train.acceleration == "xla" and isinstance(model, Convolutional):
+        raise PipelineError(
+            f"train.acceleration: expected none with train.model.name {model.name}, "
+            "whose pooling XLA cannot repeat to the byte, found xla"
+        )
+
+
+def _check_window(params: Params) -> None:
+    model, look_back = params.train.model, params.window.look_back
+    needed = model.season if isinstance(model, SeasonalNaive) else 1
+    if model.name in ("drift", "last_change", "attention_lstm"):
+        needed = 2
+    if look_back < needed:
+        raise PipelineError(
+            f"window.look_back: expected at least {needed} with train.model.name {model.name}, "
+            f"found {look_back}"
+        )
+    if isinstance(model, Segment) and look_back % model.segment:
+        raise PipelineError(
+            f"window.look_back: expected a multiple of train.model.segment ({model.segment}), "
+            f"found {look_back}"
+        )
+
+
+def _check_channels(params: Params, card: Card, expanded: list[str]) -> None:
+    name, names = params.train.model.name, targets(params, card)
+    if expanded != list(names):
+        raise PipelineError(
+            f"window.inputs: expected the targets and nothing else ({', '.join(names)}) with "
+            f"train.model.name {name}, which forecasts each channel from itself; "
+            f"found {', '.join(expanded)}"
+        )
+    if bent := [target for target in names if target in transforms(params, card)]:
+        raise PipelineError(
+            f"impute_scale.transforms: expected none of a target with train.model.name {name}, "
+            f"which has one scale for what it sees and forecasts; found {', '.join(bent)}, as the "
+            "card has it or params.yaml; set -S 'impute_scale.transforms=[]'"
+        )
+
+
+def check_unchanged(params: Params, card: Card) -> None:
+    """PipelineError if params.yaml or the card is no longer what a stage began with.
+
+    DVC reads them when the stage has ended, and would remember its outputs as made by these.
+    """
+    if read_experiment() != (params, card):
+        raise PipelineError(
+            "params.yaml or the card was changed while the stage ran: run it again; or put them "
+            "back and keep what was made with: dvc commit -f STAGE"
+        )
+
+
+def ridge_left_out(params: Params, card: Card) -> str | None:
+    """Why ridge regression is not fitted, in one line; None where it is.
+
+    It solves for [L * F, H * K] numbers by a matrix of [L * F, L * F], both of which it holds.
+    """
+    look_back, features = params.window.look_back, len(expand(inputs(params, card), card))
+    columns = look_back * features
+    size = 8 * columns * (columns + params.window.horizon * len(targets(params, card)))
+    if size <= RIDGE_BYTES:
+        return None
+    return (
+        f"ridge of {look_back:,} rows x {features} features would take {size / 2**30:.2g} GiB and "
+        f"more, expected at most {RIDGE_BYTES / 2**30:.2g}: it wants a shorter window.look_back or "
+        "fewer window.inputs"
+    )
+
+
+def targets(params: Params, card: Card) -> tuple[str, ...]:
+    """The columns that are forecast."""
+    return params.window.targets or card.targets
+
+
+def inputs(params: Params, card: Card) -> tuple[str, ...]:
+    """What a forecast is made from: columns of the card and features made of them."""
+    return params.window.inputs or card.inputs
+
+
+def transforms(params: Params, card: Card) -> dict[str, Transform]:
+    """What bends columns before they are scaled, by column."""
+    if params.impute_scale.transforms is None:
+        return {name: column.transform for name, column in card.columns.items() if column.transform}
+    return {column: cast(Transform, name) for name, column in _terms(params)}
+
+
+def _terms(params: Params) -> list[tuple[str, str]]:
+    """Name and column of each transform that stands in params.yaml."""
+    parted = (term.partition(":") for term in params.impute_scale.transforms or ())
+    return [(name, column) for name, _, column in parted]
+
+
+def split(params: Params, card: Card) -> Split:
+    """Where the spans end."""
+    return params.window.split or card.split
+
+
+def raw_table(params: Params, card: Card) -> Path:
+    """The data set's raw table; PipelineError with the way to get it if it is absent."""
+    table = paths.raw_table(params.ingest.dataset)
+    remedy = "expected the data set's table here"
+    if card.fetch:
+        remedy = f"get it with: {card.fetch}"
+    elif table.with_name(f"{table.name}.dvc").exists():
+        remedy = f"get it with: dvc pull {table}; without a remote, from whoever pinned it"
+    return paths.require(table, remedy)

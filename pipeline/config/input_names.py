@@ -1,0 +1,116 @@
+"""The names of a network's inputs, and the features that they stand for."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from pipeline.config.cards import Card
+from pipeline.errors import PipelineError
+
+CALENDAR = ("hour", "weekday", "day_of_year")
+TERMS = [f"{term}_{function}" for term in CALENDAR for function in ("sin", "cos")]
+FORMS = (
+    "difference:COLUMN, seasonal:COLUMN, seasonal:ROWS:COLUMN, seasonal:ROWS:difference:COLUMN, "
+    "missing:COLUMN or since:COLUMN, ROWS of up to nine digits"
+)
+
+
+class Feature(NamedTuple):
+    """A column or channel and what is made of it."""
+
+    source: str
+    difference: bool
+    season: int | None  # rows; 0 for the card's season, None for the present value
+    gap: Literal["missing", "since"] | None = None  # what is told of its gaps in place of its value
+
+    @classmethod
+    def of(cls, name: str) -> "Feature":
+        """The parts of a name such as seasonal:672:difference:load."""
+        for gap in ("missing", "since"):
+            if name.startswith(f"{gap}:"):
+                return cls(name.removeprefix(f"{gap}:"), False, None, gap)
+        rest = name.removeprefix("seasonal:")
+        seasonal, season = rest != name, 0
+        rows, _, after = rest.partition(":")
+        if seasonal and re.fullmatch(r"[1-9]\d{,8}", rows):
+            rest, season = after, int(rows)
+        source = rest.removeprefix("difference:")
+        return cls(source, source != rest, season if seasonal else None)
+
+    def lag(self, season: int, horizon: int) -> int:
+        """Rows back to the value: 0, or one season before the last step forecast.
+
+        The step is `horizon` rows ahead; whole seasons are taken off it until the value is known.
+        """
+        if self.season is None:
+            return 0
+        rows = self.season or season
+        return -(-horizon // rows) * rows - horizon
+
+
+def is_term(name: str) -> bool:
+    """Whether an input of this name is a calendar term, a difference or a seasonal value."""
+    return name in CALENDAR or name in TERMS or Feature.of(name).source != name
+
+
+def expand(inputs: Sequence[str], card: Card, key: str = "window.inputs") -> list[str]:
+    """The features that `inputs` name, one for each channel of a window.
+
+    An input is a column of the card (a category becomes one feature a level), a calendar term
+    (`hour`, `weekday`, `day_of_year`: a sine and a cosine), `difference:COLUMN` (change since the
+    row before), `seasonal:COLUMN` (the value one season before the last step forecast),
+    `seasonal:ROWS:COLUMN` (with a season of that many rows), the difference there,
+    `seasonal:ROWS:difference:COLUMN`, `missing:COLUMN` (1 where the value is imputed, else 0) or
+    `since:COLUMN` (rows since the last value, from 0 to 1 beyond the imputation's limit).
+
+    Raises:
+        PipelineError: under `key`, names an input that is none of these, or stands twice.
+    """
+    features: list[str] = []
+    for name in inputs:
+        column = name if name in card.columns else Feature.of(name).source
+        if column in card.columns:
+            form = name.removesuffix(column)
+            channels = card.channels[column]
+            # The levels of a category are missing together.
+            told = channels[:1] if Feature.of(name).gap and name != column else channels
+            features += [form + channel for channel in told]
+        elif name in CALENDAR:
+            features += [f"{name}_sin", f"{name}_cos"]
+        else:
+            what = "excluded by the card" if column in card.excluded else "not known"
+            raise PipelineError(
+                f"{key}: {name} is {what}; expected columns ({', '.join(card.columns)}), "
+                f"calendar terms ({', '.join(CALENDAR)}), {FORMS}"
+            )
+    for name in features:
+        if name in card.columns and (name in TERMS or Feature.of(name).source != name):
+            raise PipelineError(
+                f"{key}: {name} is a column that has the name of a calendar term, difference, "
+                "seasonal value or gap, expected another name; the card's rename gives it one"
+            )
+    if len(set(features)) < len(features):
+        ((twice, _),) = Counter(features).most_common(1)
+        raise PipelineError(f"{key}: {twice} appears twice, expected each input once")
+    return features
+
+
+def columns(inputs: Sequence[str], card: Card) -> list[str]:
+    """The card's columns that the inputs are made from."""
+    return [
+        column
+        for column in card.columns
+        if any(name == column or Feature.of(name).source == column for name in inputs)
+    ]
+
+
+def sources(features: Sequence[str]) -> list[str]:
+    """The channels that the features are made from, each once; calendar terms need none."""
+    return list(dict.fromkeys(Feature.of(name).source for name in features if name not in TERMS))
+
+
+def context(features: Sequence[str], season: int, horizon: int) -> int:
+    """Rows before a window that its first row's features are made from."""
+    parts = [Feature.of(name) for name in features]
+    return max(part.lag(season, horizon) + part.difference for part in parts)

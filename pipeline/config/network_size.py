@@ -1,0 +1,127 @@
+"""What a network takes of memory, estimated from its parameters before anything is built."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from pipeline.config.params import (
+    Attention,
+    Baseline,
+    Convolutional,
+    EncoderDecoder,
+    Params,
+    Recurrent,
+    Ridge,
+    Segment,
+)
+from pipeline.errors import PipelineError
+
+LIMIT = 16 * 2**30  # bytes of weights and of a batch
+GATES = {"rnn": 1, "gru": 3, "segment_gru": 3}  # 4 of every LSTM
+FORECAST = 256  # windows that are forecast at once, whatever the batch of training
+
+
+class Size(NamedTuple):
+    """Numbers of a part of a network: learned ones, and those that it makes of a window."""
+
+    weights: int
+    window: int
+
+
+def check(params: Params, features: int, targets: int, windows: int = 1) -> None:
+    """PipelineError if weights and a batch need more than LIMIT.
+
+    Weights are held with their gradients and an optimizer's two moments, what is made of a window
+    until the way back has used it.
+
+    Args:
+        params: of network and window.
+        features, targets: channels of a window and of a forecast.
+        windows: how many there are to train on.
+    """
+    size = whole(params, features, targets)
+    batch = min(params.train.batch_size, windows)
+    look, ahead = params.window.look_back * features, params.window.horizon * targets
+    weights = 4 * 4 * size.weights
+    held = 4 * max(batch * size.window, FORECAST * (look + ahead))
+    if weights + held > LIMIT:
+        raise PipelineError(
+            f"train.model: expected at most {_gib(LIMIT)} for weights and a batch, found some "
+            f"{_gib(weights)} for {size.weights:,} weights with their gradients and moments and "
+            f"{_gib(held)} for a batch of {batch:,} windows of {params.window.look_back:,} rows; "
+            "units, look_back, horizon or batch_size are too large"
+        )
+
+
+def whole(params: Params, features: int, targets: int) -> Size:
+    """Of all parts of the network together."""
+    parts = list(_parts(params, features, targets))
+    return Size(sum(part.weights for part in parts), sum(part.window for part in parts))
+
+
+def _parts(params: Params, features: int, targets: int) -> Iterator[Size]:
+    model, window = params.train.model, params.window
+    look_back, horizon = window.look_back, window.horizon
+    yield Size(0, 2 * look_back * features + 4 * horizon * targets)
+    if params.train.residual == "damped":
+        yield Size(horizon, horizon * targets)
+    if params.train.normalisation == "revin":
+        yield Size(2 * targets, 3 * look_back * targets)
+    if isinstance(model, Ridge):
+        yield _dense(look_back * features, horizon * targets)
+    if isinstance(model, Baseline):
+        return
+    seen, rows = features, look_back
+    if isinstance(model, Convolutional):
+        yield Size(
+            model.filters * (model.kernel * features + 1),
+            (look_back + model.kernel) * features + 2 * look_back * model.filters,
+        )
+        seen, rows = model.filters, -(-look_back // model.pool)
+    if isinstance(model, Segment):
+        yield from _segments(model, look_back, horizon, targets)
+    elif isinstance(model, EncoderDecoder):
+        yield from _stack("lstm", seen, model.units, rows)
+        yield from _stack("lstm", model.units[-1], model.units, horizon)
+        head = _dense(model.units[-1], targets)
+        yield Size(head.weights, horizon * head.window)
+    else:
+        kind = model.name if isinstance(model, Recurrent) else "lstm"
+        yield from _stack(kind, seen, model.units, rows)
+        top = model.units[-1]
+        if isinstance(model, Attention):
+            filters = model.filters
+            courses = top * (look_back + 4 * filters)
+            yield Size((look_back - 1 + 2 * top) * filters + top * top, courses + 4 * top)
+        yield _dense(top * (2 if kind == "bilstm" else 1), horizon * targets)
+
+
+def _stack(kind: str, inputs: int, units: Sequence[int], rows: int) -> Iterator[Size]:
+    """Recurrent layers over so many rows, bottom first."""
+    gates, ways = GATES.get(kind, 4), 2 if kind == "bilstm" else 1
+    for width in units:
+        biases = 2 if gates == 3 else 1  # cuDNN's GRU has one for each product
+        weights = gates * width * (inputs + width + biases)
+        yield Size(ways * weights, rows * (inputs + ways * width * (2 * gates + 3)))
+        inputs = ways * width
+
+
+def _segments(model: Segment, look_back: int, horizon: int, channels: int) -> Iterator[Size]:
+    rows, width, top = model.segment, model.units[0], model.units[-1]
+    seen, ahead = look_back // rows, -(-horizon // rows)
+    yield Size(rows * width + width, 2 * channels * seen * width)
+    for layer in _stack(model.name, width, model.units, seen):
+        yield Size(layer.weights, channels * layer.window)
+    half = width // 2
+    yield Size(ahead * (width - half) + channels * half, 2 * channels * ahead * width)
+    gates = GATES.get(model.name, 4)
+    yield Size(0, sum(channels * ahead * units * (2 * gates + 3) for units in model.units))
+    head = _dense(top, rows)
+    yield Size(head.weights, channels * ahead * head.window)
+
+
+def _dense(inputs: int, outputs: int) -> Size:
+    return Size((inputs + 1) * outputs, inputs + outputs)
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:,.1f} GiB"

@@ -1,0 +1,191 @@
+"""params.yaml as frozen, strict records: one section a stage, every value typed and bounded."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, Field
+
+from pipeline.config.cards import LONGEST, Split, Transform, Word
+from pipeline.files.records import Record
+
+Count = Annotated[int, Field(ge=1, le=LONGEST)]
+Positive = Annotated[float, Field(gt=0, le=1e9)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+ALPHAS = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)  # penalties of ridge regression to choose from
+
+
+def _term(text: str) -> str:
+    name, _, column = text.partition(":")
+    if name not in get_args(Transform) or not column:
+        raise ValueError(f"NAME:COLUMN with NAME one of {', '.join(get_args(Transform))}")
+    return text
+
+
+class Ingest(Record):
+    """Which data set: the name of a table in data/raw and of its card in data/datasets."""
+
+    dataset: Annotated[str, Field(pattern=r"^[\w-]+$")]
+
+
+class Imputation(Record):
+    """How an input's gap is filled from the past, up to `limit` rows; then by the train mean."""
+
+    method: Literal["mean", "ffill", "seasonal"]
+    limit: Count
+
+
+class ImputeScale(Record):
+    """What is learned from the training span before any window is cut."""
+
+    imputation: Imputation
+    scaling: Literal["minmax", "standard", "robust"]
+    # NAME:COLUMN, instead of the card's transforms; a list, since -S merges mappings
+    transforms: tuple[Annotated[str, AfterValidator(_term)], ...] | None = None
+
+
+class Window(Record):
+    """How rows become examples; what is null comes from the card."""
+
+    look_back: Count
+    horizon: Count
+    stride: Count = 1  # between training windows; every validation and test origin is scored
+    inputs: Annotated[tuple[Word, ...], Field(min_length=1)] | None = None
+    targets: Annotated[tuple[Word, ...], Field(min_length=1)] | None = None
+    split: Split | None = None
+
+
+class Stack(Record):
+    """What every recurrent network has: a stack of layers, from the window up."""
+
+    units: Annotated[tuple[Count, ...], Field(min_length=1, max_length=100)]  # one number a layer
+    activation: Literal["tanh", "relu"] = "tanh"
+    input_dropout: Fraction = 0.0  # of what enters each recurrent layer
+    dropout: Fraction = 0.0  # of what leaves it
+
+
+class Recurrent(Stack):
+    """A stack of recurrent layers and a linear head."""
+
+    name: Literal["rnn", "lstm", "bilstm", "gru"]
+
+
+class Convolutional(Stack):
+    """A convolution over time before the stack."""
+
+    name: Literal["cnn_lstm"]
+    filters: Count = 32
+    kernel: Count = 3  # rows that a filter sees
+    pool: Count = 2  # rows that become one
+
+
+class Attention(Stack):
+    """Temporal pattern attention over the stack's states."""
+
+    name: Literal["attention_lstm"]
+    filters: Count = 32  # each a pattern of one state unit over the whole window
+
+
+class EncoderDecoder(Stack):
+    """An encoder and a decoder, layer for layer."""
+
+    name: Literal["seq2seq_lstm"]
+
+
+class Segment(Stack):
+    """One recurrent step a segment, each channel by itself, all with the same weights."""
+
+    name: Literal["segment_lstm", "segment_gru"]
+    segment: Count = 6  # rows; look_back is a multiple of it
+
+
+class Baseline(Record):
+    """What takes a network's place, and the place of all its keys."""
+
+
+class Naive(Baseline):
+    """No weights: the last value, a line through first and last, or the last value and change."""
+
+    name: Literal["persistence", "drift", "last_change"]
+
+
+class SeasonalNaive(Baseline):
+    """A rule without weights: the value a whole number of seasons before."""
+
+    name: Literal["seasonal_naive"]
+    season: Count  # rows; look_back holds one season at least
+
+
+class Ridge(Baseline):
+    """Linear regression from the whole window, solved and not descended to."""
+
+    name: Literal["ridge"]
+    alphas: Annotated[tuple[Positive, ...], Field(min_length=1)] = ALPHAS
+
+
+Model = Annotated[
+    Recurrent
+    | Convolutional
+    | Attention
+    | EncoderDecoder
+    | Segment
+    | Naive
+    | SeasonalNaive
+    | Ridge,
+    Field(discriminator="name"),
+]
+
+
+class Schedule(Record):
+    """The learning rate over the epochs: constant, or falling to `final` of its first value."""
+
+    name: Literal["constant", "cosine", "exponential"] = "constant"
+    final: Annotated[float, Field(gt=0, le=1)] = 0.01
+
+
+class Train(Record):
+    """The network and how it is fitted."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    model: Model
+    normalisation: Literal["none", "last", "revin"] = "none"  # of each window's targets' past
+    residual: Literal["none", "last", "damped"]  # what the network's output is added to
+    loss: Literal["mse", "mae", "huber"]
+    huber_delta: Positive = 1.0  # standard deviations: where huber turns from square to straight
+    loss_weights: Literal["equal", "persistence"] = "equal"  # of the steps ahead
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"]
+    learning_rate: Positive
+    schedule: Schedule = Schedule()
+    batch_size: Count
+    epochs: Count
+    patience: Count
+    # how a training step is computed: benchmarks/README.md says what gains where
+    acceleration: Literal["none", "xla"] = "none"
+
+
+class Evaluate(Record):
+    """What the report draws."""
+
+    stretch: Count  # rows of the test span in the picture of forecast against observed
+
+
+class Params(Record):
+    """The knobs of one experiment."""
+
+    ingest: Ingest
+    impute_scale: ImputeScale
+    window: Window
+    train: Train
+    evaluate: Evaluate
+
+    def flat(self) -> dict[str, Any]:
+        """Every hyperparameter by its dotted name, in the order of the file."""
+        return dict(flatten(self.model_dump(mode="json")))
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of nested mappings by its dotted name."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,48 @@
+"""What a caller sends in memory or as JSON, as a file of the card would have it."""
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.config.cards import Card
+from pipeline.errors import PipelineError
+
+COLUMNS = 10_000  # beyond them a table is taken for a mistake, before it takes minutes
+
+
+def check_names(names: Collection[object], where: str) -> None:
+    """PipelineError if a column's name is no text, or there are more than any table has."""
+    if len(names) > COLUMNS:
+        raise PipelineError(f"{where}: expected at most {COLUMNS:,} columns, found {len(names):,}")
+    if odd := [name for name in names if not isinstance(name, str)]:
+        raise PipelineError(f"{where}: expected column names as text, found {str(odd[0])[:60]}")
+
+
+def as_written(table: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
+    """The table with text in the place of objects and booleans; numbers and times stay.
+
+    Raises:
+        PipelineError: names the column and row of a value that no cell of a file can hold.
+    """
+    written = table.copy(deep=False)
+    for name, column in table.items():
+        if pd.api.types.is_object_dtype(column) or pd.api.types.is_bool_dtype(column):
+            texts = [_text(cell, str(name), i, card, where) for i, cell in enumerate(column, 1)]
+            written[name] = pd.array(texts, "str")
+    return written
+
+
+def _text(cell: Any, name: str, row: int, card: Card, where: str) -> str | None:
+    """A cell as a file has it; a boolean is the level that reads so, in any case."""
+    if not pd.api.types.is_scalar(cell):
+        raise PipelineError(
+            f"{where}: column {name}, row {row}: expected a number or text, found {str(cell)[:60]}"
+        )
+    if isinstance(cell, bool | np.bool_):
+        word = str(cell).lower()
+        levels = card.columns[name].categories if name in card.columns else ()
+        same = [level for level in levels if level.lower() == word]
+        return same[0] if len(same) == 1 else word
+    return None if pd.isna(cell) else str(cell)

@@ -1,0 +1,74 @@
+"""What a reader should know of a series: span, gaps, what is missing, what is constant."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.config.cards import Card
+from pipeline.data import windows
+from pipeline.errors import PipelineError
+
+
+def measure(series: pd.DataFrame, table: pd.DataFrame, card: Card) -> dict[str, Any]:
+    """What a reader should know of the series: span, gaps, what is missing, what is constant."""
+    slots, missing = card.rows_each, series.isna()
+    gaps = {name: _gaps(missing[name].to_numpy()) for name in series}
+    return {
+        "rows": len(series),
+        "first": str(series.index[0]),
+        "last": str(series.index[-1]),
+        "absent_rows": max(0, -(-len(series) // slots) - len(table)) * slots,
+        # Of a wide table's last day, what is taken for not measured yet.
+        "to_come": -len(series) % slots,
+        "missing": {name: int(missing[name].sum()) for name in series},
+        "gaps": {name: len(lengths) for name, lengths in gaps.items()},
+        "longest_gap": {name: int(lengths.max(initial=0)) for name, lengths in gaps.items()},
+        "constant": [name for name in series if series[name].nunique() == 1],
+    }
+
+
+def _gaps(missing: npt.NDArray[np.bool_]) -> windows.Rows:
+    """How many rows each gap has."""
+    first, end = windows.true_runs(missing)
+    return end - first
+
+
+def check_usable(quality: dict[str, Any], card: Card, where: str) -> None:
+    """PipelineError if a column was never measured, or a season is longer than the series."""
+    if (season := max(card.seasons)) > quality["rows"]:
+        raise PipelineError(
+            f"{where}: expected a season of at most the series' {quality['rows']:,} rows, found "
+            f"{season:,}; mend season in the card"
+        )
+    for name, missing in quality["missing"].items():
+        if missing == quality["rows"]:
+            raise PipelineError(f"{where}: column {name}: expected some values, found none at all")
+
+
+def remarks(quality: dict[str, Any], targets: Sequence[str]) -> list[str]:
+    """What deserves a word on the screen, one line each."""
+    lines = []
+    if quality["first"].endswith("+00:00"):
+        lines.append("times are kept as UTC, and so are those of forecasts")
+    if absent := quality["absent_rows"]:
+        are = "time stamp is absent, its" if absent == 1 else "time stamps are absent, their"
+        lines.append(f"{absent:,} {are} values missing")
+    if to_come := quality["to_come"]:
+        lines.append(
+            f"the last day has no value after {quality['last']}: its other {to_come:,} times are "
+            "taken for still to come, not for missing"
+        )
+    for name in targets:
+        if missing := quality["missing"][name]:
+            gaps, longest = quality["gaps"][name], quality["longest_gap"][name]
+            lines.append(
+                f"target {name}: {missing:,} rows without a value, in {gaps:,} gap"
+                f"{'s' * (gaps > 1)} of up to {longest:,}: {missing / quality['rows']:.1%} of all "
+                "origins lie in one"
+            )
+    for name in quality["constant"]:
+        lines.append(f"warning: column {name} never changes, so a model can learn nothing from it")
+    return lines

@@ -1,0 +1,251 @@
+"""The text of a starter card, from what a table shows of itself; every guess is marked."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.config.cards import Card, Time
+from pipeline.data import column_guesses, date_formats, tables
+from pipeline.data.column_guesses import Finding
+from pipeline.data.date_formats import Question, Stamps
+from pipeline.errors import PipelineError
+from pipeline.files import hashing
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a table shows of itself."""
+
+    encoding: str
+    delimiter: str
+    renamed: dict[str, str]  # a column's name in the table, and in the card where it is another
+    stamps: Stamps | Question
+    times_of_day: str | None  # in a wide table, how its columns' names write them
+    step: pd.Timedelta | None  # None where it is not known how time is written
+    rows: int  # of the long series
+    columns: dict[str, Finding]
+
+    @property
+    def used(self) -> dict[str, Finding]:
+        """The columns that a model can use."""
+        return {name: found for name, found in self.columns.items() if found.used}
+
+    @property
+    def numeric(self) -> dict[str, Finding]:
+        """Those of them that are numbers."""
+        return {name: found for name, found in self.used.items() if not found.levels}
+
+    @property
+    def target(self) -> tuple[str, str]:
+        """The column that is likeliest to be forecast, and why it is taken for that."""
+        return column_guesses.target(self.numeric)
+
+    @property
+    def hours(self) -> str:
+        """What is asked where the columns' names may count the hours of a day; else nothing."""
+        if not (names := date_formats.hours_perhaps(list(self.columns))):
+            return ""
+        return (
+            f"{names[0]} to {names[-1]}: hours of a day? rename them 00:00 to 23:00 and run "
+            "new_dataset again with --force: then they are one hourly series"
+        )
+
+    def without(self, unused: Mapping[str, str]) -> "Look":
+        """The same without some columns, each with the reason."""
+        left_out = {
+            name: replace(self.columns[name], used=False, note=reason)
+            for name, reason in unused.items()
+        }
+        return replace(self, columns=self.columns | left_out)
+
+
+def look(raw: Path, form: str | None = None) -> Look:
+    """Read a table and say what it shows.
+
+    Args:
+        raw: the table.
+        form: how it writes time, where a person has said so.
+
+    Raises:
+        PipelineError: no card could describe it.
+    """
+    if raw.stat().st_size == 0:
+        raise PipelineError(f"{raw}: empty, expected a header line and rows")
+    encoding = column_guesses.encoding(raw)
+    delimiter = column_guesses.delimiter(raw, encoding)
+    # A card that knows no more than how the file is written is enough to read its strings.
+    known: dict[str, Any] = {"encoding": encoding, "delimiter": delimiter, "columns": {}}
+    table = tables.read_table(raw, Card.model_construct(time=Time.model_construct(), **known))
+    renamed = column_guesses.renamed([str(name) for name in table.columns])
+    table = table.rename(columns=renamed)
+    stamps = date_formats.stamps(table, str(raw), form)
+    names = [stamps.name] if isinstance(stamps, Question) else stamps.names
+    step, rows, times = None, len(table), None
+    if isinstance(stamps, Stamps):
+        step, rows = stamps.step, stamps.rows
+    others = [str(name) for name in table if name not in names]
+    long: dict[str, Finding] = {}
+    daily = step is None or step >= pd.Timedelta("1D")
+    if daily and (wide := date_formats.times_of_day(others)):
+        times, slots = wide
+        values = pd.Series(table[slots].to_numpy().ravel(), name="value", dtype=str)
+        long["value"] = column_guesses.finding(values, len(slots))
+        step, rows = pd.Timedelta("1D") / len(slots), rows * len(slots)
+        rows -= _to_come(table[slots].iloc[-1], times)
+        others = [name for name in others if name not in slots]
+    columns = {name: _finding(table[name], names) for name in others}
+    used = [name for name, found in columns.items() if found.used]
+    for name in (name for name in used if columns[name].suspects):
+        beside = column_guesses.elsewhere(columns[name].suspects, table[used].drop(columns=name))
+        columns[name] = replace(columns[name], check=columns[name].check + beside)
+    if times:  # a wide table has one column
+        columns = {name: replace(found, used=False) for name, found in columns.items()} | long
+    seen = Look(encoding, delimiter, renamed, stamps, times, step, rows, columns)
+    if not seen.numeric:
+        found = "; ".join(f"{name}: {found.note}" for name, found in columns.items()) or "no other"
+        raise PipelineError(f"{raw}: expected a column of numbers that change, found {found}")
+    return seen
+
+
+def _finding(column: pd.Series, times: list[str]) -> Finding:
+    if date_formats.is_dates(column):
+        return Finding(f"dates; the time is made of {', '.join(times)}", used=False)
+    return column_guesses.finding(column)
+
+
+def _to_come(day: pd.Series, times: str) -> int:
+    """How many times of a wide table's last day have no value yet."""
+    order = pd.to_datetime(pd.Series(day.index), format=times).argsort()
+    marks = column_guesses.MISSING | column_guesses.EITHER
+    written = [str(day.iloc[i]).strip().lower() not in marks for i in order]
+    return written[::-1].index(True) if any(written) else 0
+
+
+def draft(raw: Path, seen: Look) -> str:
+    """The text of a starter card."""
+    target, why = seen.target
+    return "\n".join(
+        [
+            f"# A starter card, written from {raw}. Look at each line marked check:, change what",
+            "# is wrong and delete the mark. docs/own-data.md says what every key means.",
+            f"title: {_word(raw.stem)} # check: what the data are",
+            "source: not stated # check: where they come from",
+            "licence: not stated # check: who may use them",
+            f"sha256: {hashing.sha256(raw)} # of the file as it is; ingest refuses another",
+            "",
+            *_writing(seen),
+            *_time(seen),
+            "columns: # check: units; minimum: 0, below which no forecast falls, stands where no",
+            "  # value is negative: delete it where one may be",
+            *(_column(name, found) for name, found in seen.used.items()),
+            *_excluded({name: found for name, found in seen.columns.items() if not found.used}),
+            "",
+            f"targets: [{_word(target)}] # check: what is forecast; {why}",
+            f"inputs: {_words(seen.used)} # check: what a forecast is made from",
+            *_split(seen),
+            "",
+        ]
+    )
+
+
+def _writing(seen: Look) -> list[str]:
+    lines = []
+    if seen.delimiter != ",":
+        lines.append(f"delimiter: {json.dumps(seen.delimiter)}")
+    if seen.encoding != "utf-8":
+        lines.append(f"encoding: {seen.encoding} # check: are letters such as é and µ right?")
+    marks = dict.fromkeys(mark for found in seen.used.values() for mark in found.missing)
+    if marks:
+        lines.append(f"missing: {_words(marks)} # check: how a missing value is written")
+    if seen.renamed:
+        lines.append("rename: # the names of columns in the table, and in this card")
+        lines += [f"  {_word(old)}: {_word(new)}" for old, new in seen.renamed.items()]
+    if seen.times_of_day:
+        times = _word(seen.times_of_day)
+        lines.append("layout: wide # check: one row a day, one column for each time of day")
+        lines.append(f"wide: {{column: value, times: {times}}} # value: rename it, here and below")
+    elif seen.hours:
+        lines.append(f"layout: long # check: {_line(seen.hours)}")
+    return lines
+
+
+def _time(seen: Look) -> list[str]:
+    stamps, step = seen.stamps, seen.step
+    if isinstance(stamps, Question):
+        time = [f"  column: {_word(stamps.name)}", f"  format: null # check: {stamps}"]
+    elif stamps.format is None:
+        time = [f"  columns: {_words(stamps.names)}"]
+    else:
+        also = "".join(f"; {rival} reads every row too" for rival in stamps.rivals)
+        written = json.dumps(stamps.format)
+        time = [
+            f"  column: {_word(stamps.names[0])}",
+            f"  format: {written} # check: day and month in this order{also}?",
+        ]
+    if step is None:
+        every = "null # check: the step between two rows, such as 1h, 15min or 1D"
+        cycle = "1 # check: rows in one cycle, such as 24 for hours of a day"
+    else:
+        every = f"{date_formats.frequency(step)} # check: {_steps(stamps)}"
+        rows, name = column_guesses.season(step, seen.rows)
+        cycle = f"{rows} # check: rows in one cycle, here {name}"
+    return ["time:", *time, f"frequency: {every}", f"season: {cycle}", ""]
+
+
+def _steps(stamps: Stamps | Question) -> str:
+    if isinstance(stamps, Question):
+        return "from the columns' names"
+    return (
+        f"the most common step (rows that follow by another: {stamps.others:,}; times that are "
+        f"absent: {stamps.absent:,} of {stamps.rows:,})"
+    )
+
+
+def _column(name: str, found: Finding) -> str:
+    known = 'unit: ""' + ", minimum: 0" * found.minimum
+    if found.levels:
+        known = f"categories: {_words(found.levels)}"
+    remark = f"; check: {_line(found.check)}" if found.check else ""
+    return f"  {_word(name)}: {{{known}}} # {_line(found.note)}{remark}"
+
+
+def _excluded(columns: dict[str, Finding]) -> list[str]:
+    if not columns:
+        return []
+    lines = [f"  - {_word(name)} # {_line(found.note)}" for name, found in columns.items()]
+    return ["excluded: # check: columns that are not used", *lines]
+
+
+def _split(seen: Look) -> list[str]:
+    why = "split: # check: the last time of each span, here 70, 15 and 15 % of the rows"
+    if isinstance(seen.stamps, Question) or seen.step is None:
+        return [why, *(f"  {name}: {share}" for name, share in column_guesses.SHARES.items())]
+    ends = column_guesses.split(seen.stamps.times.iloc[0], seen.rows, seen.step)
+    return [why, *(f"  {name}: {end}" for name, end in ends.items())]
+
+
+def _line(text: str) -> str:
+    """The text without line breaks or anything else that would end a comment."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def _words(words: Iterable[Any]) -> str:
+    return f"[{', '.join(_word(str(word)) for word in words)}]"
+
+
+def _word(text: str) -> str:
+    """A string as YAML: plain where that cannot be mistaken for anything else, else quoted."""
+    plain = re.fullmatch(r"[^\W\d_][\w.%-]*", text) and text.lower() not in {
+        "null",
+        "true",
+        "false",
+    }
+    if plain:
+        return text
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(letter if letter.isprintable() else f"\\U{ord(letter):08x}" for letter in quoted)

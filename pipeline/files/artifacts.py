@@ -1,0 +1,187 @@
+"""Reading and writing artifacts: whole or not at all, and the same bytes for the same content."""
+
+import errno
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow.parquet as pq
+
+from pipeline.errors import PipelineError
+from pipeline.files.records import Record, parse
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+R = TypeVar("R", bound=Record)
+REMEDY = "; remove it and run: dvc repro"
+OPEN = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")  # of the shell, which may be files
+FULL = (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # what a full disk is told by
+ALIGNMENT = 64  # bytes: at multiples of it arrays start that TensorFlow can use where they lie
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to; what was written takes the place of `path` once it is safely on disk.
+
+    A symbolic link stays, and the file that it names is replaced. What is no file that can be
+    replaced, a device or a pipe, is written through.
+
+    Raises:
+        PipelineError: the file could not be written (a full disk, no permission); what stood at
+            `path` is still there, whole.
+    """
+    kept = ""
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "")
+        if path.parent.is_file():
+            raise NotADirectoryError(errno.ENOTDIR, "")
+        special = str(path).startswith(OPEN) or (path.exists() and not path.is_file())
+        if path.exists() and not special:
+            kept = ", what stood there is kept"
+        with _through(path) if special else _beside(path) as written:
+            yield written
+    except OSError as error:
+        # Libraries tell of a full disk each in their own words, some in several lines.
+        reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
+        full = "; is the disk full?" if error.errno in FULL else ""
+        raise PipelineError(f"{path}: could not be written{kept}: {reason}{full}") from error
+
+
+@contextmanager
+def _through(path: Path) -> Iterator[Path]:
+    with TemporaryDirectory() as directory:
+        written = Path(directory) / path.name
+        yield written
+        with written.open("rb") as source, path.open("ab") as target:
+            shutil.copyfileobj(source, target)
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    real = Path(os.path.realpath(path))
+    if path.is_symlink() and real.exists() and not real.stat().st_mode & 0o222:
+        real = path  # a link into DVC's cache, whose files are read-only, gives way itself
+    beside = real.with_name(f".partial-{path.name}")
+    try:
+        real.parent.mkdir(parents=True, exist_ok=True)
+        yield beside
+        with beside.open("rb+") as file:
+            os.fsync(file.fileno())
+        beside.replace(real)
+    finally:
+        with suppress(OSError):  # where it could not be made it cannot be removed
+            beside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Text in UTF-8 with Unix line ends."""
+    with replacing(path) as beside:
+        beside.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """JSON with sorted keys; a number that is not finite is an error."""
+    write_text(path, json_text(content))
+
+
+def json_text(content: Any) -> str:
+    """The one way that JSON is written here."""
+    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_json(path: Path) -> Any:
+    """The JSON in a file; PipelineError with the way to mend it if it is absent or broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise broken(path, error) from None
+
+
+def read_json_record(path: Path, record: type[R]) -> R:
+    """The JSON in a file as a record."""
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise broken(path, "no JSON object")
+    try:
+        return parse(content, record, str(path))
+    except PipelineError as error:
+        raise broken(path, error) from None
+
+
+def write_array(path: Path, array: npt.NDArray[Any]) -> None:
+    """An array as .npy."""
+    with replacing(path) as beside, beside.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def read_array(path: Path) -> npt.NDArray[Any]:
+    """The array in a .npy file, memory-mapped; what is written to it stays in memory."""
+    try:
+        # Not "r": TensorFlow shares no memory that may not be written.
+        array: npt.NDArray[Any] = np.load(path, mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise broken(path, error) from None
+    return array
+
+
+def aligned_zeros(rows: int, columns: int) -> npt.NDArray[np.float32]:
+    """An array of zeros, [rows, columns], that TensorFlow can use where it lies, without a copy."""
+    size = rows * columns * np.dtype(np.float32).itemsize
+    memory = np.zeros(size + ALIGNMENT, np.uint8)
+    first = -memory.ctypes.data % ALIGNMENT
+    return memory[first : first + size].view(np.float32).reshape(rows, columns)
+
+
+def write_frame(path: Path, frame: pd.DataFrame) -> None:
+    """A frame as Parquet."""
+    with replacing(path) as beside:
+        frame.to_parquet(beside)
+
+
+def read_frame(path: Path) -> pd.DataFrame:
+    """The frame in a Parquet file."""
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise broken(path, error) from None
+
+
+def read_first_time(path: Path) -> pd.Timestamp:
+    """The first time stamp of a frame in a Parquet file, without the rest of it."""
+    try:
+        rows = pq.ParquetFile(path).iter_batches(1, row_groups=[0], columns=["time"])
+        return pd.Timestamp(next(rows).column("time")[0].as_py())
+    except (OSError, ValueError) as error:
+        raise broken(path, error) from None
+
+
+def write_figure(path: Path, figure: "Figure") -> None:
+    """A figure as PNG, without the date and the library's version."""
+    with replacing(path) as beside:
+        beside.write_bytes(png(figure))
+
+
+def png(figure: "Figure") -> bytes:
+    """A figure as the bytes of a PNG file, the same each time."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def broken(path: Path, error: object) -> PipelineError:
+    """What to say of an artifact that cannot be used, and how to make it again."""
+    if isinstance(error, FileNotFoundError):
+        return PipelineError(f"{path}: no such file; the stage that writes it has not run: make")
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return PipelineError(f"{path}: expected a whole file, found {reason}{REMEDY}")

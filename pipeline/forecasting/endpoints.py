@@ -1,0 +1,258 @@
+"""The Forecaster over HTTP: MLflow's addresses, requests and answers, rows read as the card says.
+
+MLflow's own server reads CSV by pandas before a model sees it, where a level None becomes missing
+and 01 becomes 1, and repeats the whole request before it says what is wrong. An app of our own
+replaces it: its other addresses answer with a constant, so that to keep MLflow's app behind a route
+would save nothing.
+"""
+
+import asyncio
+import io
+import json
+import logging
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from anyio import CapacityLimiter, to_thread
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import BAD_REQUEST, INTERNAL_ERROR, INVALID_PARAMETER_VALUE
+from mlflow.pyfunc.scoring_server import predictions_to_json
+from mlflow.version import VERSION
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from pipeline.data import cells, tables
+from pipeline.errors import PipelineError
+from pipeline.files.records import shown
+from pipeline.forecasting.forecaster import Forecaster, portable
+
+LIMIT = 32 * 2**20  # bytes of a request, and cells of a Parquet table, which may pack them small
+CSV, JSON, PARQUET = "text/csv", "application/json", "application/vnd.apache.parquet"
+AT_ONCE = 4  # requests; the others wait, so that memory is bounded
+LENGTH = 1000  # characters of an answer that says what is wrong
+ADDRESSES = "expected POST /invocations, or GET /ping, /health or /version"
+
+
+def app(forecaster: Forecaster) -> Starlette:
+    """The web application that answers with this Forecaster's forecasts."""
+    at_once = CapacityLimiter(AT_ONCE)
+
+    async def invocations(request: Request) -> Response:
+        kind = _kind(request, forecaster.card.encoding)
+        content = await _content(request)
+        try:
+            answered = await to_thread.run_sync(
+                answer, forecaster, kind, content, abandon_on_cancel=True, limiter=at_once
+            )
+        except asyncio.CancelledError:  # by the server, when its time to stop is over
+            raise HTTPException(503, "the server stops, and this took too long") from None
+        return Response(answered, media_type=JSON)
+
+    return Starlette(
+        routes=[
+            Route("/ping", lambda _: Response("\n", media_type=JSON)),
+            Route("/health", lambda _: Response("\n", media_type=JSON)),
+            Route("/version", lambda _: Response(VERSION, media_type=JSON)),
+            Route("/invocations", invocations, methods=["POST"]),
+        ],
+        exception_handlers=dict.fromkeys(
+            (PipelineError, HTTPException, ClientDisconnect, Exception), _problem
+        ),
+    )
+
+
+def answer(forecaster: Forecaster, kind: str, content: bytes) -> str:
+    """The forecasts that a request asks for, as MLflow's JSON.
+
+    Args:
+        forecaster: what makes them.
+        kind: the content's media type, CSV, JSON or PARQUET.
+        content: the request's body.
+
+    Raises:
+        PipelineError: the content is not of its kind, or has no rows to forecast from.
+    """
+    origins = None
+    try:
+        if kind == CSV:
+            rows = tables.parse_table(content, forecaster.card, "input")
+        elif kind == PARQUET:
+            rows = _from_parquet(content)
+        else:
+            rows, origins = _from_json(content)
+        with _heard() as remarks:
+            forecast = portable(forecaster.predict(rows, origins))
+    except RecursionError:
+        raise PipelineError("input: expected rows, found brackets nested too deep") from None
+    except UnicodeEncodeError:  # JSON may escape half of a surrogate pair
+        raise PipelineError("input: expected text, found half of a character") from None
+    text = io.StringIO()
+    predictions_to_json(forecast, text, {"warnings": remarks} if remarks else None)
+    return text.getvalue()
+
+
+class _Ear(logging.Handler):
+    """Keeps what the thread that made it logs."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.remarks: list[str] = []
+        self.thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self.thread:
+            self.remarks.append(record.getMessage())
+
+
+@contextmanager
+def _heard() -> Iterator[list[str]]:
+    """What the pipeline says meanwhile to whoever looks at the screen."""
+    ear, logger = _Ear(), logging.getLogger("pipeline")
+    logger.addHandler(ear)
+    try:
+        yield ear.remarks
+    finally:
+        logger.removeHandler(ear)
+
+
+def _problem(_: Request, error: Exception) -> Response:
+    """What is wrong in one line, in MLflow's words for the kind of it."""
+    status, code, message = 500, INTERNAL_ERROR, "the forecast failed; the server's log says why"
+    if isinstance(error, PipelineError):
+        status, code, message = 400, INVALID_PARAMETER_VALUE, str(error)
+    elif isinstance(error, HTTPException):
+        status, code = error.status_code, BAD_REQUEST
+        message = ADDRESSES if status in (404, 405) else error.detail
+    line = " ".join(message.split())
+    line = line if len(line) <= LENGTH else f"{line[:LENGTH]}..."
+    headers = getattr(error, "headers", None)
+    said = MlflowException(line, error_code=code).serialize_as_json()
+    return Response(said, status, headers, media_type=JSON)
+
+
+def _kind(request: Request, encoding: str) -> str:
+    """The media type of a request's body; HTTPException if it is none that is read here."""
+    if request.query_params:
+        raise PipelineError(
+            f"query: expected none, found {next(iter(request.query_params))[:60]!r}; origins go "
+            "into a request of JSON, under params"
+        )
+    written = request.headers.get("content-type", "")
+    kind, *parameters = (part.strip().lower() for part in written.split(";"))
+    if kind not in (CSV, JSON, PARQUET):
+        raise HTTPException(
+            415, f"Content-Type: expected {CSV} or {JSON}, found {written[:60] or 'none'}"
+        )
+    charset = f"charset={encoding if kind == CSV else 'utf-8'}".lower()
+    if odd := [part for part in parameters if part and part.replace('"', "") != charset]:
+        raise HTTPException(
+            415, f"Content-Type: expected no parameter but {charset}, found {odd[0][:60]}"
+        )
+    return kind
+
+
+async def _content(request: Request) -> bytes:
+    """A request's body. One that is too long is read to its end and not kept, so that whoever
+    sends it gets to read the answer."""
+    content, size = bytearray(), 0
+    async for part in request.stream():
+        size += len(part)
+        if size <= LIMIT:
+            content += part
+    _limit(size, "bytes")
+    return bytes(content)
+
+
+def _limit(found: int, what: str) -> None:
+    if found > LIMIT:
+        raise HTTPException(413, f"input: expected at most {LIMIT:,} {what}, found {found:,}")
+
+
+def _from_parquet(content: bytes) -> pd.DataFrame:
+    try:
+        file = pq.ParquetFile(io.BytesIO(content))
+        _limit(file.metadata.num_rows * file.metadata.num_columns, "cells")
+        frame: pd.DataFrame = file.read().to_pandas()
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        raise PipelineError(f"input: expected a table in Parquet, found {error}") from None
+    return frame
+
+
+def _from_json(content: bytes) -> tuple[pd.DataFrame, list[str] | None]:
+    """The rows and the origins of a request in JSON."""
+    try:
+        request = json.loads(content, object_pairs_hook=_each_once)
+    except ValueError as error:
+        raise PipelineError(f"input: expected JSON, found {error}") from None
+    if not isinstance(request, dict):
+        raise PipelineError(f"input: expected an object of JSON, found {shown(request)}")
+    forms = [name for name in request if name in _FORMS]
+    if len(forms) != 1 or request.keys() - {*_FORMS, "params"}:
+        raise PipelineError(
+            f"input: expected rows with named columns under {' or '.join(_FORMS)}, and params "
+            f"beside them if need be, found {', '.join(request) or 'no key'}"
+        )
+    params = {} if request.get("params") is None else request["params"]
+    if not isinstance(params, dict) or params.keys() - {"origins"}:
+        raise PipelineError(f"params: expected origins and no other key, found {shown(params)}")
+    origins = params.get("origins")
+    if not (origins is None or _is_list(origins, str)):
+        raise PipelineError(
+            f"params.origins: expected a list of time stamps as text, found {shown(origins)}"
+        )
+    return _FORMS[forms[0]](request[forms[0]]), origins
+
+
+def _each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
+        raise PipelineError(f"input: key {twice[:60]!r} stands twice in one object of JSON")
+    return content
+
+
+def _from_split(split: Any) -> pd.DataFrame:
+    keys = split.keys() if isinstance(split, dict) else set()
+    if not {"columns", "data"} <= keys <= {"columns", "data", "index"}:
+        raise PipelineError(f"dataframe_split: expected columns and data, found {shown(split)}")
+    names, rows = split["columns"], split["data"]
+    if not names or not _is_list(names, str):
+        raise PipelineError(f"dataframe_split.columns: expected names, found {shown(names)}")
+    cells.check_names(names, "dataframe_split")
+    if not _is_list(rows, list):
+        raise PipelineError(f"dataframe_split.data: expected a list of lists, found {shown(rows)}")
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(names):
+            raise PipelineError(
+                f"dataframe_split.data, row {number}: expected {len(names)} values, found "
+                f"{len(row)}"
+            )
+    return pd.DataFrame(rows, columns=names)
+
+
+def _from_records(records: Any) -> pd.DataFrame:
+    """A row for each record; a key that one lacks is a missing value, as null is."""
+    if not _is_list(records, dict):
+        raise PipelineError(
+            f"dataframe_records: expected a list of objects, found {shown(records)}"
+        )
+    names = {name for record in records for name in record}
+    cells.check_names(names, "dataframe_records")
+    _limit(len(names) * len(records), "cells")
+    return pd.DataFrame(records)
+
+
+_FORMS = {"dataframe_split": _from_split, "dataframe_records": _from_records}
+
+
+def _is_list(content: Any, kind: type) -> bool:
+    return isinstance(content, list) and all(isinstance(each, kind) for each in content)

@@ -1,0 +1,282 @@
+"""The Forecaster: raw rows in, forecast out. What is scored is what is logged and served."""
+
+import logging
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.config import input_names
+from pipeline.config.cards import Card, read_card_file
+from pipeline.data import tables, timestamps
+from pipeline.data.windows import Rows, gather
+from pipeline.errors import PipelineError
+from pipeline.files import artifacts, paths
+from pipeline.models.spec import Spec
+from pipeline.preparation import features
+from pipeline.preparation.imputation import Imputer, one_hot
+from pipeline.preparation.scaling import Scaler
+
+# Windows in every call of the network, the last ones padded: matrix products of another size sum in
+# another order, and a forecast would differ in its last digits by what is forecast beside it.
+BATCH = 256
+FAR = 10  # standard deviations from the training span's mean: what is that far off is asked about
+LOG = logging.getLogger(__name__)
+Backend = Literal["tensorflow", "numpy"]
+
+
+def stage_files(dataset: str) -> dict[str, Path]:
+    """What makes a Forecaster, where the stages leave it, by the name it has in a bundle."""
+    return {
+        "card.yaml": paths.card(dataset),
+        "model.json": paths.MODEL_JSON,
+        "model.weights.h5": paths.WEIGHTS,
+        "imputer.json": paths.IMPUTER,
+        "scaler.json": paths.SCALER,
+    }
+
+
+def bundle(dataset: str, directory: Path) -> None:
+    """Copy what makes a Forecaster to one flat directory, to be logged and served."""
+    for name, source in stage_files(dataset).items():
+        shutil.copyfile(source, directory / name)
+
+
+def bundled_files(directory: Path) -> dict[str, Path]:
+    """What makes a Forecaster, in a directory that `bundle` filled."""
+    return {name: directory / name for name in stage_files("")}
+
+
+def rows_needed(spec: Spec, card: Card, imputer: Imputer) -> int:
+    """Regular rows, up to and with the origin, that decide a forecast wherever its gaps are."""
+    own = input_names.context(spec.features, card.season, spec.horizon)
+    return spec.look_back + own + imputer.context
+
+
+def _network(spec: Spec, scaler: Scaler, weights: Path, backend: Backend) -> Callable[[Any], Any]:
+    """A function from windows [B, L, F] to standardised forecasts [B, H, K]."""
+    if backend == "numpy":
+        from pipeline.forecasting import numpy_backend
+
+        return numpy_backend.load(spec, scaler, weights)
+    from pipeline.models.registry import build
+
+    network = build(spec, scaler)
+    network.load_weights(weights)
+    predict: Callable[[Any], Any] = network.predict_on_batch
+    return predict
+
+
+def portable(forecast: pd.DataFrame) -> pd.DataFrame:
+    """A forecast with its time stamps as text, which every caller reads the same way."""
+    return forecast.assign(
+        **{name: timestamps.as_text(forecast[name]) for name in ("origin", "time")}
+    )
+
+
+class Forecaster:
+    """A network with all that stands between it and raw rows."""
+
+    def __init__(
+        self,
+        card: Card,
+        spec: Spec,
+        imputer: Imputer,
+        scaler: Scaler,
+        weights: Path,
+        backend: Backend = "tensorflow",
+    ) -> None:
+        self.card, self.spec, self.imputer, self.scaler = card, spec, imputer, scaler
+        try:
+            self.network = _network(spec, scaler, weights, backend)
+        except (OSError, ValueError, KeyError) as error:
+            raise artifacts.broken(weights, error) from None
+
+    @classmethod
+    def load(cls, files: Mapping[str, Path], backend: Backend = "tensorflow") -> "Forecaster":
+        """The Forecaster made of the files that `stage_files` or `bundled_files` name.
+
+        `backend` runs the network: TensorFlow runs every model, NumPy stacks of lstm and rnn
+        layers, to 1e-5 the same, and starts in a fraction of the time.
+        """
+        return cls(
+            card=read_card_file(files["card.yaml"]),
+            spec=artifacts.read_json_record(files["model.json"], Spec),
+            imputer=artifacts.read_json_record(files["imputer.json"], Imputer),
+            scaler=artifacts.read_json_record(files["scaler.json"], Scaler),
+            weights=files["model.weights.h5"],
+            backend=backend,
+        )
+
+    def read(self, raw: pd.DataFrame, where: str = "input") -> pd.DataFrame:
+        """Raw rows as the regular series that forecasts are made from."""
+        names = input_names.columns([*self.spec.inputs], self.card)
+        return tables.to_series(raw, self.card, where, names, self.imputer.step)
+
+    def prepare(self, regular: pd.DataFrame) -> npt.NDArray[np.float32]:
+        """The regular series as scaled features: [rows, F]."""
+        channels = one_hot(regular, self.card.categories)
+        filled, state = self.imputer.apply(channels)
+        values = self.scaler.transform(filled).to_numpy(np.float32)
+        return features.build(
+            values,
+            list(channels.columns),
+            self.spec.features,
+            pd.DatetimeIndex(regular.index),
+            self.card,
+            self.spec.horizon,
+            self.scaler.changes,
+            features.Gaps(state, self.imputer.limit),
+        )
+
+    def forecast(self, prepared: npt.NDArray[np.float32], origins: Rows) -> npt.NDArray[np.float64]:
+        """Forecasts in the targets' units from the rows of `prepare`: [N] origins -> [N, H, K].
+
+        Raises:
+            PipelineError: names a feature that is missing in some window.
+        """
+        starts = origins - self.spec.look_back + 1
+        padded = np.concatenate([starts, np.full(-len(starts) % BATCH, starts[-1])])
+        scaled = np.concatenate(
+            [
+                self.network(self._whole(gather(prepared, rows, self.spec.look_back)))
+                for rows in padded.reshape(-1, BATCH)
+            ]
+        )[: len(starts)]
+        return self.units(scaled)
+
+    def _whole(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        bad = ~np.isfinite(windows).all(axis=(0, 1))
+        if bad.any():
+            raise PipelineError(
+                f"input: feature {self.spec.features[int(bad.argmax())]}: expected a number in "
+                "every row of a window that compares with the training span's, found NaN or "
+                "infinity; `prepare` fills gaps"
+            )
+        return windows
+
+    def units(self, scaled: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """Standardised forecasts [N, H, K] in their units, none below the card's minimum."""
+        forecast = self.scaler.units(scaled, self.spec.targets)
+        lowest = [self.card.columns[name].minimum for name in self.spec.targets]
+        return np.maximum(forecast, [-np.inf if bound is None else bound for bound in lowest])
+
+    def predict(
+        self, raw: pd.DataFrame, origins: Sequence[str] | None = None, where: str = "input"
+    ) -> pd.DataFrame:
+        """Forecasts from raw rows, as they are served.
+
+        Args:
+            raw: rows with the card's raw columns in original units, missing values allowed.
+            origins: time stamps of the last row that each forecast may see, written as in the table
+                or by ISO 8601; the last row that has a value if None.
+            where: what to call the rows in an error.
+
+        Returns:
+            One row for each origin, step and target: origin, time, target, forecast.
+
+        Raises:
+            PipelineError: a column is lacking or not as the card says, an origin is not in the
+                rows, or too few rows lie before it; says how many are needed.
+        """
+        regular = self.read(raw, where)
+        times = pd.DatetimeIndex(regular.index)
+        named = list(origins) if origins is not None else []
+        rows = self._rows(named, times) if named else self._last(regular, where)
+        needed = rows_needed(self.spec, self.card, self.imputer)
+        if (rows + 1 < needed).any():
+            first = int(rows.min())
+            raise PipelineError(
+                f"{where}: expected at least {needed} rows (one every {self.card.frequency}) up to "
+                f"and with the origin {times[first]}, the look-back of {self.spec.look_back} and "
+                f"what its features and gaps are made from; found {first + 1}"
+            )
+        self._tell_of_gaps(regular, rows, where)
+        self._tell_of_units(regular, where)
+        values = self.forecast(self.prepare(regular), rows)
+        return self.frame(times, rows, values)
+
+    def _tell_of_gaps(self, regular: pd.DataFrame, origins: Rows, where: str) -> None:
+        """A line in the log for each column of which a look-back lacks more than half.
+
+        And for a target without a value at an origin, as where only other columns go on.
+        """
+        look_back = self.spec.look_back
+        for name in regular:
+            there = regular[name].notna().to_numpy()
+            known = np.concatenate([[0], there.cumsum()])
+            counts = known[origins + 1] - known[origins + 1 - look_back]
+            least = int(counts.argmin())
+            if 2 * counts[least] < look_back:
+                seen = (
+                    f"{name} was observed in {counts[least]} of" if counts[least]
+                    else f"no {name} was observed in"
+                )  # fmt: skip
+                LOG.warning(
+                    "%s: %s the %d rows up to %s: the forecast is made from imputed values",
+                    where, seen, look_back, regular.index[origins[least]],
+                )  # fmt: skip
+            elif name in self.spec.targets and not there[origins].all():
+                LOG.warning(
+                    "%s: %s has no value at the origin %s: the forecast starts from an imputed one",
+                    where, name, regular.index[origins[int(there[origins].argmin())]],
+                )  # fmt: skip
+
+    def _tell_of_units(self, regular: pd.DataFrame, where: str) -> None:
+        """A line in the log for each column that lies far from what it was in training."""
+        for name in regular.columns.intersection(self.card.numeric):
+            scale, middle = self.scaler.columns[name], regular[name].median()
+            if not scale.constant and abs(middle - scale.mean) > FAR * scale.deviation:
+                LOG.warning(
+                    "%s: column %s: its median is %g, while in training its mean was %g and its "
+                    "standard deviation %g; another unit?",
+                    where, name, middle, scale.mean, scale.deviation,
+                )  # fmt: skip
+
+    def frame(
+        self, times: pd.DatetimeIndex, origins: Rows, values: npt.NDArray[np.float64]
+    ) -> pd.DataFrame:
+        """Forecasts [N, H, K] as a long table: origin, time, target, forecast."""
+        n, horizon, k = values.shape
+        start = times[origins]
+        ahead = pd.to_timedelta(np.arange(1, horizon + 1) * self.card.step)
+        time = start.repeat(horizon) + pd.TimedeltaIndex(np.tile(ahead, n))
+        return pd.DataFrame(
+            {
+                "origin": start.repeat(horizon * k),
+                "time": time.repeat(k),
+                "target": np.tile(np.array(self.spec.targets, dtype=object), n * horizon),
+                "forecast": values.ravel(),
+            }
+        )
+
+    def _last(self, regular: pd.DataFrame, where: str) -> Rows:
+        """The last row that has a value; a line in the log if rows without one follow it."""
+        known = np.flatnonzero(regular.notna().any(axis=1))
+        last = int(known[-1]) if len(known) else len(regular) - 1
+        if last + 1 < len(regular):
+            LOG.warning(
+                "%s: no row after %s has a value (found %d): the forecast starts from there",
+                where, regular.index[last], len(regular) - 1 - last,
+            )  # fmt: skip
+        return np.array([last])
+
+    def _rows(self, origins: list[str], times: pd.DatetimeIndex) -> Rows:
+        try:
+            stamps = pd.DatetimeIndex([timestamps.moment(origin, self.card) for origin in origins])
+        except (ValueError, TypeError):
+            raise PipelineError(
+                "origins: expected time stamps (where clocks change, with the offset, as in "
+                f"2020-10-25T02:00+01:00), found {str(origins)[:60]}"
+            ) from None
+        rows: Rows = times.get_indexer(stamps)
+        if (rows < 0).any():
+            raise PipelineError(
+                f"origins: expected times of the rows given ({times[0]} to {times[-1]} every "
+                f"{self.card.frequency}), found {stamps[int((rows < 0).argmax())]}"
+            )
+        return rows

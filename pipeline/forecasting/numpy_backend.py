@@ -1,0 +1,57 @@
+"""The network without TensorFlow: stacks of recurrent layers from the weights that Keras saved."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.errors import PipelineError
+from pipeline.lstm.cell import LSTM
+from pipeline.lstm.stack import forecast
+from pipeline.lstm.weights import read_keras_weights
+from pipeline.models.spec import Spec
+from pipeline.preparation.scaling import Scaler
+
+Windows = npt.NDArray[np.float32]
+
+
+def load(spec: Spec, scaler: Scaler, weights: Path) -> Callable[[Windows], Windows]:
+    """A function from windows [B, L, F] to standardised forecasts [B, H, K].
+
+    Raises:
+        PipelineError: the model is not one that NumPy can run.
+        ValueError: the weights are not those of the model, or have other shapes.
+    """
+    stack = spec.plain_stack
+    if stack is None:
+        raise PipelineError(
+            "backend numpy: expected a model of rnn or lstm without normalisation, found "
+            f"{spec.model.name}, normalisation {spec.train.normalisation}; use backend tensorflow"
+        )
+    layers, head, others = read_keras_weights(weights, beside=("damping",))
+    kind = "lstm" if isinstance(layers[0], LSTM) else "rnn"
+    found: list[Any] = [kind, len(layers[0][0]), [layer[-1].size for layer in layers], head.b.size]
+    outputs = spec.horizon * len(spec.targets)
+    expected: list[Any] = [stack.name, len(spec.features), list(stack.units), outputs]
+    if spec.train.residual == "damped":
+        found.append([list(array.shape) for array in others.get("damping", [])])
+        expected.append([[spec.horizon, 1]])
+    if found != expected:
+        raise ValueError(
+            f"weights of {found} (model, inputs, units, outputs, damping) where model.json has "
+            f"{expected}"
+        )
+
+    def network(windows: Windows) -> Windows:
+        steps = forecast(layers, head, windows, stack.activation)
+        steps = steps.reshape(len(windows), spec.horizon, len(spec.targets))
+        if spec.train.residual == "none":
+            return steps
+        last = scaler.restandardise(windows[:, -1:, spec.positions], spec.targets)
+        if spec.train.residual == "damped":
+            last = last * others["damping"][0]
+        return steps + last
+
+    return network

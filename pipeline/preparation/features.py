@@ -1,0 +1,118 @@
+"""What a network may see of each row: columns, calendar, differences, a season before, gaps."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.config.cards import Card
+from pipeline.config.input_names import TERMS, Feature
+from pipeline.files.artifacts import aligned_zeros
+
+# Each term's period, and where in it a time stamp lies.
+CALENDAR = {
+    "hour": (24.0, lambda times: times.hour + times.minute / 60),
+    "weekday": (7.0, lambda times: times.day_of_week),
+    "day_of_year": (365.25, lambda times: times.day_of_year - 1),
+}
+
+
+class Gaps(NamedTuple):
+    """What was imputed: for each value 0 where it was observed, and the limit of the imputation."""
+
+    state: npt.NDArray[np.uint8]  # [rows, channels]
+    limit: int  # rows
+
+
+def made_of(
+    marked: npt.NDArray[np.bool_],
+    channels: Sequence[str],
+    features: Sequence[str],
+    season: int,
+    horizon: int,
+) -> npt.NDArray[np.bool_]:
+    """Rows with a feature that `build` makes of a marked value: [rows, channels] -> [rows].
+
+    Args:
+        marked: which values of the channels are meant.
+        channels: the names of its columns, the features' `sources` at least.
+        features, season, horizon: as for `build`.
+    """
+    position = {name: i for i, name in enumerate(channels)}
+    rows = np.zeros(len(marked), np.bool_)
+    for name in features:
+        if name in TERMS:
+            continue
+        feature = Feature.of(name)
+        if feature.gap:
+            continue
+        column = marked[:, position[feature.source]]
+        if feature.difference:
+            column = np.append(column[:1], column[1:] | column[:-1])
+        lag = feature.lag(season, horizon)
+        rows[lag:] |= column[: max(len(column) - lag, 0)]
+    return rows
+
+
+def build(
+    values: npt.NDArray[np.float32],
+    channels: Sequence[str],
+    features: Sequence[str],
+    times: pd.DatetimeIndex,
+    card: Card,
+    horizon: int,
+    changes: Mapping[str, float],
+    gaps: Gaps,
+) -> npt.NDArray[np.float32]:
+    """The features of every row, from that row and rows before it alone.
+
+    Args:
+        values: [rows, channels] scaled, nothing missing.
+        channels: the names of the columns of `values`.
+        features: the names to build, as `expand` gives them.
+        times: [rows] time stamps.
+        card: gives the season and the time zone.
+        horizon: steps ahead.
+        changes: of each channel, what its differences are divided by (`Scale.change`).
+        gaps: what was imputed of `values`.
+
+    Returns:
+        [rows, features]; where the past does not reach far enough (`context`), 0. If the features
+        are the channels as they stand, `values` itself: no copy is made of a memory-mapped array.
+    """
+    if list(features) == list(channels):
+        return values
+    position = {name: i for i, name in enumerate(channels)}
+    local = times if times.tz is None else times.tz_convert(card.time.timezone)
+    built = aligned_zeros(len(values), len(features))
+    for j, name in enumerate(features):
+        if name in TERMS:
+            term, function = name.rsplit("_", 1)
+            period, of = CALENDAR[term]
+            angle = 2 * np.pi * np.asarray(of(local), np.float64) / period
+            built[:, j] = np.sin(angle) if function == "sin" else np.cos(angle)
+            continue
+        feature = Feature.of(name)
+        if feature.gap:
+            gone = gaps.state[:, position[feature.source]] > 0
+            built[:, j] = gone if feature.gap == "missing" else _since(gone, gaps.limit)
+            continue
+        column = values[:, position[feature.source]]
+        if feature.difference:
+            column = np.diff(column, prepend=column[:1]) / np.float32(changes[feature.source])
+        lag = feature.lag(card.season, horizon)
+        built[lag:, j] = column[: max(len(column) - lag, 0)]
+    return built
+
+
+def _since(missing: npt.NDArray[np.bool_], limit: int) -> npt.NDArray[np.float64]:
+    """Rows since the last value, in parts of those at which a gap goes beyond the limit: [rows].
+
+    At most 1, so that no more rows decide it than decide what a gap is filled with.
+    """
+    rows = np.arange(len(missing))
+    last = np.maximum.accumulate(np.where(missing, -1, rows))  # before the first row, if none yet
+    since: npt.NDArray[np.float64] = np.minimum(rows - last, limit + 1) / (limit + 1)
+    return since

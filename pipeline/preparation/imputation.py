@@ -1,0 +1,145 @@
+"""Causal imputation: a gap is filled from the past alone, and what was filled is remembered."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.data.windows import true_runs
+from pipeline.errors import PipelineError
+from pipeline.files.records import Record
+
+REGULAR = 4  # times that a gap has come, to be expected again
+OBSERVED, FILLED, BEYOND = 0, 1, 2  # as measured; imputed; imputed beyond the gap limit
+
+
+class Imputer(Record):
+    """How gaps are filled: what `fit` learned, in a form that JSON holds.
+
+    Within the first `limit` rows of a gap the method fills: `ffill` with the last observed value,
+    `seasonal` with the newest observed value a whole number of seasons back (as many as the limit
+    needs), `mean` with the training mean. What the method cannot fill gets the training mean.
+    """
+
+    method: str
+    limit: int  # rows
+    season: int  # rows
+    means: dict[str, float]
+    step: int = 1  # rows from one with a value to the next, most often
+
+    @classmethod
+    def fit(cls, train: pd.DataFrame, method: str, limit: int, season: int) -> Self:
+        """Learn from the training rows; PipelineError if a column has none observed."""
+        means = train.mean()
+        if means.isna().any():
+            name = means.index[means.isna().to_numpy()][0]
+            raise PipelineError(
+                f"column {name}: expected observed values in the training span, found none; a card "
+                "may name it under excluded instead of columns"
+            )
+        steps = np.diff(np.flatnonzero(train.notna().any(axis=1)))
+        return cls(
+            method=method,
+            limit=limit,
+            season=season,
+            step=int(np.bincount(steps).argmax()) if len(steps) else 1,
+            means={str(name): float(mean) for name, mean in means.items()},
+        )
+
+    @property
+    def seasons(self) -> int:
+        """How many seasons back `seasonal` looks, enough to step over a gap of `limit` rows."""
+        return -(-self.limit // self.season)
+
+    @property
+    def context(self) -> int:
+        """Rows before a window that decide how the window's own gaps are filled."""
+        return max(self.limit, self.seasons * self.season if self.method == "seasonal" else 0)
+
+    def apply(self, series: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[np.uint8]]:
+        """Fill every gap.
+
+        Args:
+            series: [rows, columns], the columns of `fit`, missing values as NaN.
+
+        Returns:
+            The filled series and, of the same shape, OBSERVED, FILLED or BEYOND for each value.
+        """
+        state = gap_state(series, self.limit)
+        if not state.any():
+            return series, state
+        filled = series.fillna(self._estimate(series)).mask(state == BEYOND)
+        return filled.fillna(self.means), state
+
+    def _estimate(self, series: pd.DataFrame) -> pd.DataFrame:
+        if self.method == "ffill":
+            return series.ffill()
+        estimate = series.mask(series.notna())
+        if self.method == "seasonal":
+            for k in range(1, self.seasons + 1):
+                estimate = estimate.fillna(series.shift(k * self.season))
+        return estimate
+
+
+def gap_state(series: pd.DataFrame, limit: int) -> npt.NDArray[np.uint8]:
+    """OBSERVED, FILLED or, after `limit` rows of a gap, BEYOND for each value: [rows, columns]."""
+    missing = series.isna()
+    state = np.full(series.shape, OBSERVED, np.uint8)
+    state[missing.to_numpy()] = FILLED
+    if state.any():
+        state[(_run_length(missing) > limit).to_numpy()] = BEYOND
+    return state
+
+
+def regular_gaps(series: pd.DataFrame, limit: int) -> dict[tuple[int, int], list[str]]:
+    """Length and period, in rows, of regular gaps longer than the limit, and the columns' names."""
+    found: dict[tuple[int, int], list[str]] = {}
+    for name in series:
+        if gap := _regular_gap(series[name].isna().to_numpy(), limit):
+            found.setdefault(gap, []).append(str(name))
+    return found
+
+
+def remarks(series: pd.DataFrame, limit: int) -> list[str]:
+    """A line for each kind of regular gap that is longer than the limit, with the limit to set."""
+    return [
+        f"{', '.join(names)}: a gap of {length:,} rows every {period:,} rows is longer than "
+        f"impute_scale.imputation.limit ({limit:,}): from its row {limit + 1:,} on, the network "
+        f"and ridge see the training mean; set -S impute_scale.imputation.limit={length}"
+        for (length, period), names in regular_gaps(series, limit).items()
+    ]
+
+
+def _regular_gap(missing: npt.NDArray[np.bool_], limit: int) -> tuple[int, int] | None:
+    """The longest gap beyond the limit that keeps coming, and after how many rows, if there is one.
+
+    One comes regularly if it is there REGULAR times as long to the row, most of them as far apart.
+    """
+    first, end = true_runs(missing)
+    lengths, counts = np.unique(end - first, return_counts=True)
+    for length in lengths[(lengths > limit) & (counts >= REGULAR)][::-1]:
+        apart, times = np.unique(np.diff(first[end - first == length]), return_counts=True)
+        if 2 * times.max() > times.sum():
+            return int(length), int(apart[times.argmax()])
+    return None
+
+
+def _run_length(missing: pd.DataFrame) -> pd.DataFrame:
+    """At each row, how many rows in a row have been missing up to and with this one."""
+    count = missing.cumsum()
+    return count - count.where(~missing).ffill().fillna(0).astype("int64")
+
+
+def one_hot(series: pd.DataFrame, categories: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Each category column as one 0/1 column a level, `NAME=LEVEL`; missing stays missing."""
+    parts: dict[str, Any] = {}
+    for name in map(str, series.columns):
+        levels = categories.get(name, ())
+        if not levels:
+            parts[name] = series[name].astype("float64")
+        for level in levels:
+            is_level = (series[name] == level).astype("float64")
+            parts[f"{name}={level}"] = is_level.where(series[name].notna())
+    return pd.DataFrame(parts, index=series.index)

@@ -1,0 +1,260 @@
+"""Scaling fitted on the training span: a transform where the card has one, a centre, a scale."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.config.cards import Transform
+from pipeline.errors import PipelineError
+from pipeline.files.records import Record
+
+Floats = npt.NDArray[np.floating]
+
+
+class Scale(Record):
+    """One column's scale: (x - center) / scale of x, or of what a transform makes of x."""
+
+    center: float = 0.0
+    scale: float = 1.0
+    transform: Transform | None = None
+    power: float = 1.0  # Yeo and Johnson's lambda
+    mean: float = 0.0  # of x itself in the training span,
+    deviation: float = 1.0  # and its standard deviation: what a target is standardised with
+    change: float = 1.0  # of the scaled value from row to row in training: standard deviation
+    constant: bool = False  # one value in all of the training span: it tells a model nothing
+
+
+class Scaler(Record):
+    """Every column's scale, by name.
+
+    Inputs are scaled as card and parameters say. Targets are always standardised in their own
+    units: a loss in units of log(1 + x) would fit the median's logarithm, not the mean.
+    """
+
+    columns: dict[str, Scale]
+
+    @classmethod
+    def fit(
+        cls,
+        train: pd.DataFrame,
+        method: Literal["minmax", "standard", "robust"],
+        transforms: Mapping[str, Transform] = {},
+        plain: Collection[str] = (),
+    ) -> Self:
+        """Learn the scales from the observed values of the training rows, with scikit-learn.
+
+        Args:
+            train: [rows, columns], missing values as NaN, which are left out.
+            method: to [0, 1]; to mean 0 and standard deviation 1; to median 0 and quartile range 1.
+            transforms: by column, what bends it before it is scaled.
+            plain: columns that stay as they are (0/1 columns of a category).
+
+        Raises:
+            PipelineError: names a column with a value that its transform does not take.
+        """
+        return cls(
+            columns={
+                name: Scale() if name in plain else _fit(train[name], method, transforms.get(name))
+                for name in train.columns
+            }
+        )
+
+    @property
+    def changes(self) -> dict[str, float]:
+        """Of each column, what differences of scaled values are divided by."""
+        return {name: scale.change for name, scale in self.columns.items()}
+
+    def transform(self, series: pd.DataFrame) -> pd.DataFrame:
+        """Original units to scaled values, [rows, columns] of float64."""
+        return pd.DataFrame(
+            {name: _transform(series[name], self.columns[name]) for name in series.columns},
+            index=series.index,
+        )
+
+    def inverse(self, values: Any, columns: Collection[str], ops: Any = np) -> Any:
+        """Scaled values [..., columns] back to original units; `transform` undone.
+
+        `ops` is what does the arithmetic: NumPy, or keras.ops inside a network.
+        """
+        scales = [self.columns[name] for name in columns]
+        center = np.array([scale.center for scale in scales], values.dtype)
+        width = np.array([scale.scale for scale in scales], values.dtype)
+        units = values * width + center
+        for name, straighten in INVERSE.items():
+            bent = np.array([scale.transform == name for scale in scales])
+            if bent.any():
+                powers = np.array([scale.power for scale in scales])
+                straight = straighten(ops.where(bent, units, 0), powers, ops)
+                units = ops.where(bent, straight, units)
+        return units
+
+    def standardise(self, values: Any, targets: Collection[str]) -> Any:
+        """Targets [..., K] in their units to mean 0 and standard deviation 1 in training."""
+        scales = [self.columns[name] for name in targets]
+        mean = np.array([scale.mean for scale in scales], values.dtype)
+        return (values - mean) / np.array([scale.deviation for scale in scales], values.dtype)
+
+    def restandardise(self, scaled: Any, columns: Sequence[str], ops: Any = np) -> Any:
+        """Scaled values [..., columns] to what `standardise` makes of their units.
+
+        In one step where no transform is between: in units, float32 has no digits left for what
+        distinguishes 100,000,001 from 100,000,002.
+        """
+        scales = [self.columns[name] for name in columns]
+        factor = np.array([scale.scale / scale.deviation for scale in scales], scaled.dtype)
+        offset = [(scale.center - scale.mean) / scale.deviation for scale in scales]
+        straight = scaled * factor + np.array(offset, scaled.dtype)
+        bent = np.array([scale.transform is not None for scale in scales])
+        if not bent.any():
+            return straight
+        in_units = self.inverse(scaled, columns, ops)
+        return ops.where(bent, self.standardise(in_units, columns), straight)
+
+    def linear(self, values: Floats, columns: Sequence[str]) -> Floats:
+        """Scaled columns [rows, C] with transformed ones standardised in their own units instead.
+
+        Names that are no columns (calendar terms and the like) stay as they are.
+        """
+        bent = [i for i, name in enumerate(columns) if name in self.transformed]
+        if bent:
+            names = [columns[i] for i in bent]
+            values = values.copy()
+            values[:, bent] = self.restandardise(values[:, bent], names)
+        return values
+
+    @property
+    def transformed(self) -> set[str]:
+        """The columns that are bent before they are scaled."""
+        return {name for name, scale in self.columns.items() if scale.transform}
+
+    def units(self, standardised: Floats, targets: Collection[str]) -> npt.NDArray[np.float64]:
+        """Standardised targets [..., K] back in their units, as float64."""
+        scales = [self.columns[name] for name in targets]
+        deviation = np.array([scale.deviation for scale in scales])
+        mean = np.array([scale.mean for scale in scales])
+        return np.asarray(standardised, np.float64) * deviation + mean
+
+
+def check_range(scaled: pd.DataFrame, series: pd.DataFrame, where: str) -> None:
+    """PipelineError if a scaled value is none that float32 holds: the training span was too flat.
+
+    Args:
+        scaled: what `transform` made.
+        series: what it was made from.
+        where: what to call the series in an error.
+    """
+    bad = ~(scaled.abs() <= np.finfo(np.float32).max).to_numpy()
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise PipelineError(
+            f"{where}: column {scaled.columns[column]}, {scaled.index[row]}: expected a value that "
+            f"compares with the training span's, found {series.iloc[row, column]:g}, "
+            f"{scaled.iloc[row, column]:g} when scaled"
+        )
+
+
+def _fit(column: pd.Series, method: str, transform: Transform | None) -> Scale:
+    # scikit-learn takes a second to import, which only the stage that fits should pay.
+    from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
+
+    values = column.dropna()
+    mean, deviation = float(values.mean()), float(values.std(ddof=0))
+    power = 1.0
+    if transform == "yeo_johnson" and values.min() < values.max():
+        power = _fitted_power(values)
+    bent = _bend(column, transform, power)
+    table = bent.dropna().to_numpy(np.float64)[:, None]
+    if table.min() == table.max():
+        return Scale(center=float(table[0, 0]), transform=transform, mean=mean, constant=True)
+    if method == "minmax":
+        minmax = MinMaxScaler().fit(table)
+        center, scale = minmax.data_min_[0], minmax.data_range_[0]
+    elif method == "standard":
+        standard = StandardScaler().fit(table)
+        center, scale = standard.mean_[0], standard.scale_[0]
+    else:
+        robust = RobustScaler().fit(table)
+        center, scale = robust.center_[0], robust.scale_[0]
+    # Of neighbours that were both observed; 0 or NaN where there are none that differ.
+    change = bent.diff().std(ddof=0) / scale
+    return Scale(
+        center=float(center),
+        scale=float(scale),
+        transform=transform,
+        power=power,
+        mean=mean,
+        deviation=deviation,
+        change=float(change) if change > 0 else 1.0,
+    )
+
+
+def _bend(column: pd.Series, transform: Transform | None, power: float) -> pd.Series:
+    """What a transform makes of a column; PipelineError names a value that it does not take."""
+    if transform is None:
+        return column
+    if transform == "log1p":
+        bad, expected = column <= -1, "values above -1"
+        bent = np.log1p(column.mask(bad))
+    else:
+        bent = np.arcsinh(column) if transform == "asinh" else _yeo_johnson(column, power)
+        bad, expected = bent.abs() > np.finfo(np.float32).max, "smaller values"
+    if bad.any():
+        row = int(bad.to_numpy().argmax())
+        raise PipelineError(
+            f"column {column.name}, {column.index[row]}: expected {expected} for {transform}, "
+            f"found {column.iloc[row]}"
+        )
+    return bent
+
+
+def _yeo_johnson(values: pd.Series, power: float) -> pd.Series:
+    """Yeo and Johnson (2000), doi 10.1093/biomet/87.4.954: a power of 1 + x on either side of 0.
+
+    Powers are from 0 to 2, for which each value has an inverse.
+    """
+    powers = np.where(values >= 0, power, 2 - power)
+    logarithm = np.log1p(values.abs())
+    with np.errstate(invalid="ignore"):
+        powered = np.expm1(powers * logarithm) / powers
+    return np.sign(values) * logarithm.where(powers == 0, powered)
+
+
+def _fitted_power(values: pd.Series) -> float:
+    """The most likely lambda from 0 to 2, to the digits that mean the same on every processor."""
+    from scipy import optimize, stats
+
+    table = values.to_numpy(np.float64)
+    with np.errstate(
+        all="ignore"
+    ):  # values that lie too close for any spread are infinitely likely
+        found = optimize.minimize_scalar(
+            lambda power: -stats.yeojohnson_llf(power, table), bounds=(0, 2), method="bounded"
+        )
+    return round(float(found.x), 3)
+
+
+def _from_yeo_johnson(values: Any, power: npt.NDArray[np.float64], ops: Any) -> Any:
+    up, down = (np.array(each, values.dtype) for each in (power, 2 - power))
+    powers, size = ops.where(values >= 0, up, down), ops.abs(values)
+    none = ops.equal(powers, 0)
+    some = ops.where(none, 1, powers)
+    logarithm = ops.where(none, size, ops.log1p(some * size) / some)
+    return ops.sign(values) * ops.expm1(logarithm)
+
+
+# From transformed values, powers and NumPy or keras.ops.
+INVERSE: dict[Transform, Callable[[Any, npt.NDArray[np.float64], Any], Any]] = {
+    "log1p": lambda values, _, ops: ops.expm1(values),
+    "asinh": lambda values, _, ops: ops.sinh(values),
+    "yeo_johnson": _from_yeo_johnson,
+}
+
+
+def _transform(column: pd.Series, scale: Scale) -> pd.Series:
+    if scale.constant:
+        # Whatever comes later, a network that never saw this column move must not see it either.
+        return column.where(column.isna(), 0.0)
+    return (_bend(column, scale.transform, scale.power) - scale.center) / scale.scale

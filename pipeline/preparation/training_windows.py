@@ -1,0 +1,123 @@
+"""Training windows: which rows start one, how many could, and which input costs how many."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.config import input_names
+from pipeline.config.cards import Card
+from pipeline.config.params import Window
+from pipeline.data.windows import Runs, train_starts, true_runs
+from pipeline.files.records import Record
+from pipeline.preparation import features
+from pipeline.preparation.imputation import BEYOND, OBSERVED
+
+TOO_MANY = 1 / 3  # of the possible windows: where more are lost, it is worth a warning
+
+
+class Count(Record):
+    """quality.json: training windows kept of those possible, and what the others are lost to.
+
+    A window that several inputs make unusable counts for each of them.
+    """
+
+    possible: int
+    kept: int
+    unobserved: int  # no target of theirs was observed
+    lost: dict[str, int]  # by input that costs any: windows with a gap of it beyond the limit
+    without: dict[str, int]  # by the same: windows there would be if it were left out
+    longest: dict[str, int]  # by the same: rows of its longest gap up to the span's end
+
+
+def training_windows(
+    state: npt.NDArray[np.uint8],
+    channels: Sequence[str],
+    inputs: Sequence[str],
+    targets: Sequence[str],
+    card: Card,
+    span: tuple[int, int],
+    window: Window,
+) -> tuple[Runs, Count]:
+    """The start rows of the training windows, and their count.
+
+    Args:
+        state: [rows, channels] as `imputation.gap_state` gives it.
+        channels: the names of its columns.
+        inputs, targets: as the card or the parameters name them.
+        card: gives channels of columns and the season.
+        span: the rows of the training span.
+        window: look-back, horizon and stride.
+    """
+    size = window.look_back, window.horizon, window.stride
+    context = input_names.context(input_names.expand(inputs, card), card.season, window.horizon)
+    observed = (state[:, [channels.index(name) for name in targets]] == OBSERVED).any(axis=1)
+    none = np.zeros(len(state), np.bool_)
+
+    def seen(name: str) -> npt.NDArray[np.uint8]:
+        sources = input_names.sources(input_names.expand([name], card))
+        return state[:, [channels.index(source) for source in sources]]
+
+    def unusable(name: str) -> npt.NDArray[np.bool_]:
+        made = input_names.expand([name], card)
+        beyond = seen(name) == BEYOND
+        return features.made_of(
+            beyond, input_names.sources(made), made, card.season, window.horizon
+        )
+
+    def longest(name: str) -> int:
+        runs = [true_runs(column) for column in (seen(name)[: span[1]] != OBSERVED).T]
+        return max(int((end - first).max(initial=0)) for first, end in runs)
+
+    def starts(shut: npt.NDArray[np.bool_], observed: npt.NDArray[np.bool_] = ~none) -> Runs:
+        return train_starts(span, *size, context, shut, observed)
+
+    possible, lost, costs = len(starts(none)), {}, np.zeros(len(state), np.uint16)
+    for name in inputs:
+        shut = unusable(name)
+        costs += shut
+        if windows := possible - len(starts(shut)):
+            lost[name] = windows
+    kept = starts(costs > 0, observed)
+    return kept, Count(
+        possible=possible,
+        kept=len(kept),
+        unobserved=possible - len(starts(none, observed)),
+        lost=lost,
+        without={name: len(starts(costs - unusable(name) > 0, observed)) for name in lost},
+        longest={name: longest(name) for name in lost},
+    )
+
+
+def remarks(count: Count, targets: Sequence[str]) -> list[str]:
+    """What to say of the training windows on the screen, one line each."""
+    lines = [sentence(count)]
+    if count.possible - count.kept > TOO_MANY * count.possible:
+        first = max(count.lost, key=lambda name: count.lost[name], default="")
+        of_input = count.lost.get(first, 0) >= count.unobserved
+        limit = f"impute_scale.imputation.limit={count.longest.get(first)}"
+        longer = f"fill longer gaps (-S {limit}, its longest)"
+        if of_input and first not in targets:
+            longer = (
+                f"leave it out of the inputs ({count.without[first]:,} windows then), or {longer}"
+            )
+        cause, remedy = (
+            (first, longer) if of_input else ("targets never observed", "fill the table")
+        )
+        lines.append(
+            f"warning: more than a third of the training windows is lost, most to {cause}: "
+            f"{remedy}, or mend the card's missing marks if values are taken for missing"
+        )
+    return lines
+
+
+def sentence(count: Count) -> str:
+    """One line: how many windows there are, and what costs how many."""
+    ranked = sorted(count.lost, key=lambda name: -count.lost[name])
+    costs = [f"{name} {count.lost[name]:,}" for name in ranked]
+    parts = [f"{count.kept:,} training windows of {count.possible:,} possible"]
+    if costs:
+        parts.append(f"gaps longer than impute_scale.imputation.limit cost {', '.join(costs)}")
+    if count.unobserved:
+        parts.append(f"{count.unobserved:,} have no observed target")
+    return "; ".join(parts)

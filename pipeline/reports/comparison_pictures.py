@@ -1,0 +1,82 @@
+"""Pictures of several runs beside one another."""
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from statistics import fmean
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from pipeline.reports.formatting import escape_mathtext
+from pipeline.reports.pictures import STROKES, bars, legend_below, panel
+
+# Okabe and Ito's colours again, those of the rules last.
+LINES = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000", "#F0E442")
+# The baselines', the best one darkest.
+GREYS = ("#333333", "#777777", "#999999", "#BBBBBB")
+
+
+def losses(curves: Mapping[str, Sequence[tuple[list[float], list[float], int]]]) -> Figure:
+    """Training loss (thin, dotted) and validation loss by epoch; a colour for each row.
+
+    Args:
+        curves: of each row, training losses, validation losses and the kept epoch of every run.
+    """
+    figure, axes = panel()
+    for i, (label, runs) in enumerate(curves.items()):
+        colour = LINES[i % len(LINES)]
+        for j, (train, validation, kept) in enumerate(runs):
+            epochs = range(1, len(validation) + 1)
+            if not validation:  # a rule has no epochs
+                continue
+            axes.plot(epochs[: len(train)], train, ":", color=colour, linewidth=1)
+            axes.plot(
+                epochs, validation, color=colour, label=escape_mathtext(label) if j == 0 else None
+            )
+            axes.plot(kept, validation[kept - 1], "o", color=colour, markersize=4)
+    axes.set(
+        xlabel="epoch",
+        ylabel="loss (scaled units)",
+        title="Loss by epoch: validation (line, best epoch marked), training (dotted)",
+    )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    legend_below(figure, axes)
+    return figure
+
+
+def horizons(
+    errors: Mapping[str, Sequence[list[float]]], baselines: Mapping[str, list[float]], unit: str
+) -> Figure:
+    """Test error at each step ahead, a colour for each row, beside the baselines in grey.
+
+    Of a single step, a bar each, of a row the mean over its runs.
+
+    Args:
+        errors: of each row, the error of every step for every run.
+        baselines: the error of every step for each baseline of the first row, the best first.
+        unit: of the target, if it is known.
+    """
+    figure, axes = panel()
+    rmse = escape_mathtext(f"RMSE ({unit})" if unit else "RMSE")
+    colours = {label: LINES[i % len(LINES)] for i, label in enumerate(errors)}
+    greys = {name: GREYS[i % len(GREYS)] for i, name in enumerate(baselines)}
+    shown = {label: escape_mathtext(label) for label in errors}
+    shown |= {name: name.replace("_", " ") for name in baselines}
+    horizon = len(next(iter(baselines.values())))
+    if horizon == 1:
+        means = {label: fmean(values[0] for values in runs) for label, runs in errors.items()}
+        means |= {name: values[0] for name, values in baselines.items()}
+        bars(axes, {shown[who]: (means[who], (colours | greys)[who]) for who in means}, rmse)
+        return figure
+    steps = range(1, horizon + 1)
+    for label, runs in errors.items():
+        for j, values in enumerate(runs):
+            name = shown[label] if j == 0 else None
+            axes.plot(steps, values, color=colours[label], linewidth=1.4, label=name)
+    for (rule, values), stroke in zip(baselines.items(), cycle(STROKES[1:]), strict=False):
+        axes.plot(steps, values, ls=stroke, color=greys[rule], lw=1.2, label=shown[rule])
+    axes.set(xlabel="steps ahead", ylabel=rmse, title="Test error by horizon")
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    legend_below(figure, axes)
+    return figure

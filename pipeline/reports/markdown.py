@@ -1,0 +1,218 @@
+"""The report: what was forecast, how well, beside which rules, and how to make it again."""
+
+import re
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from pipeline.config.cards import Card
+from pipeline.config.experiment import inputs, ridge_left_out, targets
+from pipeline.config.params import Params
+from pipeline.evaluation.scoring import MODEL
+from pipeline.files import paths
+from pipeline.preparation.training_windows import Count, sentence
+from pipeline.reports import terminal
+from pipeline.reports.formatting import escape_markdown, number, percent
+from pipeline.reports.memory import Memory
+
+# What a reader should see in each picture; a picture not named here has only its title.
+CAPTIONS = {
+    "error_by_horizon": "The error at each step ahead; below every other line is where the model "
+    "should be.",
+    "error_by_hour": "At which hours forecasts miss, the hour being that of the time forecast, all "
+    "steps pooled.",
+    "windows": "Of the windows with the fewest gaps, up to three with the smallest error and up to "
+    "three with the largest, none of the three overlapping another, and what was observed before.",
+    "missing": "The share of values missing, over time; dashed lines part the training, validation "
+    "and test spans.",
+    "residuals": "Left, how the errors of the first and the last step spread; right, forecast "
+    "against observed, on the line where they agree.",
+    "loss": "Loss of each epoch; the epoch with the smallest validation loss is kept.",
+}
+
+
+def rows(metrics: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """The score table: a header and a row for the model and each rule, best first."""
+    by = {MODEL: metrics["test"], **metrics["baselines"]}
+    single = "rmse" in metrics["test"]
+    names = ["rmse", "mae", "mape", "r2"] if single else ["mse_scaled", "mae_scaled"]
+    steps = list(metrics["test_by_horizon"])
+    ends = [] if len(steps) == 1 else [steps[0], steps[-1]]
+    header = ["", *names, *(f"{names[0]} {end}" for end in ends), "skill"]
+    body = []
+    for name in sorted(by, key=lambda name: by[name][names[0]]):
+        horizon = (
+            metrics["test_by_horizon"] if name == MODEL else metrics["baselines_by_horizon"][name]
+        )
+        body.append(
+            [
+                name.replace("_", " "),
+                *(number(by[name].get(score)) for score in names),
+                *(number(horizon[end][names[0]]) for end in ends),
+                percent(metrics["skill"].get(name)),
+            ]
+        )
+    return header, body
+
+
+def show(metrics: dict[str, Any], title: str) -> None:
+    """The score table on the terminal."""
+    header, body = rows(metrics)
+    scores = Table(
+        title=f"{title}: test scores", box=SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0)
+    )
+    for column, heading in enumerate(header):
+        scores.add_column(heading, justify="right" if column else "left", no_wrap=True)
+    for row in body:
+        scores.add_row(*row, style="bold" if row[0] == MODEL else "")
+    terminal.show(scores)
+
+
+def heading(params: Params, card: Card) -> str:
+    """One line: what is forecast, from what, how far ahead."""
+    return (
+        f"{', '.join(targets(params, card))}, {params.window.horizon} steps of {card.frequency} "
+        f"ahead, by {params.train.model.name}"
+    )
+
+
+def markdown(
+    params: Params,
+    card: Card,
+    metrics: dict[str, Any],
+    history: pd.DataFrame,
+    quality: dict[str, Any],
+    pictures: Sequence[str],
+    memory: Memory | None,
+    versions: dict[str, Any],
+) -> str:
+    """report.md: scores, pictures, what is remembered, the data, and how to make it again."""
+    header, scores = rows(metrics)
+    best = int(history["kept"].to_numpy().argmax()) + 1
+    missing = [f"{name} {count:,}" for name, count in quality["missing"].items() if count]
+    units = ", ".join(
+        f"{name} in {card.columns[name].unit or 'its own units'}" for name in targets(params, card)
+    )
+    data = (
+        f"Inputs: {', '.join(inputs(params, card))}. Fitted on "
+        f"{sentence(Count(**metrics['training_windows']))}. Source: {card.source} ({card.licence})."
+    )
+    fetch = [card.fetch] if card.fetch else []
+    parts = [
+        f"# {escape_markdown(card.title)}",
+        f"Forecast: {escape_markdown(heading(params, card))}. Scores are those of the test span "
+        f"({metrics['test']['n']:,} forecasts of observed values), {escape_markdown(units)}.",
+        "## Scores beside naive rules",
+        table(header, scores),
+        *([f"Left out: {reason}."] if (reason := ridge_left_out(params, card)) else []),
+        *(_by_target(metrics["test_by_target"]) if "test_by_target" in metrics else []),
+        "Skill is the model's, 1 - RMSE / RMSE of the rule: above 0 it beats the rule. "
+        f"{_against_the_best(metrics)}The model was chosen on the validation span (kept: epoch "
+        f"{best} of {len(history)}); the test span was only scored."
+        f"{_of_gaps(metrics['test_origins'], params)}",
+        *(_picture(name) for name in pictures if name != "missing"),
+        *(["## Memory", memory.sentence, *map(_picture, memory.pictures)] if memory else []),
+        "## Data",
+        f"{quality['rows']:,} rows from {quality['first']} to {quality['last']}, every "
+        f"{card.frequency}; {quality['absent_rows']:,} time stamps absent. Missing values: "
+        f"{escape_markdown(', '.join(missing)) or 'none'}. A target that is missing is never "
+        f"scored. {escape_markdown(data)}",
+        *(_picture(name) for name in pictures if name == "missing"),
+        "## To make it again",
+        f"In a clone of the repository that has `{paths.raw_table(params.ingest.dataset)}`, with "
+        "the parameters below in `params.yaml`:",
+        _code(["make setup", *fetch, "make"]),
+        "Made with " + ", ".join(f"{name} {number}" for name, number in versions.items()) + ".",
+        table(["parameter", "value"], [[k, str(v)] for k, v in params.flat().items()]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _against_the_best(metrics: dict[str, Any]) -> str:
+    """The model's skill against the best baseline, and a baseline that has a smaller MAE."""
+    best, by = metrics["best_baseline"], metrics["baselines"]
+    skill, text = percent(metrics["skill"].get(best)), ""
+    if skill:
+        text = f"Against the best baseline, {best.replace('_', ' ')}, it is {skill}. "
+    mae = "mae" if "mae" in metrics["test"] else "mae_scaled"
+    closest = min(by, key=lambda name: by[name][mae])
+    found, least = metrics["test"][mae], by[closest][mae]
+    if least < found:
+        text += f"By MAE {closest.replace('_', ' ')} is better than the model ({number(least)} "
+        text += f"against {number(found)}). "
+    return text
+
+
+def _of_gaps(origins: dict[str, int], params: Params) -> str:
+    """What the model knows less than the naive baselines, where a forecast starts in a gap."""
+    if not origins["in_gap"]:
+        return ""
+    imputation = params.impute_scale.imputation
+    text = (
+        f" Of the {origins['count']:,} test origins {origins['in_gap']:,} lie in a gap of a "
+        "target: there the naive baselines start from its last observed value, the model and ridge "
+        f"see what was imputed ({imputation.method})"
+    )
+    if origins["beyond_limit"]:
+        text += (
+            f", and at {origins['beyond_limit']:,} of them, after more than "
+            f"`impute_scale.imputation.limit` = {imputation.limit:,} rows, the training mean"
+        )
+    return f"{text}."
+
+
+def _by_target(scores: dict[str, dict[str, float]]) -> list[str]:
+    """What the table of several targets is in, and the model's scores of each in its own units."""
+    names = ["rmse", "mae", "mape", "r2", "mase"]
+    return [
+        "With several targets these are errors of standardised values, all targets pooled, and the "
+        "RMSE of a skill is the root of mse_scaled. The model's scores in each target's own unit:",
+        table(
+            ["", *names],
+            [[name, *(number(by.get(score)) for score in names)] for name, by in scores.items()],
+        ),
+        "Pictures of single windows and of residuals are of "
+        f"{escape_markdown(next(iter(scores)))}.",
+    ]
+
+
+def provenance(facts: dict[str, str], commit: str | None, changes: Sequence[str]) -> str:
+    """What is known of one run and may be in no stage output, as the report's last section.
+
+    Args:
+        facts: what to list.
+        commit: what to check out.
+        changes: `key=value`, what `dvc exp run -S` sets to get from the commit to this run.
+    """
+    flags = "".join(f" -S {shlex.quote(change)}" for change in changes)
+    checkout = [f"git checkout {commit}"] if commit else []
+    return "\n\n".join(
+        [
+            "## This run",
+            table(["", ""], [[name, value] for name, value in facts.items()]),
+            _code([*checkout, "make setup", f".venv/bin/dvc exp run{flags}"]),
+        ]
+    )
+
+
+def table(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """A Markdown table of plain cells; every column but the first is aligned to the right."""
+    first, *lines = ([escape_markdown(cell) for cell in line] for line in (header, *body))
+    rule = ["---", *["---:"] * (len(header) - 1)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (first, rule, *lines))
+
+
+def _picture(name: str) -> str:
+    image = f"![{name.replace('_', ' ')}]({paths.PLOTS.name}/{name}.png)"
+    return f"{image}\n\n{CAPTIONS[name]}" if name in CAPTIONS else image
+
+
+def _code(lines: Sequence[str]) -> str:
+    """A block of commands, its fence longer than any in it."""
+    text = "\n".join(lines)
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}bash\n{text}\n{fence}"

@@ -1,0 +1,340 @@
+"""Pictures of an experiment, as matplotlib figures; nothing here touches pyplot's global state."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from pipeline.config.cards import Card
+from pipeline.evaluation.scoring import MODEL, Forecasts, root_error
+from pipeline.reports.formatting import escape_mathtext, number
+
+# A picture's bytes are not a matter of the user's own matplotlibrc.
+matplotlib.rcdefaults()
+
+# Okabe and Ito's colours, told apart by colour-blind readers as well.
+COLOURS = {
+    MODEL: "#0072B2",
+    "persistence": "#999999",
+    "seasonal_naive": "#E69F00",
+    "drift": "#CC79A7",
+    "ridge": "#009E73",
+}
+OTHER = "#56B4E9"
+LATE = "#D55E00"
+STROKES = ("-", "--", ":", "-.", (0, (6, 3)), (0, (3, 1, 1, 1, 1, 1)))
+LEGEND, HANDLE, LINE = 112, 8, 0.2  # letters in a row, and of a line's sample; inches of a row
+DOTS = 100  # as many points of a line can be told apart
+PAST, LEAST_PAST = 4, 24  # of a look-back, horizons and rows that are shown before a forecast
+
+
+def loss(history: pd.DataFrame) -> Figure:
+    """Training and validation loss by epoch, the kept epoch marked."""
+    figure, axes = panel()
+    epochs = history["epoch"] + 1
+    mark = "." if len(history) == 1 else None
+    axes.plot(
+        epochs, history["train/loss"], color=COLOURS["persistence"], marker=mark, label="training"
+    )
+    axes.plot(epochs, history["validation/loss"], color=COLOURS[MODEL], label="validation")
+    best = int(history["kept"].to_numpy().argmax())
+    axes.plot(
+        epochs[best],
+        history["validation/loss"][best],
+        "o",
+        color=COLOURS[MODEL],
+        label=f"kept: epoch {epochs[best]}",
+    )
+    axes.set(xlabel="epoch", ylabel="loss (scaled units)", title="Loss by epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.legend(frameon=False)
+    return figure
+
+
+def forecast(
+    forecasts: Forecasts, times: pd.DatetimeIndex, names: Sequence[str], card: Card, stretch: int
+) -> Figure:
+    """Observed and forecast over the first `stretch` target rows that the span has in full."""
+    horizon = forecasts.observed.shape[1]
+    steps = sorted({1, horizon})
+    figure = Figure(figsize=(9, 0.8 + 2.9 * len(names)), layout="constrained")
+    panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
+    first = int(forecasts.origins[0]) + horizon
+    for k, (axes, name) in enumerate(zip(panels, names, strict=True)):
+        style(axes)
+        rows = forecasts.origins[:stretch] + horizon
+        seen = forecasts.observed[:stretch, -1, k]
+        # The dots show values between two missing ones.
+        axes.plot(times[rows], seen, ".-", color="black", linewidth=1.4, ms=2.5, label="observed")
+        for step, colour in zip(steps, (COLOURS[MODEL], LATE), strict=False):
+            begin = first - int(forecasts.origins[0]) - step
+            rows = forecasts.origins[begin : begin + stretch] + step
+            label = f"forecast {_ahead(step, card)}"
+            values = forecasts.model[begin : begin + stretch, step - 1, k]
+            axes.plot(times[rows], values, color=colour, linewidth=1.1, label=label)
+        axes.set_ylabel(_with_unit(name, card))
+        _dates(axes, card)
+    panels[0].set_title("Forecast against observed, start of the test span")
+    legend_below(figure, panels[0])
+    return figure
+
+
+def error_by_horizon(metrics: dict[str, Any], names: Sequence[str], card: Card) -> Figure:
+    """RMSE at each step ahead, the model's and the naive rules'."""
+    figure, axes = panel()
+    lines = {MODEL: metrics["test_by_horizon"], **metrics["baselines_by_horizon"]}
+    unit = _with_unit("RMSE", card, names[0]) if len(names) == 1 else "RMSE (standardised)"
+    errors = {name: [root_error(s) for s in steps.values()] for name, steps in lines.items()}
+    if len(metrics["test_by_horizon"]) == 1:
+        bars(axes, {_label(name): (errors[name][0], colour(name)) for name in errors}, unit)
+        return figure
+    _lines(axes, [int(step[1:]) for step in metrics["test_by_horizon"]], errors)
+    legend_below(figure, axes)
+    axes.set(
+        xlabel=f"steps ahead ({card.frequency} each)", ylabel=unit, title="Test error by horizon"
+    )
+    return figure
+
+
+def bars(axes: Axes, errors: dict[str, tuple[float, str]], unit: str) -> None:
+    """Test errors of a single step, each with its colour, the smallest on top."""
+    ordered = sorted(errors, key=lambda name: -errors[name][0])
+    values, colours = zip(*(errors[name] for name in ordered), strict=True)
+    drawn = axes.barh(ordered, values, color=colours)
+    axes.bar_label(drawn, [number(value) for value in values], padding=3)
+    axes.set(xlabel=unit, title="Test error, one step ahead")
+    axes.margins(x=0.12)
+
+
+def error_by_hour(errors: dict[str, list[float]], names: Sequence[str], card: Card) -> Figure:
+    """RMSE at each hour of the day, as `evaluation.by_hour` gives it."""
+    figure, axes = panel()
+    _lines(axes, range(24), errors)
+    legend_below(figure, axes)
+    unit = _with_unit("RMSE", card, names[0]) if len(names) == 1 else "RMSE (standardised)"
+    axes.set(xlabel="hour of the time forecast", ylabel=unit, title="Test error by hour of day")
+    axes.set_xticks(range(0, 24, 3))
+    return figure
+
+
+def windows(
+    forecasts: Forecasts, series: pd.Series, look_back: int, card: Card, each: int = 3
+) -> Figure:
+    """The windows with the smallest and the largest error of the first target.
+
+    Of a long look-back only the end is shown, or the forecast would be a speck. Only complete
+    windows; where a long horizon leaves none, those with up to twice the smallest gaps.
+    """
+    seen, model = forecasts.observed[..., 0], forecasts.model[..., 0]
+    horizon = seen.shape[1]
+    gaps = np.isnan(seen).sum(axis=1)
+    shown = (gaps <= 2 * gaps.min()) & (gaps < horizon)
+    error = np.full(len(seen), np.nan)
+    error[shown] = np.sqrt(np.nanmean((model[shown] - seen[shown]) ** 2, axis=1))
+    order = [int(i) for i in np.argsort(error)[: int((~np.isnan(error)).sum())]]
+    figure = Figure(figsize=(9, 5.4), layout="constrained")
+    panels = figure.subplots(2, each)
+    past = min(look_back, max(LEAST_PAST, PAST * horizon))
+    mark = ".-" if past + horizon <= DOTS else "-"
+    times = pd.DatetimeIndex(series.index)
+    for kind, ranked, line in (("best", order, panels[0]), ("worst", order[::-1], panels[1])):
+        chosen = _apart(ranked, horizon, each)
+        for blank in line[len(chosen) :]:
+            blank.axis("off")
+        for rank, i in enumerate(chosen):
+            axes: Axes = line[rank]
+            style(axes)
+            origin = int(forecasts.origins[i])
+            window = slice(max(origin - past + 1, 0), origin + horizon + 1)
+            ahead = slice(origin + 1, origin + horizon + 1)
+            axes.plot(times[window], series.iloc[window], mark, color="black", label="observed")
+            axes.plot(times[ahead], model[i], mark, color=COLOURS[MODEL], label="forecast")
+            axes.axvline(times[origin], color="#999999", linewidth=0.8, label="origin")  # type: ignore[arg-type]
+            _dates(axes, card, minticks=2, maxticks=5)
+            axes.set_title(f"{kind} {rank + 1}: RMSE {number(error[i])}", fontsize="medium")
+        line[0].set_ylabel(_with_unit(str(series.name), card))
+    legend_below(figure, panels[0, 0])
+    return figure
+
+
+def missing(series: pd.DataFrame, starts: Sequence[int], card: Card, bins: int = 240) -> Figure:
+    """The share of each column's values that is missing, over time.
+
+    Args:
+        series: the regular series.
+        starts: the rows that a new span starts in.
+        card: gives the step.
+        bins: stretches of time that are told apart.
+    """
+    edges = np.unique(np.linspace(0, len(series), min(bins, len(series)) + 1).astype(int))
+    gone = series.isna().to_numpy(np.float64)
+    share = np.add.reduceat(gone, edges[:-1], axis=0) / np.diff(edges)[:, None]
+    figure = Figure(figsize=(9, 1.4 + 0.3 * series.shape[1]), layout="constrained")
+    axes = figure.subplots()
+    times = pd.DatetimeIndex(series.index)
+    picture = axes.pcolormesh(
+        times.append(times[-1:] + card.step)[edges],
+        np.arange(series.shape[1] + 1),
+        share.T,
+        cmap="OrRd",
+        vmin=0,
+        vmax=1,
+    )
+    axes.vlines(times[list(starts)], 0, series.shape[1], color="black", linestyle="--", linewidth=1)
+    counts = series.isna().sum()
+    labels = [
+        escape_mathtext(f"{name} ({count:,})" if count else str(name))
+        for name, count in counts.items()
+    ]
+    axes.set_yticks(np.arange(series.shape[1]) + 0.5, labels)
+    axes.invert_yaxis()
+    _dates(axes, card)
+    axes.set_title("Missing values")
+    figure.colorbar(picture, ax=axes, label="share missing")
+    return figure
+
+
+def residuals(forecasts: Forecasts, names: Sequence[str], card: Card) -> Figure:
+    """How far forecasts are off: the spread of the errors, and forecast against observed."""
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    seen, model = forecasts.observed[..., 0], forecasts.model[..., 0]
+    horizon = seen.shape[1]
+    error = model - seen
+    edge = float(np.nanpercentile(np.abs(error), 99.5)) or 1.0
+    bins = np.linspace(-edge, edge, 61).tolist()
+    for step, colour in zip(sorted({1, horizon}), (COLOURS[MODEL], LATE), strict=False):
+        values = error[:, step - 1]
+        left.hist(
+            values[~np.isnan(values)],
+            bins=bins,
+            histtype="step",
+            linewidth=1.5,
+            color=colour,
+            label=_ahead(step, card),
+        )
+    style(left)
+    left.set(
+        xlabel=_with_unit("forecast - observed", card, names[0]),
+        ylabel="forecasts",
+        title=escape_mathtext(f"Residuals, {names[0]}"),
+    )
+    left.legend(frameon=False, loc="upper left")
+    known = ~np.isnan(seen)
+    shown = np.concatenate([seen[known], model[known]])
+    low, high = float(shown.min()), float(np.percentile(shown, 99.9))
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    picture = right.hexbin(
+        seen[known],
+        model[known],
+        gridsize=50,
+        bins="log",
+        cmap="Blues",
+        mincnt=1,
+        extent=(low, high, low, high),
+        linewidths=0.1,
+    )
+    right.plot([low, high], [low, high], color="black", linewidth=0.8)
+    style(right)
+    right.set(
+        xlabel=_with_unit("observed", card, names[0]),
+        ylabel=_with_unit("forecast", card, names[0]),
+        title="All steps, test span",
+        xlim=(low, high),
+        ylim=(low, high),
+    )
+    for axes in (left, right):  # 0.00004 and 0.00006 would run into each other, so would 60000s
+        axes.ticklabel_format(axis="x", scilimits=(-3, 4))
+    figure.colorbar(picture, ax=right, label="forecasts (log scale)")
+    return figure
+
+
+def colour(name: str) -> str:
+    """The colour of the model or a baseline; seasons of a seasonal naive share theirs."""
+    family = (known for known in COLOURS if name.startswith(known))
+    return COLOURS.get(next(family, ""), OTHER)
+
+
+def panel() -> tuple[Figure, Axes]:
+    """A figure with one pair of axes in the house style."""
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.subplots()
+    style(axes)
+    return figure, axes
+
+
+def _lines(axes: Axes, x: Sequence[int], errors: dict[str, list[float]]) -> None:
+    """A line for the model and each baseline; baselines of one colour differ in their strokes."""
+    drawn: list[str] = []
+    for name, values in errors.items():
+        width = 2.4 if name == MODEL else 1.4
+        stroke = STROKES[drawn.count(colour(name)) % len(STROKES)]
+        axes.plot(x, values, ls=stroke, color=colour(name), lw=width, label=_label(name))
+        drawn.append(colour(name))
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _dates(axes: Axes, card: Card, **ticks: int) -> None:
+    """Times along the axis, what they share written once; of days no hours."""
+    if card.step >= pd.Timedelta("1D"):
+        ticks |= {"minticks": 2, "interval_multiples": False}
+    locator = AutoDateLocator(**ticks)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+
+
+def legend_below(figure: Figure, axes: Axes) -> None:
+    """What the lines of these axes are, below the picture, where no line runs."""
+    handles, labels = axes.get_legend_handles_labels()
+    if not labels:
+        return
+    columns = min(len(labels), max(1, LEGEND // (HANDLE + max(map(len, labels)))))
+    lines = -(-len(labels) // columns)
+    figure.set_figheight(figure.get_figheight() + max(lines - 2, 0) * LINE)
+    evenly = -(-len(labels) // lines)
+    figure.legend(handles, labels, frameon=False, ncols=evenly, loc="outside lower center")
+
+
+def style(axes: Axes) -> None:
+    """A light grid and no frame."""
+    axes.grid(color="#DDDDDD", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _apart(ranked: Sequence[int], distance: int, count: int) -> list[int]:
+    """The first `count` of the ranked that are at least `distance` from one another."""
+    chosen: list[int] = []
+    for i in ranked:
+        if len(chosen) < count and all(abs(i - other) >= distance for other in chosen):
+            chosen.append(i)
+    return chosen
+
+
+def _label(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _ahead(step: int, card: Card) -> str:
+    ahead = step * card.step
+    units = {"h": "1h", "min": "1min", "s": "1s"}
+    if card.step >= pd.Timedelta("1D"):
+        units = {"days": "1D"} | units
+    for name, unit in units.items():
+        if ahead % pd.Timedelta(unit) == pd.Timedelta(0):
+            count = ahead // pd.Timedelta(unit)
+            return f"{count} {'day' if name == 'days' and count == 1 else name} ahead"
+    return f"{step} x {card.frequency} ahead"
+
+
+def _with_unit(text: str, card: Card, column: str | None = None) -> str:
+    unit = card.columns[column or text].unit
+    return escape_mathtext(f"{text} ({unit})" if unit else text)

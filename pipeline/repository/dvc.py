@@ -1,0 +1,67 @@
+"""DVC: run in a process, and what it finds out of date."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import PipelineError
+from pipeline.repository import lockfile
+from pipeline.repository.git import last_words
+
+
+def stale() -> list[str]:
+    """What dvc.lock was not made from: command, code, data, parameters, committed outputs."""
+    made = {path for outputs in lockfile.declared().values() for path in outputs}
+    return [
+        f"{stage}: {difference}"
+        for stage, states in json.loads(run(Path(), "status", "--json")).items()
+        if not stage.endswith(".dvc")  # a data set that this experiment does not use
+        for state in states
+        for difference in _differences(state, made)
+    ]
+
+
+def _differences(state: Any, made: set[str]) -> list[str]:
+    if isinstance(state, str):  # "changed command"
+        return [state]
+    found = []
+    for path, how in {**state.get("changed deps", {}), **state.get("changed outs", {})}.items():
+        if isinstance(how, dict):
+            found += [f"{path}: {key} {what}" for key, what in how.items()]
+        elif path not in made or how not in ("deleted", "not in cache"):  # those are yet to be made
+            found.append(f"{path} {how}")
+    return found
+
+
+def run(directory: Path, *arguments: str, show: bool = False) -> str:
+    """Run DVC in a clone, whose MLflow store is its own; PipelineError with its last words.
+
+    Args:
+        directory: the clone.
+        arguments: of dvc.
+        show: let it write to the terminal, as a run of some minutes should.
+    """
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("DVC_", "MLFLOW_"))
+    }
+    env |= {
+        "DVC_NO_ANALYTICS": "1",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    done = subprocess.run(
+        [sys.executable, "-E", "-m", "dvc", *arguments],
+        cwd=directory,
+        env=env,
+        capture_output=not show,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        said = "" if show else f": {last_words(done)}"
+        raise PipelineError(f"dvc {arguments[0]}: expected it to end well, found an error{said}")
+    return "" if show else done.stdout

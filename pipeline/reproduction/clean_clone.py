@@ -1,0 +1,25 @@
+"""A clone of the committed state, in which the pipeline runs with nothing remembered."""
+
+import shutil
+import sys
+from pathlib import Path
+
+from pipeline.files import paths
+from pipeline.repository import dvc, git
+
+
+def make(directory: Path) -> Path:
+    """Clone HEAD of the repository in the working directory; DVC's cache there is empty.
+
+    A raw table that is not in Git is copied from the working directory: ingest verifies it.
+    """
+    source = Path.cwd()
+    if git.run(source, "status", "--porcelain", "--untracked-files=no"):
+        print("note: changes that are not committed are left out", file=sys.stderr)
+    git.run(source, "clone", "--quiet", "--no-checkout", str(source), str(directory))
+    git.run(directory, "checkout", "--quiet", "--detach", git.run(source, "rev-parse", "HEAD"))
+    for table in paths.RAW.glob("*.csv"):
+        if not (directory / table).exists():
+            shutil.copyfile(table, directory / table)
+    dvc.run(directory, "config", "--local", "cache.dir", f"{directory}.cache")
+    return directory

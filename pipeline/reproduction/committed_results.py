@@ -1,0 +1,122 @@
+"""What a reproduction is compared with besides dvc.lock: who made the results, and from what scale.
+
+`python -m pipeline committed-results` writes data/reports/reference.json where dvc.lock's outputs have
+changed; `make` runs it. No stage does, since a stage's output must not depend on its host.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import PipelineError
+from pipeline.files import artifacts, hashing, paths
+from pipeline.files.records import Record
+from pipeline.repository import lockfile
+from pipeline.repository.lockfile import Lock
+from pipeline.runtime import determinism
+
+FILE = paths.REPORTS / "reference.json"
+
+
+class Machine(Record):
+    """What decides whether the same code gives the same bytes."""
+
+    processor: str
+    vector_flags: tuple[str, ...]
+    requirements: str  # sha256 of requirements.lock
+    environment: dict[str, str] = {}  # variables of the shell that steer libraries
+
+    @classmethod
+    def here(cls) -> "Machine":
+        """This machine, with the lock file in the working directory."""
+        return cls(
+            processor=determinism.processor(),
+            vector_flags=tuple(determinism.vector_flags()),
+            requirements=hashing.sha256(Path("requirements.lock")),
+            environment=determinism.steering(),
+        )
+
+    @property
+    def sha256(self) -> str:
+        """One checksum over all of it."""
+        return hashlib.sha256(
+            artifacts.json_text(self.model_dump(mode="json", exclude_defaults=True)).encode()
+        ).hexdigest()
+
+    def difference(self, other: "Machine") -> str:
+        """The first thing in which two machines differ, in words; empty if they are the same."""
+        if self.processor != other.processor:
+            return f"processor {other.processor}, not {self.processor}"
+        if flags := set(self.vector_flags) ^ set(other.vector_flags):
+            return f"vector instructions that only one of them has: {', '.join(sorted(flags))}"
+        if self.requirements != other.requirements:
+            return "another requirements.lock"
+        for name in sorted(self.environment.keys() | other.environment.keys()):
+            mine, its = (m.environment.get(name, "unset") for m in (self, other))
+            if mine != its:
+                return f"{name} in the shell is {its}, not {mine}"
+        return ""
+
+
+class Reference(Record):
+    """reference.json."""
+
+    machine: Machine
+    outputs: str  # digest of dvc.lock's checksums, which ties this file to it
+    prepared: dict[str, Any]  # what impute_scale learned and made, in numbers
+
+
+def read(lock: Lock) -> Reference:
+    """The committed reference, which must belong to the committed dvc.lock."""
+    reference = artifacts.read_json_record(
+        paths.require(FILE, "make it with: make; then commit it"), Reference
+    )
+    if reference.outputs != digest(lock):
+        raise PipelineError(
+            f"{FILE}: expected it to be made with the committed dvc.lock, found it made with "
+            "another; run: make; then commit both"
+        )
+    return reference
+
+
+def prepared() -> dict[str, Any]:
+    """What impute_scale wrote, in numbers: its JSON, and each column's mean, spread and range."""
+    values = np.asarray(artifacts.read_array(paths.VALUES), np.float64)
+    return {
+        "imputer": artifacts.read_json(paths.IMPUTER),
+        "scaler": artifacts.read_json(paths.SCALER),
+        "values": {
+            "mean": values.mean(axis=0).tolist(),
+            "deviation": values.std(axis=0).tolist(),
+            "min": values.min(axis=0).tolist(),
+            "max": values.max(axis=0).tolist(),
+        },
+    }
+
+
+def digest(lock: Lock) -> str:
+    """One sha256 over the checksums of all outputs."""
+    return hashlib.sha256(artifacts.json_text(lock.checksums).encode()).hexdigest()
+
+
+def main() -> None:
+    """Write the reference, unless it belongs to this dvc.lock already."""
+    lock = lockfile.read_whole_lock()
+    try:
+        read(lock)
+    except PipelineError:
+        here = Reference(machine=Machine.here(), outputs=digest(lock), prepared=prepared())
+        if difference := _moved(here.machine):
+            print(f"note: the results before were made elsewhere ({difference}): the same code and")
+            print("parameters give other last digits here, which Git shows as changes")
+        artifacts.write_json(FILE, here.model_dump(mode="json"))
+
+
+def _moved(machine: Machine) -> str:
+    """How the machine differs from that of the reference that is there, if there is one."""
+    try:
+        return machine.difference(artifacts.read_json_record(FILE, Reference).machine)
+    except PipelineError:
+        return ""

@@ -1,0 +1,254 @@
+"""Worked examples: the systems that tutorials and papers report, made here, on the same targets.
+
+`python -m pipeline worked-examples` runs the commands of docs/worked-examples.yaml, each with every
+seed, in a clean clone, and writes docs/worked-examples.json and .md from what they made.
+"""
+
+import argparse
+import shlex
+import statistics
+import tempfile
+import time
+from contextlib import chdir
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+from tqdm import tqdm
+
+from pipeline.config.experiment import read_experiment
+from pipeline.config.params import Baseline
+from pipeline.errors import PipelineError
+from pipeline.evaluation.scoring import MODEL
+from pipeline.files import artifacts, hashing, paths, records
+from pipeline.files.records import Record
+from pipeline.reports.formatting import percent
+from pipeline.reports.markdown import table
+from pipeline.repository import dvc, git, lockfile
+from pipeline.reproduction import clean_clone
+from pipeline.reproduction.committed_results import Machine
+
+DEFINITIONS = Path("docs/worked-examples.yaml")
+RESULTS = DEFINITIONS.with_suffix(".json")
+PAGE = DEFINITIONS.with_suffix(".md")
+SEEDS = (1, 2, 3)
+SCORES = ("rmse", "mae", "mape", "r2", "mse_scaled", "mae_scaled")
+INTRODUCTION = f"""# Worked examples
+
+Each table sets this project's network beside the baselines and beside what tutorials and papers
+report for the same targets. To run a command yourself, first run `git restore params.yaml`, because
+`dvc exp run` leaves its settings there, and choose the seed with `-S train.seed=N`. The tables give
+the mean and the standard deviation over the seeds. Skill is 1 - error / error of the best baseline
+other than ridge; the error is RMSE, or for several targets the root of the standardised MSE.
+
+`python -m pipeline worked-examples` makes the tables: it runs the commands of
+[{DEFINITIONS.name}]({DEFINITIONS.name}) in a clean clone.
+[{RESULTS.name}]({RESULTS.name}) has the scores of every run and the sha256 of its `params.yaml` and
+`dvc.lock`. The scores of others are quoted, not reproduced: DLinear is by Zeng et al. (2023, arXiv
+2205.13504), PatchTST by Nie et al. (2023, arXiv 2211.14730), SegRNN by Lin et al. (2023, arXiv
+2308.11200). Their code left out the last test windows if these did not fill a batch; here every
+window counts. `load` and `etth1` need their tables first: `fetch` in the card is the command.
+"""
+
+
+class Place(Record):
+    """On which targets a run is scored, and what others report there."""
+
+    on: str
+    span: str  # test, or a span that the card names
+    step: str | None = None  # h24; None for all steps pooled
+    tutorial: dict[str, float] | None = None
+    literature: dict[str, dict[str, float]] = {}
+
+    def scores(self, metrics: dict[str, Any], who: str) -> dict[str, float]:
+        """The model's or a rule's scores there."""
+        if self.span != "test":
+            found = metrics["spans"][self.span][who]
+        elif who == MODEL:
+            found = metrics["test_by_horizon" if self.step else "test"]
+        else:
+            found = metrics["baselines_by_horizon" if self.step else "baselines"][who]
+        if self.step:
+            found = found[self.step]
+        return {name: found[name] for name in SCORES if name in found}
+
+
+class Example(Record):
+    """One command, run with every seed."""
+
+    name: str
+    title: str
+    horizon: int
+    settings: tuple[str, ...]
+    chosen: str  # what was chosen, and on what
+    rows: Annotated[tuple[Place, ...], Field(min_length=1)]
+
+    @property
+    def flags(self) -> list[str]:
+        """What `dvc exp run` is given besides the seed."""
+        settings = (*self.settings, f"window.horizon={self.horizon}")
+        return [word for setting in settings for word in ("-S", setting)]
+
+
+class Definitions(Record):
+    """docs/worked-examples.yaml."""
+
+    examples: tuple[Example, ...]
+
+
+class Run(Record):
+    """What one command made with one seed."""
+
+    seed: int
+    model: str
+    params_sha256: str
+    dvc_lock_sha256: str
+    machine_sha256: str  # bytes are the same on one machine, digits on others
+    seconds: float  # of the whole command
+    metrics: dict[str, Any]
+
+
+def read_definitions() -> list[Example]:
+    """The examples, each checked."""
+    return list(records.read_record(DEFINITIONS, Definitions).examples)
+
+
+def perform(directory: Path, example: Example, seed: int) -> Run:
+    """Run an example's command in a clone, as a user does."""
+    git.run(directory, "reset", "--quiet", "--hard")
+    began = time.monotonic()
+    dvc.run(directory, "exp", "run", *example.flags, "-S", f"train.seed={seed}")
+    seconds = time.monotonic() - began
+    with chdir(directory):
+        params, _ = read_experiment()
+        model = params.train.model
+        units = "" if isinstance(model, Baseline) else f" {list(model.units)}"
+        return Run(
+            seed=seed,
+            model=f"{model.name}{units}",
+            params_sha256=hashing.sha256(paths.PARAMS),
+            dvc_lock_sha256=hashing.sha256(lockfile.LOCK),
+            machine_sha256=Machine.here().sha256,
+            seconds=round(seconds, 1),
+            metrics=artifacts.read_json(paths.METRICS),
+        )
+
+
+def rows(example: Example, runs: list[Run]) -> list[dict[str, Any]]:
+    """The example's rows of worked-examples.json: means over the runs."""
+    made = []
+    for place in example.rows:
+        scores = [place.scores(run.metrics, MODEL) for run in runs]
+        first = runs[0].metrics
+        naive = [name for name in first["baselines"] if name != "ridge"]
+        made.append(
+            {
+                "example": example.name,
+                "on": place.on,
+                "horizon": example.horizon,
+                "model": runs[0].model,
+                "seeds": [run.seed for run in runs],
+                **{name: _mean(scores, name) for name in SCORES},
+                "spread": _spread(scores),
+                "naive": {rule: place.scores(first, rule) for rule in naive},
+                "ridge": place.scores(first, "ridge"),
+                "tutorial": place.tutorial,
+                "literature": place.literature or None,
+                "chosen": example.chosen,
+                "command": shlex.join(["dvc", "exp", "run", *example.flags]),
+                "runs": [
+                    {**run.model_dump(exclude={"metrics", "model"}), **score}
+                    for run, score in zip(runs, scores, strict=True)
+                ],
+            }
+        )
+    return made
+
+
+def _error(scores: dict[str, float]) -> str:
+    """The score that a spread and a skill are of."""
+    return "rmse" if "rmse" in scores else "mse_scaled"
+
+
+def _mean(scores: list[dict[str, float]], name: str) -> float | None:
+    values = [score[name] for score in scores if name in score]
+    return float(f"{statistics.fmean(values):.6g}") if values else None
+
+
+def _spread(scores: list[dict[str, float]]) -> float | None:
+    values = [score[_error(score)] for score in scores]
+    return float(f"{statistics.stdev(values):.4g}") if len(values) > 1 else None
+
+
+def page(examples: list[Example], made: list[dict[str, Any]]) -> str:
+    """docs/worked-examples.md: a section for each example that was run, and which were not."""
+    parts = [INTRODUCTION]
+    absent = [e.name for e in examples if e.name not in {row["example"] for row in made}]
+    if absent:
+        parts.append(f"Defined, but not run yet: {', '.join(absent)}.\n")
+    for example in examples:
+        found = [row for row in made if row["example"] == example.name]
+        if not found:
+            continue
+        parts.append(f"## {example.title}\n")
+        for row in found:
+            parts.append(f"On {row['on']}:\n\n{_scores(row)}\n")
+        seeds = ", ".join(str(seed) for seed in found[0]["seeds"])
+        parts.append(f"```bash\n{found[0]['command']}\n```\n\nSeeds {seeds}. {example.chosen}\n")
+    return "\n".join(parts)
+
+
+def _scores(row: dict[str, Any]) -> str:
+    """One row of the JSON as a table: others, naive rules, ridge, this project."""
+    ours: dict[str, float] = {name: row[name] for name in SCORES if row[name] is not None}
+    error = _error(ours)
+    names: list[str] = list(ours)
+    best = min(scores[error] for scores in row["naive"].values())
+    lines = {
+        **({"tutorial": row["tutorial"]} if row["tutorial"] else {}),
+        **(row["literature"] or {}),
+        **{rule.replace("_", " "): scores for rule, scores in row["naive"].items()},
+        "ridge": row["ridge"],
+        f"this project, {row['model']}": ours,
+    }
+    body = []
+    for who, scores in lines.items():
+        power = 1 if error == "rmse" else 0.5
+        skill = percent(1 - (scores[error] / best) ** power)
+        cells = [f"{scores[name]:.4g}" if name in scores else "" for name in names]
+        if scores is ours and row["spread"] is not None:
+            cells[names.index(error)] += f" ± {row['spread']:.2g}"
+        body.append([who, *cells, skill])
+    return table(["", *names, "skill"], body)
+
+
+def main() -> None:
+    """Run the examples, all or those named, and write their rows; the others keep theirs."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of an example; all by default")
+    parser.add_argument("--page", action="store_true", help="only write the page from the JSON")
+    options = parser.parse_args()
+    examples = read_definitions()
+    known = [example.name for example in examples]
+    for name in options.names:
+        if name not in known:
+            raise PipelineError(f"{DEFINITIONS}: expected one of {', '.join(known)}, found {name}")
+    made: list[dict[str, Any]] = artifacts.read_json(RESULTS) if RESULTS.exists() else []
+    wanted = [] if options.page else [e for e in examples if e.name in (options.names or known)]
+    with tempfile.TemporaryDirectory(prefix="worked-examples-") as temporary:
+        directory = clean_clone.make(Path(temporary) / "clone") if wanted else Path()
+        total = len(wanted) * len(SEEDS)
+        with tqdm(total=total, unit="run", dynamic_ncols=True, disable=not total) as bar:
+            for example in wanted:
+                runs = []
+                for seed in SEEDS:
+                    bar.set_description(f"{example.name}, seed {seed}")
+                    runs.append(perform(directory, example, seed))
+                    bar.update()
+                kept = [row for row in made if row["example"] != example.name] + rows(example, runs)
+                made = sorted(kept, key=lambda row: known.index(row["example"]))
+                artifacts.write_json(RESULTS, made)
+                made = artifacts.read_json(RESULTS)  # in the order that the page has from the file
+                artifacts.write_text(PAGE, page(examples, made))
+    if options.page:
+        artifacts.write_text(PAGE, page(examples, made))

@@ -1,9 +1,0 @@
-"""Print the address of the repository's own MLflow store, which is made if need be."""
-
-from pipeline import database
-
-
-def main() -> None:
-    """One line on standard output."""
-    database.ensure(database.own())
-    print(database.address(database.own()))

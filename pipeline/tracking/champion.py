@@ -1,0 +1,153 @@
+"""The registered model: which version is the champion, who takes its place, and loading it.
+
+The registered model has the data set's name. Each version says in a tag which version it
+replaced, so that every promotion can be taken back.
+"""
+
+import logging
+import os
+from contextlib import ExitStack
+
+import mlflow
+import yaml
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from pipeline.errors import PipelineError
+from pipeline.files import artifacts
+from pipeline.forecasting.forecaster import Backend, Forecaster
+from pipeline.tracking import logged_runs, store
+from pipeline.tracking.labels import SERVING
+from pipeline.tracking.logged_runs import Trial
+
+ALIAS = "champion"
+REPLACED, DECISION = "promotion.replaced", "promotion.decision"
+
+
+def current(name: str) -> ModelVersion | None:
+    """The champion among the versions of the registered model, if there is one."""
+    client = store.connect()
+    try:
+        version = client.get_registered_model(name).aliases.get(ALIAS)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+    return client.get_model_version(name, str(version)) if version else None
+
+
+def crown(trial: Trial, tags: dict[str, str]) -> str:
+    """Register the run's model and make it the champion; its version.
+
+    The alias moves last, and what was made before it is removed if something fails.
+    """
+    name = trial.params["ingest.dataset"]
+    client = store.connect()
+    before = current(name)
+    with ExitStack() as undo:
+        if not client.search_registered_models(f"name='{name}'"):
+            client.create_registered_model(name)
+            undo.callback(client.delete_registered_model, name)
+        known = client.search_model_versions(f"name='{name}' and run_id='{trial.id}'")
+        if known:  # it was champion once
+            version = str(known[0].version)
+        else:
+            model = client.get_logged_model(str(trial.model))
+            made = client.create_model_version(
+                name,
+                model.artifact_location,
+                trial.id,
+                model_id=model.model_id,
+                description=SERVING,
+            )
+            version = str(made.version)
+            undo.callback(client.delete_model_version, name, version)
+        for key, value in tags.items():
+            client.set_model_version_tag(name, version, key, value)
+        if before:
+            client.set_model_version_tag(name, version, REPLACED, str(before.version))
+        client.set_registered_model_alias(name, ALIAS, version)
+        undo.pop_all()
+    return version
+
+
+def holder(name: str) -> ModelVersion:
+    """The champion.
+
+    Raises:
+        PipelineError: there is none.
+    """
+    champion = current(name)
+    if champion is None:
+        raise PipelineError(
+            f"models:/{name}@{ALIAS}: expected a champion, found none; make promote RUN=ID makes "
+            "a run's model the champion"
+        )
+    return champion
+
+
+def predecessor(name: str) -> tuple[ModelVersion, ModelVersion]:
+    """The champion and the version that it replaced.
+
+    Raises:
+        PipelineError: there is no champion, or none was before it.
+    """
+    champion = holder(name)
+    replaced = champion.tags.get(REPLACED)
+    if replaced is None:
+        raise PipelineError(
+            f"models:/{name}@{ALIAS}: expected a champion before version {champion.version}, "
+            "found none"
+        )
+    return champion, store.connect().get_model_version(name, replaced)
+
+
+def restore(holder: ModelVersion, before: ModelVersion) -> None:
+    """Give the alias back to the version before."""
+    client = store.connect()
+    client.set_registered_model_alias(before.name, ALIAS, str(before.version))
+    client.set_model_version_tag(holder.name, str(holder.version), DECISION, "rolled back")
+
+
+def load(uri: str, backend: Backend = "tensorflow") -> Forecaster:
+    """The Forecaster of a logged or registered model.
+
+    Args:
+        uri: models:/NAME@champion, models:/NAME/VERSION, models:/ID, runs:/ID/model or a directory.
+        backend: what runs the network.
+
+    Raises:
+        PipelineError: there is no such model, it is not one of this pipeline's, or other code made
+            it and this code cannot read it.
+    """
+    where = ""
+    # What lies here needs no store; Path would raise an error of its own for a long text.
+    if not os.path.exists(uri):  # noqa: PTH110
+        store.connect()
+        where = f" in {store.shown()}"
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    try:
+        os.environ["FORECAST_BACKEND"] = backend
+        served = mlflow.pyfunc.load_model(uri).unwrap_python_model()
+    except store.unavailable() as error:
+        advice = "; make promote RUN=ID makes a run's model the champion" * uri.endswith(
+            f"@{ALIAS}"
+        )
+        raise PipelineError(
+            f"--model {uri}: expected a model{where}: {logged_runs.reason(error).rstrip('.')}{advice}"
+        ) from None
+    except yaml.YAMLError as error:
+        raise PipelineError(
+            f"--model {uri}: expected a whole MLmodel, found {logged_runs.reason(error)}"
+        ) from None
+    except PipelineError as error:
+        raise PipelineError(
+            f"--model {uri}: expected a model that this code can read; mlflow models serve runs "
+            f"the code that made it. Found {str(error).removesuffix(artifacts.REMEDY)}"
+        ) from None
+    if not isinstance(forecaster := getattr(served, "forecaster", None), Forecaster):
+        raise PipelineError(
+            f"--model {uri}: expected a model that this pipeline logged, found "
+            f"{type(served).__name__}"
+        )
+    return forecaster

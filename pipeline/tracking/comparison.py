@@ -1,0 +1,249 @@
+"""Runs side by side: which differ in what, how each scores, and which differences are chance."""
+
+import json
+import statistics
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.evaluation import metrics
+from pipeline.reports.formatting import number, percent
+from pipeline.tracking.labels import CARD
+from pipeline.tracking.logged_runs import Trial
+
+SEED = "train.seed"
+SPANS = ("validation", "test")
+COLUMNS = 2  # parameters that have a column of their own; more of them share one
+LONGEST = 30  # characters of a parameter's value
+
+
+@dataclass(frozen=True)
+class Row:
+    """Runs that differ only in their seed."""
+
+    trials: tuple[Trial, ...]
+
+    @property
+    def params(self) -> dict[str, str]:
+        """Every parameter but the seed."""
+        return {key: value for key, value in self.trials[0].params.items() if key != SEED}
+
+    def values(self, span: str) -> list[float]:
+        """Each run's RMSE on a span."""
+        return [trial.error(span) for trial in self.trials]
+
+    def error(self, span: str) -> float:
+        """The mean RMSE on a span."""
+        return statistics.fmean(self.values(span))
+
+    def spread(self, span: str) -> float:
+        """The standard deviation over the seeds; 0 for a single run."""
+        return statistics.stdev(self.values(span)) if len(self.trials) > 1 else 0.0
+
+
+def rows(trials: Sequence[Trial]) -> tuple[list[Row], list[tuple[Trial, Trial]]]:
+    """Runs that differ only in seed as one row, the best on validation first.
+
+    Returns:
+        The rows, and the runs left out, each beside the one whose parameters, card and seed it
+        repeats.
+    """
+    groups: dict[tuple[tuple[str, str], ...], dict[str, Trial]] = {}
+    repeats = []
+    for trial in trials:
+        key = tuple(sorted((k, v) for k, v in trial.params.items() if k != SEED))
+        seeds = groups.setdefault(key, {})
+        if trial.params[SEED] in seeds:
+            repeats.append((trial, seeds[trial.params[SEED]]))
+        else:
+            seeds[trial.params[SEED]] = trial
+    found = [Row(tuple(seeds.values())) for seeds in groups.values()]
+    return sorted(found, key=lambda row: row.error("validation")), repeats
+
+
+def places(found: Sequence[Row]) -> list[str]:
+    """Each row's place on validation; rows closer than the spread of their seeds share one.
+
+    The distance is to the first row of a place, the spread the larger one of the two rows.
+    """
+    firsts: list[int] = []
+    for i, row in enumerate(found):
+        first = firsts[-1] if firsts else i
+        gap = row.error("validation") - found[first].error("validation")
+        spread = max(row.spread("validation"), found[first].spread("validation"))
+        firsts.append(first if gap <= spread else i)
+    return [f"{first + 1}{' tie' if firsts.count(first) > 1 else ''}" for first in firsts]
+
+
+def differing(found: Sequence[Row]) -> list[str]:
+    """The parameters that are not the same in every row that has them; a model has its own."""
+    values: dict[str, set[str]] = {}
+    for row in found:
+        for name, value in row.params.items():
+            values.setdefault(name, set()).add(value)
+    return [name for name, different in values.items() if len(different) > 1]
+
+
+def table(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Header and lines: place, what differs, seeds, scores, skill, training time, runs."""
+    names = differing(found)
+    shown = [name.split(".", 1)[-1] for name in names]
+    values = [_values(found, name) for name in names]
+    if len(names) > COLUMNS:
+        together = (
+            "; ".join(f"{name} {column[i]}" for name, column in zip(shown, values, strict=True))
+            for i in range(len(found))
+        )
+        shown, values = ["parameters"], [list(together)]
+    of_spans = [f"{span} {score}" for span in SPANS for score in ("rmse", "skill")]
+    header = ["place", *shown, "seeds", *of_spans, "fit s", "runs"]
+    lines = []
+    for i, (place, row) in enumerate(zip(places(found), found, strict=True)):
+        seconds = [s for t in row.trials if (s := t.scores.get("time/fit_seconds")) is not None]
+        lines.append(
+            [
+                place,
+                *(column[i] for column in values),
+                " ".join(sorted((t.params[SEED] for t in row.trials), key=int)),
+                *(score(row, span) for span in SPANS for score in (_with_spread, _skill)),
+                f"{statistics.fmean(seconds):.0f}" if seconds else "",
+                "; ".join(trial.short for trial in row.trials),
+            ]
+        )
+    return header, lines
+
+
+def _values(found: Sequence[Row], name: str) -> list[str]:
+    """A parameter of each row; of long lists, inputs say, what is not in all of them."""
+    values = [row.params.get(name, "") for row in found]
+    if max(map(len, values)) > LONGEST:
+        lists = [value.split(", ") for value in values]
+        shared = set.intersection(*map(set, lists))
+        own = [", ".join(item for item in items if item not in shared) for items in lists]
+        values = [f"... {_short(items)}" if items else "..." for items in own]
+    return values
+
+
+def _short(text: str, longest: int = LONGEST) -> str:
+    return textwrap.shorten(text, longest, placeholder=" ...")
+
+
+def _skill(row: Row, span: str) -> str:
+    """Against the best baseline; nothing where the run has no scores of them."""
+    best = min(row.trials[0].baselines(span).values(), default=0.0)
+    return percent(metrics.skill(row.error(span), best))
+
+
+def _with_spread(row: Row, span: str) -> str:
+    mean = number(row.error(span))
+    return f"{mean} ± {row.spread(span):.2g}" if len(row.trials) > 1 else mean
+
+
+def basis(trial: Trial) -> str:
+    """What the runs of a table share: data, targets, horizon, spans and how much was scored."""
+    shared = trial.basis
+    ends = json.loads(shared["window.split"] or "{}")
+    spans = [
+        f"{span} to {end}" + (f" (n {int(shared[f'{span} n']):,})" if f"{span} n" in shared else "")
+        for span, end in ends.items()
+    ]
+    return (
+        f"Data {shared['ingest.dataset']} ({shared['data']}), target {shared['window.targets']}, "
+        f"horizon {shared['window.horizon']}; {', '.join(spans)}."
+    )
+
+
+def titled(trial: Trial, card: dict[str, Any]) -> tuple[str, str]:
+    """A table's title and its target's unit, from the card that the run kept, if it kept one."""
+    column = card.get("columns", {}).get(trial.params["window.targets"], {})
+    return card.get("title", trial.params["ingest.dataset"]), column.get("unit", "")
+
+
+def labels(found: Sequence[Row]) -> list[str]:
+    """Each row's number and what it differs in, for a picture's legend."""
+    columns = [(name.rsplit(".", 1)[-1], _values(found, name)) for name in differing(found)]
+    return [
+        _short(
+            f"{i + 1}: "
+            + (
+                ", ".join(f"{name} {values[i]}" for name, values in columns)
+                or row.params["train.model.name"]
+            ),
+            2 * LONGEST,
+        )
+        for i, row in enumerate(found)
+    ]
+
+
+def legend(found: Sequence[Row], unit: str) -> str:
+    """What the table's columns mean.
+
+    Args:
+        found: the rows.
+        unit: of the target, if it is known.
+    """
+    first = found[0].trials[0]
+    single = "test/rmse" in first.scores
+    scaled = f" ({unit})" * bool(unit) if single else ", pooled over standardised targets,"
+    errors = first.baselines("test").items()
+    beside = ", ".join(f"{name.replace('_', ' ')} {number(error)}" for name, error in errors)
+    return (
+        f"Best first by RMSE{scaled} on validation. Mean ± standard deviation over the seeds; rows "
+        "closer than that deviation are ties. Skill: 1 - RMSE / that of the run's best baseline; "
+        f"those of the first row on test: {beside}. fit s: seconds of training."
+    )
+
+
+def left_out(repeats: Sequence[tuple[Trial, Trial]]) -> list[str]:
+    """A sentence on the runs that stand in no row, if there are any."""
+    names = ", ".join(
+        trial.short + (f" (other scores than {kept.short})" if _unlike(trial, kept) else "")
+        for trial, kept in repeats
+    )
+    why = "Left out, since another run has the same parameters, card and seed"
+    return [f"{why}: {names}."] if names else []
+
+
+def _unlike(one: Trial, other: Trial) -> bool:
+    return any(one.error(span) != other.error(span) for span in SPANS)
+
+
+def by_card(found: Sequence[Row], cards: Mapping[str, dict[str, Any]]) -> list[str]:
+    """A sentence on each set of rows that differ in their data set's card alone.
+
+    Args:
+        found: the rows.
+        cards: what each card decides, by its digest; of those that were logged.
+    """
+    alike: dict[str, list[int]] = {}
+    for i, row in enumerate(found):
+        own = {key: value for key, value in row.params.items() if key != CARD}
+        alike.setdefault(str(sorted(own.items())), []).append(i)
+    sentences = []
+    for places in alike.values():
+        known = [cards.get(found[i].params[CARD]) for i in places]
+        keys = dict.fromkeys(key for card in known if card for key in card)
+        told = [
+            f"{key} {' / '.join(values)}"
+            for key in keys
+            if len(set(values := [_of_card(card, key) for card in known])) > 1
+        ]
+        if len(places) > 1:
+            numbers = " and ".join(str(i + 1) for i in places)
+            what = "; ".join(told) if all(known) else "older runs did not log theirs"
+            sentences.append(f"Rows {numbers} differ in the data set's card alone: {what}.")
+    return sentences
+
+
+def _of_card(card: dict[str, Any] | None, key: str) -> str:
+    value = card and card.get(key)
+    return "default" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def by_basis(trials: Sequence[Trial]) -> list[list[Trial]]:
+    """Runs that may stand side by side: same data, targets, horizon, split and counts."""
+    groups: dict[str, list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault(str(trial.basis), []).append(trial)
+    return list(groups.values())

@@ -1,0 +1,170 @@
+"""The SQLite file in which MLflow keeps runs: its address, and its making, which no kill spoils.
+
+MLflow makes and migrates a database step by step where it lies, and can go on with none that was
+left half-way. Here both are done to a file beside, which takes the place once it is whole.
+
+`python -m pipeline store-uri` makes sure of the repository's own and prints its address.
+"""
+
+import fcntl
+import logging
+import os
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event, make_url
+from sqlalchemy.engine import URL
+
+from pipeline.errors import PipelineError
+
+
+class StoreError(PipelineError):
+    """A store that cannot be used, which must not stop a training."""
+
+
+def root() -> Path:
+    """The repository's root; of the parent repository where DVC works in a temporary copy."""
+    return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
+
+
+def own() -> Path:
+    """The repository's own database."""
+    return root() / "mlflow.db"
+
+
+def address(file: Path) -> str:
+    """The tracking URI of a database, whatever characters its path has."""
+    plain = URL.create("sqlite", database=str(file)).render_as_string()
+    # Unless a driver is named, MLflow makes the directory that a quoted path seems to name.
+    return plain.replace("sqlite:", "sqlite+pysqlite:", 1) if "%" in plain else plain
+
+
+def behind(uri: str) -> Path | None:
+    """The database behind a tracking URI; None if that is a server or a database in memory."""
+    if not uri.startswith("sqlite"):
+        return None
+    url = make_url(uri)
+    in_memory = url.database in (None, "", ":memory:") or "uri" in url.query
+    return None if in_memory else Path(str(url.database)).absolute()
+
+
+def ensure(file: Path) -> None:
+    """Make the database, or migrate it, unless it has the form of the MLflow installed.
+
+    What stood there stays in a file beside: it is migrated in a copy, and if that is not possible
+    a new one is made, provided that it held no run.
+
+    Raises:
+        StoreError: it cannot be read, or holds runs and cannot be migrated.
+    """
+    if _current(file):
+        return
+    with _alone(file):
+        if _current(file):  # another process was first
+            return
+        beside = file.with_name(f".partial-{file.name}")
+        try:
+            if file.exists() and file.stat().st_size:
+                _renew(file, beside)
+            else:
+                _make(beside)
+            with beside.open("rb+") as made:
+                os.fsync(made.fileno())
+            beside.replace(file)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def _renew(file: Path, beside: Path) -> None:
+    """Migrate a copy, or make a new one for what held no run; link the old one beside."""
+    how = "migrated to the form of the MLflow installed"
+    try:
+        _make(beside, file)
+    except Exception as error:  # whatever a migration meets in what another left half-way
+        if runs := _runs(file):
+            raise StoreError(
+                f"{file}: expected a database that MLflow can migrate, found one with {runs} runs "
+                f"that it cannot ({str(error).splitlines()[0]}); put a copy from before in its "
+                f"place, or start a new one with: mv {file.name} {file.name}.old"
+            ) from None
+        how = "made anew, since it was left half made and held no run"
+        _make(beside)
+    old = next(old for i in count(1) if not (old := Path(f"{file}.old{i}")).exists())
+    old.hardlink_to(file)
+    print(f"note: {file.name} was {how}; as it was, it is kept in {old.name}", file=sys.stderr)
+
+
+def _make(beside: Path, old: Path | None = None) -> None:
+    """A database as the MLflow installed has it, empty or with all that the old one holds."""
+    from mlflow.store.db import utils
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)  # success needs no line
+    beside.unlink(missing_ok=True)  # of a process that was killed
+    if old:
+        with closing(_open(old)) as source, closing(sqlite3.connect(beside)) as copy:
+            source.backup(copy)
+    engine = utils.create_sqlalchemy_engine(address(beside))
+    event.listen(engine, "connect", _hurry)
+    if utils._is_empty_database(engine):
+        utils._initialize_tables(engine)
+    else:
+        utils._upgrade_db(engine)
+    engine.dispose()
+    # With a URI: MLflow's own path for its first experiment breaks in a directory with quotes.
+    store = SqlAlchemyStore(address(beside), (root() / "mlartifacts").as_uri())
+    store.engine.dispose()
+
+
+def _hurry(connection: sqlite3.Connection, _: object) -> None:
+    """Do not wait for the disk at each step, since nobody uses the file before it is whole."""
+    connection.execute("PRAGMA synchronous = OFF")
+    connection.execute("PRAGMA journal_mode = MEMORY")
+
+
+def _current(file: Path) -> bool:
+    """Whether the last step of making a database was taken, by the MLflow installed."""
+    from mlflow.store.db.utils import _get_latest_schema_revision
+
+    steps = _ask(file, "SELECT version_num FROM alembic_version", "alembic_version")
+    return steps == [(_get_latest_schema_revision(),)]
+
+
+def _runs(file: Path) -> int:
+    """How many runs there are; a migration keeps them elsewhere while it changes their table."""
+    tables = ("runs", "_alembic_tmp_runs")
+    return sum(row[0] for t in tables for row in _ask(file, f"SELECT count(*) FROM {t}", t))  # noqa: S608
+
+
+def _ask(file: Path, sql: str, table: str) -> list[tuple[Any, ...]]:
+    """What the database answers; nothing if it, or the table, is not there."""
+    if not file.exists():
+        return []
+    try:
+        with closing(_open(file)) as connection:
+            if not connection.execute(
+                "SELECT 1 FROM sqlite_master WHERE name = ?", (table,)
+            ).fetchone():
+                return []
+            return connection.execute(sql).fetchall()
+    except sqlite3.Error as error:
+        raise StoreError(f"{file}: expected a database that can be read, found: {error}") from None
+
+
+def _open(file: Path) -> sqlite3.Connection:
+    """The database, which is not made; what a kill left half written is rolled back."""
+    return sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True)
+
+
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """Wait until no other process makes the database; a process that ends lets go."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.with_name(f"{file.name}.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,185 @@
+"""What a run says of itself: name, note, parameters, scores."""
+
+import hashlib
+import json
+import os
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from pipeline.config.cards import Card
+from pipeline.config.experiment import inputs, split, targets, transforms
+from pipeline.config.params import Params, Stack, flatten
+from pipeline.reports.formatting import escape_markdown
+from pipeline.repository import changed_params
+
+Epoch = dict[str, float]
+VIEW = "best"  # the id of the view that `view` describes, in the UI's addresses
+# Of each step ahead; further scores of a step stand in metrics.json.
+BY_STEP = ("r2", "mae", "rmse", "mape", "mse_scaled", "mae_scaled")
+RESERVED = re.compile(r"h\d+|scaled")  # what follows rmse_ and mae_ where it is no column's name
+CARD = "ingest.card"  # the parameter that stands for what the card decides
+# Of a card: prose, the table's own sum, and what stands among the parameters as it was resolved.
+NOT_DECISIVE = re.compile(
+    r"(title|source|attribution|licence|fetch|sha256|targets|inputs|split\..*|.*\.(description|transform))"
+)
+NAMED = ("ingest.dataset", "window.look_back", "window.horizon", "train.seed", "train.model.name")
+LONGEST = 200  # characters of a name inside a metric's, which may have 250
+
+# What the UI shows on a model's page.
+SERVING = (
+    "Raw rows in, gaps and all; a long table of forecasts out: origin, time, target, forecast. "
+    "`python -m pipeline serve --model URI` takes the rows as CSV, written as the data set's card "
+    "says, or as JSON; `mlflow models serve` takes JSON only, under `dataframe_split` or "
+    "`dataframe_records`. The time stamps to forecast from go under `params`, as `origins`; "
+    "without them the last row with a value is the origin."
+)
+
+
+def hyperparameters(params: Params, card: Card) -> Iterator[tuple[str, Any]]:
+    """Every parameter flat by section, with the card's defaults in the place of null."""
+    bent = (f"{name}:{column}" for column, name in transforms(params, card).items())
+    resolved = {
+        "impute_scale.transforms": ", ".join(bent) or "none",
+        "window.inputs": ", ".join(inputs(params, card)),
+        "window.targets": ", ".join(targets(params, card)),
+        "window.split": json.dumps(split(params, card).model_dump(mode="json")),
+    }
+    for name, value in params.flat().items():
+        section, key = name.split(".", 1)
+        if section == "evaluate" or key.startswith("split."):
+            continue  # what a report draws changes no result; a split is logged as one
+        yield (
+            name,
+            resolved.get(name, ", ".join(map(str, value)) if isinstance(value, list) else value),
+        )
+    if params.window.split:
+        yield "window.split", resolved["window.split"]
+    decided = json.dumps(decisive(card_tree(card)), sort_keys=True)
+    yield CARD, hashlib.sha256(decided.encode()).hexdigest()[:12]
+
+
+def card_tree(card: Card) -> dict[str, Any]:
+    """A card as a run keeps it: JSON, without what it leaves at its default."""
+    return card.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+
+def decisive(tree: dict[str, Any]) -> dict[str, Any]:
+    """What a card decides beside the parameters, flat by its keys: units, bounds, season, ..."""
+    return {key: value for key, value in flatten(tree) if not NOT_DECISIVE.fullmatch(key)}
+
+
+def name(params: Params) -> str:
+    """What tells runs apart at a glance.
+
+    The DVC experiment's name leads, what else differs from the committed parameters follows.
+    """
+    model = params.train.model
+    units = " " + "-".join(map(str, model.units)) if isinstance(model, Stack) else ""
+    experiment = os.environ.get("DVC_EXP_NAME", "")
+    own = {
+        key.split(".", 1)[1]: value
+        for key, value in changed_params.changed(params).items()
+        if key not in (*NAMED, "train.model.units") and not key.startswith("evaluate.")
+    }
+    described = (
+        f"{model.name}{units}, {params.window.look_back} to {params.window.horizon}, "
+        f"seed {params.train.seed}{''.join(f'; {key} {value}' for key, value in own.items())}"
+    )
+    return textwrap.shorten(f"{experiment}: {described}" if experiment else described, LONGEST)
+
+
+def note(params: Params, card: Card) -> str:
+    """What the UI shows above a run."""
+    return (
+        f"**{escape_markdown(card.title)}**\n\n"
+        f"Forecasts {escape_markdown(', '.join(targets(params, card)))} "
+        f"{params.window.horizon} steps of {card.frequency} ahead from the "
+        f"{params.window.look_back} rows before, with {params.train.model.name} "
+        f"({params.train.loss} loss, seed {params.train.seed}). Scores are in the target's own "
+        "units, beside naive rules; the report is among the artifacts."
+    )
+
+
+def view(experiment: str, error: str, now: float) -> dict[str, str]:
+    """Tags of an MLflow experiment: a saved view of its runs, best first, and a note that links it.
+
+    Without one, the UI's table of runs shows no score.
+
+    Args:
+        experiment: its id.
+        error: the score to sort by, rmse or mse_scaled.
+        now: seconds since 1970.
+    """
+    scores = (f"validation/{error}", f"test/{error}", "skill/persistence", "model/weights")
+    params = ("train.model.name", "train.model.units", "window.look_back", "train.seed")
+    state = {
+        "selectedColumns": [
+            *(f"metrics.`{name}`" for name in (*scores, "time/fit_seconds")),
+            *(f"params.`{name}`" for name in params),
+        ],
+        "orderByKey": f"metrics.`validation/{error}`",
+        "orderByAsc": True,
+    }
+    saved = {"name": "Best first", "createdAt": int(now * 1000), "state": json.dumps(state)}
+    return {
+        f"mlflow.sharedViewState.{VIEW}": json.dumps(saved),
+        "mlflow.note.content": f"[Runs, best first]({view_address(experiment)})",
+    }
+
+
+def view_address(experiment: str) -> str:
+    """Where the UI shows an experiment's runs, best first."""
+    return f"#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
+
+
+def best(history: Sequence[Epoch]) -> Epoch:
+    """The kept epoch, counted from 1, and its validation loss."""
+    number, kept = next((n, epoch) for n, epoch in enumerate(history, start=1) if epoch["kept"])
+    return {"best/epoch": number, "best/validation_loss": kept["validation/loss"]}
+
+
+def flat_scores(metrics: dict[str, Any]) -> Epoch:
+    """metrics.json under names that group in the UI: test/rmse, test/rmse_h01, persistence/rmse."""
+    flat: Epoch = {}
+    for span in ("test", "validation"):
+        flat |= {f"{span}/{score}": value for score, value in metrics[span].items()}
+        by_target = metrics.get(f"{span}_by_target", {})
+        for name, plain in distinct(by_target).items():
+            flat |= {f"{span}/{score}_{plain}": value for score, value in by_target[name].items()}
+        for step, scores in metrics[f"{span}_by_horizon"].items():
+            flat |= {
+                f"{span}/{score}_{step}": value
+                for score, value in scores.items()
+                if score in BY_STEP
+            }
+    for prefix, key in (("", "baselines"), ("validation_", "validation_baselines")):
+        for rule, scores in metrics.get(key, {}).items():
+            flat |= {f"{rule}/{prefix}{score}": value for score, value in scores.items()}
+    spans = metrics.get("spans", {})
+    for span, plain in distinct(spans).items():
+        for name, scores in spans[span].items():
+            flat |= {f"{plain}/{name}_{score}": value for score, value in scores.items()}
+    count = metrics.get("training_windows", {})
+    flat |= {f"windows/{name}": count[name] for name in ("possible", "kept") if name in count}
+    lost = count.get("lost", {})
+    flat |= {f"windows/lost_{plain}": lost[name] for name, plain in distinct(lost).items()}
+    flat |= {f"memory/{name}": value for name, value in metrics.get("memory", {}).items()}
+    skill = metrics["skill"]
+    if (best := metrics.get("best_baseline")) in skill:
+        flat["skill/best_baseline"] = skill[best]
+    return flat | {f"skill/{rule}": value for rule, value in skill.items()}
+
+
+def distinct(names: Iterable[str]) -> dict[str, str]:
+    """Each name as MLflow takes it in a metric's, no two alike: letters, digits and a few signs."""
+    found: dict[str, str] = {}
+    for name in names:
+        plain = whole = re.sub(r"[^\w. -]", "_", name)[:LONGEST]
+        number = 1
+        while plain in found.values() or RESERVED.fullmatch(plain):
+            number += 1
+            plain = f"{whole}.{number}"
+        found[name] = plain
+    return found

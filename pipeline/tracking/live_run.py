@@ -1,0 +1,73 @@
+"""A run that is logged while it trains."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from mlflow.entities import RunTag
+
+from pipeline.config.cards import Card
+from pipeline.config.params import Params
+from pipeline.repository import provenance
+from pipeline.runtime import determinism
+from pipeline.tracking import labels, store
+from pipeline.tracking.labels import Epoch
+
+
+class TrainingRun:
+    """A run that is logged while it trains. If the store fails, training goes on without it."""
+
+    def __init__(self, params: Params, card: Card) -> None:
+        self.offline = False
+        self.seconds = 0.0  # that epochs have waited for the store
+
+        def start() -> None:
+            self.client = store.connect()
+            for run in store.abandoned(
+                self.client, store.experiment_id(self.client, params.ingest.dataset)
+            ):
+                self.client.set_terminated(run.info.run_id, "KILLED")
+            machine = {provenance.ENVIRONMENT: json.dumps(determinism.settings())}
+            tags = provenance.tags(params.ingest.dataset) | machine
+            self.id = store.create(self.client, params, card, tags)
+            store.describe(self.client, self.id, params, card)
+
+        self._send(start)
+
+    def epoch(self, number: int, scores: Epoch) -> None:
+        """Log one epoch's scores; the first epoch is step 1."""
+        began = time.monotonic()
+        self._send(lambda: self.client.log_batch(self.id, store.metrics(scores, number + 1)))
+        self.seconds += time.monotonic() - began
+
+    def finish(self, history: Sequence[Epoch], seconds: float) -> None:
+        """Log the best epoch and how long the fit took; link the run to the files just written."""
+        best = {**labels.best(history), "time/fit_seconds": seconds - self.seconds}
+        tags = [RunTag(store.CONTENT, store.content())]
+        self._send(lambda: self.client.log_batch(self.id, store.metrics(best), tags=tags))
+
+    def end(self, status: str) -> None:
+        """Close the run as FINISHED, FAILED or KILLED."""
+        self._send(lambda: self.client.set_terminated(self.id, status))
+
+    def _send(self, action: Callable[[], object]) -> None:
+        if self.offline:
+            return
+        try:
+            action()
+        except store.unavailable() as error:
+            self.offline = True
+            store.warn(error)
+
+
+@contextmanager
+def training_run(params: Params, card: Card) -> Iterator[TrainingRun]:
+    """An MLflow run around a training; it ends as FAILED or KILLED if the training does."""
+    run = TrainingRun(params, card)
+    try:
+        yield run
+    except BaseException as error:
+        run.end("KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED")
+        raise
+    run.end("FINISHED")

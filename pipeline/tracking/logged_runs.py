@@ -1,0 +1,221 @@
+"""Runs read back from the MLflow store: for comparison and promotion."""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import mlflow
+from mlflow.entities import Run, RunTag
+from mlflow.exceptions import MlflowException
+
+from pipeline.errors import PipelineError
+from pipeline.evaluation.scoring import MODEL, root_error
+from pipeline.tracking import store
+from pipeline.tracking.labels import CARD, view_address
+
+STEP = re.compile(r"test/(?:rmse|mse_scaled)_(h\d+)")
+BESIDE = {"validation": "validation_", "test": ""}  # how a baseline's scores on a span begin
+NEWEST = 50  # runs that are looked at when none is named
+ID = re.compile(r"[0-9a-f]{1,32}")  # of a run, or how it starts
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run with scores."""
+
+    id: str
+    name: str
+    data: str  # sha256 of the raw table
+    params: dict[str, str]
+    scores: dict[str, float]
+    tags: dict[str, str]
+    model: str | None  # the logged model's id
+    experiment: str  # the id of MLflow's experiment
+
+    @property
+    def basis(self) -> dict[str, str]:
+        """What two runs must share for their scores to be comparable."""
+        keys = ("ingest.dataset", "window.targets", "window.horizon", "window.split")
+        return {
+            "data": self.data[:12],
+            **{key: self.params.get(key, "") for key in keys},
+            **{f"{span} n": f"{self.scores[f'{span}/n']:.0f}" for span in ("validation", "test")},
+        }
+
+    @property
+    def kept(self) -> int:
+        """The epoch whose weights the model has, from 1."""
+        return int(self.scores["best/epoch"])
+
+    def error(self, span: str, who: str = MODEL, step: str = "") -> float:
+        """RMSE on validation or test, of the model or a baseline; of one step such as _h01.
+
+        With several targets it is that of standardised values.
+        """
+        place = f"{span}/" if who == MODEL else f"{who}/{BESIDE[span]}"
+        single = self.scores.get(f"{place}rmse{step}")
+        return math.sqrt(self.scores[f"{place}mse_scaled{step}"]) if single is None else single
+
+    def baselines(self, span: str) -> dict[str, float]:
+        """The RMSE of each baseline of the run on validation or test, the smallest first.
+
+        Empty on validation for a run that was logged before these scores were.
+        """
+        form = re.compile(rf"([^/]+)/{BESIDE[span]}(?:rmse|mse_scaled)")
+        names = {name[1] for key in self.scores if (name := form.fullmatch(key))} - set(BESIDE)
+        errors = {name: self.error(span, name) for name in names}
+        return dict(sorted(errors.items(), key=lambda item: (item[1], item[0])))
+
+    @property
+    def short(self) -> str:
+        """The DVC experiment's name, if it has one, and how the id starts."""
+        name = self.tags.get("dvc.experiment")
+        return f"{name} ({self.id[:8]})" if name else self.id[:8]
+
+    @property
+    def steps(self) -> list[str]:
+        """The steps ahead that have scores of their own: _h01, _h02, ..."""
+        return sorted({f"_{name[1]}" for key in self.scores if (name := STEP.fullmatch(key))})
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """What a store that cannot be used says, as one line."""
+    try:
+        yield
+    except store.unavailable() as error:
+        raise PipelineError(f"{store.shown()}: {reason(error)}") from None
+
+
+def reason(error: Exception) -> str:
+    """The first line of what MLflow says; of a refused login, what to do."""
+    if getattr(error, "error_code", "") == "UNAUTHENTICATED":
+        return (
+            "the server refused the user or password; expected them in MLFLOW_TRACKING_USERNAME "
+            "and MLFLOW_TRACKING_PASSWORD"
+        )
+    return store.masked(error).splitlines()[0][:300] if str(error) else type(error).__name__
+
+
+def find(wanted: str) -> Trial:
+    """The run with this id, with an id that starts so, or of the DVC experiment so named.
+
+    Raises:
+        PipelineError: there is none, or more than one, or it has no scores.
+    """
+    client = store.connect()
+    ids = [experiment.experiment_id for experiment in client.search_experiments()]
+    named = [f'tags.`dvc.experiment` = "{wanted}"'] if '"' not in wanted else []
+    if ID.fullmatch(wanted):
+        named.append(f"attributes.run_id LIKE '{wanted}%'")
+    found = {run.info.run_id: run for where in named for run in client.search_runs(ids, where)}
+    matches = list(found.values())
+    if len(matches) != 1:
+        several = ", ".join(run.info.run_id for run in matches[:5]) or "none"
+        raise PipelineError(
+            f"run {wanted}: expected the id of one run in {store.shown()}, found {several}"
+        )
+    if store.SCORES not in matches[0].data.tags:
+        raise PipelineError(
+            f"run {wanted}: expected a run with scores, found one without (status "
+            f"{matches[0].info.status}); the evaluate stage adds them, and "
+            "python -m pipeline sync sends what the store lacks"
+        )
+    return _trial(matches[0])
+
+
+def newest(experiment: str) -> list[Trial]:
+    """The newest runs with scores of an experiment, the newest first."""
+    client = store.connect()
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        return []
+    runs = client.search_runs(
+        [found.experiment_id],
+        f"tags.`{store.SCORES}` != ''",
+        order_by=["start_time DESC"],
+        max_results=NEWEST,
+    )
+    return [_trial(run) for run in runs]
+
+
+def curve(trial: Trial, metric: str) -> list[float]:
+    """A metric's value at each epoch."""
+    points = store.connect().get_metric_history(trial.id, metric)
+    return [point.value for point in sorted(points, key=lambda point: point.step)]
+
+
+def baselines_by_horizon(trial: Trial) -> dict[str, list[float]]:
+    """Each baseline's test error at each step ahead, the best of them first."""
+    store.connect()
+    scores = mlflow.artifacts.load_dict(f"runs:/{trial.id}/report/metrics.json")
+    by_step = scores["baselines_by_horizon"]
+    return {
+        name: [root_error(score) for score in by_step[name].values()]
+        for name in trial.baselines("test")
+    }
+
+
+def card(trial: Trial) -> dict[str, Any]:
+    """The data set's card as the run kept it; nothing of an older run, which kept none."""
+    files = store.connect().list_artifacts(trial.id)
+    if store.CARD_FILE not in [file.path for file in files]:
+        return {}
+    kept: dict[str, Any] = mlflow.artifacts.load_dict(f"runs:/{trial.id}/{store.CARD_FILE}")
+    return kept
+
+
+def log_page(trials: Sequence[Trial], page: str) -> str:
+    """Log a comparison's page as a run of its own experiment; its id."""
+    client = store.connect()
+    datasets = dict.fromkeys(trial.params["ingest.dataset"] for trial in trials)
+    experiment = store.experiment_id(client, f"{'-'.join(datasets)}-comparisons")
+    run = client.create_run(
+        experiment,
+        run_name=f"{len(trials)} runs",
+        tags={"comparison.runs": ",".join(trial.id for trial in trials)},
+    )
+    client.log_text(run.info.run_id, page, "comparison.html")
+    client.set_terminated(run.info.run_id)
+    return str(run.info.run_id)
+
+
+def address(experiment: str) -> str:
+    """Where the UI shows the runs of an experiment, best first: the server, or `make ui`."""
+    local = not store.store().startswith("http")
+    server = "http://127.0.0.1:5000" if local else store.shown().rstrip("/")
+    return f"{server}/{view_address(experiment)}" + (" (make ui)" if local else "")
+
+
+def has_signature(trial: Trial) -> bool:
+    """Whether the run's model has a signature."""
+    if trial.model is None:
+        return False
+    try:
+        return mlflow.models.get_model_info(f"models:/{trial.model}").signature is not None
+    except MlflowException:
+        return False
+
+
+def tag(trial: Trial, tags: dict[str, str]) -> None:
+    """Set tags of a run."""
+    store.connect().log_batch(trial.id, tags=[RunTag(key, value) for key, value in tags.items()])
+
+
+def _trial(run: Run) -> Trial:
+    datasets = run.inputs.dataset_inputs if run.inputs else []
+    models = run.outputs.model_outputs if run.outputs else []
+    return Trial(
+        id=run.info.run_id,
+        name=run.info.run_name,
+        data=json.loads(str(datasets[0].dataset.profile))["sha256"] if datasets else "",
+        params={CARD: "not logged", **run.data.params},  # older runs know nothing of their card
+        scores=dict(run.data.metrics),
+        tags=dict(run.data.tags),
+        model=models[-1].model_id if models else None,
+        experiment=run.info.experiment_id,
+    )

@@ -1,0 +1,261 @@
+"""Sends what the MLflow store lacks of the files on disk: the run, its scores, pictures, the model.
+
+It finds a run by the content of its files (`tracking.CONTENT`), so that nothing is sent twice. The
+same training with other scores is another run: other code made them, or other rows.
+"""
+
+import hashlib
+import json
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import h5py
+import mlflow
+import pandas as pd
+from mlflow.entities import Metric, Run, RunTag
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+
+from pipeline.config import input_names
+from pipeline.config.cards import Card
+from pipeline.config.experiment import targets
+from pipeline.config.params import Params
+from pipeline.data import tables
+from pipeline.errors import PipelineError
+from pipeline.files import artifacts, paths
+from pipeline.forecasting import forecaster
+from pipeline.models.spec import Spec
+from pipeline.preparation.imputation import Imputer
+from pipeline.repository import lockfile, provenance
+from pipeline.repository.provenance import ENVIRONMENT
+from pipeline.runtime import determinism
+from pipeline.tracking import labels, store
+from pipeline.tracking.labels import Epoch
+from pipeline.tracking.store import CONTENT, EXPERIMENT, LOSS, NOT_KNOWN, SCORES
+
+# Of a run made from files, and the run that was logged while they were trained.
+RESTORED, TRAINED_IN = "pipeline.restored", "pipeline.trained_in"
+REPEATED_BY = "pipeline.repeated_by"  # of a run that never gets scores, since this one has them
+# What a served model needs, at the versions that made its scores.
+REQUIREMENTS = ("keras", "mlflow", "numpy", "pandas", "pyarrow", "pydantic", "PyYAML", "tensorflow")
+
+
+def publish_or_warn(params: Params, card: Card, page: str) -> None:
+    """`publish`, where a store that cannot be reached must not fail the stage."""
+    try:
+        publish(params, card, page)
+    except PipelineError as error:  # the repository was moved since it trained
+        store.warn(error)
+    except store.unavailable() as error:
+        store.warn(error)
+
+
+def publish(params: Params, card: Card, page: str) -> str | None:
+    """Send what the store lacks of the files on disk: the run itself, scores, pictures, the model.
+
+    Args:
+        params, card: what the files were made by.
+        page: the report as HTML, which is no file: it holds the date.
+
+    Returns:
+        The id of the run that now holds them, or None if the store lacked nothing.
+    """
+    client = store.connect()
+    experiment = store.experiment_id(client, params.ingest.dataset)
+    linked, scored = store.content(), store.digest(paths.METRICS, paths.REPORT, paths.HISTORY)
+    _offer_view(client, experiment, params, card)
+    trained = client.search_runs(
+        [experiment], f"tags.`{CONTENT}` = '{linked}'", order_by=["start_time DESC"]
+    )
+    of = store.experiment(params, card)
+    alike = [run for run in trained if run.data.tags.get(EXPERIMENT) == of]
+    waiting = [run for run in alike if not run.data.tags.keys() & {SCORES, REPEATED_BY}]
+    here = provenance.tags(params.ingest.dataset)
+    by = provenance.of_scores(here | {ENVIRONMENT: json.dumps(determinism.settings())})
+    if waiting:
+        run_id = str(waiting[0].info.run_id)
+    else:
+        source = next((run for run in trained if RESTORED not in run.data.tags), None)
+        tags = here | _origin(source)
+        same = [run.data.tags for run in alike if run.data.tags.get(SCORES) == scored]
+        # What a dirty tree made is another run than the same made by what is committed.
+        if any(provenance.clean(known) or not provenance.clean(tags | by) for known in same):
+            return None
+        run_id = _from_files(client, experiment, params, card, tags)
+        if source:
+            times = {k: v for k, v in source.data.metrics.items() if k.startswith("time/")}
+            _log_metrics(client, run_id, store.metrics(times))
+        client.set_tag(run_id, CONTENT, linked)
+    client.set_tag(run_id, provenance.PROCESS, provenance.process())
+    # The model first: MLflow asks for the history of every metric that is there before it.
+    _send_scores(client, run_id, _log_model(run_id, params, card))
+    client.log_text(run_id, page, "report/report.html")
+    client.log_batch(run_id, tags=[RunTag(k, v) for k, v in {SCORES: scored, **by}.items()])
+    client.set_terminated(run_id, "FINISHED")
+    for run in waiting[1:]:
+        _end_repeated(client, run, run_id)
+    return run_id
+
+
+def _origin(source: Run | None) -> dict[str, str]:
+    """Tags of a run made from files: by which code and on which machine they were trained.
+
+    Args:
+        source: the run that was logged while they were trained, if the store has it.
+    """
+    tags = {RESTORED: "true", ENVIRONMENT: NOT_KNOWN}
+    if source is None:
+        return tags if _trained_by_this_code() else tags | {provenance.DIRTY: "unknown"}
+    keys = (provenance.COMMIT, provenance.SOURCE, provenance.DIRTY, ENVIRONMENT)
+    known = {key: source.data.tags[key] for key in keys if key in source.data.tags}
+    return tags | known | {TRAINED_IN: str(source.info.run_id)}
+
+
+def _trained_by_this_code() -> bool:
+    """Whether dvc.lock has the model on disk as made by the code and the card that lie here."""
+    try:
+        train = lockfile.read_lock().stages["train"]
+        code = [dep for dep in train.deps if dep.path.startswith(("pipeline/", str(paths.CARDS)))]
+        return all(
+            hashlib.md5(Path(entry.path).read_bytes(), usedforsecurity=False).hexdigest()
+            == entry.md5
+            for entry in (*code, *train.outs)
+        )
+    except (PipelineError, KeyError, OSError):
+        return False
+
+
+def _from_files(
+    client: mlflow.MlflowClient,
+    experiment: str,
+    params: Params,
+    card: Card,
+    tags: dict[str, str],
+) -> str:
+    """A run with what a training logs, from the files that it left; its id."""
+    table = pd.read_csv(paths.HISTORY, float_precision="round_trip").drop(columns="epoch")
+    best = labels.best(table.to_dict("records"))  # type: ignore[arg-type]
+    history: list[Any] = table.drop(columns="kept").to_dict("records")
+    run_id = _unfinished(client, experiment, params, card, history) or store.create(
+        client, params, card, tags
+    )
+    store.describe(client, run_id, params, card)
+    logged = len(client.get_metric_history(run_id, LOSS))
+    lost = [
+        metric
+        for step, scores in enumerate(history[logged:], start=logged + 1)
+        for metric in store.metrics(scores, step)
+    ]
+    _log_metrics(client, run_id, lost + store.metrics(best))
+    return run_id
+
+
+def _end_repeated(client: mlflow.MlflowClient, run: Run, by: str) -> None:
+    """Close a run without scores whose training DVC lost, and which was therefore repeated."""
+    if provenance.gone(run.data.tags.get(provenance.PROCESS, "")):
+        client.set_tag(run.info.run_id, REPEATED_BY, by)
+        client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _offer_view(client: mlflow.MlflowClient, experiment: str, params: Params, card: Card) -> None:
+    """Give the experiment a view of its runs, best first, unless somebody gave it one."""
+    error = "rmse" if len(targets(params, card)) == 1 else "mse_scaled"
+    known = client.get_experiment(experiment).tags
+    for key, value in labels.view(experiment, error, time.time()).items():
+        if key not in known:
+            client.set_experiment_tag(experiment, key, value)
+
+
+def _unfinished(
+    client: mlflow.MlflowClient, experiment: str, params: Params, card: Card, history: list[Epoch]
+) -> str | None:
+    """The run of this very training that the store lost sight of, known by what it holds."""
+    of = store.experiment(params, card)
+    for run in store.abandoned(client, experiment):
+        logged = [point.value for point in client.get_metric_history(run.info.run_id, LOSS)]
+        if run.data.tags.get(EXPERIMENT) == of and logged == [
+            epoch[LOSS] for epoch in history[: len(logged)]
+        ]:
+            return str(run.info.run_id)
+    return None
+
+
+def _log_metrics(client: mlflow.MlflowClient, run_id: str, metrics: list[Metric]) -> None:
+    for i in range(0, len(metrics), 1000):  # MLflow takes no more at once
+        client.log_batch(run_id, metrics[i : i + 1000])
+
+
+def _send_scores(client: mlflow.MlflowClient, run_id: str, model: str) -> None:
+    scores = labels.flat_scores(artifacts.read_json(paths.METRICS))
+    scores["model/weights"] = _weights()
+    _log_metrics(client, run_id, store.metrics(scores, model=model))
+    for file in (paths.METRICS, paths.HISTORY, paths.REPORT):
+        client.log_artifact(run_id, str(file), "report")
+    client.log_artifacts(run_id, str(paths.PLOTS), "report/plots")
+
+
+def _weights() -> int:
+    """How many numbers the network has learned."""
+    sizes: list[int] = []
+
+    def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        if (
+            isinstance(item, h5py.Dataset)
+            and not name.startswith("optimizer/")
+            and item.dtype.kind == "f"  # seeds are whole numbers
+        ):
+            sizes.append(item.size)
+
+    with h5py.File(paths.WEIGHTS, "r") as file:
+        file.visititems(visit)
+    return sum(sizes)
+
+
+def _log_model(run_id: str, params: Params, card: Card) -> str:
+    """The Forecaster as a pyfunc made from code, weights and JSON, no pickle; the model's id."""
+    determinism.settle(params.train.seed)  # MLflow tries the model here
+    example = _example(params, card)
+    package = Path(__file__).parent
+    with tempfile.TemporaryDirectory() as directory, mlflow.start_run(run_id=run_id):
+        forecaster.bundle(params.ingest.dataset, Path(directory))
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(package / "serving.py"),
+            artifacts={"forecaster": directory},
+            code_paths=[str(package)],
+            signature=signature(),
+            input_example=example,
+            pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+            tags={"mlflow.note.content": labels.SERVING},
+        )
+    return str(info.model_id)
+
+
+def _example(params: Params, card: Card) -> pd.DataFrame:
+    """The newest raw rows, as many as a forecast needs, typed as a caller would send them."""
+    spec = artifacts.read_json_record(paths.MODEL_JSON, Spec)
+    raw = paths.raw_table(params.ingest.dataset)
+    imputer = artifacts.read_json_record(paths.IMPUTER, Imputer)
+    table = tables.typed(tables.read_table(raw, card), card, input_names.columns(spec.inputs, card))
+    rows = forecaster.rows_needed(spec, card, imputer)
+    if card.wide:  # a row is a day, and the first and the last may be used in part
+        rows = -(-rows // card.steps_a_day) + 1
+    return table.tail(rows).reset_index(drop=True)
+
+
+def signature() -> ModelSignature:
+    """The served model's answer and its one parameter, origins.
+
+    It names no input columns: MLflow would silently drop the columns it was not told of, and
+    refuse whole numbers where it was told of decimals. The Forecaster checks columns and types
+    itself, and says which column or row is wrong; the input example shows them.
+    """
+    answer: list[ColSpec | TensorSpec] = [
+        *(ColSpec(DataType.string, name) for name in ("origin", "time", "target")),
+        ColSpec(DataType.double, "forecast"),
+    ]
+    origins = ParamSpec("origins", DataType.string, default=[], shape=(-1,))
+    return ModelSignature(outputs=Schema(answer), params=ParamSchema([origins]))

@@ -1,0 +1,191 @@
+"""Where MLflow's runs go, and a run that is logged while it trains; `publishing` sends the rest.
+
+A run is linked to its files by content: train tags it with one digest over model.json, weights,
+imputer and scaler, and with one over parameters, card and table. Whoever has scores for them gives
+them to the run so tagged that has none yet; a run's scores are never replaced.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+# Before mlflow is imported: an absent server must cost seconds, not the minutes of its defaults.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+import mlflow
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from pipeline.config.cards import Card
+from pipeline.config.params import Params
+from pipeline.files import artifacts, hashing, paths
+from pipeline.repository import provenance
+from pipeline.repository.provenance import ENVIRONMENT
+from pipeline.tracking import database, labels, relocation
+from pipeline.tracking.database import StoreError
+
+CONTENT, SCORES, EXPERIMENT = "pipeline.content", "pipeline.scores", "pipeline.experiment"
+# The machine that trained, as JSON, or NOT_KNOWN.
+NOT_KNOWN = "not known: made from files, and no run here was logged while they were trained"
+CARD_FILE = "card.json"
+LOSS = "train/loss"
+# Of S3's client, which whoever keeps artifacts there has installed.
+_S3 = {"botocore.exceptions": ("BotoCoreError", "ClientError"), "boto3.exceptions": ("Boto3Error",)}
+_PASSWORD = re.compile(r"(://[^\s:/@]*:)\S+(?=@)|([?&]password=)[^\s&]+")
+
+
+def store() -> str:
+    """The tracking URI: MLFLOW_TRACKING_URI, or SQLite at the repository's root."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or database.address(database.own())
+
+
+def masked(text: object) -> str:
+    """A text in which no address shows its password."""
+    return _PASSWORD.sub(r"\1\2***", str(text))
+
+
+def shown() -> str:
+    """The tracking URI as a message may show it."""
+    return masked(store())
+
+
+def connect() -> mlflow.MlflowClient:
+    """A client of the store.
+
+    Raises:
+        StoreError: its address names none.
+        PipelineError: it is the repository's own, which was moved.
+    """
+    logging.getLogger("mlflow").setLevel(logging.WARNING)  # success needs no line
+    # What a database refuses is said once, in one line, by whoever asked.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    uri = store()
+    try:
+        if file := database.behind(uri):
+            if file == database.own():
+                relocation.check(file)
+            database.ensure(file)
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
+        return mlflow.MlflowClient()
+    except (ImportError, ValueError, ArgumentError) as error:  # no driver; malformed
+        raise StoreError(
+            "MLFLOW_TRACKING_URI: expected the address of a store, as http://HOST:5000, or of a "
+            f"database whose driver is installed, found: {masked(error).splitlines()[0]}"
+        ) from None
+
+
+def unavailable() -> tuple[type[Exception], ...]:
+    """What a store that is down, full, locked or broken raises, for an `except`."""
+    loaded = [(sys.modules[name], kinds) for name, kinds in _S3.items() if name in sys.modules]
+    s3 = (getattr(module, kind) for module, kinds in loaded for kind in kinds)
+    return MlflowException, OSError, SQLAlchemyError, StoreError, *s3
+
+
+def experiment_id(client: mlflow.MlflowClient, name: str) -> str:
+    """The experiment's id; it is made if need be, its artifacts at the repository's root."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment and experiment.lifecycle_stage == "deleted":
+        raise StoreError(
+            f"its experiment {name} was deleted; mlflow experiments restore --experiment-id "
+            f"{experiment.experiment_id} brings it back"
+        )
+    if experiment is None:
+        local = store().startswith("sqlite")
+        location = (database.root() / "mlartifacts").as_uri() if local else None
+        try:
+            return str(client.create_experiment(name, location))
+        except MlflowException:  # another process was first
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
+                raise
+    return str(experiment.experiment_id)
+
+
+def content() -> str:
+    """One digest over everything that makes a forecast: model.json, weights, imputer, scaler."""
+    return digest(paths.MODEL_JSON, paths.WEIGHTS, paths.IMPUTER, paths.SCALER)
+
+
+def experiment(params: Params, card: Card) -> str:
+    """One digest over what a run is of: parameters, what the card decides, and the table."""
+    table = artifacts.read_json(paths.QUALITY)["sha256"]
+    parts = [*labels.hyperparameters(params, card), ("table", table)]
+    return hashlib.sha256(artifacts.json_text(parts).encode()).hexdigest()
+
+
+def digest(*files: Path) -> str:
+    """One sha256 over the contents of files."""
+    return hashlib.sha256("".join(hashing.sha256(file) for file in files).encode()).hexdigest()
+
+
+def abandoned(client: mlflow.MlflowClient, experiment: str) -> list[Run]:
+    """Runs that are said to be running, by a process of this host that is gone."""
+    return [
+        run
+        for run in client.search_runs([experiment], "attributes.status = 'RUNNING'")
+        if provenance.gone(run.data.tags.get(provenance.PROCESS, ""))
+    ]
+
+
+def create(client: mlflow.MlflowClient, params: Params, card: Card, tags: Mapping[str, str]) -> str:
+    """A new run, tagged with what it is of and, by the tags given, where it comes from; its id."""
+    about = {
+        "mlflow.note.content": labels.note(params, card),
+        EXPERIMENT: experiment(params, card),
+    }
+    run = client.create_run(
+        experiment_id(client, params.ingest.dataset),
+        tags={**about, **tags},
+        run_name=labels.name(params),
+    )
+    return str(run.info.run_id)
+
+
+def describe(client: mlflow.MlflowClient, run_id: str, params: Params, card: Card) -> None:
+    """Log parameters, data set and machine; what the run holds of them already stays."""
+    client.log_batch(
+        run_id, params=[Param(k, str(v)) for k, v in labels.hyperparameters(params, card)]
+    )
+    raw = paths.raw_table(params.ingest.dataset)
+    quality = artifacts.read_json(paths.QUALITY)
+    sha256 = quality["sha256"]
+    dataset = Dataset(
+        name=params.ingest.dataset,
+        digest=sha256[:12],
+        source_type="local",
+        source=json.dumps({"path": str(raw), "sha256": sha256, "origin": card.source}),
+        profile=json.dumps({"num_rows": quality["rows"], "sha256": sha256}),
+    )
+    context = [InputTag("mlflow.data.context", "training")]
+    client.log_inputs(run_id, [DatasetInput(dataset, context)])
+    machine = client.get_run(run_id).data.tags.get(ENVIRONMENT, NOT_KNOWN)
+    if machine != NOT_KNOWN:
+        client.log_dict(run_id, json.loads(machine), "environment.json")
+    client.log_dict(run_id, labels.card_tree(card), CARD_FILE)
+
+
+def metrics(scores: dict[str, float], step: int = 0, model: str | None = None) -> list[Metric]:
+    """Scores as MLflow takes them, of now, of an epoch (from 1) and of a logged model."""
+    now = int(time.time() * 1000)
+    return [Metric(name, float(value), now, step, model) for name, value in scores.items()]
+
+
+def warn(error: Exception) -> None:
+    """Say in one line that the store did not take the run, and what sends it later."""
+    reason = masked(error).splitlines()[0][:400]
+    print(
+        f"warning: MLflow at {shown()} did not take the run ({reason}); everything is on disk: "
+        "python -m pipeline sync sends it later",
+        file=sys.stderr,
+    )

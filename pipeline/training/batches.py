@@ -1,0 +1,111 @@
+"""Windows and targets of one series: in which order, and gathered where they are used."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from pipeline.data.windows import Rows, Runs
+from pipeline.files.artifacts import ALIGNMENT
+
+Gather = Callable[[tf.Tensor], tf.Tensor]
+# Of the cipher that shuffles: with TensorFlow's own 4, neighbours' places correlate by up to 0.1.
+ROUNDS = 16
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Where windows start in one series: what a network is fitted and stopped on."""
+
+    features: npt.NDArray[np.float32]  # [rows, F] scaled
+    targets: npt.NDArray[np.float32]  # [rows, K] standardised, NaN where not observed
+    train: Rows | Runs
+    validation: Rows | Runs
+    look_back: int
+    horizon: int
+
+
+def order(starts: Rows | Runs, batch_size: int) -> tf.data.Dataset:
+    """Batches of positions in `starts`, [B], from first to last; the last batch may be smaller.
+
+    What follows from a position is left to those who train: a data set compiles its functions anew
+    for each epoch, and its iterator copies what they read.
+    """
+    # Whoever ends an epoch waits for the thread that tunes its data set, which sleeps for seconds.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return tf.data.Dataset.range(len(starts)).batch(batch_size).with_options(options)
+
+
+def lookup(starts: Rows | Runs) -> Gather:
+    """From positions to start rows, both [B], as `Runs` has it, in TensorFlow."""
+    if not isinstance(starts, Runs):
+        return lambda positions: tf.gather(tf.constant(starts), positions)
+    first, _, stride = (tf.constant(column) for column in starts.runs.T)
+    before = tf.constant(starts.ends - starts.counts)  # positions before each run
+
+    def row_at(positions: tf.Tensor) -> tf.Tensor:
+        run = tf.searchsorted(before, positions, side="right") - 1
+        inside = positions - tf.gather(before, run)
+        return tf.gather(first, run) + inside * tf.gather(stride, run)
+
+    return row_at
+
+
+def gatherers(examples: Examples) -> tuple[Gather, Gather]:
+    """From start rows, [B], to windows, [B, L, F], and from start rows to targets, [B, H, K]."""
+    features, targets = _held(examples.features), _held(examples.targets)
+    seen = tf.range(examples.look_back, dtype=tf.int64)
+    ahead = tf.range(examples.horizon, dtype=tf.int64) + examples.look_back
+    return (
+        lambda starts: tf.gather(features, starts[:, None] + seen),
+        lambda starts: tf.gather(targets, starts[:, None] + ahead),
+    )
+
+
+def batches(examples: Examples, starts: Rows | Runs, batch_size: int) -> tf.data.Dataset:
+    """Batches of windows and targets, ([B, L, F], [B, H, K]), in order: to look at once."""
+    row_at, (windows, observed) = lookup(starts), gatherers(examples)
+
+    def batch(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        rows = row_at(positions)
+        return windows(rows), observed(rows)
+
+    return order(starts, batch_size).map(batch)
+
+
+class Shuffle:
+    """Another order each epoch, the same for the same seed; no list of it is held.
+
+    A cipher gives each position its place (tf.random.experimental.index_shuffle), its key drawn
+    for each epoch.
+    """
+
+    def __init__(self, count: int, seed: int) -> None:
+        self.count, self.seed = count, seed
+        self.draws = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
+        self.key = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+    def next_epoch(self) -> None:
+        """Draw the next key: every other one, by which all results so far were made."""
+        self.key.assign(next(iter(self.draws)))
+        iter(self.draws)
+
+    def __call__(self, positions: tf.Tensor) -> tf.Tensor:
+        """Where the positions, of 0 to count - 1, stand in this epoch's order."""
+        return tf.raw_ops.RandomIndexShuffle(
+            index=positions,
+            seed=tf.stack([tf.constant(self.seed, tf.int64), self.key, self.key // 2**32]),
+            max_index=tf.constant(self.count - 1, tf.int64),
+            rounds=ROUNDS,
+        )
+
+
+def _held(array: npt.NDArray[np.float32]) -> tf.Tensor:
+    """The array where it lies, if TensorFlow can use it there, else a copy."""
+    here = array.flags.c_contiguous and array.flags.writeable
+    if here and array.ctypes.data % ALIGNMENT == 0:
+        return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+    return tf.constant(array)

@@ -1,0 +1,164 @@
+"""Fitting a network: batches gathered on the fly, a masked loss, early stopping, a history."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from keras import ops
+from tqdm import tqdm
+
+from pipeline.config.params import Baseline, Ridge, Schedule, Train
+from pipeline.data.windows import Rows
+from pipeline.errors import PipelineError
+from pipeline.models.ridge import solve_ridge
+from pipeline.runtime.process import end_if_interrupted
+from pipeline.training.batches import Examples, batches, gatherers, order
+from pipeline.training.losses import known, loss_weights, masked
+from pipeline.training.train_step import InHalves, OnPositions
+
+Epoch = dict[str, float]
+# Updates for each call from Python, which costs as much as a small update does.
+STEPS = 16
+
+
+def fit(
+    network: keras.Model,
+    examples: Examples,
+    settings: Train,
+    on_epoch: Callable[[int, Epoch], None] = lambda epoch, scores: None,
+) -> list[Epoch]:
+    """Fit the network in place, leave it with the weights of its best validation epoch.
+
+    Args:
+        network: built by the registry, weights fresh.
+        examples: the windows.
+        settings: optimizer, loss, schedule, batch size, epochs, patience, seed.
+        on_epoch: called after each epoch, with its number from 0 and its scores.
+
+    Returns:
+        One record an epoch: train/loss, validation/loss, learning_rate, and whether it was kept, 0
+        or 1. Of a baseline, which has no epochs, one record with its losses.
+
+    Raises:
+        PipelineError: the loss became NaN or infinite; names the epoch.
+    """
+    if isinstance(settings.model, Baseline):
+        return _solve(network, examples, settings, on_epoch)
+    trained = compiled(network, examples, settings)
+    best = keras.callbacks.EarlyStopping(
+        "val_loss", patience=settings.patience, restore_best_weights=True
+    )
+    history = _History(settings, on_epoch)
+    trained.fit(
+        order(examples.train, settings.batch_size),
+        validation_data=order(examples.validation, max(settings.batch_size, 1024)),
+        epochs=settings.epochs,
+        callbacks=[trained.epochs, history, best],
+        shuffle=False,  # the network on positions does it
+        verbose=0,
+    )
+    # Keras compares in float32: epochs whose losses differ by less are equal to it.
+    return [
+        epoch | {"kept": int(number == best.best_epoch)}
+        for number, epoch in enumerate(history.epochs)
+    ]
+
+
+def compiled(network: keras.Model, examples: Examples, settings: Train) -> OnPositions:
+    """The network as Keras is to train it, with its optimizer: on batches of positions."""
+    kind = InHalves if settings.acceleration == "xla" else OnPositions
+    trained = kind(network, examples, settings)
+    updates = -(-len(examples.train) // settings.batch_size)
+    trained.compile(
+        optimizer=optimizer(settings, updates), jit_compile=False, steps_per_execution=STEPS
+    )
+    trained.optimizer.build(network.trainable_variables)  # or the first step is traced twice
+    return trained
+
+
+def _solve(
+    network: keras.Model,
+    examples: Examples,
+    settings: Train,
+    on_epoch: Callable[[int, Epoch], None],
+) -> list[Epoch]:
+    """Give a baseline the weights it has, if any, and score it as an epoch is scored."""
+    if isinstance(settings.model, Ridge):
+        flat = keras.Model(network.input, network.get_layer("flat").output)
+        seen, _ = gatherers(examples)
+
+        def windows(starts: Rows) -> npt.NDArray[np.float64]:
+            return np.asarray(flat(seen(starts)), np.float64)
+
+        spans = np.asarray(examples.train), np.asarray(examples.validation)
+        shape = examples.look_back, examples.horizon
+        solved = solve_ridge(windows, examples.targets, *spans, *shape, settings.model.alphas)
+        network.get_layer("head").set_weights(solved)
+    loss = masked(settings.loss, settings.huber_delta, loss_weights(examples, settings))
+    scores = {}
+    for name, starts in (("train", examples.train), ("validation", examples.validation)):
+        mean = keras.metrics.Mean(dtype="float64")
+        for windows, observed in batches(examples, starts, 1024):
+            mean.update_state(loss(observed, network(windows)), sample_weight=known(observed))
+        scores[f"{name}/loss"] = float(mean.result())
+    on_epoch(0, scores)
+    return [scores | {"kept": 1}]
+
+
+def optimizer(settings: Train, steps: int) -> keras.optimizers.Optimizer:
+    """The optimizer by name, its learning rate scheduled over all the epochs' `steps`."""
+    kinds = {
+        "adam": keras.optimizers.Adam,
+        "adamw": keras.optimizers.AdamW,
+        "rmsprop": keras.optimizers.RMSprop,
+        "sgd": keras.optimizers.SGD,
+    }
+    rate = _rate(settings.learning_rate, settings.schedule, settings.epochs * steps)
+    # Named, because a name that Keras makes up depends on what else the process has made.
+    return kinds[settings.optimizer](rate, name=settings.optimizer)
+
+
+def _rate(first: float, schedule: Schedule, steps: int) -> Any:
+    if schedule.name == "cosine":
+        return keras.optimizers.schedules.CosineDecay(first, steps, alpha=schedule.final)
+    if schedule.name == "exponential":
+        return keras.optimizers.schedules.ExponentialDecay(first, steps, schedule.final)
+    return first
+
+
+class _History(keras.callbacks.Callback):
+    """Keeps each epoch's scores, shows a progress bar, stops where the loss is no number."""
+
+    def __init__(self, settings: Train, on_epoch: Callable[[int, Epoch], None]) -> None:
+        super().__init__()
+        self.epochs: list[Epoch] = []
+        self.on_epoch = on_epoch
+        self.total = settings.epochs
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.bar = tqdm(total=self.total, desc="train", unit="epoch", dynamic_ncols=True)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        end_if_interrupted()
+        scores = {
+            "train/loss": float(logs["loss"]),
+            "validation/loss": float(logs["val_loss"]),
+            "learning_rate": float(ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+        }
+        for name, value in scores.items():
+            if not np.isfinite(value):
+                raise PipelineError(
+                    f"train: {name} is {value} in epoch {epoch + 1}, expected a finite number; "
+                    "no model is kept. A smaller train.learning_rate often helps"
+                )
+        self.epochs.append(scores)
+        self.bar.set_postfix(
+            {name: f"{value:.4g}" for name, value in scores.items()}, refresh=False
+        )
+        self.bar.update()
+        self.on_epoch(epoch, scores)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.bar.close()

@@ -1,0 +1,71 @@
+"""What a fit minimises: a mean over the targets that were observed."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from keras import ops
+
+from pipeline.config.params import Train
+from pipeline.training.batches import Examples
+
+
+def masked(
+    name: str, delta: float = 1.0, weights: npt.NDArray[np.float32] | float = 1.0
+) -> Callable[[Any, Any], Any]:
+    """The mean loss over a batch's observed targets: a target that is NaN counts nothing.
+
+    Args:
+        name: mse, mae or huber (Huber 1964).
+        delta: where huber turns from square to straight.
+        weights: [H, K], of each step and target.
+    """
+
+    def element(error: Any) -> Any:
+        size = ops.abs(error)
+        if name == "mae":
+            return size
+        if name == "mse":
+            return ops.square(error)
+        return ops.where(size <= delta, 0.5 * ops.square(error), delta * (size - 0.5 * delta))
+
+    def loss(y_true: Any, y_pred: Any) -> Any:
+        # The forecast stands in for a missing target, so that its gradient is 0 and never NaN.
+        error = ops.where(ops.isnan(y_true), y_pred, y_true) - y_pred
+        return ops.sum(element(error) * weights) / ops.maximum(known(y_true), 1)
+
+    return loss
+
+
+def known(targets: Any) -> Any:
+    """How many of a batch's targets were observed: what its mean loss weighs in an epoch's."""
+    return ops.sum(ops.cast(~ops.isnan(targets), "float32"))
+
+
+def loss_weights(examples: Examples, settings: Train) -> npt.NDArray[np.float32]:
+    """The weight of each step and target in the loss, [H, K], of mean 1.
+
+    `persistence` weighs a step by 1 / RMSE of persistence in training, so that near steps, whose
+    errors are small whatever one does, are learned as well as the far ones. No step weighs more
+    than one of a twentieth of the median error: of a series that repeats itself to the digit,
+    persistence has no error a season ahead. A step without an observed pair has the median's.
+    """
+    shape = (examples.horizon, examples.targets.shape[1])
+    if settings.loss_weights == "equal":
+        return np.ones(shape, np.float32)
+    last = int(examples.train[len(examples.train) - 1])
+    known = examples.targets[: last + examples.look_back + examples.horizon]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of a step without a pair
+        errors = np.array(
+            [
+                np.sqrt(np.nanmean(np.square(known[step:] - known[:-step]), axis=0))
+                for step in range(1, examples.horizon + 1)
+            ]
+        )
+        median = np.nan_to_num(np.nanmedian(errors, axis=0), nan=1.0)
+    errors = np.where(np.isnan(errors), median, errors)
+    weights = 1 / np.maximum(errors, np.maximum(median / 20, 1e-6))
+    return (weights / weights.mean()).astype(np.float32)

@@ -1,0 +1,392 @@
+"""A starter card is written from many kinds of file, and ingest takes the file as it says."""
+
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from dvc.utils import hydra
+
+from pipeline.commands import new_dataset
+from pipeline.config import cards
+from pipeline.config.experiment import read_params
+from pipeline.data import splits, tables
+from pipeline.errors import PipelineError
+from pipeline.files import paths
+
+ROOT = Path(__file__).parents[1]
+HOURS = pd.date_range("2024-01-01", periods=200, freq="h")
+LOAD = [f"{value:.2f}" for value in 50 + 10 * np.sin(np.arange(200) / 4)]
+
+
+@pytest.fixture(autouse=True)
+def repository(tmp_path, monkeypatch):
+    """An empty place with params.yaml and the folders for tables and cards."""
+    (tmp_path / "data/raw").mkdir(parents=True)
+    (tmp_path / "data/datasets").mkdir()
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def store(text, encoding="utf-8"):
+    """The text as data/raw/mine.csv."""
+    path = paths.raw_table("mine")
+    path.write_text(text, encoding=encoding, newline="")
+    return path
+
+
+def run(monkeypatch, *arguments):
+    """`python -m pipeline new-dataset ARGUMENTS`, in this process."""
+    monkeypatch.setattr(sys, "argv", ["new_dataset", *arguments])
+    new_dataset.main()
+
+
+def table(form="%Y-%m-%d %H:%M", mark=",", header="time,load", times=HOURS, load=LOAD):
+    """A table of two columns, time and load."""
+    rows = [f"{time.strftime(form)}{mark}{value}" for time, value in zip(times, load, strict=False)]
+    return "\n".join([header.replace(",", mark), *rows, ""])
+
+
+def with_column(name, values):
+    """The table with a third column."""
+    lines = table().splitlines()
+    joined = [f"{line},{value}" for line, value in zip(lines, [name, *values], strict=True)]
+    return "\n".join([*joined, ""])
+
+
+def parts():
+    """Year, month, day and hour in columns of their own, after a row number."""
+    rows = [
+        f"{i + 1},{t.year},{t.month},{t.day},{t.hour},{value}"
+        for i, (t, value) in enumerate(zip(HOURS, LOAD, strict=True))
+    ]
+    return "\n".join(["No,year,month,day,hour,pm2.5", *rows, ""])
+
+
+def wide(form="T%H%M", extra="", step="15min"):
+    """One row a day, one column every 15 minutes, perhaps a further column."""
+    count = pd.Timedelta("1D") // pd.Timedelta(step)
+    slots = [t.strftime(form) for t in pd.date_range("2024-01-01", periods=count, freq=step)]
+    lines = [",".join(["day", *slots, *([extra] if extra else [])])]
+    for day in pd.date_range("2024-01-01", periods=30):
+        values = [f"{day.day + slot / count:.2f}" for slot in range(count)]
+        lines.append(",".join([f"{day:%Y%m%d}", *values, *(["x"] if extra else [])]))
+    return "\n".join([*lines, ""])
+
+
+GAPS = [value if i % 7 else ("NA" if i % 2 else "") for i, value in enumerate(LOAD)]
+SPELT = [value if i % 50 else "None" for i, value in enumerate(LOAD)]
+HOLES = HOURS.delete([20, 21, 22, 90])
+WEEKS = pd.date_range("2020-01-06", periods=200, freq="7D")
+
+ACCEPTED = {
+    "ISO dates, comma": (table(), {"frequency": "1h", "season": 24}),
+    "ISO dates, T and Z": (table("%Y-%m-%dT%H:%M:%SZ"), {"frequency": "1h"}),
+    "seconds": (table("%Y-%m-%d %H:%M:%S"), {"targets": ("load",)}),
+    "semicolon": (table(mark=";"), {"delimiter": ";"}),
+    "tabulator": (table(mark="\t"), {"delimiter": "\t"}),
+    "German dates": (table("%d.%m.%Y %H:%M", ";"), {"time.format": "%d.%m.%Y %H:%M"}),
+    "day first": (table("%d/%m/%Y %H:%M"), {"time.format": "%d/%m/%Y %H:%M"}),
+    "month first": (table("%m/%d/%Y %H:%M"), {"time.format": "%m/%d/%Y %H:%M"}),
+    "twelve hours": (table("%m/%d/%Y %I:%M %p"), {"time.format": "%m/%d/%Y %I:%M %p"}),
+    "two-digit years": (table("%d.%m.%y %H:%M"), {"time.format": "%d.%m.%y %H:%M"}),
+    "digits alone": (table("%Y%m%d%H"), {"time.format": "%Y%m%d%H"}),
+    "year, month, day, hour": (parts(), {"targets": ("pm2.5",), "excluded": ("No",)}),
+    "daily": (
+        table("%Y-%m-%d", times=pd.date_range("2024-01-01", periods=200)),
+        {"frequency": "1D", "season": 7},
+    ),
+    "weekly": (table("%Y-%m-%d", times=WEEKS), {"frequency": "7D", "season": 52}),
+    "every minute": (
+        table(times=pd.date_range("2024-01-01", periods=200, freq="min")),
+        {"frequency": "1min", "season": 60},
+    ),
+    "wide": (wide(), {"layout": "wide", "frequency": "15min", "season": 96, "wide.times": "T%H%M"}),
+    "wide, 00:15": (wide("%H:%M"), {"layout": "wide", "wide.times": "%H:%M"}),
+    "wide, by the hour": (wide("%H", step="1h"), {"layout": "wide", "wide.times": "%H"}),
+    "wide, h00": (wide("h%H", step="1h"), {"layout": "wide", "wide.times": "h%H"}),
+    "wide, a further column": (wide(extra="station"), {"excluded": ("station",)}),
+    "values missing": (table(load=GAPS), {"missing": ("", "NA")}),
+    "None among numbers": (table(load=SPELT), {"missing": ("None",)}),
+    "rows missing": (table(times=HOLES), {"frequency": "1h"}),
+    "a category": (
+        with_column("wind", ["calm", "north", "west", ""] * 50),
+        {"inputs": ("load", "wind"), "missing": ("",)},
+    ),
+    "text": (with_column("note", [f"at {i}" for i in range(200)]), {"excluded": ("note",)}),
+    "a column that never changes": (
+        with_column("unit", ["7.0", "7"] * 100),
+        {"excluded": ("unit",)},
+    ),
+    "an empty column": (with_column("later", [""] * 200), {"excluded": ("later",)}),
+    "the target by its name": (
+        with_column("temp", [str(i % 9) for i in range(200)]),
+        {"targets": ("load",), "inputs": ("load", "temp")},
+    ),
+    "names that YAML would misread": (
+        table(header='"a: b # c",1e3'),
+        {"targets": ("1e3",), "time.column": "a: b # c"},
+    ),
+    "byte-order mark": ("\ufeff" + table(), {"encoding": "utf-8", "time.column": "time"}),
+    "Windows line ends": (table().replace("\n", "\r\n"), {"targets": ("load",)}),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), ACCEPTED.values(), ids=ACCEPTED)
+@pytest.mark.filterwarnings("error")
+def test_card_describes_file_and_ingest_accepts_it(text, expected, monkeypatch, capsys):
+    """The card says what the file is, and the module that ingest will take it."""
+    raw = store(text)
+    run(monkeypatch, str(raw))
+    card = cards.read_card("mine")
+    for key, value in expected.items():
+        found = card
+        for part in key.split("."):
+            found = getattr(found, part)
+        assert (set(found) if key == "missing" else found) == (
+            set(value) if key == "missing" else value
+        )
+    frame = tables.to_series(tables.read_table(raw, card), card, str(raw))
+    assert frame[card.targets[0]].notna().sum() > 100
+    printed = capsys.readouterr().out
+    assert "ingest will accept the table" in printed
+    assert "dvc add data/raw/mine.csv" in printed
+
+
+REFUSED = {
+    "empty": ("", "mine.csv: empty, expected a header line and rows"),
+    "header only": ("time,load\n", "a header and no rows"),
+    "one row": ("time,load\n2024-01-01,1\n", "expected dates.*two rows or more.*time .2024-01-01"),
+    "no dates": ("a,b\n1,2\n3,4\n", "expected dates.*found a .1., b .2."),
+    "no numbers": (table(load=["x", "y"] * 100), "expected a column of numbers.*load: category"),
+    "monthly": (
+        table("%Y-%m-%d", times=pd.date_range("2000-01-01", periods=200, freq="MS")),
+        "column time: expected steps of one length.*found months",
+    ),
+    "several series": (table(times=HOURS[:20].repeat(10)), "expected one row a time"),
+    "two series": (table(times=HOURS[:100].append(HOURS[:100])), "found 100 of 200 rows at a time"),
+    "no header": (table().split("\n", 1)[1], r"line 1: expected a name.*\(2024-01-01 00:00, "),
+    "decimal comma": (
+        table(mark=";", load=[value.replace(".", ",") for value in LOAD]),
+        "mine.yaml is written, but ingest will.*column load, row 1:.*a decimal comma.*; then run",
+    ),
+    "newest first": (table(times=HOURS[::-1]), "row 2: .*is earlier than the row before"),
+    "a time off the grid": (
+        table(times=HOURS.insert(5, HOURS[4] + pd.Timedelta("7min"))),
+        "row 6: expected a time a whole number of 1h after",
+    ),
+    "a time twice": (table(times=HOURS.insert(5, HOURS[5])), "row 7: .* stands twice"),
+    "a field too many": (
+        table() + "2024-01-31 00:00,1,2\n",
+        "line 202.*expected 2 fields, found 3",
+    ),
+    "no name for a column": (table(header=",load"), "a name for every column.*none for column 1"),
+    "a name twice": (table(header="load,load"), "column load stands twice in the header"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), REFUSED.values(), ids=REFUSED)
+def test_file_that_cannot_be_used_is_told_in_one_line(text, message, monkeypatch):
+    """One line names the file, what was expected and what was found."""
+    raw = store(text)
+    with pytest.raises(PipelineError, match=message) as error:
+        run(monkeypatch, str(raw))
+    assert str(raw) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("encoding", "unit"), [("latin-1", "°"), ("utf-16", "°"), ("utf-8", "°")])
+def test_encoding_is_guessed(encoding, unit, monkeypatch):
+    """A column's name with a degree sign is read in each encoding."""
+    run(monkeypatch, str(store(table(header=f"time,T {unit}C"), encoding)))
+    assert cards.read_card("mine").targets == (f"T {unit}C",)
+
+
+def test_usual_mark_for_missing_is_pointed_out_and_not_applied(monkeypatch):
+    """-999 among positive numbers gets a remark, and stays a number."""
+    run(monkeypatch, str(store(table(load=["-999", "-999", *LOAD[2:]]))))
+    text = paths.card("mine").read_text()
+    assert 'check: "-999" in 2 rows, the others lie from 40 to 60; missing or wrong?' in text
+    assert cards.read_card("mine").missing == cards.Card.model_fields["missing"].default
+
+
+def test_missing_values_are_counted(monkeypatch):
+    """A column's comment says how many values are missing."""
+    run(monkeypatch, str(store(table(load=GAPS))))
+    assert f"{200 - sum('.' in value for value in GAPS)} missing" in paths.card("mine").read_text()
+
+
+def test_split_is_in_order_and_ends_with_the_series(monkeypatch):
+    """The three ends follow each other, and the last is the last time of the table."""
+    run(monkeypatch, str(store(table())))
+    split = cards.read_card("mine").split
+    assert split.train < split.validation < split.test == str(HOURS[-1])
+
+
+def test_a_zone_named_later_does_not_move_the_split(monkeypatch):
+    """Where stamps have an offset the ends have it too: no hour of the table is lost."""
+    raw = store(table("%Y-%m-%dT%H:%M:%SZ"))
+    run(monkeypatch, str(raw))
+    card = cards.read_card("mine")
+    zoned = card.model_copy(
+        update={"time": card.time.model_copy(update={"timezone": "Europe/Berlin"})}
+    )
+    frames = [tables.to_series(tables.read_table(raw, c), c, "mine") for c in (card, zoned)]
+    ends = [
+        splits.spans(c.split, f.index[0], c.step, len(f), c.time.timezone)
+        for c, f in zip((card, zoned), frames, strict=True)
+    ]
+    assert ends[0] == ends[1]
+    assert ends[0].test[1] == len(HOURS)
+
+
+def test_last_day_of_a_wide_table_may_still_be_running(monkeypatch, capsys):
+    """The split ends with the last time that has a value; what is taken to be so is said."""
+    lines = wide().splitlines()
+    lines[-1] = ",".join([*lines[-1].split(",")[:41], *[""] * 56])
+    run(monkeypatch, str(store("\n".join([*lines, ""]))))
+    assert cards.read_card("mine").split.test == "2024-01-30 09:45:00"
+    assert "layout: wide # check: " in paths.card("mine").read_text()
+    printed = capsys.readouterr().out
+    assert "  check: layout: wide" in printed
+    assert "no value after 2024-01-30 09:45:00: its other 56 times" in printed
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [("H1", "H24"), ("hour 01", "hour 24"), ("1", "24"), ("store_00", "store_23")],
+)
+def test_columns_that_may_be_hours_are_pointed_out(first, last, monkeypatch, capsys):
+    """A table of a row a day is taken as it stands, and told how it becomes an hourly one."""
+    digits = 2 if "0" in first else 1
+    prefix, start = first[:-digits], int(first[-1])
+    names = [f"{prefix}{hour:0{digits}}" for hour in range(start, start + 24)]
+    days = pd.date_range("2024-01-01", periods=60).astype(str)
+    values = [",".join(str((day * hour) % 7) for hour in range(1, 25)) for day in range(60)]
+    lines = [f"{day},{value}" for day, value in zip(days, values, strict=True)]
+    run(monkeypatch, str(store("\n".join([f"day,{','.join(names)}", *lines, ""]))))
+    assert (
+        f"check: {first} to {last}: hours of a day? rename them 00:00 to 23:00"
+        in capsys.readouterr().out
+    )
+    assert f"layout: long # check: {first} to {last}: hours of" in paths.card("mine").read_text()
+    assert cards.read_card("mine").frequency == "1D"
+
+
+def test_column_that_is_not_used_is_told(monkeypatch, capsys):
+    """Numbers written with thousands or units are no numbers, and a value may have two lines."""
+    sales = [f'"{1 + i / 100:.2f},{i:03d}.50"'.replace(".", "", 1) for i in range(200)]
+    run(monkeypatch, str(store(with_column("sales", sales))))
+    assert "  not used: sales (text with 200 different values; numbers with thousands" in (
+        capsys.readouterr().out
+    )
+    run(monkeypatch, str(store(with_column("note", ['"two\nlines"'] * 200))), "--force")
+    assert "  not used: note (never changes: two lines)" in capsys.readouterr().out
+
+
+def test_card_is_kept_unless_forced(monkeypatch, capsys):
+    """A card that is there is tried as it stands, and overwritten with --force alone."""
+    raw = store(table())
+    run(monkeypatch, str(raw))
+    ours = paths.card("mine").read_text().replace("title: mine", "title: Ours")
+    paths.card("mine").write_text(ours)
+    capsys.readouterr()
+    run(monkeypatch, str(raw))
+    printed = capsys.readouterr().out
+    assert "mine.yaml: is there already and kept; --force writes it anew" in printed
+    assert "dvc add data/raw/mine.csv" in printed
+    assert paths.card("mine").read_text() == ours
+    store(table(load=LOAD[::-1]))
+    with pytest.raises(
+        PipelineError, match=r"is there, but ingest will refuse.*not the file its.*--force if"
+    ):
+        run(monkeypatch, str(raw))
+    run(monkeypatch, str(raw), "--force")
+    assert cards.read_card("mine").title == "mine"
+
+
+@pytest.mark.parametrize("name", ["mine.csv", "data/raw/my data.csv", "data/raw/mine.xlsx"])
+def test_table_elsewhere_is_refused(name, monkeypatch):
+    """A table outside data/raw, with blanks in its name or not a .csv is told where to go."""
+    Path(name).write_text(table())
+    with pytest.raises(PipelineError, match=r"data/raw/(mine|my_data)\.csv"):
+        run(monkeypatch, name)
+
+
+def test_absent_table_is_named(monkeypatch):
+    """A table that is not there is named."""
+    with pytest.raises(PipelineError, match=r"data/raw/none\.csv: no such file"):
+        run(monkeypatch, "data/raw/none.csv")
+
+
+def test_commands_undo_the_parameters_of_another_data_set(monkeypatch, capsys):
+    """One flag names the data set; others undo columns that params.yaml names."""
+    run(monkeypatch, str(store(table())))
+    assert "dvc exp run -S ingest.dataset=mine\n" in capsys.readouterr().out
+    text = paths.PARAMS.read_text()
+    text = text.replace("  transforms: null", "  transforms: [log1p:pm2.5]")
+    paths.PARAMS.write_text(text.replace("  inputs: null", "  inputs: [pm2.5, hour]"))
+    run(monkeypatch, str(store(table())), "--force")
+    flags = "-S ingest.dataset=mine -S window.inputs=null -S impute_scale.transforms=null\n"
+    assert flags in capsys.readouterr().out
+
+
+def test_the_limit_that_bridges_regular_gaps_stands_in_the_command(monkeypatch, capsys):
+    """What the first lines tell to set is set in the command, and windows are counted with it."""
+    times = pd.date_range("2024-01-01", periods=1000, freq="h")
+    load = [f"{value:.2f}" if i % 100 < 60 else "" for i, value in enumerate(np.sin(range(1000)))]
+    run(monkeypatch, str(store(table(times=times, load=load))))
+    said = capsys.readouterr().out
+    assert "a gap of 40 rows every 100 rows is longer than" in said
+    assert "horizon 24 of the command below: " in said
+    assert "imputation.limit cost" not in said
+    assert "dvc exp run -S ingest.dataset=mine -S impute_scale.imputation.limit=40\n" in said
+
+
+@pytest.mark.parametrize("name", ["2024", "2024_05", "1e3", "1e5", "true", "null", "no", "größe"])
+def test_a_name_that_yaml_reads_otherwise_stays_a_name(name):
+    """The printed flag sets text, whatever number or word of YAML a table is called by."""
+    command = new_dataset.commands(paths.raw_table(name), read_params(), read_params())[3]
+    hydra.apply_overrides(paths.PARAMS, [shlex.split(command)[4]])
+    assert read_params().ingest.dataset == name
+
+
+@pytest.mark.parametrize(
+    ("rows", "lines"),
+    [
+        (
+            80,  # 56, 12 and 12
+            [
+                "check: split.validation: expected at least one horizon of 24 rows, found 12; set "
+                "-S window.horizon=12",
+                "check: split.test: expected at least one horizon of 24 rows, found 12",
+            ],
+        ),
+        (60, ["check: split.train: expected at least one window of look-back 24 and horizon 24"]),
+    ],
+)
+def test_spans_too_short_for_the_window_are_told_before_the_commands(
+    rows, lines, monkeypatch, capsys
+):
+    """What the window stage would refuse is said with its remedy, and which window is meant."""
+    run(monkeypatch, str(store(table(times=HOURS[:rows]))))
+    printed = capsys.readouterr().out.split("ingest will accept")[0]
+    for line in ["with look-back 24 and horizon 24 of params.yaml: ", *lines]:
+        assert f"  {line}" in printed
+
+
+def test_help_shows_an_example():
+    """--help says what is written and shows a command."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "new-dataset", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    assert "example: python -m pipeline new-dataset data/raw/mine.csv" in done.stdout

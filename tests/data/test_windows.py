@@ -1,0 +1,281 @@
+"""Windows are start rows: what they see, what they forecast, and that spans never overlap."""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.config.cards import Card, Split
+from pipeline.data import splits, windows
+from pipeline.data.splits import Spans
+from pipeline.data.windows import Rows
+from pipeline.errors import PipelineError
+from tests.toys import Project, toy_times
+
+LEVEL = np.array([10, 20, 30, 40, 50, 60, 70, 80, 90])
+PAIR = np.stack([LEVEL, LEVEL + 1], axis=1)  # 10, 11 / 20, 21 / ...
+ONE = [[10], [20], [30], [40], [50]]
+TWO = [[10, 11], [20, 21], [30, 31], [40, 41], [50, 51]]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "targets", "horizon", "x", "y"),
+    [
+        pytest.param(PAIR[:, :1], PAIR[:, :1], 1, ONE, [[60]], id="one in, one out"),
+        pytest.param(PAIR, PAIR[:, :1], 1, TWO, [[60]], id="several in, one out"),
+        pytest.param(PAIR, PAIR, 1, TWO, [[60, 61]], id="several in, several out"),
+        pytest.param(PAIR[:, :1], PAIR[:, :1], 2, ONE, [[60], [70]], id="one in, steps out"),
+        pytest.param(PAIR, PAIR[:, :1], 2, TWO, [[60], [70]], id="several in, one out, steps"),
+        pytest.param(PAIR, PAIR, 2, TWO, [[60, 61], [70, 71]], id="several in and out, steps"),
+    ],
+)
+def test_the_six_shapes(
+    inputs: npt.NDArray[np.float64],
+    targets: npt.NDArray[np.float64],
+    horizon: int,
+    x: list[list[float]],
+    y: list[list[float]],
+) -> None:
+    """The first window of a table that counts in tens, for every shape of input and target."""
+    assert windows.gather(inputs, np.array([0]), 5).tolist() == [x]
+    assert windows.gather(targets, np.array([0]) + 5, horizon).tolist() == [y]
+
+
+def test_windows_against_matrices() -> None:
+    """All windows of a look-back of 3 and a horizon of 2 over eight rows."""
+    starts = starts_of((0, 8), look_back=3, horizon=2)
+    rows = np.arange(8)
+    assert windows.gather(rows, starts, 3).tolist() == [[0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 5]]
+    assert windows.gather(rows, starts + 3, 2).tolist() == [[3, 4], [4, 5], [5, 6], [6, 7]]
+
+
+def starts_of(
+    span: tuple[int, int],
+    look_back: int,
+    horizon: int,
+    stride: int = 1,
+    context: int = 0,
+    beyond: tuple[int, ...] = (),
+    unobserved: tuple[int, ...] = (),
+) -> Rows:
+    """Training windows where the rows given are imputed beyond the limit, or have no target."""
+    rows = np.arange(span[1])
+    starts = windows.train_starts(
+        span,
+        look_back,
+        horizon,
+        stride,
+        context,
+        beyond=np.isin(rows, beyond),
+        observed=~np.isin(rows, unobserved),
+    )
+    return np.asarray(starts)
+
+
+def test_a_stride_skips_starts() -> None:
+    """With a stride of 2 every other window is used."""
+    assert starts_of((0, 8), look_back=3, horizon=2, stride=2).tolist() == [0, 2]
+
+
+def test_context_moves_the_first_start() -> None:
+    """A window starts where its first row's features have all the past they need."""
+    assert starts_of((0, 8), look_back=3, horizon=2, context=2).tolist() == [2, 3]
+
+
+def test_a_gap_beyond_the_limit_is_not_learned_from() -> None:
+    """Windows that see a row imputed beyond the limit are left out; those that end before stay."""
+    assert starts_of((0, 10), look_back=3, horizon=2, beyond=(4,)).tolist() == [0, 1, 5]
+
+
+def test_a_window_without_a_target_is_not_learned_from() -> None:
+    """Windows of which no target was observed are left out; one observed target is enough."""
+    assert starts_of((0, 9), look_back=3, horizon=2, unobserved=(4, 5)).tolist() == [0, 2, 3, 4]
+
+
+@given(data=st.data())
+def test_starts_are_those_of_a_loop(data: st.DataObject) -> None:
+    """Runs of starts hold each window that a loop over all windows would keep, and no other."""
+    rows = data.draw(st.integers(0, 40))
+    flags = st.lists(st.booleans(), min_size=rows, max_size=rows)
+    beyond, observed = (np.array(data.draw(flags), bool) for _ in range(2))
+    look_back, horizon, stride = (data.draw(st.integers(1, 4)) for _ in range(3))
+    context = data.draw(st.integers(0, 3))
+    found = windows.train_starts((0, rows), look_back, horizon, stride, context, beyond, observed)
+    expected = [
+        start
+        for start in range(context, rows - look_back - horizon + 1, stride)
+        if not beyond[start : start + look_back].any()
+        and observed[start + look_back : start + look_back + horizon].any()
+    ]
+    assert np.asarray(found).tolist() == expected
+    assert len(found) == len(expected)
+
+
+def test_the_look_back_of_a_scored_origin_may_lie_in_the_span_before() -> None:
+    """The first origin is the last row before the span; the last has all its targets inside."""
+    assert windows.scored_origins((10, 15), horizon=2) == range(9, 13)
+    assert windows.scored_origins((10, 12), horizon=2) == range(9, 10)
+    assert windows.scored_origins((10, 12), horizon=3) == range(0)
+
+
+@given(
+    ends=st.lists(st.integers(1, 60), min_size=3, max_size=3, unique=True).map(sorted),
+    look_back=st.integers(1, 12),
+    horizon=st.integers(1, 12),
+    stride=st.integers(1, 3),
+)
+def test_no_target_belongs_to_two_spans(
+    ends: list[int], look_back: int, horizon: int, stride: int
+) -> None:
+    """Each window's targets lie in its own span, so that no row is a target of two spans."""
+    train, validation, test = ends
+    spans = {"train": (0, train), "validation": (train, validation), "test": (validation, test)}
+    for name, span in spans.items():
+        if name == "train":
+            origins = starts_of(span, look_back, horizon, stride) + look_back - 1
+        else:
+            origins = np.array(windows.scored_origins(span, horizon), int)
+        rows = windows.gather(np.arange(200), origins + 1, horizon)
+        assert ((rows >= span[0]) & (rows < span[1])).all()
+    scored = windows.scored_origins(spans["test"], horizon)
+    assert len(scored) == max(0, test - validation - horizon + 1)
+
+
+def test_the_scored_origins_of_the_committed_data(beijing: tuple[Card, pd.DataFrame]) -> None:
+    """A horizon of 24 hours has 8,737 origins in 2014 and 207,312 observed targets."""
+    card, frame = beijing
+    spans = splits.spans(card.split, frame.index[0], card.step, len(frame))
+    assert spans == Spans(train=(0, 26_304), validation=(26_304, 35_064), test=(35_064, 43_824))
+    origins = np.array(windows.scored_origins(spans.test, 24))
+    observed = frame["pm2.5"].notna().to_numpy()
+    assert len(origins) == 8737
+    assert windows.gather(observed, origins + 1, 24).sum() == 207_312
+
+
+def regular(rows: int) -> tuple[pd.Timestamp, pd.Timedelta, int]:
+    """The first time, the step and the rows of hours from the start of 2014."""
+    return toy_times(rows)[0], pd.Timedelta("1h"), rows
+
+
+@pytest.mark.parametrize(
+    ("ends", "rows"),
+    [
+        ((24, 48, 72), (24, 48, 72)),
+        ((0.25, 0.5, 1.0), (24, 48, 96)),
+        (("2014-01-01 23:00", "2014-01-02 11:00", "2014-01-03 00:00"), (24, 36, 49)),
+        (("2014-01-01", "2014-01-02", "2014-01-04"), (24, 48, 96)),
+    ],
+)
+def test_spans_end_where_the_split_says(ends: tuple[str, str, str], rows: tuple[int, ...]) -> None:
+    """Ends are row counts, fractions, or the last time in a span; a date means all of its day."""
+    split = Split(train=ends[0], validation=ends[1], test=ends[2])
+    train, validation, test = rows
+    assert splits.spans(split, *regular(96)) == Spans(
+        train=(0, train), validation=(train, validation), test=(validation, test)
+    )
+
+
+@pytest.mark.parametrize(
+    ("ends", "message"),
+    [
+        ((24, 48, 97), "split.test: expected at most the series' 96 rows, found 97"),
+        (("2014-01-02", "2014-01-01", "2014-01-03"), "split.validation: expected an end after row"),
+        (("2013-12-31", "2014-01-01", "2014-01-03"), "split.train: expected an end after row 0"),
+        (("2014-01-01", "2014-01-02", "2014-01-09"), "split.test: expected a time within the seri"),
+        ((0.001, 0.002, 1.0), "split.train: expected an end after row 0"),
+        (("2014-01-01T00:00+01:00", "2014-01-02", "2014-01-03"), "split.train: expected a date"),
+    ],
+)
+def test_an_impossible_split_is_named(ends: tuple[str, str, str], message: str) -> None:
+    """An end outside the series, or not after the one before it, is told."""
+    split = Split(train=ends[0], validation=ends[1], test=ends[2])
+    with pytest.raises(PipelineError, match=message):
+        splits.spans(split, *regular(96))
+
+
+def test_a_split_of_zoned_times() -> None:
+    """Where the series is kept in UTC, ends without an offset are UTC, others are converted."""
+    split = Split(train="2014-01-01 11:00", validation="2014-01-02 00:00+01:00", test="2014-01-02")
+    spans = splits.spans(split, regular(48)[0].tz_localize("UTC"), *regular(48)[1:])
+    assert spans == Spans(train=(0, 12), validation=(12, 24), test=(24, 48))
+
+
+def test_a_split_of_local_times() -> None:
+    """Where the card names a zone, an end without an offset is told in it, a day from midnight."""
+    split = Split(train="2014-01-01 12:00", validation="2014-01-01", test="2014-01-02 12:00")
+    first, *rest = regular(48)  # kept in UTC: 01:00 in Berlin
+    spans = splits.spans(split, first.tz_localize("UTC"), *rest, zone="Europe/Berlin")
+    assert spans == Spans(train=(0, 12), validation=(12, 23), test=(23, 36))
+
+
+def test_a_split_may_end_in_the_hour_that_is_to_be_repeated() -> None:
+    """A series that ends with the first of the two hours ends there, whatever comes after."""
+    split = Split(train="2014-10-25", validation="2014-10-26 01:00", test="2014-10-26 02:00")
+    first = pd.Timestamp("2014-10-25", tz="Europe/Berlin").tz_convert("UTC")
+    spans = splits.spans(split, first, pd.Timedelta("1h"), 27, zone="Europe/Berlin")
+    assert spans == Spans(train=(0, 24), validation=(24, 26), test=(26, 27))
+
+
+def test_rows_after_the_last_span_are_said(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where a split ends before its table does, the rows that nothing uses are counted."""
+    project.write(card={"split": {"train": 72, "validation": 96, "test": 110}})
+    project.run("ingest", "impute_scale", "window")
+    said = "data/ingested/series.parquet: 10 rows after 2014-01-05 13:00:00, where split.test ends"
+    assert said in capsys.readouterr().err
+
+
+def test_a_series_too_short_for_one_window_is_refused() -> None:
+    """Both numbers are said."""
+    windows.check_length(10, 6, 4)
+    with pytest.raises(PipelineError, match=r"the series' 9 rows, found 6 \+ 4 = 10"):
+        windows.check_length(9, 6, 4)
+    with pytest.raises(PipelineError, match=r"the series' 1,200 rows, found 1,000 \+ 400 = 1,400"):
+        windows.check_length(1200, 1000, 400)
+
+
+def test_a_span_without_windows_is_refused() -> None:
+    """The rows it had are said, and what has to fit: the look-back in the training span alone."""
+    nothing = windows.one_run(range(0))
+    for name, message in (
+        ("train", "expected at least one window of look-back 5 and horizon 4, .* 3 rows"),
+        ("test", "expected at least one horizon of 4 rows, found 3; set -S window.horizon=3"),
+    ):
+        with pytest.raises(PipelineError, match=rf"split.{name}: {message}"):
+            windows.check_starts(name, nothing, (7, 10), look_back=5, horizon=4, context=0)
+
+
+def test_a_look_back_before_the_series_is_refused() -> None:
+    """A span that starts too early for the look-back says how long it may be."""
+    starts = windows.scored_starts((10, 20), 12, 2)
+    message = "window.look_back: expected at most the 9 rows before the validation span, found 12"
+    with pytest.raises(PipelineError, match=message):
+        windows.check_starts("validation", starts, (10, 20), look_back=12, horizon=2, context=1)
+
+
+def test_a_span_without_observed_targets_is_refused() -> None:
+    """A span in which nothing can be scored is told with its rows."""
+    observed = np.arange(20) < 10
+    windows.check_observed("validation", "flow", observed, (5, 12))
+    with pytest.raises(PipelineError, match=r"split.test: .*target flow, found none in rows 12 to"):
+        windows.check_observed("test", "flow", observed, (12, 20))
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "rows"),
+    [
+        ("America/Sao_Paulo", "2018-02-17", 25),  # its last hour comes twice
+        ("America/Sao_Paulo", "2018-11-04", 23),  # and here there is no midnight
+        ("Europe/Berlin", "2020-10-25 02:00:00", 4),
+    ],
+)
+def test_a_split_may_end_where_clocks_change(zone: str, day: str, rows: int) -> None:
+    """A day that clocks change on ends with its last hour, however often that comes."""
+    midnight = pd.Timestamp(day).normalize()
+    first = midnight.tz_localize(zone, nonexistent="shift_forward").tz_convert("UTC")
+    later = [str((midnight + pd.Timedelta(days=days)).date()) for days in (2, 3)]
+    split = Split(train=day, validation=later[0], test=later[1])
+    assert splits.spans(split, first, pd.Timedelta("1h"), 99, zone).train == (0, rows)

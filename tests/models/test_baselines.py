@@ -1,0 +1,178 @@
+"""Naive rules by hand and on the committed data, and ridge beside scikit-learn."""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+from sklearn.linear_model import Ridge
+
+from pipeline.config.cards import Card
+from pipeline.config.params import ALPHAS
+from pipeline.data import splits, windows
+from pipeline.evaluation import metrics, scoring
+from pipeline.models import baselines
+from pipeline.models.baselines import naive
+from pipeline.models.ridge import fit_ridge
+
+_ = np.nan
+SERIES = pd.DataFrame({"a": [1.0, 2, 4, 7, _, 11], "b": [10.0, 20, 30, 40, 50, 60]})
+
+
+@pytest.mark.parametrize(
+    ("rule", "origin", "a", "b"),
+    [
+        ("persistence", 3, [7, 7, 7], [40, 40, 40]),
+        ("persistence", 4, [7, 7, 7], [50, 50, 50]),
+        # from 1 in row 0: two a row by row 3, which is the last one known in row 4 as well
+        ("drift", 3, [9, 11, 13], [50, 60, 70]),
+        ("drift", 4, [11, 13, 15], [60, 70, 80]),
+        ("drift", 0, [1, 1, 1], [10, 10, 10]),
+        ("last_change", 3, [10, 10, 10], [50, 50, 50]),
+        ("last_change", 4, [7, 7, 7], [60, 60, 60]),
+        ("last_change", 0, [1, 1, 1], [10, 10, 10]),
+        # a season of 2: one row back, none, and one again
+        ("seasonal_naive", 3, [4, 7, 4], [30, 40, 30]),
+        ("seasonal_naive", 4, [7, 7, 7], [40, 50, 40]),
+        ("seasonal_naive", 0, [1, 1, 1], [10, 10, 10]),
+        ("seasonal_naive", 1, [1, 2, 1], [10, 20, 10]),
+    ],
+)
+def test_naive_rules(rule: str, origin: int, a: list[float], b: list[float]) -> None:
+    """Three steps of two targets; a missing value is the last observed one."""
+    forecast = naive([2])[rule](SERIES, np.array([origin]), 3)
+    assert forecast.tolist() == [[list(pair) for pair in zip(a, b, strict=True)]]
+
+
+def test_a_season_before_the_first_value_is_persistence() -> None:
+    """Where nothing was observed a season ago or before, the last value stands in."""
+    late = pd.DataFrame({"a": [_, _, 3.0, 4.0]})
+    forecast = naive([3])["seasonal_naive"](late, np.array([3]), 3)
+    assert forecast.ravel().tolist() == [4, 3, 4]
+
+
+def test_drift_begins_with_the_first_observed_value() -> None:
+    """The line goes from the first value that was observed; one value alone has no slope."""
+    late = pd.DataFrame({"a": [_, 3.0, _, 7.0, _], "b": [_, _, 5.0, _, _]})
+    forecast = naive([2])["drift"](late, np.array([0, 2, 4]), 2)
+    assert np.isnan(forecast[0]).all()
+    assert forecast[1:].tolist() == [[[3, 5], [3, 5]], [[11, 5], [13, 5]]]
+
+
+def test_each_of_several_seasons_has_a_baseline() -> None:
+    """They are called by their season; a single one stands without a number."""
+    assert list(naive([24])) == ["persistence", "seasonal_naive", "drift", "last_change"]
+    both = naive([2, 3])
+    assert [name for name in both if name not in naive([2])] == [
+        "seasonal_naive_2",
+        "seasonal_naive_3",
+    ]
+    for season in (2, 3):
+        alone = naive([season])["seasonal_naive"]
+        found = both[f"seasonal_naive_{season}"](SERIES, np.array([3, 4]), 5)
+        np.testing.assert_array_equal(found, alone(SERIES, np.array([3, 4]), 5))
+
+
+@pytest.mark.parametrize("rule", naive([2]))
+@pytest.mark.parametrize("origin", range(5))
+def test_naive_rules_never_look_ahead(rule: str, origin: int) -> None:
+    """Whatever comes after the origin, the forecast stays the same."""
+    later = SERIES.copy()
+    later.iloc[origin + 1 :] = 99.0
+    one, other = (naive([2])[rule](frame, np.array([origin]), 5) for frame in (SERIES, later))
+    np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("rule", "scores"),
+    [
+        ("persistence", {"rmse": 79.230, "mae": 49.970, "h01": 22.165, "h24": 99.622}),
+        ("seasonal_naive", {"rmse": 99.619}),
+        ("drift", {"rmse": 79.246}),
+        ("last_change", {"rmse": 82.727}),
+    ],
+)
+def test_naive_rules_on_the_committed_data(
+    beijing: tuple[Card, pd.DataFrame], rule: str, scores: dict[str, float]
+) -> None:
+    """Twenty-four hours ahead through 2014, the rules score what others have measured."""
+    card, frame = beijing
+    targets = frame[["pm2.5"]]
+    span = splits.spans(card.split, frame.index[0], card.step, len(frame)).test
+    origins = np.array(windows.scored_origins(span, 24))
+    observed = scoring.observed(targets, origins, 24)
+    forecast = naive(card.seasons)[rule](targets, origins, 24)
+    found = metrics.scores(observed, forecast)
+    found |= {
+        f"h{step + 1:02d}": metrics.scores(observed[:, step], forecast[:, step])["rmse"]
+        for step in range(24)
+    }
+    assert int((~np.isnan(observed)).sum()) == 207_312
+    assert {name: round(found[name], 3) for name in scores} == scores
+
+
+@pytest.mark.parametrize("block", [7, baselines.BLOCK])
+@pytest.mark.parametrize("every", [0, 2])
+def test_ridge_is_scikit_learns(monkeypatch: pytest.MonkeyPatch, block: int, every: int) -> None:
+    """Two steps from three rows, the penalty best on validation; apart where gaps leave no window.
+
+    With every second target missing no window has both, and each step has windows of its own.
+    """
+    monkeypatch.setattr(baselines, "BLOCK", block)
+    random = np.random.default_rng(0)
+    features = random.normal(size=(80, 2)).astype(np.float32)
+    targets = features[:, :1].cumsum(axis=0)
+    targets[20] = np.nan
+    if every:
+        targets[::every] = np.nan
+    train, validation = np.arange(50), np.arange(50, 75)
+    forecast = fit_ridge(features, targets, train, validation, look_back=3, horizon=2)(validation)
+
+    def examples(starts: windows.Rows) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
+        x = windows.gather(features, starts, 3).reshape(len(starts), -1).astype(np.float64)
+        return x, windows.gather(targets, starts + 3, 2)[..., 0]
+
+    def best(steps: slice) -> npt.NDArray[np.float64]:
+        x, y = examples(train)
+        y = y[:, steps]
+        known = ~np.isnan(y).any(axis=1)
+        inside, goal = examples(validation)
+        ridges = [Ridge(alpha).fit(x[known], y[known]) for alpha in ALPHAS]
+        found = [ridge.predict(inside).reshape(len(inside), -1) for ridge in ridges]
+        return min(found, key=lambda values: float(np.nansum((values - goal[:, steps]) ** 2)))
+
+    together = [slice(0, 2)] if not every else [slice(0, 1), slice(1, 2)]
+    expected = np.concatenate([best(steps) for steps in together], axis=1)
+    np.testing.assert_allclose(forecast[..., 0], expected, rtol=1e-6)
+
+
+def test_ridge_forecasts_the_mean_of_a_step_it_never_saw() -> None:
+    """Windows start in even rows, and targets are known in odd ones: the first step is unknown."""
+    features = np.random.default_rng(0).normal(size=(40, 1)).astype(np.float32)
+    targets = features.copy()
+    targets[::2] = np.nan
+    train = np.arange(0, 30, 2)
+    forecast = fit_ridge(features, targets, train, train, look_back=2, horizon=2)(train)
+    assert (forecast[:, 0] == 0).all()
+    assert (forecast[:, 1] != 0).all()
+
+
+def test_a_season_before_the_series_is_persistence() -> None:
+    """The last value stands in for rows that are not there, not the series' first."""
+    forecast = naive([4])["seasonal_naive"](SERIES[["b"]], np.array([1]), 5)
+    assert forecast[0, :, 0].tolist() == [20, 20, 10, 20, 20]
+
+
+def test_ridge_learns_targets_that_are_never_known_together() -> None:
+    """Targets measured in turns, or many with some gap in every row, each have their windows."""
+    wave = np.sin(np.arange(400) / 3)[:, None].repeat(2, axis=1).astype(np.float32)
+    train, validation = np.arange(300), np.arange(310, 390)
+    turns = wave.copy()
+    turns[::2, 0] = turns[1::2, 1] = np.nan
+    forecast = fit_ridge(wave, turns, train, validation, look_back=4, horizon=2)(validation)
+    expected = windows.gather(wave, validation + 4, 2)
+    np.testing.assert_allclose(forecast, expected, atol=0.05)
+
+    many = wave[:, :1].repeat(60, axis=1)
+    many[np.random.default_rng(1).random(many.shape) < 0.05] = np.nan
+    forecast = fit_ridge(wave, many, train, validation, look_back=4, horizon=1)(validation)
+    np.testing.assert_allclose(forecast, expected[:, :1, :1].repeat(60, axis=2), atol=0.05)

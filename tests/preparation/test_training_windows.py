@@ -1,0 +1,143 @@
+"""How many training windows there are, and what the others were lost to."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.config import input_names
+from pipeline.config.params import Window
+from pipeline.preparation import features
+from pipeline.preparation.imputation import gap_state
+from pipeline.preparation.training_windows import Count, remarks, training_windows
+from pipeline.tracking import labels
+from tests.toys import Project, toy_card, toy_table
+
+CARD = toy_card(excluded=[])
+CHANNELS = ["level", "flow", "wind=N", "wind=S"]
+INPUTS = ["level", "flow", "wind", "hour", "difference:flow", "seasonal:level", "since:flow"]
+PREPARING = ("ingest", "impute_scale", "window")
+
+
+def state(level: list[bool], flow: list[bool], limit: int) -> np.ndarray:
+    """The state of two columns with gaps and of a category without any."""
+    columns = {"level": level, "flow": flow, "wind=N": [False] * len(level)}
+    frame = pd.DataFrame(columns | {"wind=S": columns["wind=N"]})
+    return gap_state(frame.astype(float).mask(frame), limit)
+
+
+@given(
+    gaps=st.lists(st.tuples(st.booleans(), st.booleans()), min_size=30, max_size=40),
+    inputs=st.lists(st.sampled_from(INPUTS), min_size=1, unique=True),
+    limit=st.integers(1, 3),
+    stride=st.integers(1, 3),
+)
+def test_each_input_costs_what_it_costs_alone(
+    gaps: list[tuple[bool, bool]], inputs: list[str], limit: int, stride: int
+) -> None:
+    """Counted window by window: possible, kept, lost to an input, and there without it."""
+    marks = state(*map(list, zip(*gaps, strict=True)), limit)
+    window, rows = Window(look_back=4, horizon=2, stride=stride), len(gaps)
+    starts, count = training_windows(marks, CHANNELS, inputs, ["level"], CARD, (0, rows), window)
+    expanded = input_names.expand(inputs, CARD)
+    context = input_names.context(expanded, CARD.season, 2)
+    every = range(context, rows - 5, stride)
+    seen = {
+        name: features.made_of(
+            marks == 2, CHANNELS, input_names.expand([name], CARD), CARD.season, 2
+        )
+        for name in inputs
+    }
+    lost = {name: {s for s in every if seen[name][s : s + 4].any()} for name in inputs}
+    blind = {s for s in every if (marks[s + 4 : s + 6, 0] != 0).all()}
+    good = set(every) - blind - set().union(*lost.values())
+    others = {
+        name: set().union(*(lost[other] for other in inputs if other != name)) for name in inputs
+    }
+    assert set(np.asarray(starts).tolist()) == good
+    assert (count.possible, count.kept, count.unobserved) == (len(every), len(good), len(blind))
+    assert count.lost == {name: len(cost) for name, cost in lost.items() if cost}
+    bridged = max(count.longest.values(), default=limit)
+    marks = state(*map(list, zip(*gaps, strict=True)), bridged)
+    at = training_windows(marks, CHANNELS, inputs, ["level"], CARD, (0, rows), window)[1]
+    assert at.lost == {}
+    assert count.without == {
+        name: len(set(every) - blind - others[name]) for name, cost in lost.items() if cost
+    }
+
+
+def test_a_sensor_that_stops_is_named(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where most training windows are lost, the input is named, and how many there are without."""
+    table = toy_table(missing=0)
+    table.loc[20:, "flow"] = np.nan
+    project.write(table).run(*PREPARING)
+    said = [line for line in capsys.readouterr().err.splitlines() if "train.npy" in line]
+    assert said == [
+        "data/windows/train.npy: 16 training windows of 62 possible; gaps longer than "
+        "impute_scale.imputation.limit cost flow 46",
+        "data/windows/train.npy: warning: more than a third of the training windows is lost, most "
+        "to flow: leave it out of the inputs (62 windows then), or fill longer gaps (-S "
+        "impute_scale.imputation.limit=52, its longest), or mend the card's missing marks if "
+        "values are taken for missing",
+    ]
+    assert json.loads(project.read("data/windows/quality.json")) == {
+        "possible": 62,
+        "kept": 16,
+        "unobserved": 0,
+        "lost": {"flow": 46},
+        "without": {"flow": 62},
+        "longest": {"flow": 52},
+    }
+
+
+def test_a_whole_series_loses_none(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where nothing is missing, the number stands alone."""
+    project.write(toy_table(missing=0)).run(*PREPARING)
+    assert "data/windows/train.npy: 62 training windows of 62 possible\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("count", "parts"),
+    [
+        (Count(possible=9, kept=6, unobserved=3, lost={}, without={}, longest={}), []),
+        (
+            Count(possible=9, kept=5, unobserved=4, lost={}, without={}, longest={}),
+            ["most to targets never observed"],
+        ),
+        (
+            Count(
+                possible=9, kept=2, unobserved=3, lost={"a": 7}, without={"a": 6}, longest={"a": 4}
+            ),
+            ["most to a: fill longer gaps (-S impute_scale.imputation.limit=4, its longest)"],
+        ),
+    ],
+)
+def test_more_than_a_third_lost_is_a_warning(count: Count, parts: list[str]) -> None:
+    """A target is an input that cannot be left out, and one that has no value cannot be filled."""
+    first, *warnings = remarks(count, ["a"])
+    assert first.startswith(f"{count.kept} training windows of 9 possible")
+    assert len(warnings) == len(parts)
+    for warning, part in zip(warnings, parts, strict=True):
+        assert part in warning
+
+
+def test_mlflow_is_told_what_each_input_costs() -> None:
+    """The counts of metrics.json become metrics that stand in one group."""
+    count = Count(
+        possible=9,
+        kept=2,
+        unobserved=0,
+        lost={"NO2(GT)": 7},
+        without={"NO2(GT)": 9},
+        longest={"NO2(GT)": 5},
+    )
+    spans = {f"{span}{part}": {} for span in ("test", "validation") for part in ("", "_by_horizon")}
+    metrics = spans | {"baselines": {}, "skill": {}, "training_windows": count.model_dump()}
+    assert labels.flat_scores(metrics) == {
+        "windows/possible": 9,
+        "windows/kept": 2,
+        "windows/lost_NO2_GT_": 7,
+    }

@@ -1,0 +1,143 @@
+"""What the report says in words beside its table."""
+
+import json
+from contextlib import chdir
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.commands import check
+from pipeline.config import experiment
+from pipeline.evaluation import scoring
+from pipeline.evaluation.scoring import MODEL, Forecasts, Yardstick
+from pipeline.models.baselines import naive
+from pipeline.reports import comparison_pictures, markdown, pictures
+from pipeline.tracking import labels
+from tests.repositories import NO_STORE
+from tests.toys import Project, toy_card, toy_params
+
+QUALITY = {
+    **{"rows": 120, "first": "2014-01-01", "last": "2014-01-05", "absent_rows": 0},
+    "missing": {"level": 0},
+}
+WINDOWS = {
+    "possible": 62,
+    "kept": 16,
+    "unobserved": 0,
+    "lost": {"flow": 46},
+    "without": {},
+    "longest": {},
+}
+HISTORY = pd.DataFrame({"validation/loss": [2.0, 1.0, 1.0 - 1e-12], "kept": [0, 1, 0]})
+
+
+def scored(series: pd.Series, model: float, seasons: list[int]) -> dict[str, Any]:
+    """Scores of a model that is off by `model` one step ahead, beside the naive baselines."""
+    targets, origins = series.to_frame(), np.arange(80, 119)
+    seen = scoring.observed(targets, origins, 1)
+    by = {name: rule(targets, origins, 1) for name, rule in naive(seasons).items()}
+    spans = dict.fromkeys(
+        ("validation", "test"), Forecasts(origins, seen, {MODEL: seen + model, **by})
+    )
+    metrics = scoring.report(spans, ["level"], Yardstick.of(targets, seasons[0]), {})
+    origins_in = scoring.in_gaps(targets, origins, limit=3)
+    return scoring.rounded(metrics | {"training_windows": WINDOWS, "test_origins": origins_in})
+
+
+def text(metrics: dict[str, Any], **params: Any) -> str:
+    """The report of the toy card and parameters."""
+    facts = toy_params({f"window.{key}": value for key, value in params.items()}), toy_card()
+    return markdown.markdown(*facts, metrics, HISTORY, QUALITY, [], None, {})
+
+
+@pytest.fixture
+def wave() -> pd.Series:
+    """A wave of 12 rows a turn, half as high in every second half turn of six rows."""
+    rows = np.arange(120)
+    return pd.Series(10 + 5 * np.sin(2 * np.pi * rows / 12) + 0.01 * (rows % 7), name="level")
+
+
+def test_skill_is_told_against_the_best_baseline(wave: pd.Series) -> None:
+    """Of two seasons the longer one fits, and the model is measured with it, in MLflow as well."""
+    metrics = scored(wave, 0.5, [6, 12])
+    assert metrics["best_baseline"] == "seasonal_naive_12"
+    assert "seasonal naive 6" in text(metrics)
+    skill = metrics["skill"]["seasonal_naive_12"]
+    assert f"the best baseline, seasonal naive 12, it is {markdown.percent(skill)}" in text(metrics)
+    assert skill < -1
+    assert labels.flat_scores(metrics)["skill/best_baseline"] == skill
+
+
+def test_the_kept_epoch_is_the_fits_own(wave: pd.Series) -> None:
+    """Report, picture and run name the epoch that the fit kept, not the smallest number."""
+    assert "(kept: epoch 2 of 3)" in text(scored(wave, 0.5, [6, 12]))
+    history = HISTORY.assign(epoch=range(3), **{"train/loss": 1.0})
+    _, labels = pictures.loss(history).axes[0].get_legend_handles_labels()
+    assert "kept: epoch 2" in labels
+    best = labels.best(history.to_dict("records"))
+    assert best == {"best/epoch": 2, "best/validation_loss": 1.0}
+    [line] = [
+        line
+        for line in comparison_pictures.losses({"a": [([1.0] * 3, [2.0, 1.0, 0.5], 2)]})
+        .axes[0]
+        .lines
+        if line.get_marker() == "o"
+    ]
+    assert (line.get_xdata(), line.get_ydata()) == ([2], [1.0])
+
+
+def test_a_baseline_with_a_smaller_mae_is_named(wave: pd.Series) -> None:
+    """A model that is ahead by one measure and behind by another is not called the better one."""
+    assert "By MAE seasonal naive 12 is better than the model (" in text(scored(wave, 0.5, [6, 12]))
+    assert "By MAE" not in text(scored(wave, 0.001, [6, 12]))
+
+
+def test_the_report_counts_the_training_windows(wave: pd.Series) -> None:
+    """Beside the inputs it says how many windows there were, and what cost the others."""
+    assert "Fitted on 16 training windows of 62 possible; gaps longer than " in text(
+        scored(wave, 0.5, [6])
+    ).replace("\\", "")
+
+
+def test_the_report_says_that_ridge_is_left_out(wave: pd.Series) -> None:
+    """Of a window that ridge cannot hold the reason stands below the table."""
+    metrics = scored(wave, 0.5, [6])
+    assert "Left out: ridge" not in text(metrics)
+    assert "Left out: ridge of 2,000 rows x 4 features would take" in text(metrics, look_back=2000)
+
+
+@pytest.mark.slow
+def test_ridge_is_left_out_before_training(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Above the bound one line comes with the windows; the report has the other baselines."""
+    for name, value in NO_STORE.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(experiment, "RIDGE_BYTES", 0)
+    project.write(card={"season": [6, 12]})
+    monkeypatch.setattr("sys.argv", ["config"])
+    with chdir(project.root):
+        check.main()
+    project.run("ingest", "impute_scale", "window")
+    said = capsys.readouterr().err
+    assert said.count("no ridge") == 1
+    assert "train.npy: the report will have no ridge: ridge of 8 rows" in said
+    project.run("train", "evaluate")
+    assert "without ridge" not in capsys.readouterr().err
+    baselines = {"persistence", "seasonal_naive_6", "seasonal_naive_12", "drift", "last_change"}
+    metrics = json.loads(project.read("data/reports/metrics.json"))
+    assert metrics["baselines"].keys() == baselines
+    assert metrics["training_windows"] == json.loads(project.read("data/windows/quality.json"))
+
+
+def test_the_report_says_what_the_model_knows_less(wave: pd.Series) -> None:
+    """Where forecasts start in a gap, baselines keep the last value and the model the imputed one.
+
+    A gap of six rows has three within the limit and three beyond.
+    """
+    assert "lie in a gap" not in text(scored(wave, 0.5, [6]))
+    found = text(scored(wave.mask((wave.index >= 90) & (wave.index < 96)), 0.5, [6]))
+    assert "Of the 39 test origins 6 lie in a gap of a target: there the naive baselines" in found
+    assert "(ffill), and at 3 of them, after more than `impute_scale.imputation.limit` = 3" in found

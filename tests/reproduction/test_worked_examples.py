@@ -1,0 +1,100 @@
+"""docs/worked-examples.*: what stands there was run, can be run again, and comes out the same."""
+
+import shutil
+import statistics
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dvc.utils.hydra import apply_overrides
+
+from pipeline.config.experiment import read_experiment
+from pipeline.config.params import Params
+from pipeline.files import artifacts, paths
+from pipeline.reproduction import clean_clone, worked_examples
+from pipeline.reproduction.committed_results import Machine
+from pipeline.reproduction.worked_examples import Example
+from tests.repositories import ROOT
+
+with chdir(ROOT):
+    EXAMPLES = {example.name: example for example in worked_examples.read_definitions()}
+    ROWS: list[dict[str, Any]] = artifacts.read_json(worked_examples.RESULTS)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """The committed parameters and cards, to be changed."""
+    shutil.copy(ROOT / paths.PARAMS, tmp_path)
+    shutil.copytree(ROOT / "data/datasets", tmp_path / "data/datasets")
+    return tmp_path
+
+
+def params_of(directory: Path, example: Example) -> Params:
+    """The parameters that an example's command sets, checked against the card."""
+    with chdir(directory):
+        apply_overrides(paths.PARAMS, example.flags[1::2])
+        return read_experiment()[0]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_is_a_valid_experiment(directory: Path, name: str) -> None:
+    """Its -S flags, as DVC applies them, give parameters that the pipeline accepts."""
+    params = params_of(directory, EXAMPLES[name])
+    assert params.window.horizon == EXAMPLES[name].horizon
+
+
+def test_every_example_that_was_run_has_three_seeds() -> None:
+    """Each place where an example is scored is a row, with a run for every seed."""
+    run = {row["example"] for row in ROWS}
+    assert [(row["example"], row["on"]) for row in ROWS] == [
+        (name, place.on)
+        for name, example in EXAMPLES.items()
+        if name in run
+        for place in example.rows
+    ]
+    for row in ROWS:
+        assert len({run["params_sha256"] for run in row["runs"]}) == len(row["seeds"]) >= 3
+        assert [run["seed"] for run in row["runs"]] == row["seeds"]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row['example']}, {row['on']}")
+def test_a_row_is_the_mean_of_its_runs(row: dict[str, Any]) -> None:
+    """Means and spread are those of the runs; a score that does not apply is null."""
+    assert (row["rmse"] is None) == (row["mse_scaled"] is not None)
+    for name in worked_examples.SCORES:
+        values = [run[name] for run in row["runs"] if name in run]
+        if row[name] is None:
+            assert values == []
+        else:
+            assert row[name] == pytest.approx(statistics.fmean(values), rel=1e-5)
+    error = "rmse" if row["rmse"] is not None else "mse_scaled"
+    spread = statistics.stdev(run[error] for run in row["runs"])
+    assert row["spread"] == pytest.approx(spread, rel=1e-3)
+
+
+def test_the_page_is_made_from_the_rows() -> None:
+    """docs/worked-examples.md is what the rows of the JSON give; no skill is a negative zero."""
+    text = worked_examples.page(list(EXAMPLES.values()), ROWS)
+    assert "-0.0%" not in text
+    assert (ROOT / worked_examples.PAGE).read_text() == text
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_cheapest_example_comes_out_the_same(tmp_path: Path) -> None:
+    """Run again in a clean clone: the same scores, or on another machine scores like its seeds'."""
+    own = [row for row in ROWS if "ingest.dataset" not in row["command"]]  # its table is in Git
+    row = min(own, key=lambda row: row["runs"][0]["seconds"])
+    recorded = row["runs"][0]
+    example = EXAMPLES[row["example"]]
+    place = next(place for place in example.rows if place.on == row["on"])
+    with chdir(ROOT):
+        here = recorded.get("machine_sha256") == Machine.here().sha256
+        clone = clean_clone.make(tmp_path / "clone")
+    made = worked_examples.perform(clone, example, recorded["seed"])
+    assert made.params_sha256 == recorded["params_sha256"]
+    for name, score in place.scores(made.metrics, worked_examples.MODEL).items():
+        spread = statistics.stdev(run[name] for run in row["runs"])
+        tolerance = 1e-9 * abs(score) if here else 10 * spread
+        assert score == pytest.approx(recorded[name], abs=tolerance), name

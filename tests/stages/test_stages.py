@@ -1,0 +1,233 @@
+"""Stages, door by door: what they read and write, and what they refuse."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.data.windows import Runs
+from pipeline.errors import PipelineError
+from pipeline.files import artifacts
+from tests.test_architecture import data, outputs
+from tests.toys import Project, toy_table
+
+PREPARING = ("ingest", "impute_scale", "window")
+
+
+@pytest.mark.usefixtures("tracking_store")
+def test_stages_read_their_deps_and_write_their_outs(projects: Callable[[str], Project]) -> None:
+    """Each stage runs where nothing but its deps is, and writes its outs and nothing else."""
+    whole = projects("whole")
+    for stage in (*PREPARING, "train", "evaluate"):
+        alone = projects(stage)
+        for path in (name.replace("${ingest.dataset}", "toy") for name in data(stage)):
+            (alone.root / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(whole.root / path, alone.root / path)
+        before = alone.written()
+        alone.run(stage)
+        kinds = outputs(stage)  # files, and directories of them
+        made = alone.written() - before
+        assert {out for out in kinds for path in made if Path(path).is_relative_to(out)} == kinds
+        assert all(any(Path(path).is_relative_to(out) for out in kinds) for path in made)
+        shutil.copytree(alone.root / "data", whole.root / "data", dirs_exist_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("stage", "path"),
+    [(stage, path) for stage in PREPARING for path in sorted(data(stage)) if "/raw/" not in path],
+)
+def test_a_dep_that_is_absent_is_named(project: Project, stage: str, path: str) -> None:
+    """Without one of its files a stage ends with a line that names the file."""
+    path = path.replace("${ingest.dataset}", "toy")
+    project.run(*PREPARING[: PREPARING.index(stage)])
+    (project.root / path).unlink()
+    with pytest.raises(PipelineError, match=path):
+        project.run(stage)
+
+
+@pytest.mark.parametrize("stage", PREPARING)
+def test_parameters_that_change_meanwhile_are_told(
+    project: Project, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DVC reads params.yaml when a stage has ended: what another one made must not be recorded."""
+    project.run(*PREPARING[: PREPARING.index(stage)])
+    replacing = artifacts.replacing
+
+    def edited(path: Path) -> Any:
+        project.write(params={"evaluate.stretch": 48})
+        return replacing(path)
+
+    monkeypatch.setattr(artifacts, "replacing", edited)
+    with pytest.raises(PipelineError, match=r"params\.yaml or the card was changed while"):
+        project.run(stage)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["data/ingested/series.parquet", "data/prepared/imputed.npy", "data/prepared/scaler.json"],
+)
+@pytest.mark.parametrize("content", [b"", b"\0half", b"{}"])
+def test_a_broken_artifact_is_named(project: Project, path: str, content: bytes) -> None:
+    """A file that is not whole ends with its name and the command that makes it again."""
+    project.run(*PREPARING)
+    windows = project.read("data/windows/train.npy")
+    (project.root / path).write_bytes(content)
+    with pytest.raises(PipelineError, match=f"{path}: .*remove it and run: dvc repro"):
+        project.run("window")
+    assert project.read("data/windows/train.npy") == windows
+
+
+REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
+    # changes of the card, changes of the parameters, parts of the line
+    "a series too short": (
+        {},
+        {"window.look_back": 100, "window.horizon": 24},
+        ["window.look_back + window.horizon", "the series' 120 rows, found 100 + 24 = 124"],
+    ),
+    "a training span without windows": (
+        {},
+        {"window.look_back": 70},
+        ["split.train: expected at least one window of look-back 70 and horizon 3"],
+    ),
+    "a season that fills the training span": (
+        {"inputs": ["level", "seasonal:72:level"]},
+        {},
+        ["split.train: expected at least one", "after 69 rows that its first features are made"],
+    ),
+    "a test span without windows": (
+        {"split.validation": 118},
+        {},
+        ["split.test: expected at least one horizon of 3 rows, found 2; set -S window.horizon=2"],
+    ),
+    "a split beyond the series": (
+        {"split.test": 121},
+        {},
+        ["split.test: expected at most the series' 120 rows, found 121"],
+    ),
+    "a date beyond the series": (
+        {"split": {"train": "2014-01-02", "validation": "2014-01-03", "test": "2015-01-01"}},
+        {},
+        ["split.test: expected a time within the series", "found 2015-01-01"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_windows_that_cannot_be_are_refused(project: Project, name: str) -> None:
+    """The line says what was asked for and what there is, and no windows are written."""
+    card, params, parts = REFUSED[name]
+    with pytest.raises(PipelineError) as caught:
+        project.write(card=card, params=params).run(*PREPARING)
+    for part in parts:
+        assert part in str(caught.value)
+    assert "data/windows/train.npy" not in project.written()
+
+
+def test_a_constant_target_is_refused(project: Project) -> None:
+    """A target that never changes in the training span cannot be learned."""
+    table = toy_table()
+    table.loc[:71, "level"] = 7
+    with pytest.raises(PipelineError, match=r"column level: expected a target that changes.* 7 in"):
+        project.write(table).run(*PREPARING)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "message"),
+    [
+        (0, 71, "column level: expected observed values in the training span"),
+        (72, 95, "split.validation: expected at least one observed value of the target level"),
+        (96, 119, "split.test: expected at least one observed value of the target level"),
+    ],
+)
+def test_a_span_without_targets_is_refused(
+    project: Project, first: int, last: int, message: str
+) -> None:
+    """A target that was never observed in one of the spans is told."""
+    table = toy_table()
+    table.loc[first:last, "level"] = np.nan
+    with pytest.raises(PipelineError, match=message):
+        project.write(table).run(*PREPARING)
+
+
+def test_a_gap_beyond_the_limit_is_marked_and_not_learned_from(project: Project) -> None:
+    """Rows beyond the limit hold the training mean, and no training window sees them."""
+    table = toy_table(missing=0)
+    table.loc[20:29, "flow"] = np.nan
+    project.write(table).run(*PREPARING)
+    state = np.load(project.root / "data/prepared/imputed.npy")
+    assert state[20:30, 1].tolist() == [1, 1, 1, 2, 2, 2, 2, 2, 2, 2]
+    values = np.load(project.root / "data/prepared/values.npy")
+    mean = json.loads(project.read("data/prepared/imputer.json"))["means"]["flow"]
+    scale = json.loads(project.read("data/prepared/scaler.json"))["columns"]["flow"]
+    expected = (np.log1p(mean) - scale["center"]) / scale["scale"]
+    np.testing.assert_allclose(values[23:30, 1], expected, rtol=1e-6)
+    runs = np.load(project.root / "data/windows/train.npy")
+    assert runs.tolist() == [[0, 16, 1], [30, 62, 1]]
+
+
+@settings(max_examples=20)
+@given(
+    seed=st.integers(0, 99),
+    rows=st.integers(1, 60),
+    missing=st.floats(0, 1),
+    size=st.sampled_from([1e-300, 1e-9, 1.0, 1e9, 1e37, 1e38]),
+    params=st.fixed_dictionaries(
+        {
+            "window.look_back": st.integers(1, 12),
+            "window.horizon": st.integers(1, 8),
+            "window.stride": st.integers(1, 3),
+            "window.split": st.sampled_from(
+                [
+                    {"train": 0.5, "validation": 0.75, "test": 1.0},
+                    {"train": 20, "validation": 30, "test": 40},
+                    {"train": "2014-01-01", "validation": "2014-01-02", "test": "2014-01-03"},
+                ]
+            ),
+            "impute_scale.imputation.method": st.sampled_from(["mean", "ffill", "seasonal"]),
+            "impute_scale.scaling": st.sampled_from(["minmax", "standard", "robust"]),
+            "impute_scale.transforms": st.sampled_from(
+                [[], ["log1p:flow"], ["yeo_johnson:flow", "asinh:level"]]
+            ),
+        }
+    ),
+)
+def test_any_table_and_parameters_end_well(
+    tmp_path_factory: pytest.TempPathFactory,
+    seed: int,
+    rows: int,
+    missing: float,
+    size: float,
+    params: dict[str, Any],
+) -> None:
+    """The answer is finite values and windows inside the series, or one clear line."""
+    table = toy_table(rows, seed, missing)
+    table["flow"] *= size
+    project = Project(tmp_path_factory.mktemp("any")).write(table, params=params)
+    try:
+        project.run(*PREPARING)
+    except PipelineError as error:
+        assert len(str(error).splitlines()) == 1
+        return
+    assert np.isfinite(np.load(project.root / "data/prepared/values.npy")).all()
+    length = params["window.look_back"] + params["window.horizon"]
+    series = pd.read_parquet(project.root / "data/ingested/series.parquet")
+    for span in ("train", "validation", "test"):
+        starts = np.asarray(Runs(np.load(project.root / f"data/windows/{span}.npy")))
+        assert 0 <= starts.min() <= starts.max() <= len(series) - length
+
+
+def test_split_ends_of_a_card_with_a_time_zone_are_local(project: Project) -> None:
+    """A day named as an end is all of that day where the table was written."""
+    zone = {"time.timezone": "Europe/Berlin"}
+    days = {"train": "2014-01-03", "validation": "2014-01-04", "test": "2014-01-05"}
+    project.write(card=zone | {"split": days}).run(*PREPARING)
+    (first, end, _stride) = np.load(project.root / "data/windows/test.npy")[0]
+    # The look-back of 8 rows ends an hour before local midnight, the 96th row.
+    assert (first + 8, end + 8 + 3 - 1) == (96, 120)

@@ -1,0 +1,320 @@
+"""Whose scores stand under which run: nothing is replaced, and nothing untrue is said of a run."""
+
+import json
+import re
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+import yaml
+from click.testing import CliRunner
+from mlflow.cli import cli
+
+from pipeline.commands import promote, sync
+from pipeline.config.experiment import read_experiment
+from pipeline.errors import PipelineError
+from pipeline.files import artifacts, paths
+from pipeline.repository import provenance
+from pipeline.runtime import determinism
+from pipeline.tracking import database, live_run, logged_runs, publishing, store
+from tests.repositories import commit, copied, run
+
+FINISHED, KILLED = "FINISHED", "KILLED"
+
+
+@pytest.fixture
+def toy(finished_toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of a repository whose pipeline has run, as working directory, its store as store."""
+    directory = copied(finished_toy, tmp_path / "toy")
+    monkeypatch.chdir(directory)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    # It takes seconds, and other tests look at the model.
+    monkeypatch.setattr(publishing, "_log_model", lambda *_: None)
+    return directory
+
+
+@pytest.fixture
+def trained(toy: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
+    """Logs one more training that gives the files on disk, by a process that is gone; its id."""
+
+    def train() -> str:
+        history: Any = [{"train/loss": 1.0, "validation/loss": 1.0, "kept": 1}]
+        host = provenance.process().partition(" ")[0]
+        with monkeypatch.context() as patch:
+            patch.setattr(provenance, "process", lambda: f"{host} 1 0")
+            with live_run.training_run(*read_experiment()) as log:
+                log.finish(history, 1.0)
+        return str(log.id)
+
+    return train
+
+
+def send() -> str | None:
+    """Send what the store lacks; the run's id."""
+    return publishing.publish(*read_experiment(), "a page")
+
+
+def logged() -> list[mlflow.entities.Run]:
+    """The runs of the toy series, the first one first."""
+    client = store.connect()
+    experiment = client.get_experiment_by_name("toy")
+    assert experiment is not None
+    return list(client.search_runs([experiment.experiment_id], order_by=["start_time ASC"]))
+
+
+def clean(found: mlflow.entities.Run) -> tuple[bool, str]:
+    """What promotion says of the code that made a run."""
+    (reason,) = (
+        reason
+        for reason in promote.judge(logged_runs.find(found.info.run_id), None, servable=True)
+        if reason.rule == "clean"
+    )
+    return reason.holds, reason.found
+
+
+def score(rmse: float) -> None:
+    """Other scores, as other code or other rows give them."""
+    metrics = artifacts.read_json(paths.METRICS)
+    metrics["test"]["rmse"] = rmse
+    artifacts.write_json(paths.METRICS, metrics)
+
+
+def test_scores_of_uncommitted_code_are_a_run_of_their_own(toy: Path) -> None:
+    """The committed run keeps its scores and stays clean; the other is not, until it is committed.
+
+    Back at the first scores, the store has them.
+    """
+    before = artifacts.read_json(paths.METRICS)["test"]["rmse"]
+    assert send() is None
+    code = toy / "pipeline/evaluation/metrics.py"
+    code.write_text(code.read_text() + "# better scores\n")
+    score(0.2)
+    assert send() is not None
+    assert send() is None
+    first, second = logged()
+    assert json.loads(first.data.tags["pipeline.environment"]) == determinism.settings()
+    assert (first.data.metrics["test/rmse"], second.data.metrics["test/rmse"]) == (before, 0.2)
+    assert clean(first) == (True, "code and cards were committed")
+    assert clean(second) == (
+        False,
+        "training: code and cards were committed; scores: code or cards had changes that were not "
+        "committed",
+    )
+    same = ("git.commit", "mlflow.source.git.commit", "pipeline.environment", "pipeline.content")
+    assert [first.data.tags[key] for key in same] == [second.data.tags[key] for key in same]
+    assert second.data.tags["pipeline.trained_in"] == first.info.run_id
+    assert second.data.metrics["time/fit_seconds"] == first.data.metrics["time/fit_seconds"]
+
+    commit(toy, "other scores")
+    assert send() is not None
+    assert send() is None
+    *_, third = logged()
+    assert clean(third)[0]
+    assert third.data.tags["git.commit"] == first.data.tags["git.commit"]
+    assert third.data.tags["scores.git.commit"] == run(toy, "git", "rev-parse", "HEAD").strip()
+    environment = json.loads(third.data.tags["scores.pipeline.environment"])
+    assert environment == determinism.settings()
+    score(before)
+    assert send() is None
+    assert len(logged()) == 3
+
+
+@pytest.mark.slow
+def test_uncommitted_code_makes_no_champion(toy: Path) -> None:
+    """A metric changed in the tree alone: evaluate's scores are a run that promotion refuses."""
+    before = artifacts.read_json(paths.METRICS)["test"]["rmse"]
+    code = toy / "pipeline/evaluation/metrics.py"
+    honest = '"rmse": float(sk.root_mean_squared_error(y, f))'
+    assert honest in code.read_text()
+    code.write_text(code.read_text().replace(honest, f"{honest[:-1]} / 10)"))
+    assert "Stage 'train' didn't change, skipping" in run(toy, "dvc", "repro")
+    first, second = logged()
+    assert first.data.metrics["test/rmse"] == before
+    assert second.data.metrics["test/rmse"] == pytest.approx(before / 10)
+    said = run(
+        toy,
+        sys.executable,
+        "-m",
+        "pipeline",
+        "promote",
+        second.info.run_id,
+        "--dry-run",
+        status=None,
+    )
+    assert "NO   clean: training: code and cards were committed; scores: code or cards had" in said
+    run(toy, "git", "checkout", "-q", "pipeline")
+    run(toy, "dvc", "repro")
+    assert "nothing to send" in run(toy, sys.executable, "-m", "pipeline", "sync")
+    assert logged()[0].data.metrics["test/rmse"] == before
+    assert len(logged()) == 2
+
+
+def test_another_experiment_with_the_same_training_is_another_run(toy: Path) -> None:
+    """Other test rows, or a card whose minimum changes no score; back again, nothing is sent."""
+    original = paths.card("toy").read_text()
+    card = yaml.safe_load(original)
+    for changes in ({"columns": card["columns"] | {"level": {"unit": "m", "minimum": -1e6}}}, {}):
+        paths.card("toy").write_text(yaml.safe_dump(card | changes) + "# a remark\n")
+        assert (send() is None) == (not changes)
+    split = card["split"] | {"test": 299}
+    paths.card("toy").write_text(yaml.safe_dump(card | {"split": split}))
+    score(0.3)
+    assert send() is not None
+    ends = [json.loads(run.data.params["window.split"])["test"] for run in logged()]
+    assert ends == ["300", "300", "299"] or ends == [300, 300, 299]
+    assert len({run.data.metrics["test/rmse"] for run in logged()}) == 2
+    run(toy, "git", "checkout", "-q", ".")
+    assert send() is None
+
+
+def test_scores_of_another_commit_say_so(toy: Path, trained: Callable[[], str]) -> None:
+    """A training that waits for its scores gets them from whoever has them, and is tagged so."""
+    waiting = trained()
+    code = toy / "pipeline/evaluation/metrics.py"
+    code.write_text(code.read_text() + "# better scores\n")
+    assert send() == waiting
+    *_, found = logged()
+    assert (found.data.tags["git.dirty"], found.data.tags["scores.git.dirty"]) == ("false", "true")
+    assert not clean(found)[0]
+
+
+def test_a_training_that_dvc_lost_is_not_left_behind(toy: Path, trained: Callable[[], str]) -> None:
+    """Killed before DVC's lock it is repeated: the repetition has the scores, the first says so."""
+    lost, again = trained(), trained()
+    assert send() == again
+    _, first, second = logged()
+    assert (first.info.run_id, first.info.status) == (lost, KILLED)
+    assert first.data.tags["pipeline.repeated_by"] == again
+    assert second.info.status == FINISHED
+    assert "test/rmse" in second.data.metrics
+    score(0.2)
+    assert send() not in (None, lost, again)
+    assert send() is None
+
+
+@pytest.fixture
+def empty(toy: Path, tracking_store: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Another store for the copy, which knows nothing of its training."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_store)
+    client = store.connect()
+    store.experiment_id(client, "toy")
+    before = {found.info.run_id for found in logged()}  # other tests' runs
+    yield
+    for found in logged():
+        if found.info.run_id not in before:
+            client.delete_run(found.info.run_id)
+
+
+@pytest.mark.usefixtures("empty")
+def test_a_run_says_nothing_of_a_machine_that_it_does_not_know(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Restored elsewhere it has no environment.json, and its tag says why."""
+    monkeypatch.setattr(determinism, "processor", lambda: "another processor")
+    sent = send()
+    assert send() is None
+    client = store.connect()
+    restored = client.get_run(str(sent))
+    assert restored.data.tags["pipeline.restored"] == "true"
+    assert restored.data.tags["pipeline.environment"].startswith("not known: made from files")
+    files = [file.path for file in client.list_artifacts(str(sent))]
+    assert files == ["card.json", "report"]
+    assert clean(restored)[0]
+
+
+@pytest.mark.usefixtures("empty")
+@pytest.mark.parametrize("own", [True, False], ids=["this experiment's", "another's"])
+def test_a_run_that_was_cut_off_is_completed_if_it_is_this_one(own: bool) -> None:
+    """The tag it began with tells; another experiment's run is left alone."""
+    client = store.connect()
+    host = provenance.process().partition(" ")[0]
+    of = store.experiment(*read_experiment()) if own else "another"
+    tags = {provenance.PROCESS: f"{host} 1 0", store.EXPERIMENT: of}
+    begun = client.create_run(store.experiment_id(client, "toy"), tags=tags).info.run_id
+    assert (send() == begun) == own
+    assert client.get_run(begun).info.status == (FINISHED if own else "RUNNING")
+
+
+@pytest.mark.usefixtures("empty")
+def test_what_other_code_trained_is_not_called_clean(toy: Path) -> None:
+    """Without a run of the training, dvc.lock tells whether the code here made the weights."""
+    code = toy / "pipeline/training/fit.py"
+    code.write_text(code.read_text() + "# another training\n")
+    commit(toy, "another training")
+    restored = store.connect().get_run(str(send()))
+    holds, why = clean(restored)
+    assert not holds
+    assert why.startswith("training: not known to be of a commit")
+    assert why.endswith("; scores: code and cards were committed")
+
+
+def test_a_moved_directory_keeps_its_runs(
+    finished_toy: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Found before training, mended by one command: run, model and version have their files here.
+
+    So has a run that was logged in between, whose files went to the old place.
+    """
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    old, new = copied(finished_toy, tmp_path / "old"), tmp_path / "now 100% here"
+    old.rename(new)
+    address = database.address(new / "mlflow.db")
+    client = mlflow.MlflowClient(address, address)
+    experiment = str(client.get_experiment_by_name("toy").experiment_id)
+    between = client.create_run(experiment).info.run_id
+    client.log_text(between, "in between", "note.txt")
+    (first,) = client.search_runs([experiment], "tags.`pipeline.scores` != ''")
+    model = first.outputs.model_outputs[0].model_id
+    client.create_registered_model("toy")
+    client.create_model_version("toy", client.get_logged_model(model).artifact_location)
+    assert (old / "mlartifacts").exists()
+
+    monkeypatch.chdir(new)
+    with pytest.raises(PipelineError, match=f"said to be in {old}/mlartifacts: ") as caught:
+        live_run.training_run(*read_experiment()).__enter__()
+    monkeypatch.setattr(sys, "argv", str(caught.value).rpartition("python -m pipeline.")[2].split())
+    sync.main()
+    assert f"addresses lead to {new}/mlartifacts again, and no more to {old}" in (
+        capsys.readouterr().out
+    )
+    shutil.rmtree(old)
+    with closing(sqlite3.connect(new / "mlflow.db")) as connection:
+        assert str(old) not in "".join(connection.iterdump())
+    with closing(sqlite3.connect(new / "mlflow.db.before-move")) as connection:
+        assert str(old) in "".join(connection.iterdump())
+    sync.main()
+    assert "nothing to mend" in capsys.readouterr().out
+
+    store.connect()
+    load = mlflow.artifacts.load_text
+    assert load(f"runs:/{between}/note.txt") == "in between"
+    assert "rmse" in load(f"runs:/{first.info.run_id}/report/metrics.json")
+    for uri in (f"models:/{model}", "models:/toy/1"):
+        assert mlflow.models.get_model_info(uri).signature is not None
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_deleted_experiment_is_said_to_be_deleted(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither training nor sync fails without a word on it; the command it names brings it back."""
+    client = store.connect()
+    experiment = client.get_experiment_by_name("toy").experiment_id
+    client.delete_experiment(experiment)
+    with live_run.training_run(*read_experiment()):
+        pass
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    command = re.search(r"its experiment toy was deleted; (mlflow .*) brings it back", said)
+    assert command is not None
+    assert CliRunner().invoke(cli, command[1].split()[1:]).exit_code == 0
+    score(0.2)
+    assert send() is not None
+    assert send() is None
