@@ -26,7 +26,7 @@ FIRST = """
 import sys
 from pathlib import Path
 import pandas as pd
-from pipeline.forecaster import Forecaster, bundled_files
+from pipeline.forecasting.forecaster import Forecaster, bundled_files
 forecaster = Forecaster.load(bundled_files(Path(sys.argv[1])), sys.argv[2])
 forecaster.predict(pd.read_csv(Path(sys.argv[1]) / "rows.csv", dtype=str))
 """

@@ -511,7 +511,7 @@ def test_parameters_that_are_edited_while_training_are_not_recorded(windowed: Pa
 
 def test_who_reads_a_command_may_stop_reading() -> None:
     """A pipe into `head` ends the command without a word, with exit code 1."""
-    code = "from pipeline.errors import run; run(lambda: print('a line\\n' * 100_000))"
+    code = "from pipeline.runtime.process import run; run(lambda: print('a line\\n' * 100_000))"
     command = [sys.executable, "-c", code]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, text=True, **pipes) as process:
@@ -524,7 +524,7 @@ def test_who_reads_a_command_may_stop_reading() -> None:
 
 def test_another_broken_pipe_is_not_silent() -> None:
     """A pipe that breaks elsewhere, as to a server, is told."""
-    code = "import os; from pipeline.errors import run; r, w = os.pipe(); os.close(r)"
+    code = "import os; from pipeline.runtime.process import run; r, w = os.pipe(); os.close(r)"
     command = [sys.executable, "-c", f"{code}; run(lambda: os.write(w, b'.'))"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -105,22 +105,22 @@ def test_make_asks_dvc_again_once_a_file_has_changed(finished_toy: Path, tmp_pat
         said = run(directory, "make", "-s", "--old-file=setup")
         return said != "Nothing has changed since DVC found everything up to date.\n"
 
-    assert unchanged()
-    assert not unchanged()
+    assert asked()
+    assert not asked()
     later = time.time() + 3600
     os.utime(directory / ".dvc/tmp/asked", (later, later))  # and then the clock was set back
     params = directory / "params.yaml"
     params.write_text(params.read_text() + "# the same in other bytes\n")
     os.utime(params, (0, 0))
-    assert unchanged()
-    assert not unchanged()
+    assert asked()
+    assert not asked()
     (directory / "data/windows/test.npy").unlink()
-    assert unchanged()
+    assert asked()
     assert (directory / "data/windows/test.npy").exists()
-    assert unchanged()  # since DVC has just written a file
-    assert not unchanged()
+    assert asked()  # since DVC has just written a file
+    assert not asked()
     (directory / "pipeline/models/new.py").touch()
-    assert unchanged()
+    assert asked()
 
 
 def test_what_lies_behind_a_link_is_watched(
@@ -236,7 +236,7 @@ import sys
 absent = ("tensorflow", "keras", "mlflow", "sklearn", "matplotlib", "dvc")
 sys.modules.update(dict.fromkeys(absent))  # importing any of them is now an error
 import pandas as pd
-from pipeline.forecaster import Forecaster, stage_files
+from pipeline.forecasting.forecaster import Forecaster, stage_files
 forecaster = Forecaster.load(stage_files("beijing_pm25"), "numpy")
 raw = pd.read_csv("data/raw/beijing_pm25.csv")
 forecaster.predict(raw, sys.argv[1:]).to_csv(sys.stdout, index=False)
@@ -302,7 +302,7 @@ def test_a_run_that_was_cut_off_as_it_began_is_completed(
     store = f"sqlite:///{tmp_path}/other.db"
     client = mlflow.MlflowClient(store)
     experiment = client.create_experiment("beijing_pm25", (tmp_path / "artifacts").as_uri())
-    known = ("pipeline.runtime.process", "pipeline.experiment")  # the process has ended
+    known = ("pipeline.process", "pipeline.experiment")  # the process has ended
     tags = {key: logged.data.tags[key] for key in known}
     begun = client.create_run(experiment, tags=tags, run_name=logged.info.run_name)
     if parameters:

@@ -125,13 +125,15 @@ def test_nothing_is_half_registered(story: Story, tmp_path: Path) -> None:
     """If the alias cannot be set, neither model nor version is left."""
     code = (
         "import sys, mlflow\n"
-        "from pipeline import champion, errors, promote\n"
+        "from pipeline.commands import promote\n"
+        "from pipeline.runtime.process import run\n"
+        "from pipeline.tracking import champion\n"
         "def fail(*_): raise mlflow.exceptions.MlflowException('the server went away')\n"
         "mlflow.MlflowClient.set_registered_model_alias = fail\n"
         "champion.current = lambda name: None\n"
         "promote.judge = lambda *_: []\n"
         "sys.argv = ['promote', 'small-2']\n"
-        "errors.run(promote.main)\n"
+        "run(promote.main)\n"
     )
     said = run(story.directory, sys.executable, "-c", code, status=1)
     assert "the server went away" in said

@@ -141,10 +141,10 @@ class Project:
                 importlib.import_module(f"pipeline.stages.{stage}").main()
         return self
 
-    def command(self, module: str) -> subprocess.CompletedProcess[str]:
-        """Run `python -m MODULE` as a user does."""
+    def command(self, *module: str) -> subprocess.CompletedProcess[str]:
+        """Run `python -m MODULE ARGUMENTS` as a user does."""
         return subprocess.run(
-            [sys.executable, "-m", module],
+            [sys.executable, "-m", *module],
             cwd=self.root,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             capture_output=True,

@@ -23,7 +23,7 @@ def prepare(case: dict[str, Any]) -> Any:
     """Run the stage up to its fit, and keep what it would fit with."""
     os.chdir(case["directory"])
     held: dict[str, Any] = {}
-    build, fit = registry.build, fit.fit
+    build, trained = registry.build, fit.fit
 
     def keep_network(*parts: Any) -> Any:
         held["network"] = parts
@@ -51,7 +51,7 @@ def prepare(case: dict[str, Any]) -> Any:
 
         watch = Stopwatch(case, limit, score)
         with contextlib.suppress(Reached):
-            fit(network, examples, settings, lambda number, scores: watch.look())
+            trained(network, examples, settings, lambda number, scores: watch.look())
         return watch.result()
 
     return measure

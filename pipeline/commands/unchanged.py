@@ -1,7 +1,7 @@
 """Whether a file has changed since DVC found everything up to date: asking it takes seconds.
 
-`python -m pipeline unchanged` says so, or ends with exit code 1 and leaves what `make` remembers once
-DVC has been asked. Marks of change are compared for being the same, not the later: clocks are set.
+It says so, or ends with exit code 1 and leaves what `make` remembers once DVC has been asked. Marks
+of change are compared for being the same, not the later: clocks are set.
 """
 
 import os

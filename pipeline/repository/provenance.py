@@ -12,7 +12,7 @@ import psutil
 from pipeline.files import paths
 from pipeline.repository import git
 
-PROCESS = "pipeline.runtime.process"
+PROCESS = "pipeline.process"
 # Of the code that trained; of the code that scored they stand behind SCORED.
 COMMIT, DIRTY, SCORED = "git.commit", "git.dirty", "scores."
 ENVIRONMENT = "pipeline.environment"

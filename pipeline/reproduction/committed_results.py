@@ -1,7 +1,7 @@
 """What a reproduction is compared with besides dvc.lock: who made the results, and from what scale.
 
-`python -m pipeline committed-results` writes data/reports/reference.json where dvc.lock's outputs have
-changed; `make` runs it. No stage does, since a stage's output must not depend on its host.
+Written to data/reports/reference.json where dvc.lock's outputs have changed; `make` does so. No
+stage does, since a stage's output must not depend on its host.
 """
 
 import hashlib

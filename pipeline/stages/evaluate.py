@@ -59,7 +59,7 @@ def main() -> None:
     # Pictures show the hours that people live by, as the card's table has them.
     local = times if times.tz is None else times.tz_convert(card.time.timezone).tz_localize(None)
     shown = full.set_axis(local)
-    pictures = {
+    drawn = {
         "forecast": pictures.forecast(test, local, names, card, params.evaluate.stretch),
         "windows": pictures.windows(test, shown[names[0]], spec.look_back, card),
         "error_by_horizon": pictures.error_by_horizon(metrics, names, card),
@@ -67,12 +67,12 @@ def main() -> None:
         "loss": pictures.loss(history),
     }
     if shown.isna().any(axis=None):
-        pictures["missing"] = pictures.missing(shown, [rows.validation[0], rows.test[0]], card)
+        drawn["missing"] = pictures.missing(shown, [rows.validation[0], rows.test[0]], card)
     if card.step < pd.Timedelta("1D"):
         hours = scoring.by_hour(test, local.hour.to_numpy(), yardstick)
-        pictures["error_by_hour"] = pictures.error_by_hour(hours, names, card)
+        drawn["error_by_hour"] = pictures.error_by_hour(hours, names, card)
     remembered_pictures = remembered.pictures if remembered else {}
-    for name, figure in (pictures | remembered_pictures).items():
+    for name, figure in (drawn | remembered_pictures).items():
         artifacts.write_figure(paths.PLOTS / f"{name}.png", figure)
     quality = artifacts.read_json(paths.QUALITY)
     artifacts.write_text(
@@ -83,7 +83,7 @@ def main() -> None:
             metrics,
             history,
             quality,
-            list(pictures),
+            list(drawn),
             remembered,
             determinism.versions(),
         ),

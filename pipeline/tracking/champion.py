@@ -134,7 +134,8 @@ def load(uri: str, backend: Backend = "tensorflow") -> Forecaster:
             f"@{ALIAS}"
         )
         raise PipelineError(
-            f"--model {uri}: expected a model{where}: {logged_runs.reason(error).rstrip('.')}{advice}"
+            f"--model {uri}: expected a model{where}: "
+            f"{logged_runs.reason(error).rstrip('.')}{advice}"
         ) from None
     except yaml.YAMLError as error:
         raise PipelineError(

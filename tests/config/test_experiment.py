@@ -296,6 +296,7 @@ def test_a_wide_card_knows_no_daylight_saving(tmp_path: Path) -> None:
 
 def test_the_check_is_a_command(project: Project) -> None:
     """`python -m pipeline check` says nothing when all is right, else one line and exit code 1."""
+    (project.root / ".git").mkdir()
     right = project.command("pipeline", "check")
     assert (right.returncode, right.stdout, right.stderr) == (0, "", "")
     wrong = project.write(params={"window.look_back": 0}).command("pipeline", "check")

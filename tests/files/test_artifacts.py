@@ -16,7 +16,7 @@ from tests.toys import ROOT
 WRITE = """
 import sys
 from pathlib import Path
-from pipeline import artifacts
+from pipeline.files import artifacts
 for path in sys.argv[1:]:
     artifacts.write_text(Path(path), "new\\n")
 """

@@ -74,8 +74,8 @@ def test_the_kept_epoch_is_the_fits_own(wave: pd.Series) -> None:
     """Report, picture and run name the epoch that the fit kept, not the smallest number."""
     assert "(kept: epoch 2 of 3)" in text(scored(wave, 0.5, [6, 12]))
     history = HISTORY.assign(epoch=range(3), **{"train/loss": 1.0})
-    _, labels = pictures.loss(history).axes[0].get_legend_handles_labels()
-    assert "kept: epoch 2" in labels
+    _, drawn = pictures.loss(history).axes[0].get_legend_handles_labels()
+    assert "kept: epoch 2" in drawn
     best = labels.best(history.to_dict("records"))
     assert best == {"best/epoch": 2, "best/validation_loss": 1.0}
     [line] = [

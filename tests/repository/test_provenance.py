@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.commands import check
 from pipeline.config.experiment import read_experiment
 from pipeline.errors import PipelineError
 from pipeline.reports import page
-from pipeline.repository import lockfile, provenance
+from pipeline.repository import provenance
 from tests.repositories import copied, run, toy_repository
 
 
@@ -111,13 +112,14 @@ def test_a_tree_without_git_is_named_before_dvc_runs(
 ) -> None:
     """`make` says what DVC needs and the command that makes it."""
     run(repository, sys.executable, "-m", "pipeline", "check")
+    monkeypatch.setattr("sys.argv", ["check"])
     without_repository(repository, monkeypatch)
     for setting in ("", "[core]\n    no_scm = false\n"):
         (repository / ".dvc/config.local").write_text(setting)
         with pytest.raises(PipelineError, match=r"^\.git: expected a Git repository, which DVC"):
-            lockfile.main()
+            check.main()
     (repository / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
-    lockfile.main()
+    check.main()
 
 
 def test_a_report_needs_no_git(

@@ -128,11 +128,7 @@ def test_a_kill_at_any_statement_leaves_a_usable_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_command_may_be_ended_at_any_moment(tmp_path: Path, sent: signal.Signals) -> None:
     """At random moments, by each signal: no traceback, and the next process makes the database."""
-    command = [
-        sys.executable,
-        "-c",
-        "from pipeline import database as d, errors; errors.run(d.main)",
-    ]
+    command = [sys.executable, "-m", "pipeline", "store-uri"]
     whole = run_for(command, tmp_path / "whole", None, sent)[1]
     random = Random(int(sent))
     for attempt in range(4):
