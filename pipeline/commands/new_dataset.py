@@ -153,15 +153,15 @@ def _costly(tried: Tried, seen: Look, card: Card) -> dict[str, str]:
     them beside the target.
     """
     target, why = seen.target
-    count = _count(tried, card, list(seen.used), [target])
+    _, count = _windows(tried, card, list(seen.used), [target])
     too_many = TOO_MANY * count.possible
     sound = [name for name in seen.numeric if count.lost.get(name, 0) <= too_many]
     if target not in sound and sound and why != column_guesses.NAMED:
         costs = {target: count.lost[target]}
     else:
-        alone = _count(tried, card, [target], [target]).kept
+        alone = _windows(tried, card, [target], [target])[1].kept
         costs = {
-            name: alone - _count(tried, card, [name, target], [target]).kept
+            name: alone - _windows(tried, card, [name, target], [target])[1].kept
             for name in count.lost
             if name != target
         }
@@ -248,11 +248,6 @@ def attempt(raw: Path, card: Card, params: Params, state: str) -> Tried:
     except PipelineError as error:
         raise PipelineError(f"{state}, but ingest will refuse {error}; {AGAIN}") from None
     return Tried(frame, found, spans, _suited(frame, card, params))
-
-
-def _count(tried: Tried, card: Card, inputs: Sequence[str], targets: Sequence[str]) -> Count:
-    """How many training windows there would be of these inputs and targets."""
-    return _windows(tried, card, inputs, targets)[1]
 
 
 def _windows(

@@ -7,7 +7,7 @@ from pipeline.errors import PipelineError
 from pipeline.files import paths
 from pipeline.reports import page
 from pipeline.repository import dvc
-from pipeline.tracking import database, publishing, relocation, store
+from pipeline.tracking import database, logged_runs, publishing, relocation
 
 
 def main() -> None:
@@ -29,9 +29,6 @@ def main() -> None:
             f"nothing is sent: what lies here was not made by the present code and params.yaml "
             f"({stale[0]}); run make, or dvc exp apply NAME for an earlier experiment"
         )
-    try:
+    with logged_runs.answering():
         run_id = publishing.publish(params, card, page.of_report(params, card))
-    except store.unavailable() as error:
-        reason = store.masked(error).splitlines()[0]
-        raise PipelineError(f"{store.shown()}: the store did not take the run: {reason}") from None
     print(f"sent as run {run_id}" if run_id else "nothing to send: the store has it all")

@@ -206,12 +206,8 @@ def _missing(column: pd.Series, card: Card) -> np.ndarray[Any, np.dtype[np.bool_
 
 
 def _column(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
-    categories = card.columns[name].categories
-    return (
-        _category(column, name, categories, card, where)
-        if categories
-        else _number(column, name, card, where)
-    ).reset_index(drop=True)
+    read = _category if card.columns[name].categories else _number
+    return read(column, name, card, where).reset_index(drop=True)
 
 
 def _number(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
@@ -246,9 +242,8 @@ def _number(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
     return values
 
 
-def _category(
-    column: pd.Series, name: str, categories: tuple[str, ...], card: Card, where: str
-) -> pd.Series:
+def _category(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
+    categories = card.columns[name].categories
     numbers = pd.api.types.is_float_dtype(column) and all(map(str.isdecimal, categories))
     if numbers and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")  # levels 1 and 2 become 1.0 and 2.0 beside a missing one
@@ -321,8 +316,8 @@ def typed(table: pd.DataFrame, card: Card, columns: Sequence[str]) -> pd.DataFra
         name = card.rename.get(written, written)
         if name in card.time.names:
             result[written] = pd.to_numeric(table[written]) if card.time.columns else table[written]
-        elif name in columns and (categories := card.columns[name].categories):
-            result[written] = _category(table[written], name, categories, card, "table")
+        elif name in columns and card.columns[name].categories:
+            result[written] = _category(table[written], name, card, "table")
         elif name in columns or (card.wide and name not in card.excluded):
             result[written] = _number(table[written], name, card, "table")
     return result

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.lstm import stack
-from pipeline.lstm.cell import LSTM, Array, Gradients, Mask
+from pipeline.lstm.cell import LSTM, Array, Gradients, Mask, Trace
 
 Backward = Callable[..., list[Gradients]]
 
@@ -26,6 +26,10 @@ class Problem(NamedTuple):
     dH: Array  # [B, T, H], the loss's weight for each output of the top layer
     dC_T: tuple[Array, ...]  # its weight for each last cell state, [B, H]
     activation: str
+
+    def forward(self) -> list[Trace]:
+        """What each layer did."""
+        return stack.forward(self.layers, self.x, self.activation, self.states, self.mask)
 
 
 class CheckedArray(NamedTuple):
@@ -64,9 +68,7 @@ def random_problem(
 
 def loss(problem: Problem) -> float:
     """The weighted sum of outputs and last cell states."""
-    traces = stack.forward(
-        problem.layers, problem.x, problem.activation, problem.states, problem.mask
-    )
+    traces = problem.forward()
     last = sum(np.sum(d * trace.C[:, -1]) for d, trace in zip(problem.dC_T, traces, strict=True))
     return float(np.sum(problem.dH * traces[-1].h) + last)
 
@@ -74,10 +76,7 @@ def loss(problem: Problem) -> float:
 def kink_distance(problem: Problem) -> float:
     """How near the network comes to relu's kink, where central differences mean nothing."""
     nearest = np.inf
-    traces = stack.forward(
-        problem.layers, problem.x, problem.activation, problem.states, problem.mask
-    )
-    for p, trace in zip(problem.layers, traces, strict=True):
+    for p, trace in zip(problem.layers, problem.forward(), strict=True):
         h_prev, _ = trace.previous()
         z = trace.x @ p.W_C + h_prev @ p.U_C + p.b_C
         nearest = min(nearest, np.abs(z).min(), np.abs(trace.C).min())
@@ -96,9 +95,8 @@ def gradient_check(
         epsilon: half the width of the difference.
         backward: the function under test, `stack.backward` or one with a fault put in.
     """
-    args = (problem.layers, problem.x, problem.activation, problem.states, problem.mask)
     gradients = backward(
-        problem.layers, stack.forward(*args), problem.dH, problem.dC_T, problem.activation
+        problem.layers, problem.forward(), problem.dH, problem.dC_T, problem.activation
     )
     pairs = {"x": (problem.x, gradients[0].x)}
     for n, (p, (h0, C0), d) in enumerate(

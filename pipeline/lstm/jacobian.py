@@ -20,11 +20,7 @@ def lstm_jacobian(p: LSTM, trace: cell.Trace, t: int, activation: str) -> tuple[
     C_prev = trace.C[:, t - 1] if t else trace.C0
     i, f, candidate, o = (a[:, t] for a in (trace.i, trace.f, trace.candidate, trace.o))
     y = cell.activate(activation, trace.C[:, t])
-    C_by_z = [
-        candidate * i * (1 - i),
-        C_prev * f * (1 - f),
-        i * slope(activation, candidate),
-    ]
+    C_by_z = [candidate * i * (1 - i), C_prev * f * (1 - f), i * slope(activation, candidate)]
     h_by_z_o, h_by_C = y * o * (1 - o), o * slope(activation, y)
 
     def through_gates(M_i: Array, M_f: Array, M_C: Array, M_o: Array) -> Array:

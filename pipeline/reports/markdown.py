@@ -38,6 +38,7 @@ CAPTIONS = {
 def rows(metrics: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """The score table: a header and a row for the model and each rule, best first."""
     by = {MODEL: metrics["test"], **metrics["baselines"]}
+    by_step = {MODEL: metrics["test_by_horizon"], **metrics["baselines_by_horizon"]}
     single = "rmse" in metrics["test"]
     names = ["rmse", "mae", "mape", "r2"] if single else ["mse_scaled", "mae_scaled"]
     steps = list(metrics["test_by_horizon"])
@@ -45,14 +46,11 @@ def rows(metrics: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     header = ["", *names, *(f"{names[0]} {end}" for end in ends), "skill"]
     body = []
     for name in sorted(by, key=lambda name: by[name][names[0]]):
-        horizon = (
-            metrics["test_by_horizon"] if name == MODEL else metrics["baselines_by_horizon"][name]
-        )
         body.append(
             [
                 name.replace("_", " "),
                 *(number(by[name].get(score)) for score in names),
-                *(number(horizon[end][names[0]]) for end in ends),
+                *(number(by_step[name][end][names[0]]) for end in ends),
                 percent(metrics["skill"].get(name)),
             ]
         )

@@ -44,15 +44,9 @@ def run(directory: Path, *arguments: str, show: bool = False) -> str:
         arguments: of dvc.
         show: let it write to the terminal, as a run of some minutes should.
     """
-    env = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("DVC_", "MLFLOW_"))
-    }
-    env |= {
-        "DVC_NO_ANALYTICS": "1",
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    }
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "MLFLOW_"))}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env |= {"DVC_NO_ANALYTICS": "1", "PATH": path}
     done = subprocess.run(
         [sys.executable, "-E", "-m", "dvc", *arguments],
         cwd=directory,

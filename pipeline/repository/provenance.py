@@ -24,11 +24,7 @@ DRIFT = 2  # seconds by which a process' start may seem to move when the clock i
 
 def tags(dataset: str) -> dict[str, str]:
     """Commit, whether what makes a run of the data set differs, what DVC says, and the process."""
-    tags = {
-        "mlflow.source.type": "PROJECT",
-        "mlflow.source.name": "dvc repro",
-        PROCESS: process(),
-    }
+    tags = {"mlflow.source.type": "PROJECT", "mlflow.source.name": "dvc repro", PROCESS: process()}
     # params.yaml, dvc.lock and outputs are changed by DVC as it works, so they do not count.
     makers = ("pipeline", str(paths.card(dataset)), "dvc.yaml", "requirements.lock", *SHADOWS)
     commit, changes, files = (

@@ -98,10 +98,8 @@ def scores() -> dict[str, float]:
 
 
 def main() -> None:
-    """Train the seeds and write the band."""
-    parser = argparse.ArgumentParser(
-        description="Derive the band of scores over seeds; commit what it writes.",
-    )
+    """Derive the band of scores over seeds; commit what it writes."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--seeds", type=int, default=LEAST, metavar="N", help="how many, from 1 on")
     count = parser.parse_args().seeds
     if count < LEAST:

@@ -107,7 +107,7 @@ def _make(beside: Path, old: Path | None = None) -> None:
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # success needs no line
     beside.unlink(missing_ok=True)  # of a process that was killed
     if old:
-        with closing(_open(old)) as source, closing(sqlite3.connect(beside)) as copy:
+        with closing(connected(old)) as source, closing(sqlite3.connect(beside)) as copy:
             source.backup(copy)
     engine = utils.create_sqlalchemy_engine(address(beside))
     event.listen(engine, "connect", _hurry)
@@ -146,17 +146,16 @@ def _ask(file: Path, sql: str, table: str) -> list[tuple[Any, ...]]:
     if not file.exists():
         return []
     try:
-        with closing(_open(file)) as connection:
-            if not connection.execute(
-                "SELECT 1 FROM sqlite_master WHERE name = ?", (table,)
-            ).fetchone():
+        with closing(connected(file)) as connection:
+            there = "SELECT 1 FROM sqlite_master WHERE name = ?"
+            if not connection.execute(there, (table,)).fetchone():
                 return []
             return connection.execute(sql).fetchall()
     except sqlite3.Error as error:
         raise StoreError(f"{file}: expected a database that can be read, found: {error}") from None
 
 
-def _open(file: Path) -> sqlite3.Connection:
+def connected(file: Path) -> sqlite3.Connection:
     """The database, which is not made; what a kill left half written is rolled back."""
     return sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True)
 

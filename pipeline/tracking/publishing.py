@@ -129,11 +129,7 @@ def _trained_by_this_code() -> bool:
 
 
 def _from_files(
-    client: mlflow.MlflowClient,
-    experiment: str,
-    params: Params,
-    card: Card,
-    tags: dict[str, str],
+    client: mlflow.MlflowClient, experiment: str, params: Params, card: Card, tags: dict[str, str]
 ) -> str:
     """A run with what a training logs, from the files that it left; its id."""
     table = pd.read_csv(paths.HISTORY, float_precision="round_trip").drop(columns="epoch")

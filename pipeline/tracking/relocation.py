@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from pipeline.errors import PipelineError
+from pipeline.tracking.database import connected
 
 FOLDER = "mlartifacts"
 # Where MLflow's database has addresses of files.
@@ -23,7 +24,7 @@ def check(database: Path) -> None:
     """PipelineError with the way to mend it if the database's files are said to lie elsewhere."""
     here = database.with_name(FOLDER)
     try:
-        with closing(_open(database)) as connection:
+        with closing(connected(database)) as connection:
             before = _elsewhere(connection, here)
     except sqlite3.Error:  # none yet, or of no use: whoever opens it says so
         return
@@ -46,7 +47,7 @@ def mend(database: Path) -> str:
     """
     here, kept = database.with_name(FOLDER), database.with_name(f"{database.name}.before-move")
     try:
-        with closing(_open(database)) as connection:
+        with closing(connected(database)) as connection:
             before = _elsewhere(connection, here)
             if not before:
                 return f"nothing to mend: the runs' files are said to be in {here}"
@@ -94,7 +95,3 @@ def _move(connection: sqlite3.Connection, old: str, here: Path) -> int:
 
 def _path(address: str) -> Path:
     return Path(unquote(urlparse(address).path))
-
-
-def _open(database: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{database.absolute().as_uri()}?mode=rw", uri=True)
