@@ -10,7 +10,7 @@ from pipeline.config.cards import Card
 from pipeline.config.params import ALPHAS
 from pipeline.data import splits, windows
 from pipeline.evaluation import metrics, scoring
-from pipeline.models import baselines
+from pipeline.models import ridge
 from pipeline.models.baselines import naive
 from pipeline.models.ridge import fit_ridge
 
@@ -110,14 +110,14 @@ def test_naive_rules_on_the_committed_data(
     assert {name: round(found[name], 3) for name in scores} == scores
 
 
-@pytest.mark.parametrize("block", [7, baselines.BLOCK])
+@pytest.mark.parametrize("block", [7, ridge.BLOCK])
 @pytest.mark.parametrize("every", [0, 2])
 def test_ridge_is_scikit_learns(monkeypatch: pytest.MonkeyPatch, block: int, every: int) -> None:
     """Two steps from three rows, the penalty best on validation; apart where gaps leave no window.
 
     With every second target missing no window has both, and each step has windows of its own.
     """
-    monkeypatch.setattr(baselines, "BLOCK", block)
+    monkeypatch.setattr(ridge, "BLOCK", block)
     random = np.random.default_rng(0)
     features = random.normal(size=(80, 2)).astype(np.float32)
     targets = features[:, :1].cumsum(axis=0)
@@ -137,7 +137,7 @@ def test_ridge_is_scikit_learns(monkeypatch: pytest.MonkeyPatch, block: int, eve
         known = ~np.isnan(y).any(axis=1)
         inside, goal = examples(validation)
         ridges = [Ridge(alpha).fit(x[known], y[known]) for alpha in ALPHAS]
-        found = [ridge.predict(inside).reshape(len(inside), -1) for ridge in ridges]
+        found = [fitted.predict(inside).reshape(len(inside), -1) for fitted in ridges]
         return min(found, key=lambda values: float(np.nansum((values - goal[:, steps]) ** 2)))
 
     together = [slice(0, 2)] if not every else [slice(0, 1), slice(1, 2)]
