@@ -67,7 +67,7 @@ def test_nothing_that_is_written_is_a_pickle(finished_toy: Path) -> None:
         assert not is_pickle(content), name
     (description,) = [yaml.safe_load(c) for name, c in logged.items() if name.endswith("MLmodel")]
     flavor = description["flavors"]["python_function"]
-    assert Path(flavor["model_code_path"]).name == "serving.py"
+    assert Path(flavor["model_code_path"]).name == "served_model.py"
     assert "python_model" not in flavor
 
 

@@ -1,10 +1,9 @@
 """Sends what the MLflow store lacks of the files on disk: the run, its scores, pictures, the model.
 
-It finds a run by the content of its files (`tracking.CONTENT`), so that nothing is sent twice. The
+It finds a run by the content of its files (`store.CONTENT`), so that nothing is sent twice. The
 same training with other scores is another run: other code made them, or other rows.
 """
 
-import hashlib
 import json
 import tempfile
 import time
@@ -19,6 +18,7 @@ from mlflow.entities import Metric, Run, RunTag
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
+import pipeline
 from pipeline.config import input_names
 from pipeline.config.cards import Card
 from pipeline.config.experiment import targets
@@ -29,7 +29,7 @@ from pipeline.files import artifacts, paths
 from pipeline.forecasting import forecaster
 from pipeline.models.spec import Spec
 from pipeline.preparation.imputation import Imputer
-from pipeline.repository import lockfile, provenance
+from pipeline.repository import dvc, provenance
 from pipeline.repository.provenance import ENVIRONMENT
 from pipeline.runtime import determinism
 from pipeline.tracking import labels, store
@@ -117,14 +117,8 @@ def _origin(source: Run | None) -> dict[str, str]:
 def _trained_by_this_code() -> bool:
     """Whether dvc.lock has the model on disk as made by the code and the card that lie here."""
     try:
-        train = lockfile.read_lock().stages["train"]
-        code = [dep for dep in train.deps if dep.path.startswith(("pipeline/", str(paths.CARDS)))]
-        return all(
-            hashlib.md5(Path(entry.path).read_bytes(), usedforsecurity=False).hexdigest()
-            == entry.md5
-            for entry in (*code, *train.outs)
-        )
-    except (PipelineError, KeyError, OSError):
+        return not [change for change in dvc.stale() if change.startswith("train: ")]
+    except PipelineError:
         return False
 
 
@@ -214,12 +208,12 @@ def _log_model(run_id: str, params: Params, card: Card) -> str:
     """The Forecaster as a pyfunc made from code, weights and JSON, no pickle; the model's id."""
     determinism.settle(params.train.seed)  # MLflow tries the model here
     example = _example(params, card)
-    package = Path(__file__).parent
+    package = Path(pipeline.__file__).parent
     with tempfile.TemporaryDirectory() as directory, mlflow.start_run(run_id=run_id):
         forecaster.bundle(params.ingest.dataset, Path(directory))
         info = mlflow.pyfunc.log_model(
             name="model",
-            python_model=str(package / "serving.py"),
+            python_model=str(package / "forecasting/served_model.py"),
             artifacts={"forecaster": directory},
             code_paths=[str(package)],
             signature=signature(),

@@ -18,7 +18,7 @@ from pipeline.data import splits, tables
 from pipeline.errors import PipelineError
 from pipeline.files import paths
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 HOURS = pd.date_range("2024-01-01", periods=200, freq="h")
 LOAD = [f"{value:.2f}" for value in 50 + 10 * np.sin(np.arange(200) / 4)]
 

@@ -74,7 +74,7 @@ WRONG_PARAMS: list[tuple[str, Any, list[str]]] = [
     ("window.targets", ["level", "level"], ["window.targets: expected each column once"]),
     ("window.inputs", ["level", "note"], ["window.inputs: note is excluded"]),
     ("window.inputs", ["level", "hours"], ["window.inputs: hours is not known", "calendar terms"]),
-    ("window.inputs", ["level", "flow", "flow"], ["window.inputs: flow stands twice"]),
+    ("window.inputs", ["level", "flow", "flow"], ["window.inputs: flow appears twice"]),
     ("window.inputs", ["flow"], ["train.residual: expected level among window.inputs"]),
     ("window.split", 0.8, ["window.split: expected an object, found 0.8"]),
     ("window.split", {"train": 0.5, "validation": 0.7}, ["window.split.test: missing"]),
