@@ -13,7 +13,7 @@ from rich.table import Table
 
 from benchmarks import report
 from benchmarks.measure import Row
-from pipeline.runtime import determinism
+from pipeline.runtime import determinism, process
 
 PARTS = {  # and about how many minutes each takes
     "windows": 4,
@@ -42,6 +42,7 @@ def main() -> None:
         except OSError as error:
             parser.error(f"--output: {error}")
     console = Console(width=130)
+    process.settle()
     determinism.settle(1)  # which loads TensorFlow without its chatter
     rows: list[Row] = []
     began = time.monotonic()

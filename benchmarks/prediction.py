@@ -27,6 +27,8 @@ import sys
 from pathlib import Path
 import pandas as pd
 from pipeline.forecasting.forecaster import Forecaster, bundled_files
+from pipeline.runtime import process
+process.settle()
 forecaster = Forecaster.load(bundled_files(Path(sys.argv[1])), sys.argv[2])
 forecaster.predict(pd.read_csv(Path(sys.argv[1]) / "rows.csv", dtype=str))
 """

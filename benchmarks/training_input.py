@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.data.windows import Runs
 from pipeline.files import artifacts, paths
-from pipeline.runtime import determinism
+from pipeline.runtime import determinism, process
 
 BATCH, BATCHES = 256, 300
 
@@ -20,6 +20,7 @@ BATCH, BATCHES = 256, 300
 def main(way: str, look_back: int) -> None:
     """Draw some batches of one-step windows over data/prepared/values.npy."""
     values = artifacts.read_array(paths.VALUES)
+    process.settle()
     determinism.settle(1)
     import keras
 

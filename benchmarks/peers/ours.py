@@ -6,13 +6,14 @@ from typing import Any
 from protocol import serve
 
 from benchmarks.networks import ours
-from pipeline.runtime import determinism
+from pipeline.runtime import determinism, process
 from pipeline.training import fit
 from pipeline.training.batches import order
 
 
 def prepare(case: dict[str, Any]) -> Any:
     """A compiled network on positions, and their order."""
+    process.settle()
     determinism.settle(1)
     network, examples, settings = ours(case)
     trained = fit.compiled(network, examples, settings)

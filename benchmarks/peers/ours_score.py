@@ -9,7 +9,7 @@ from protocol import serve
 from scoring import Reached, Stopwatch, error
 
 from pipeline.models import registry
-from pipeline.runtime import determinism
+from pipeline.runtime import determinism, process
 from pipeline.stages import train
 from pipeline.training import fit
 from pipeline.training.batches import batches
@@ -21,6 +21,7 @@ class Ready(Exception):  # noqa: N818 - no error
 
 def prepare(case: dict[str, Any]) -> Any:
     """Run the stage up to its fit, and keep what it would fit with."""
+    process.settle()
     os.chdir(case["directory"])
     held: dict[str, Any] = {}
     build, trained = registry.build, fit.fit

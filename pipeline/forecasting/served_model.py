@@ -13,6 +13,7 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from pipeline.errors import PipelineError
 from pipeline.forecasting.forecaster import Backend, Forecaster, bundled_files, portable
+from pipeline.runtime import determinism
 
 
 class ServedForecaster(PythonModel):
@@ -27,6 +28,8 @@ class ServedForecaster(PythonModel):
             raise PipelineError(
                 f"FORECAST_BACKEND: expected {' or '.join(get_args(Backend))}, found {backend!r}"
             )
+        if backend == "tensorflow":
+            determinism.settle_keras()
         self.forecaster = Forecaster.load(files, backend)
         # MLflow's server would read them by pandas' guesses, before the card is asked.
         scoring_server.parse_csv_input = scoring_server.parse_parquet_input = _refuse_tables

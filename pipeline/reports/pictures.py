@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,9 +13,6 @@ from matplotlib.ticker import MaxNLocator
 from pipeline.config.cards import Card
 from pipeline.evaluation.scoring import MODEL, Forecasts, root_error
 from pipeline.reports.formatting import escape_mathtext, number
-
-# A picture's bytes are not a matter of the user's own matplotlibrc.
-matplotlib.rcdefaults()
 
 # Okabe and Ito's colours, told apart by colour-blind readers as well.
 COLOURS = {

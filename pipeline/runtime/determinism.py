@@ -1,7 +1,7 @@
 """What makes a run repeat to the byte: the settings, in one place, and what they were.
 
-TensorFlow reads its environment when it is loaded, so the package settles that on import;
-`settle` does the rest once a process knows its seed.
+TensorFlow reads its environment when it is loaded, so a process of ours settles that first;
+`settle` does the rest once it knows its seed.
 """
 
 import os
@@ -10,7 +10,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +18,41 @@ ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",
     "TF_CPP_MIN_LOG_LEVEL": "3",  # no start-up chatter between the lines that matter
     "TF_ENABLE_ONEDNN_OPTS": "1",  # stated, so that no user's shell changes the kernels
-    "CUDA_VISIBLE_DEVICES": "-1",  # one kind of arithmetic on every machine
     "KERAS_NNX_ENABLED": "false",  # stated, since a user's ~/.keras/keras.json may say it as well
 }
-# What would shorten a training, compile it or round otherwise without a word; and the backend that
-# a notebook names for its own matplotlib, which the one here may not have.
-UNWANTED = re.compile(r"(KERAS|TF|TFRT|XLA)_|MPLBACKEND$")
+# One kind of arithmetic on every machine, unless the user names another.
+GPUS, NONE = "CUDA_VISIBLE_DEVICES", "-1"
+# What would shorten a training, compile it or round otherwise without a word.
+UNWANTED = re.compile(r"(KERAS|TF|TFRT|XLA)_")
 # What has libraries sum otherwise, for reasons that a machine may have: left, and told.
 STEERING = re.compile(
     r"(BLIS|DNNL|MKL|NPY|ONEDNN|OPENBLAS)_(?!NUM_THREADS|VERBOSE)|ARROW_USER_SIMD_LEVEL$"
-    r"|GLIBC_TUNABLES$|LD_PRELOAD$"
+    r"|CUDA_VISIBLE_DEVICES$|GLIBC_TUNABLES$|LD_PRELOAD$"
 )
 # Sums are split over threads, so the number of threads is part of the arithmetic.
 THREADS = 2
 
 
 def settle_environment() -> None:
-    """Set ENVIRONMENT and drop what is UNWANTED, for this process and what it starts."""
+    """Set the environment of a process that is ours, and of what it starts."""
+    _settle_libraries()
+    # A notebook names one for its own matplotlib, which the one here may not have.
+    os.environ.pop("MPLBACKEND", None)
+    os.environ.setdefault(GPUS, NONE)
+
+
+def settle_keras() -> None:
+    """Load Keras as a model needs it in a process of others, which keep their GPUs."""
+    _settle_libraries()
+    import tensorflow as tf
+
+    if GPUS not in os.environ:
+        with suppress(RuntimeError):  # TensorFlow runs already, on what the process chose
+            tf.config.set_visible_devices([], "GPU")
+
+
+def _settle_libraries() -> None:
+    """Set ENVIRONMENT and drop what is UNWANTED."""
     for name in [name for name in os.environ if UNWANTED.match(name)]:
         del os.environ[name]
     os.environ.update(ENVIRONMENT)
@@ -56,11 +74,9 @@ def settle(seed: int) -> None:
     keras.config.set_image_data_format("channels_last")
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
-    try:
+    with suppress(RuntimeError):  # TensorFlow runs already, with the threads of the first call
         tf.config.threading.set_intra_op_parallelism_threads(THREADS)
         tf.config.threading.set_inter_op_parallelism_threads(THREADS)
-    except RuntimeError:  # TensorFlow runs already, with the threads of the first call
-        pass
 
 
 @contextmanager
@@ -115,7 +131,8 @@ def _cpuinfo(name: str) -> str:
 
 def steering() -> dict[str, str]:
     """The variables of the shell that decide how libraries sum."""
-    return {name: os.environ[name] for name in sorted(os.environ) if STEERING.match(name)}
+    found = {name: os.environ[name] for name in sorted(os.environ) if STEERING.match(name)}
+    return {name: value for name, value in found.items() if (name, value) != (GPUS, NONE)}
 
 
 def versions() -> dict[str, str]:
@@ -128,10 +145,11 @@ def versions() -> dict[str, str]:
 
 def settings() -> dict[str, Any]:
     """What a result's bytes depend on besides code, data and parameters."""
+    environment = ENVIRONMENT | {GPUS: NONE} | steering()
     return {
         "processor": processor(),
         "vector_flags": " ".join(vector_flags()),
         "threads": THREADS,
-        **{f"env.{name}": value for name, value in (ENVIRONMENT | steering()).items()},
+        **{f"env.{name}": value for name, value in environment.items()},
         **{f"version.{name}": number for name, number in versions().items()},
     }

@@ -1,17 +1,56 @@
-"""How a process of ours ends: on an error its user must read, on a signal, or with its parent."""
+"""How a process of ours begins, with its settings, and ends.
 
+It ends on an error its user must read, on a signal, or with its parent.
+"""
+
+import gc
 import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
+from importlib import import_module
 
-from pipeline import PARENT
 from pipeline.errors import PipelineError
+from pipeline.runtime import determinism
 
+PARENT = os.getppid()  # as early as can be: a parent that dies later is noticed
+DEFAULTS = {  # of MLflow, where the shell says nothing
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # nobody is told what is run here
+    # An absent server costs seconds, not the minutes of MLflow's own defaults.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
 GRACE = 10  # seconds that an orphan has to close what is open
 _interrupted = threading.Event()
+
+
+def settle() -> None:
+    """Make this process one of ours, before it imports TensorFlow, MLflow or matplotlib.
+
+    They read their environment while they are imported.
+    """
+    determinism.settle_environment()
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    # Loading TensorFlow or MLflow makes a million objects, all of which stay: with Python's own
+    # threshold, looking for garbage among them takes a quarter of the time.
+    gc.set_threshold(50_000)
+
+
+def start(module: str) -> None:
+    """Settle this process, then import a module and run its `main`."""
+
+    def main() -> None:
+        command = import_module(module).main
+        if library := sys.modules.get("matplotlib"):
+            library.rcdefaults()  # a picture's bytes are not a matter of the user's matplotlibrc
+        command()
+
+    settle()
+    run(main)
 
 
 def run(main: Callable[[], object]) -> None:

@@ -1,5 +1,10 @@
 """Evaluate: forecast validation and test as a user would, score beside naive rules, report."""
 
+from pipeline.runtime import process
+
+if __name__ == "__main__":
+    process.start("pipeline.stages.evaluate")  # settles it, then imports the rest
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -17,7 +22,6 @@ from pipeline.models.ridge import fit_ridge
 from pipeline.preparation.training_windows import Count
 from pipeline.reports import markdown, memory, page, pictures
 from pipeline.runtime import determinism
-from pipeline.runtime.process import run
 from pipeline.tracking import publishing
 
 
@@ -123,7 +127,3 @@ def _forecasts(
         for name, made in forecasts.items():
             made.by["ridge"] = forecaster.units(ridge(starts[name]))
     return forecasts
-
-
-if __name__ == "__main__":
-    run(main)

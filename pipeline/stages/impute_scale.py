@@ -1,5 +1,10 @@
 """Impute and scale: fitted on the training span alone, applied to all; the mask is kept."""
 
+from pipeline.runtime import process
+
+if __name__ == "__main__":
+    process.start("pipeline.stages.impute_scale")  # settles it, then imports the rest
+
 import sys
 
 import numpy as np
@@ -10,7 +15,6 @@ from pipeline.data import splits
 from pipeline.files import artifacts, paths
 from pipeline.preparation.imputation import Imputer, one_hot, remarks
 from pipeline.preparation.scaling import Scaler, check_range
-from pipeline.runtime.process import run
 
 
 def main() -> None:
@@ -38,7 +42,3 @@ def main() -> None:
     artifacts.write_array(paths.IMPUTED, state)
     artifacts.write_array(paths.VALUES, values)
     check_unchanged(params, card)
-
-
-if __name__ == "__main__":
-    run(main)

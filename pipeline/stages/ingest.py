@@ -1,11 +1,15 @@
 """Ingest: the raw table, verified, becomes a regular series; what is missing stays missing."""
 
+from pipeline.runtime import process
+
+if __name__ == "__main__":
+    process.start("pipeline.stages.ingest")  # settles it, then imports the rest
+
 import sys
 
 from pipeline.config.experiment import check_unchanged, raw_table, read_experiment
 from pipeline.data import quality, tables
 from pipeline.files import artifacts, hashing, paths
-from pipeline.runtime.process import run
 
 
 def main() -> None:
@@ -22,7 +26,3 @@ def main() -> None:
     artifacts.write_frame(paths.SERIES, frame)
     artifacts.write_json(paths.QUALITY, found)
     check_unchanged(params, card)
-
-
-if __name__ == "__main__":
-    run(main)

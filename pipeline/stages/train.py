@@ -1,5 +1,10 @@
 """Train: fit the network, keep its best epoch, log as it goes."""
 
+from pipeline.runtime import process
+
+if __name__ == "__main__":
+    process.start("pipeline.stages.train")  # settles it, then imports the rest
+
 import time
 
 import pandas as pd
@@ -12,7 +17,6 @@ from pipeline.models.spec import Spec
 from pipeline.preparation import features
 from pipeline.preparation.scaling import Scaler
 from pipeline.runtime import determinism
-from pipeline.runtime.process import run
 from pipeline.tracking import live_run
 
 
@@ -73,7 +77,3 @@ def main() -> None:
         artifacts.write_text(paths.HISTORY, table.to_csv(index=False, lineterminator="\n"))
         log.finish(history, seconds)
     check_unchanged(params, card)
-
-
-if __name__ == "__main__":
-    run(main)

@@ -1,5 +1,10 @@
 """Window: which rows start a window of each span; an index, not copies."""
 
+from pipeline.runtime import process
+
+if __name__ == "__main__":
+    process.start("pipeline.stages.window")  # settles it, then imports the rest
+
 import sys
 
 from pipeline.config import input_names
@@ -17,7 +22,6 @@ from pipeline.files import artifacts, paths
 from pipeline.preparation.imputation import OBSERVED
 from pipeline.preparation.scaling import Scaler
 from pipeline.preparation.training_windows import remarks, training_windows
-from pipeline.runtime.process import run
 
 
 def main() -> None:
@@ -66,7 +70,3 @@ def main() -> None:
         artifacts.write_array(paths.windows(name), rows.runs)
     artifacts.write_json(paths.WINDOWS_QUALITY, count.model_dump())
     check_unchanged(params, card)
-
-
-if __name__ == "__main__":
-    run(main)

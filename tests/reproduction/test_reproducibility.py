@@ -115,15 +115,14 @@ def test_no_output_knows_where_and_when_it_was_made(committed: Path) -> None:
 def test_no_variable_of_a_shell_stops_a_stage(finished_toy: Path) -> None:
     """What bends or breaks Python, Keras, TensorFlow or matplotlib is gone before they look."""
     shell = ELSEWHERE | {"KERAS_NNX_ENABLED": "1", "PYTHONWARNINGS": "error", "TF_NEW_SWITCH": "1"}
-    code = "import json, os, pipeline.plots; print(json.dumps(dict(os.environ)))"
+    code = (
+        "from pipeline.runtime import process; process.settle(); import json, os;"
+        "import pipeline.reports.pictures; print(json.dumps(dict(os.environ)))"
+    )
     # As dvc.yaml and make start Python, which then reads none of its own variables.
     left = json.loads(run(finished_toy, sys.executable, "-E", "-c", code, env=shell))
     steering = [name for name in left if name.startswith(("KERAS_", "TF_", "XLA_", "MPLBACKEND"))]
-    assert {name: left[name] for name in steering} == {
-        name: value
-        for name, value in determinism.ENVIRONMENT.items()
-        if name != "CUDA_VISIBLE_DEVICES"
-    }
+    assert {name: left[name] for name in steering} == determinism.ENVIRONMENT
     stage(finished_toy, "ingest", env=NO_STORE | shell)
 
 

@@ -1,0 +1,103 @@
+"""What a process of ours is like, and that importing the package makes no process so."""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import chdir
+
+import pytest
+
+from pipeline.reproduction.committed_results import Machine
+from pipeline.runtime import determinism, process
+from tests.test_architecture import MODULES, imports, source
+from tests.toys import ROOT
+
+OURS = ("KERAS_", "TF_", "CUDA_", "MLFLOW_", "MPLBACKEND")
+# Loads libraries, then modules; what the second changed of the process, by name.
+IMPORT = """
+import gc, importlib, logging, os, signal, sys, threading, warnings
+import matplotlib, numpy, pandas
+
+def state():
+    loggers = {"": logging.root, **logging.root.manager.loggerDict}
+    kinds = {name: (kind.level, kind.handlers, kind.propagate, kind.disabled)
+             for name, kind in loggers.items() if isinstance(kind, logging.Logger)}
+    return {
+        "environment": dict(os.environ), "path": list(sys.path), "directory": os.getcwd(),
+        "threshold": gc.get_threshold(), "threads": threading.active_count(),
+        "pictures": dict(matplotlib.rcParams), "warnings": list(warnings.filters),
+        "signals": [signal.getsignal(number) for number in signal.valid_signals()],
+        "loggers": {name: kind for name, kind in kinds.items() if kind != (0, [], True, False)},
+        "numbers": numpy.geterr(), "recursion": sys.getrecursionlimit(),
+    }
+
+libraries, modules = (names.split() for names in sys.argv[1:])
+for name in libraries:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        pass  # something that a module holds
+before = state()
+for name in modules:
+    importlib.import_module(name)
+after = state()
+print("changed:", *(name for name in before if before[name] != after[name]))
+"""
+EVERY = [file.removesuffix(".py").replace("/", ".").removesuffix(".__init__") for file in MODULES]
+FEW = ["pipeline.__main__", "pipeline.stages.window", "pipeline.reports.pictures"]
+
+
+def shell(**variables: str) -> dict[str, str]:
+    """A user's environment, without what the tests' own process has set."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    return kept | {"MLFLOW_DISABLE_TELEMETRY": "true"} | variables
+
+
+def python(code: str, *arguments: str, **variables: str) -> str:
+    """The last line that a program prints in a fresh process."""
+    command = [sys.executable, "-c", code, *arguments]
+    env = shell(**variables)
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("modules", [FEW, pytest.param(EVERY, marks=pytest.mark.slow)])
+def test_importing_changes_nothing(modules: list[str]) -> None:
+    """Environment, collector, pictures, signals, logging: as the libraries leave them."""
+    files = MODULES if modules is EVERY else [str(source(name)) for name in modules]
+    names = sorted({name for file in files for name in imports(file) if name[:8] != "pipeline"})
+    found = python(IMPORT, " ".join(names), " ".join(modules), TF_NEW_SWITCH="1", MPLBACKEND="svg")
+    assert found == "changed:"
+
+
+def test_a_process_of_ours_is_settled_before_it_loads_libraries() -> None:
+    """Whatever imports them first: TensorFlow, MLflow and matplotlib find the settings made."""
+    code = (
+        "import json, os, sys, types; from pipeline.runtime import process;"
+        "print(sorted({'tensorflow', 'mlflow', 'matplotlib'} & sys.modules.keys()));"
+        "sys.modules['command'] = types.SimpleNamespace("
+        "main=lambda: print(json.dumps(dict(os.environ))));"
+        "process.start('command')"
+    )
+    env = json.loads(
+        python(code, TF_NEW_SWITCH="1", MPLBACKEND="svg", MLFLOW_HTTP_REQUEST_TIMEOUT="7")
+    )
+    assert env.items() >= determinism.ENVIRONMENT.items()
+    assert env["CUDA_VISIBLE_DEVICES"] == "-1"
+    assert env["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "7"
+    assert not {"TF_NEW_SWITCH", "MPLBACKEND"} & env.keys()
+
+
+def test_a_user_chooses_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA_VISIBLE_DEVICES of the shell stays, and results are known to be made on another one."""
+    with chdir(ROOT):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+        usual = Machine.here()
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+        process.settle()
+        chosen = Machine.here()
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
+    assert usual.difference(chosen) == "CUDA_VISIBLE_DEVICES in the shell is 0, not unset"
+    assert determinism.settings()["env.CUDA_VISIBLE_DEVICES"] == "0"
