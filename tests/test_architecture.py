@@ -204,6 +204,15 @@ def test_a_stage_runs_its_own_module(stage: str) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_is_a_page(stage: str) -> None:
+    """A stage reads, calls its packages and writes: its module has one function, on one page."""
+    text = (ROOT / f"pipeline/stages/{stage}.py").read_text(encoding="utf-8")
+    made = (ast.FunctionDef, ast.ClassDef)
+    assert [node.name for node in ast.parse(text).body if isinstance(node, made)] == ["main"]
+    assert len(text.splitlines()) <= 85
+
+
+@pytest.mark.parametrize("stage", STAGES)
 def test_params_are_sections_of_the_parameters(stage: str) -> None:
     """Whatever a stage names under params is in params.yaml, and the stage's own section is."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))

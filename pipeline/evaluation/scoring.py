@@ -1,6 +1,6 @@
 """Scoring a Forecaster: its forecasts beside naive rules on every origin of a span."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from pipeline.evaluation.metrics import Scores
 from pipeline.preparation.imputation import BEYOND, OBSERVED, gap_state
 
 Floats = npt.NDArray[np.float64]
+Forecast = Callable[[Rows], Floats]  # from origins [N] to [N, H, K] in units
 NamedSpans = Mapping[str, tuple[int, int]]
 MODEL = "model"
 
@@ -25,6 +26,18 @@ class Forecasts:
     origins: Rows
     observed: Floats  # NaN where nothing was observed
     by: dict[str, Floats]  # forecasts by MODEL and by each naive rule
+
+    @classmethod
+    def of(
+        cls,
+        by: Mapping[str, Forecast],
+        targets: pd.DataFrame,
+        origins: Rows,
+        horizon: int,
+    ) -> "Forecasts":
+        """What each of `by` forecasts from these origins, beside the targets' own rows."""
+        made = {name: forecast(origins) for name, forecast in by.items()}
+        return cls(origins, observed(targets, origins, horizon), made)
 
     @property
     def model(self) -> Floats:

@@ -1,4 +1,4 @@
-"""The naive baselines: what a network must beat to be worth its training."""
+"""The baselines: what a network must beat to be worth its training."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -8,9 +8,36 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.data.windows import Rows
+from pipeline.models.ridge import fit_ridge
+from pipeline.models.spec import Spec
+from pipeline.preparation.scaling import Scaler
 
 Floats = npt.NDArray[np.float64]
-Rule = Callable[[pd.DataFrame, Rows, int], Floats]
+Rule = Callable[..., Floats]  # of targets [rows, K], origins [B] and horizon, as below
+
+
+def ridge(
+    spec: Spec,
+    scaler: Scaler,
+    prepared: npt.NDArray[np.float32],
+    targets: pd.DataFrame,
+    train: Rows,
+    validation: Rows,
+) -> Callable[[Rows], Floats]:
+    """Ridge regression on what a network sees: from origins [B] to standardised [B, H, K].
+
+    Args:
+        spec: names features and targets.
+        scaler: fitted on the training span.
+        prepared: [rows, F] the features.
+        targets: [rows, K] in their units.
+        train, validation: start rows of windows.
+    """
+    features = scaler.linear(prepared, spec.features)
+    standardised = scaler.standardise(targets.to_numpy(), spec.targets)
+    shape = spec.look_back, spec.horizon
+    forecast = fit_ridge(features, standardised, train, validation, *shape)
+    return lambda origins: forecast(origins - spec.look_back + 1)
 
 
 def naive(seasons: Sequence[int]) -> dict[str, Rule]:

@@ -1,6 +1,9 @@
 """model.json: everything that rebuilds a network but its weights."""
 
-from pipeline.config.params import Model, Recurrent, Train, Window
+from pipeline.config import input_names
+from pipeline.config.cards import Card
+from pipeline.config.experiment import inputs, targets
+from pipeline.config.params import Model, Params, Recurrent, Train, Window
 from pipeline.files.records import Record
 
 
@@ -13,6 +16,18 @@ class Spec(Record):
     targets: tuple[str, ...]
     window: Window
     train: Train
+
+    @classmethod
+    def of(cls, params: Params, card: Card) -> "Spec":
+        """The network that the parameters ask for on the card's data."""
+        return cls(
+            dataset=params.ingest.dataset,
+            inputs=inputs(params, card),
+            features=tuple(input_names.expand(inputs(params, card), card)),
+            targets=targets(params, card),
+            window=params.window,
+            train=params.train,
+        )
 
     @property
     def look_back(self) -> int:

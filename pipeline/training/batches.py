@@ -5,10 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import tensorflow as tf
 
+from pipeline.config.cards import Card
 from pipeline.data.windows import Rows, Runs
-from pipeline.files.artifacts import ALIGNMENT
+from pipeline.files.artifacts import ALIGNMENT, aligned_zeros
+from pipeline.models.spec import Spec
+from pipeline.preparation.features import Gaps, build
+from pipeline.preparation.scaling import Scaler
 
 Gather = Callable[[tf.Tensor], tf.Tensor]
 # Of the cipher that shuffles: with TensorFlow's own 4, neighbours' places correlate by up to 0.1.
@@ -25,6 +30,38 @@ class Examples:
     validation: Rows | Runs
     look_back: int
     horizon: int
+
+    @classmethod
+    def of(
+        cls,
+        spec: Spec,
+        card: Card,
+        series: pd.DataFrame,
+        values: npt.NDArray[np.float32],
+        gaps: Gaps,
+        scaler: Scaler,
+        train: Runs,
+        validation: Runs,
+    ) -> "Examples":
+        """What a network of this shape is fitted on.
+
+        Args:
+            spec: names features and targets.
+            card: of the data set.
+            series: [rows] the regular series in its units, for times and targets.
+            values: [rows, channels] the same, imputed and scaled.
+            gaps: what was imputed of `values`.
+            scaler: fitted on the training span.
+            train, validation: start rows of windows.
+        """
+        targets = aligned_zeros(len(series), len(spec.targets))
+        targets[:] = scaler.standardise(series[list(spec.targets)].to_numpy(), spec.targets)
+        channels = [name for group in card.channels.values() for name in group]
+        times = pd.DatetimeIndex(series.index)
+        seen = build(
+            values, channels, spec.features, times, card, spec.horizon, scaler.changes, gaps
+        )
+        return cls(seen, targets, train, validation, spec.look_back, spec.horizon)
 
 
 def order(starts: Rows | Runs, batch_size: int) -> tf.data.Dataset:

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from keras import ops
 from tqdm import tqdm
 
@@ -64,6 +65,13 @@ def fit(
         epoch | {"kept": int(number == best.best_epoch)}
         for number, epoch in enumerate(history.epochs)
     ]
+
+
+def table(history: list[Epoch]) -> str:
+    """history.csv: a row for each epoch."""
+    frame = pd.DataFrame(history)
+    frame.insert(0, "epoch", range(len(frame)))
+    return frame.to_csv(index=False, lineterminator="\n")
 
 
 def compiled(network: keras.Model, examples: Examples, settings: Train) -> OnPositions:

@@ -15,7 +15,6 @@ import numpy.typing as npt
 import pytest
 import tensorflow as tf
 
-from pipeline import errors
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.artifacts import aligned_zeros
@@ -23,6 +22,7 @@ from pipeline.models.registry import build
 from pipeline.models.spec import Spec
 from pipeline.preparation.scaling import Scale, Scaler
 from pipeline.runtime import determinism, process
+from pipeline.tracking import store
 from pipeline.training import fit, train_step
 from pipeline.training.batches import Examples, Shuffle, batches, gatherers, order
 from pipeline.training.losses import loss_weights, masked
@@ -290,7 +290,7 @@ def test_only_the_fit_is_on_its_clock(project: Project, monkeypatch: pytest.Monk
 
     def slow(*_: Any, **__: Any) -> Any:
         time.sleep(0.5)
-        return store
+        return client
 
     def log(run: str, metrics: Any, **_: Any) -> None:
         slow()
@@ -301,7 +301,7 @@ def test_only_the_fit_is_on_its_clock(project: Project, monkeypatch: pytest.Monk
         on_epoch(0, scores)
         return [scores | {"kept": 1}]
 
-    store = SimpleNamespace(log_batch=log, set_terminated=slow)
+    client = SimpleNamespace(log_batch=log, set_terminated=slow)
     for name in ("connect", "experiment_id", "create", "describe"):
         monkeypatch.setattr(store, name, slow)
     monkeypatch.setattr(store, "abandoned", lambda *_: [])
@@ -384,7 +384,7 @@ def test_a_loss_that_is_no_number_ends_the_fit() -> None:
 def signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a signal does is as before at the end, and none is remembered."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    monkeypatch.setattr(errors, "_interrupted", threading.Event())
+    monkeypatch.setattr(process, "_interrupted", threading.Event())
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
