@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import pipeline
+import pipeline.tracking
 from pipeline.commands import predict
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts, paths
@@ -128,7 +128,7 @@ def test_an_empty_model_is_not_the_one_just_trained(
         return Forecaster.load(stage_files("toy"))
 
     champion = SimpleNamespace(load=load)
-    monkeypatch.setattr(pipeline, "champion", champion, raising=False)
+    monkeypatch.setattr(pipeline.tracking, "champion", champion, raising=False)
     monkeypatch.setitem(sys.modules, "pipeline.tracking.champion", champion)
     files = ["--input", str(project.table), "--output", "out.csv"]
     run(project, monkeypatch, *files)
