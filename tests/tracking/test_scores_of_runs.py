@@ -281,7 +281,7 @@ def test_a_moved_directory_keeps_its_runs(
     monkeypatch.chdir(new)
     with pytest.raises(PipelineError, match=f"said to be in {old}/mlartifacts: ") as caught:
         live_run.training_run(*read_experiment()).__enter__()
-    monkeypatch.setattr(sys, "argv", str(caught.value).rpartition("python -m pipeline.")[2].split())
+    monkeypatch.setattr(sys, "argv", str(caught.value).rpartition("python -m pipeline ")[2].split())
     sync.main()
     assert f"addresses lead to {new}/mlartifacts again, and no more to {old}" in (
         capsys.readouterr().out
