@@ -18,7 +18,7 @@ PORT ?= 5000
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-setup: .venv/.installed ## make the locked environment in .venv
+setup: .venv/.installed ## create the locked environment in .venv
 
 .venv/.installed: requirements.lock
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11, 3.12 or 3.13 is needed, found none on PATH" >&2; exit 1; }
@@ -34,20 +34,20 @@ CHECK = $(PY) pipeline check
 check: setup ## check params.yaml, the data set's card and dvc.lock
 	@$(CHECK)
 
-repro: setup ## run the pipeline where something has changed (the default)
+repro: setup ## run the stages that are out of date (the default)
 	@$(PY) pipeline unchanged || { $(CHECK) && $(PY) dvc repro && $(PY) pipeline committed-results \
 		&& mv .dvc/tmp/asked.now .dvc/tmp/asked; }
 
 test: setup ## run the tests
 	$(PY) pytest
 
-test-slow: setup ## run the tests that take long, which `make test` leaves out
+test-slow: setup ## run the slow tests, which `make test` skips
 	$(PY) pytest -m slow -n 2 --dist loadgroup
 
-reproduce-check: setup ## make the committed results again from a clean clone and compare
+reproduce-check: setup ## reproduce the committed results from a clean clone and compare
 	@$(PY) pipeline reproduce-check
 
-reliability-docs: setup ## make docs/reliability.md anew from the tests
+reliability-docs: setup ## write docs/reliability.md from the tests
 	$(PY) tests.reliability
 
 lint: setup ## check style and types
@@ -55,11 +55,11 @@ lint: setup ## check style and types
 	ruff format --check .
 	mypy
 
-format: setup ## mend style
+format: setup ## fix style
 	ruff check --fix .
 	ruff format .
 
-walkthrough: setup ## run docs/walkthrough.md anew, with its screenshots (some ten minutes)
+walkthrough: setup ## write docs/walkthrough.md again, with its screenshots (about ten minutes)
 	$(PY) tests.walkthrough
 
 # Ends with one line if somebody listens on PORT: MLflow's servers would end with exit code 0.
@@ -74,31 +74,31 @@ ui: setup free-port ## open the MLflow UI on http://127.0.0.1:5000 (PORT=... for
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-annotate --no-emit-index-url
 
-lock: ## make the lock files anew from pyproject.toml (needs uv)
+lock: ## write the lock files from pyproject.toml (needs uv)
 	$(COMPILE) --extra dev pyproject.toml --output-file requirements.lock
 	$(COMPILE) --group numpy --constraint requirements.lock --output-file requirements-numpy.lock
 
 compare: setup ## put the newest runs side by side: comparison.html (RUNS="ID ID" chooses, of any data)
 	@$(PY) pipeline compare $(RUNS)
 
-promote: setup ## make RUN=ID the champion, if it deserves it (DRY=--dry-run only says so)
+promote: setup ## make RUN=ID the champion if it is the best (DRY=--dry-run only says what would happen)
 	@test -n "$(RUN)" || { echo "error: which run? make promote RUN=ID; make compare lists ids" >&2; exit 1; }
 	@$(PY) pipeline promote $(RUN) $(DRY)
 
-rollback: setup ## give the champion's place back to the one before
+rollback: setup ## go back to the previous champion
 	@$(PY) pipeline promote --rollback $(DRY)
 
 serve: PORT = 5001
 serve: setup ## serve the champion on http://127.0.0.1:5001/invocations (BACKEND=numpy: no TensorFlow)
 	@$(PY) pipeline serve --port $(PORT) --backend $(or $(BACKEND),tensorflow)
 
-bench: setup ## measure speed, memory and growth, beside peers if they are there (20 minutes)
+bench: setup ## measure speed, memory and growth, beside peers if installed (20 minutes)
 	$(PY) benchmarks
 
 # Each peer has an environment of its own, since they agree neither with ours nor with one another.
 PEERS = $(basename $(notdir $(wildcard benchmarks/peers/*.txt)))
 
-bench-peers: $(PEERS:%=.venv-bench-%/.installed) ## make the environments that make bench compares with
+bench-peers: $(PEERS:%=.venv-bench-%/.installed) ## create the environments that make bench compares with
 
 .venv-bench-%/.installed: benchmarks/peers/%.txt
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11, 3.12 or 3.13 is needed, found none on PATH" >&2; exit 1; }

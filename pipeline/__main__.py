@@ -1,4 +1,4 @@
-"""`python -m pipeline COMMAND`: the doors for people, listed by `python -m pipeline`."""
+"""`python -m pipeline COMMAND` runs a command; `python -m pipeline` lists them."""
 
 import ast
 import sys

@@ -260,7 +260,7 @@ def test_a_full_disk_leaves_the_last_file_whole(
     command = f"ulimit -f {limit}; exec {sys.executable} -B -m pipeline.stages.{name}"
     said = run(toy, "bash", "-c", command, status=1, env=NO_STORE)
     last = said.strip().splitlines()[-1]
-    assert last.startswith(f"error: {file}: could not be written, what stood there is kept: ")
+    assert last.startswith(f"error: {file}: could not be written, the old file is kept: ")
     assert last.endswith("is the disk full?")
     assert "Traceback" not in said
     assert (toy / file).read_bytes() == before

@@ -265,7 +265,7 @@ def test_a_deleted_store_is_filled_again_exactly_once(repository: Path, tmp_path
     store = f"sqlite:///{tmp_path}/other.db"
     said = [sync(repository, store) for _ in range(2)]
     assert "sent as run" in said[0]
-    assert said[1] == "nothing to send: the store has it all\n"
+    assert said[1] == "nothing to send: the store has everything\n"
     client = mlflow.MlflowClient(store)
     experiment = client.get_experiment_by_name("beijing_pm25")
     assert experiment is not None

@@ -93,7 +93,7 @@ def test_the_report_is_one_page_with_its_pictures(browser: webdriver.Chrome, sto
     browser.get(f"file://{page}")
     shown = pages.text(browser)
     keep(browser, "report")
-    for word in ("Scores beside naive rules", "To make it again", "git checkout", "host"):
+    for word in ("Scores beside the baselines", "How to reproduce this", "git checkout", "host"):
         assert word in shown
     pictures = pages.elements(browser, "img")
     assert len(pictures) >= 7

@@ -1,5 +1,5 @@
-"""The doors for people: `python -m pipeline NAME` runs the module NAME of this package.
+"""The commands: `python -m pipeline NAME` runs the module NAME of this package.
 
-A command reads its arguments, calls the library and says what came of it. It may import anything
-but the stages; nothing imports a command.
+A command reads its arguments, calls the library and prints the result. It may import anything but
+the stages; nothing imports a command.
 """

@@ -80,7 +80,7 @@ def compare(wanted: Sequence[str], output: Path, log: bool) -> None:
             raise PipelineError(
                 f"{store.shown()}: expected runs of {params.ingest.dataset} on the present "
                 f"table and split, found none ({others} on others); dvc exp run makes one, and "
-                "runs of other data are compared by their ids"
+                "to compare runs of other data, give their ids"
             )
     groups = comparison.by_basis(trials)
     text = ["# Comparison of runs"]
@@ -93,8 +93,7 @@ def compare(wanted: Sequence[str], output: Path, log: bool) -> None:
         header, lines = comparison.table(found)
         notes = [
             comparison.basis(group[0]),
-            *["Its scores have no common measure with those of the other tables."]
-            * (len(groups) > 1),
+            *["Its scores cannot be compared with those of the other tables."] * (len(groups) > 1),
             *comparison.left_out(repeats),
             *comparison.by_card(found, {k: labels.decisive(v) for k, v in logged.items()}),
         ]
@@ -117,7 +116,7 @@ def compare(wanted: Sequence[str], output: Path, log: bool) -> None:
 
 
 def _unbroken(text: str) -> str:
-    """A page's narrow columns must not part a mean from its spread."""
+    """Keep a mean and its spread together in the narrow columns of a page."""
     return text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
 
 
@@ -137,11 +136,11 @@ def main() -> None:
         "runs",
         nargs="*",
         metavar="RUN",
-        help="a run's id, how it starts, or a DVC experiment's name, of any data set; without "
-        "any, the newest runs on the present data set and split",
+        help="a run's id, its first characters, or the name of a DVC experiment, of any data set; "
+        "default: the newest runs on the present data set and split",
     )
     parser.add_argument("--output", type=Path, default=Path("comparison.html"), help="the page")
-    parser.add_argument("--log", action="store_true", help="keep the page in MLflow, as a run")
+    parser.add_argument("--log", action="store_true", help="also save the page in MLflow, as a run")
     options = parser.parse_args()
     with logged_runs.answering():
         compare(options.runs, options.output, options.log)

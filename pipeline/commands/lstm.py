@@ -1,4 +1,4 @@
-"""The command `python -m pipeline lstm`: check the gradient, train a toy series, draw it."""
+"""Check the gradient of the NumPy LSTM, train it on a toy series, draw the result."""
 
 import argparse
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A starter card for a data set of one's own, written from its file and tried on it."""
+"""Write a starter card for a table of your own, and try it on the table."""
 
 import argparse
 import json
@@ -29,10 +29,10 @@ HELP = """\
 Write data/datasets/NAME.yaml, a starter card for the table data/raw/NAME.csv: how it is written,
 its time column and step, what each column holds, and a guess at target and split. Every guess is
 marked `check:`. The card is then tried on the table, as the first stage of the pipeline will do,
-and the commands that come next are printed. A card that is there already is kept, and tried again.
+and the next commands are printed. An existing card is kept and tried again.
 """
 AGAIN = (
-    "then run this again, with --force if the table was changed (--force writes the card anew: "
+    "then run this again, with --force if you changed the table (--force writes a new card: "
     "confirm the words in it again)"
 )
 EXAMPLE = "example: python -m pipeline new-dataset data/raw/mine.csv; see docs/own-data.md"
@@ -54,12 +54,11 @@ def main() -> None:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="write a card that is there anew; "
-        "what you changed in it, such as marks for missing, is lost",
+        help="replace an existing card; your changes to it, such as missing marks, are lost",
     )
     parser.add_argument(
         "--format",
-        help="how the table writes time, where that cannot be guessed, in strptime's letters, "
+        help="the format of times in the table, if it cannot be guessed, in strptime's codes, "
         "such as '%%d.%%m.%%Y %%H:%%M'",
     )
     arguments = parser.parse_args()
@@ -68,9 +67,9 @@ def main() -> None:
     params = read_params()
     if path.exists() and not arguments.force:
         if arguments.format:
-            raise PipelineError(f"{path}: is there already; --force writes it anew by --format")
+            raise PipelineError(f"{path}: exists; --force --format writes a new one")
         card = read_card_file(path)
-        print(f"{path}: is there already and kept; --force writes it anew")
+        print(f"{path}: exists and is kept; --force writes a new one")
     else:
         card = begin(raw, path, arguments.format, params)
     tried = attempt(raw, card, params, f"{path} is there")
@@ -92,7 +91,7 @@ def begin(raw: Path, path: Path, form: str | None, params: Params) -> Card:
         readings = [str(reading.format) for reading in seen.stamps.readings]
         example = (readings or ["%d.%m.%Y %H:%M"])[0]
         raise PipelineError(
-            f"{path} is written with time.format left open: {raw}: column {seen.stamps.name}: "
+            f"{path} is written without time.format: {raw}: column {seen.stamps.name}: "
             f"{seen.stamps}; say which it is, %d day, %m month, %Y year, %H hour, %M minute, as "
             f"in: python -m pipeline new-dataset {raw} --force --format {shlex.quote(example)}"
         )
@@ -138,7 +137,7 @@ def _told(seen: Look) -> list[str]:
         elif found.check:
             lines.append(f"check: {name}: {found.check}")
     if isinstance(seen.stamps, Stamps):
-        lines += [f"check: {rival} reads every time too" for rival in seen.stamps.rivals]
+        lines += [f"check: {rival} fits every time too" for rival in seen.stamps.rivals]
     if seen.times_of_day:
         lines.append("check: layout: wide, since the other columns are the times of one day")
     if seen.hours:
@@ -205,7 +204,7 @@ def remarked(tried: Tried, card: Card, params: Params) -> list[str]:
     if (absent := found["absent_rows"] / found["rows"]) > 0.5:
         lines.append(
             f"warning: {absent:.0%} of the times are absent: is {card.frequency} the step between "
-            "rows? if not, mend frequency, or day and month in time.format"
+            "rows? if not, correct frequency, or day and month in time.format"
         )
     lines += imputation.remarks(tried.series, params.impute_scale.imputation.limit)
     sentence, *others = remarks(count, card.targets)

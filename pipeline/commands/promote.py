@@ -1,4 +1,4 @@
-"""Make a run's model the champion, if it deserves it; or give the place back."""
+"""Make a run's model the champion if it is better, or go back to the previous champion."""
 
 import argparse
 import shlex
@@ -19,7 +19,7 @@ COMMITTED = {  # by the run's tags git.dirty and scores.git.dirty
     "false": "code and cards were committed",
     "true": "code or cards had changes that were not committed",
 }
-UNKNOWN = "not known to be of a commit, by Git or by dvc.lock; commit, then train again"
+UNKNOWN = "of unknown commit, according to Git or dvc.lock; commit, then train again"
 
 
 @dataclass(frozen=True)
@@ -82,12 +82,12 @@ def judge(trial: Trial, best: Trial | None, servable: bool) -> list[Reason]:
 
 
 def _against_baselines(trial: Trial) -> Reason:
-    """Validation decides, as it chose the model; the test span is only told of."""
+    """Validation decides, as it chose the model; the test span is only reported."""
     spans = {span: trial.baselines(span) for span in ("validation", "test")}
     if not spans["validation"]:
         found = (
-            "the run has no validation scores of its baselines, since older code made it; run its "
-            "experiment again with this code"
+            "the run has no validation scores of its baselines, because older code made it; run "
+            "its experiment again with this code"
         )
         return Reason("baselines", False, found)
     told = []
@@ -130,7 +130,7 @@ def promote(wanted: str, dry: bool) -> None:
     holder = champion.current(name)
     best = logged_runs.find(str(holder.run_id)) if holder else None
     if best and best.id == trial.id:
-        raise PipelineError(f"run {wanted}: it is the champion of {name} already")
+        raise PipelineError(f"run {wanted}: it is already the champion of {name}")
     reasons = judge(trial, best, logged_runs.has_signature(trial))
     against = f"the champion, version {holder.version}" if holder else "no champion"
     print(f"{trial.name} ({trial.id[:8]}) against {against} of {name}:")
@@ -180,8 +180,8 @@ def main() -> None:
     """Make a run's model the champion: clean, better than the champion and every baseline."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("run", nargs="?", metavar="RUN", help="a run's id, or how it starts")
-    what.add_argument("--rollback", action="store_true", help="back to the champion before")
+    what.add_argument("run", nargs="?", metavar="RUN", help="a run's id, or its first characters")
+    what.add_argument("--rollback", action="store_true", help="back to the previous champion")
     what.add_argument("--show", action="store_true", help="say which version is the champion")
     parser.add_argument("--dry-run", action="store_true", help="say what would happen, and why")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Print the address of the repository's own MLflow store, which is made if need be."""
+"""Print the address of the repository's own MLflow store; create it if necessary."""
 
 from pipeline.tracking import database
 

@@ -1,4 +1,4 @@
-"""Send what the MLflow store lacks of the present experiment, exactly once."""
+"""Send what the MLflow store lacks of the present experiment."""
 
 import argparse
 
@@ -11,24 +11,24 @@ from pipeline.tracking import database, logged_runs, publishing, relocation
 
 
 def main() -> None:
-    """After a server that was down, a restore from DVC's cache or a deleted database."""
+    """Send what the store lacks after an outage, a restore from DVC's cache or a lost database."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument(
         "--moved",
         action="store_true",
-        help="send nothing, but have the runs find their files after this directory was moved",
+        help="send nothing, but point the runs to their files after this directory was moved",
     )
     if parser.parse_args().moved:
         print(relocation.mend(database.own()))
         return
     params, card = read_experiment()
     for file in (paths.WEIGHTS, paths.METRICS, paths.REPORT):
-        paths.require(file, "nothing has been made yet; run make first")
+        paths.require(file, "there is nothing to send yet; run make first")
     if stale := dvc.stale():
         raise PipelineError(
-            f"nothing is sent: what lies here was not made by the present code and params.yaml "
+            f"nothing is sent: the files here were not made by the present code and params.yaml "
             f"({stale[0]}); run make, or dvc exp apply NAME for an earlier experiment"
         )
     with logged_runs.answering():
         run_id = publishing.publish(params, card, page.of_report(params, card))
-    print(f"sent as run {run_id}" if run_id else "nothing to send: the store has it all")
+    print(f"sent as run {run_id}" if run_id else "nothing to send: the store has everything")

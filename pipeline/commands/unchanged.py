@@ -1,4 +1,4 @@
-"""Whether a file has changed since DVC found everything up to date: asking it takes seconds.
+"""Say whether a file has changed since DVC found everything up to date: DVC takes seconds.
 
 It says so, or ends with exit code 1 and leaves what `make` remembers once DVC has been asked. Marks
 of change are compared for being the same, not the later: clocks are set.
@@ -14,7 +14,7 @@ MARK = Path(".dvc/tmp/asked")
 
 def state() -> str:
     """A line for each watched file: its path, number, size and the system's marks of change."""
-    # Path.rglob would pass by what lies behind a link to a directory.
+    # Path.rglob does not follow a link to a directory.
     walked = (place for top in WATCHED for place in os.walk(top, followlinks=True))
     found = (Path(folder, name) for folder, _, names in walked for name in names)
     lines = []

@@ -102,10 +102,10 @@ class Column(Record):
     unit: str = ""
     description: str = ""
     minimum: Annotated[float, Field(ge=-LARGEST, le=LARGEST)] | None = (
-        None  # a bound of nature: forecasts never fall below it
+        None  # a physical bound: forecasts never fall below it
     )
     categories: Annotated[tuple[Word, ...], Field(max_length=LEVELS)] = ()
-    transform: Transform | None = None  # what an input is bent by before it is scaled
+    transform: Transform | None = None  # how an input is transformed before it is scaled
 
     @model_validator(mode="after")
     def _levels(self) -> Self:

@@ -33,7 +33,7 @@ def read_params(path: Path = paths.PARAMS) -> Params:
 
 
 def _check_alone(tree: dict[str, Any], path: Path) -> None:
-    """PipelineError if a network's keys stand beside a baseline's name, as `-S` leaves them."""
+    """PipelineError if keys of a network are left beside the name of a baseline, as by `-S`."""
     given = dict(flatten(tree))
     model = given.get("train.model.name")
     names: Any = [kind.model_fields["name"].annotation for kind in Baseline.__subclasses__()]
@@ -45,11 +45,11 @@ def _check_alone(tree: dict[str, Any], path: Path) -> None:
 
 
 def _check_moved(tree: dict[str, Any], path: Path) -> None:
-    """PipelineError if a key stands where it was before it went to the card."""
+    """PipelineError if a key is still here that has moved to the card."""
     if any(key.startswith("impute_scale.log1p") for key, _ in flatten(tree)):
         raise PipelineError(
-            f"{path}: impute_scale.log1p: expected in the data set's card, as transform: log1p "
-            "beside the column's unit, and not here; an experiment without the card's transforms: "
+            f"{path}: impute_scale.log1p: expected in the data set's card (transform: log1p, "
+            "beside the column's unit), not here; for an experiment without the card's transforms: "
             "-S 'impute_scale.transforms=[]'"
         )
 
@@ -103,7 +103,7 @@ def _check_own_past(params: Params, names: tuple[str, ...], expanded: list[str])
     for key, needed, why in (
         ("residual", train.residual != "none", "its last value is what the network corrects"),
         ("normalisation", train.normalisation != "none", "its own past is what is normalised"),
-        ("model.name", isinstance(train.model, Naive | SeasonalNaive), "it is all the rule sees"),
+        ("model.name", isinstance(train.model, Naive | SeasonalNaive), "it sees nothing else"),
     ):
         for name in names:
             if needed and name not in expanded:
@@ -119,7 +119,7 @@ def _check_wrappers(params: Params) -> None:
         if isinstance(train.model, Baseline) and found != "none":
             raise PipelineError(
                 f"train.{key}: expected none with train.model.name {train.model.name}, which is "
-                f"a baseline as it stands; found {found}"
+                f"a complete baseline; found {found}"
             )
 
 
@@ -160,20 +160,20 @@ def _check_channels(params: Params, card: Card, expanded: list[str]) -> None:
     if bent := [target for target in names if target in transforms(params, card)]:
         raise PipelineError(
             f"impute_scale.transforms: expected none of a target with train.model.name {name}, "
-            f"which has one scale for what it sees and forecasts; found {', '.join(bent)}, as the "
-            "card has it or params.yaml; set -S 'impute_scale.transforms=[]'"
+            f"which has one scale for what it sees and forecasts; found {', '.join(bent)} in the "
+            "card or params.yaml; set -S 'impute_scale.transforms=[]'"
         )
 
 
 def check_unchanged(params: Params, card: Card) -> None:
     """PipelineError if params.yaml or the card is no longer what a stage began with.
 
-    DVC reads them when the stage has ended, and would remember its outputs as made by these.
+    DVC reads them after the stage ends, and would record its outputs as made from them.
     """
     if read_experiment() != (params, card):
         raise PipelineError(
-            "params.yaml or the card was changed while the stage ran: run it again; or put them "
-            "back and keep what was made with: dvc commit -f STAGE"
+            "params.yaml or the card was changed while the stage ran: run it again, or undo "
+            "the change and keep the outputs with: dvc commit -f STAGE"
         )
 
 
@@ -189,7 +189,7 @@ def ridge_left_out(params: Params, card: Card) -> str | None:
         return None
     return (
         f"ridge of {look_back:,} rows x {features} features would take {size / 2**30:.2g} GiB and "
-        f"more, expected at most {RIDGE_BYTES / 2**30:.2g}: it wants a shorter window.look_back or "
+        f"more, expected at most {RIDGE_BYTES / 2**30:.2g}: shorten window.look_back or use "
         "fewer window.inputs"
     )
 
@@ -205,7 +205,7 @@ def inputs(params: Params, card: Card) -> tuple[str, ...]:
 
 
 def transforms(params: Params, card: Card) -> dict[str, Transform]:
-    """What bends columns before they are scaled, by column."""
+    """The transform of each column before scaling."""
     if params.impute_scale.transforms is None:
         return {name: column.transform for name, column in card.columns.items() if column.transform}
     return {column: cast(Transform, name) for name, column in _terms(params)}

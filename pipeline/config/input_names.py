@@ -65,7 +65,7 @@ def expand(inputs: Sequence[str], card: Card, key: str = "window.inputs") -> lis
     `since:COLUMN` (rows since the last value, from 0 to 1 beyond the imputation's limit).
 
     Raises:
-        PipelineError: under `key`, names an input that is none of these, or stands twice.
+        PipelineError: under `key`, names an input that is none of these, or appears twice.
     """
     features: list[str] = []
     for name in inputs:
@@ -87,8 +87,8 @@ def expand(inputs: Sequence[str], card: Card, key: str = "window.inputs") -> lis
     for name in features:
         if name in card.columns and (name in TERMS or Feature.of(name).source != name):
             raise PipelineError(
-                f"{key}: {name} is a column that has the name of a calendar term, difference, "
-                "seasonal value or gap, expected another name; the card's rename gives it one"
+                f"{key}: {name} is a column named like a calendar term, difference, seasonal value "
+                "or gap, expected another name; give it one with the card's rename"
             )
     if len(set(features)) < len(features):
         ((twice, _),) = Counter(features).most_common(1)

@@ -45,7 +45,7 @@ def check(params: Params, features: int, targets: int, windows: int = 1) -> None
     held = 4 * max(batch * size.window, FORECAST * (look + ahead))
     if weights + held > LIMIT:
         raise PipelineError(
-            f"train.model: expected at most {_gib(LIMIT)} for weights and a batch, found some "
+            f"train.model: expected at most {_gib(LIMIT)} for weights and a batch, found about "
             f"{_gib(weights)} for {size.weights:,} weights with their gradients and moments and "
             f"{_gib(held)} for a batch of {batch:,} windows of {params.window.look_back:,} rows; "
             "units, look_back, horizon or batch_size are too large"

@@ -99,7 +99,7 @@ class Segment(Stack):
 
 
 class Baseline(Record):
-    """What takes a network's place, and the place of all its keys."""
+    """What replaces a network and all its keys."""
 
 
 class Naive(Baseline):
@@ -109,14 +109,14 @@ class Naive(Baseline):
 
 
 class SeasonalNaive(Baseline):
-    """A rule without weights: the value a whole number of seasons before."""
+    """No weights: the value a whole number of seasons before."""
 
     name: Literal["seasonal_naive"]
     season: Count  # rows; look_back holds one season at least
 
 
 class Ridge(Baseline):
-    """Linear regression from the whole window, solved and not descended to."""
+    """Linear regression from the whole window, solved directly."""
 
     name: Literal["ridge"]
     alphas: Annotated[tuple[Positive, ...], Field(min_length=1)] = ALPHAS
@@ -150,7 +150,7 @@ class Train(Record):
     normalisation: Literal["none", "last", "revin"] = "none"  # of each window's targets' past
     residual: Literal["none", "last", "damped"]  # what the network's output is added to
     loss: Literal["mse", "mae", "huber"]
-    huber_delta: Positive = 1.0  # standard deviations: where huber turns from square to straight
+    huber_delta: Positive = 1.0  # standard deviations: where huber changes from quadratic to linear
     loss_weights: Literal["equal", "persistence"] = "equal"  # of the steps ahead
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"]
     learning_rate: Positive
@@ -169,7 +169,7 @@ class Evaluate(Record):
 
 
 class Params(Record):
-    """The knobs of one experiment."""
+    """The settings of one experiment."""
 
     ingest: Ingest
     impute_scale: ImputeScale

@@ -1,4 +1,4 @@
-"""What a caller sends in memory or as JSON, as a file of the card would have it."""
+"""Convert what a caller sends in memory or as JSON to what a CSV file would hold."""
 
 from collections.abc import Collection
 from typing import Any

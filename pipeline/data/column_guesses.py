@@ -33,7 +33,7 @@ _DRIVERS = re.compile(
     r"id|no|index|row|random.*|noise.*|lat|lon|latitude|longitude|station"
 )
 _NUMBER_AND_MORE = r"[-+]?(\d{1,3}([.,' ]\d{3})+|\d+)([.,]\d+)?\s*\D{0,5}"
-# A summer's temperatures are no proof that none is negative.
+# A summer of temperatures does not prove that none is negative.
 _SIGNED = re.compile(r"t\d*|.*(temp|dew|celsius|°).*", re.IGNORECASE)
 NAMED = "by its name"
 SHARES = {"train": 0.7, "validation": 0.85, "test": 1.0}
@@ -87,7 +87,7 @@ def delimiter(path: Path, encoding: str) -> str:
     if fields(best) == (0.0, 0):
         raise PipelineError(
             f"{path}: line 1: expected the names of two columns or more, separated by a comma, "
-            f"semicolon, tabulator or |, found {lines[0].strip()[:60]!r}; delete what stands above "
+            f"semicolon, tabulator or |, found {lines[0].strip()[:60]!r}; delete the lines above "
             "the names"
         )
     return best
@@ -122,7 +122,7 @@ def finding(column: pd.Series, a_row: int = 1) -> Finding:
     lower = counts.index.str.lower()
     marks, either = counts[lower.isin(list(MISSING))], counts[lower.isin(list(EITHER))]
     known = counts.drop([*marks.index, *either.index])
-    # A decimal comma is a number here, so that ingest may name it and say how to mend it.
+    # A decimal comma counts as a number here, so that ingest can name it and the remedy.
     decimal = pd.Series(known.index, dtype=str).str.replace(",", ".")
     numbers = pd.to_numeric(decimal, errors="coerce").to_numpy(float)
     is_number = np.isfinite(numbers)

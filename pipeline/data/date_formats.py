@@ -260,8 +260,8 @@ def _check(best: Stamps, table: pd.DataFrame, where: str) -> None:
         )
     if (again := int(best.times.duplicated().sum())) > 0.4 * len(best.times):
         raise PipelineError(
-            f"{column}: expected one row a time, found {again:,} of {len(best.times):,} rows at a "
-            "time that a row before has; several series in one file? make it one"
+            f"{column}: expected one row for each time, found {again:,} of {len(best.times):,} "
+            "rows that repeat an earlier time; if the file has several series, keep one"
         )
     if best.step >= _MONTH:
         other = f"; if {best.rivals[0]} is meant, name it by --format" if best.rivals else ""
@@ -276,8 +276,8 @@ def _check(best: Stamps, table: pd.DataFrame, where: str) -> None:
         grid = next((each for each in _NATURAL if pd.Timedelta(each) >= median), "7D")
         raise PipelineError(
             f"{column}: expected steps of one length, found {frequency(best.step)} as the most "
-            f"common one in only {1 - best.others / len(steps):.0%} of the rows; bring the rows to "
-            f"a grid first, for example by the mean of each {grid} (resample in pandas)"
+            f"common one in only {1 - best.others / len(steps):.0%} of the rows; resample the "
+            f"rows first, for example to the mean of each {grid} (resample in pandas)"
         )
 
 

@@ -52,14 +52,14 @@ def remarks(quality: dict[str, Any], targets: Sequence[str]) -> list[str]:
     """What deserves a word on the screen, one line each."""
     lines = []
     if quality["first"].endswith("+00:00"):
-        lines.append("times are kept as UTC, and so are those of forecasts")
+        lines.append("times are stored as UTC, and forecasts have UTC times")
     if absent := quality["absent_rows"]:
         are = "time stamp is absent, its" if absent == 1 else "time stamps are absent, their"
         lines.append(f"{absent:,} {are} values missing")
     if to_come := quality["to_come"]:
         lines.append(
-            f"the last day has no value after {quality['last']}: its other {to_come:,} times are "
-            "taken for still to come, not for missing"
+            f"the last day has no value after {quality['last']}: its other {to_come:,} times "
+            "count as still to come, not as missing"
         )
     for name in targets:
         if missing := quality["missing"][name]:
@@ -67,7 +67,7 @@ def remarks(quality: dict[str, Any], targets: Sequence[str]) -> list[str]:
             lines.append(
                 f"target {name}: {missing:,} rows without a value, in {gaps:,} gap"
                 f"{'s' * (gaps > 1)} of up to {longest:,}: {missing / quality['rows']:.1%} of all "
-                "origins lie in one"
+                "origins are in one"
             )
     for name in quality["constant"]:
         lines.append(f"warning: column {name} never changes, so a model can learn nothing from it")

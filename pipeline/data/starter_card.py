@@ -140,13 +140,13 @@ def draft(raw: Path, seen: Look) -> str:
             "",
             *_writing(seen),
             *_time(seen),
-            "columns: # check: units; minimum: 0, below which no forecast falls, stands where no",
-            "  # value is negative: delete it where one may be",
+            "columns: # check: units; minimum: 0 (no forecast falls below 0) is set where no value",
+            "  # is negative: delete it where one may be",
             *(_column(name, found) for name, found in seen.used.items()),
             *_excluded({name: found for name, found in seen.columns.items() if not found.used}),
             "",
-            f"targets: [{_word(target)}] # check: what is forecast; {why}",
-            f"inputs: {_words(seen.used)} # check: what a forecast is made from",
+            f"targets: [{_word(target)}] # check: what to forecast; {why}",
+            f"inputs: {_words(seen.used)} # check: what to forecast from",
             *_split(seen),
             "",
         ]
@@ -167,7 +167,7 @@ def _writing(seen: Look) -> list[str]:
         lines += [f"  {_word(old)}: {_word(new)}" for old, new in seen.renamed.items()]
     if seen.times_of_day:
         times = _word(seen.times_of_day)
-        lines.append("layout: wide # check: one row a day, one column for each time of day")
+        lines.append("layout: wide # check: one row for each day, one column for each time of day")
         lines.append(f"wide: {{column: value, times: {times}}} # value: rename it, here and below")
     elif seen.hours:
         lines.append(f"layout: long # check: {_line(seen.hours)}")
@@ -181,7 +181,7 @@ def _time(seen: Look) -> list[str]:
     elif stamps.format is None:
         time = [f"  columns: {_words(stamps.names)}"]
     else:
-        also = "".join(f"; {rival} reads every row too" for rival in stamps.rivals)
+        also = "".join(f"; {rival} fits every row too" for rival in stamps.rivals)
         written = json.dumps(stamps.format)
         time = [
             f"  column: {_word(stamps.names[0])}",
@@ -201,8 +201,8 @@ def _steps(stamps: Stamps | Question) -> str:
     if isinstance(stamps, Question):
         return "from the columns' names"
     return (
-        f"the most common step (rows that follow by another: {stamps.others:,}; times that are "
-        f"absent: {stamps.absent:,} of {stamps.rows:,})"
+        f"the most common step (rows with another step: {stamps.others:,}; absent times: "
+        f"{stamps.absent:,} of {stamps.rows:,})"
     )
 
 

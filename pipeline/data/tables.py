@@ -111,7 +111,7 @@ def _check_header(names: Sequence[str], card: Card, where: str) -> None:
             f"{len(names)}; {remedy}"
         )
     if repeated := [name for name, times in Counter(names).items() if times > 1]:
-        raise PipelineError(f"{where}: column {_names(repeated[:1])} stands twice in the header")
+        raise PipelineError(f"{where}: column {_names(repeated[:1])} appears twice in the header")
     if len(names) == 1 and len(card.columns) + len(card.time.names) > 1:
         raise PipelineError(
             f"{where}: expected columns separated by {card.delimiter!r}, found one column "
@@ -159,7 +159,7 @@ def to_series(
     table = table.rename(columns=card.rename)
     if not table.columns.is_unique:
         twice = str(table.columns[table.columns.duplicated()][0])
-        raise PipelineError(f"{where}: column {_names([twice])} stands twice, expected it once")
+        raise PipelineError(f"{where}: column {_names([twice])} appears twice, expected it once")
     table = cells.as_written(table, card, where)
     if card.wide:
         series = _unfold(table, card, card.wide, where)

@@ -1,4 +1,4 @@
-"""Time stamps: read as the card says they are written, and held to a regular grid."""
+"""Time stamps: read as the card describes them, and checked against a regular grid."""
 
 from collections.abc import Callable
 
@@ -9,8 +9,8 @@ import pandas as pd
 from pipeline.config.cards import Card
 from pipeline.errors import PipelineError
 
-SPARSE = 100  # a series with fewer rows than one in so many is taken for a mistake
-YEAR = 1000  # the first that is taken for one: 14 is not 2014
+SPARSE = 100  # fewer rows than one in this many are taken for a mistake
+YEAR = 1000  # the first valid one: 14 is not 2014
 BLOCK = 2**18
 HOUR = pd.Timedelta("1h")
 
@@ -71,8 +71,8 @@ def moment(written: str, card: Card) -> pd.Timestamp:
     if not card.time.timezone and not card.time.offsets:
         if time.tz is not None:
             raise PipelineError(
-                f"origins: expected times without a zone, as the card's table has them, found "
-                f"{written}; name time.timezone in the card if its times are of a zone"
+                f"origins: expected times without a zone, as in the table of the card, found "
+                f"{written}; set time.timezone in the card if its times have a zone"
             )
         return time
     return (time.tz_localize(card.time.timezone or "UTC") if time.tz is None else time).tz_convert(
@@ -100,8 +100,8 @@ def _check_offsets(stamps: pd.Series, card: Card, where: str) -> None:
         row = int(changed.argmax())
         raise PipelineError(
             f"{where}: column {card.time.column}, row {row + 1}: expected the time zone of the "
-            f"first row ({offsets.iloc[0]}), found {offsets.iloc[row]}; name time.timezone in the "
-            "card if the zones are meant to be mixed"
+            f"first row ({offsets.iloc[0]}), found {offsets.iloc[row]}; set time.timezone in the "
+            "card if the zones are mixed on purpose"
         )
 
 
@@ -112,11 +112,11 @@ def _check_zone(times: pd.DatetimeIndex, card: Card, where: str) -> None:
     expected, remedy = (
         ("with", "with its offset")
         if card.time.offsets
-        else ("without", "without it, or name time.timezone in the card")
+        else ("without", "without it, or set time.timezone in the card")
     )
     raise PipelineError(
         f"{where}: column {', '.join(card.time.names)}, row 1: expected a time {expected} a zone, "
-        f"as the card has it, found {times[0]}; write it {remedy}"
+        f"as in the card, found {times[0]}; write it {remedy}"
     )
 
 
@@ -163,7 +163,7 @@ def _by_step(
 def _without_zone(local: pd.DatetimeIndex, card: Card) -> str:
     """The remedy for times of a zone that as they are written are regular, as on a wall clock."""
     regular = _ascends(local) and ((local - local[0]) % card.step == pd.Timedelta(0)).all()
-    return "; as they are written, times are regular: leave out time.timezone" if regular else ""
+    return "; the times are regular as written: leave out time.timezone" if regular else ""
 
 
 def _open_end(times: pd.DatetimeIndex, zone: str) -> int:
@@ -202,7 +202,7 @@ def _daylight_fault(times: pd.DatetimeIndex, zone: str) -> tuple[int, str]:
         try:
             times[rows].tz_localize(zone, ambiguous="infer")
         except ValueError:
-            return int(rows[0]), "which daylight saving repeats: it must stand there twice"
+            return int(rows[0]), "which daylight saving repeats: it must appear twice"
     return int(repeated[0]), "which daylight saving repeats: rows must be sorted by time"
 
 
@@ -210,8 +210,8 @@ def regular(series: pd.DataFrame, card: Card, where: str, step: int | None = Non
     """The series over every step of the frequency.
 
     Raises:
-        PipelineError: times repeat, are not sorted, lie beside the steps, or are all further apart
-            than `step` rows.
+        PipelineError: times repeat, are not sorted, are off the grid, or are all further apart than
+            `step` rows.
     """
     times = pd.DatetimeIndex(series.index)
     column = ", ".join(card.time.names)
@@ -235,15 +235,15 @@ def regular(series: pd.DataFrame, card: Card, where: str, step: int | None = Non
         row = int(steps.argmax()) + 1
         raise PipelineError(
             f"{where}: column {column}, row {row // card.rows_each + 1}: expected rows every "
-            f"{card.frequency}, found {times[row]} after {times[row - 1]}, so that fewer than one "
-            f"row in {SPARSE} is there; a mistyped year, or another frequency?"
+            f"{card.frequency}, found {times[row]} after {times[row - 1]}, which leaves fewer than "
+            f"one row in {SPARSE}; is a year mistyped, or the frequency wrong?"
         )
     shortest = (times[1:] - times[:-1]).min()
     if step and shortest > step * card.step:
         raise PipelineError(
             f"{where}: column {column}: expected rows at most {step} x {card.frequency} apart, as "
-            f"in training, found {shortest // card.step} x {card.frequency} or more between all; "
-            "of another frequency?"
+            f"in training, found all {shortest // card.step} x {card.frequency} or more apart; "
+            "is the frequency different?"
         )
     grid = pd.date_range(origin, times[-1], freq=card.step, name="time")
     return series.reindex(grid)
@@ -252,21 +252,21 @@ def regular(series: pd.DataFrame, card: Card, where: str, step: int | None = Non
 def _disorder(times: pd.DatetimeIndex, steps: npt.NDArray[np.int64], card: Card) -> str:
     """The first row whose time does not follow the one before, how many there are, and the remedy.
 
-    Where daylight saving ends, an hour stands twice: on one day of a year, not more.
+    When daylight saving ends, an hour appears twice, on one day of a year only.
     """
     row, repeated = int((steps <= 0).argmax()) + 1, np.asarray(times.duplicated())
     problem, remedy = (
-        ("stands twice", "one row a time")
+        ("appears twice", "one row for each time")
         if steps[row - 1] == 0
         else ("is earlier than the row before", "rows sorted by time")
     )
     count = int(repeated.sum())
     if count > 1:
-        problem += f" ({count:,} of {len(times):,} rows have a time that a row before has)"
+        problem += f" ({count:,} of {len(times):,} rows repeat an earlier time)"
     days = times[repeated].normalize().unique()
     an_hour = times[row - 1] + card.step - times[row] == HOUR
     if an_hour and len(days) == days.year.nunique() and not card.time.timezone:
         remedy += " (the hour daylight saving repeats? see time.timezone)"
     elif steps[row - 1] == 0:
-        remedy += "; keep one row of each time, as pandas' drop_duplicates does"
+        remedy += "; keep one row for each time, as drop_duplicates of pandas does"
     return f"{row // card.rows_each + 1}: {times[row]} {problem}, expected {remedy}"

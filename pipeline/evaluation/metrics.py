@@ -55,9 +55,9 @@ def seasonal_error(train: pd.Series, season: int) -> float:
 
 
 def skill(rmse: float, naive_rmse: float) -> float | None:
-    """1 - RMSE / RMSE of a naive rule: above 0 beats the rule, 1 is perfect (Murphy 1988).
+    """1 - RMSE / RMSE of a baseline: above 0 beats the baseline, 1 is perfect (Murphy 1988).
 
-    None for a rule without any error, of which it is not defined.
+    None if the baseline has no error: skill is then not defined.
     """
     return 1 - rmse / naive_rmse if naive_rmse else None
 

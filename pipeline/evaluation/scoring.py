@@ -1,4 +1,4 @@
-"""Scoring a Forecaster: its forecasts beside naive rules on every origin of a span."""
+"""Scoring a Forecaster: its forecasts beside the baselines on every origin of a span."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Forecasts:
 
     origins: Rows
     observed: Floats  # NaN where nothing was observed
-    by: dict[str, Floats]  # forecasts by MODEL and by each naive rule
+    by: dict[str, Floats]  # forecasts by MODEL and by each baseline
 
     @classmethod
     def of(
@@ -81,7 +81,7 @@ def in_gaps(targets: pd.DataFrame, origins: Rows, limit: int) -> dict[str, int]:
 def report(
     spans: dict[str, Forecasts], names: Sequence[str], yardstick: Yardstick, named: NamedSpans
 ) -> dict[str, Any]:
-    """metrics.json: the model's scores pooled, by horizon and by target, and the rules' beside it.
+    """metrics.json: the model's scores pooled, by horizon and by target, and the baselines'.
 
     Args:
         spans: forecasts for validation and test.
@@ -164,7 +164,7 @@ def by_hour(
     """What `root_error` gives for the targets of each hour of the day, NaN for an hour without any.
 
     Args:
-        forecasts: of the model and the rules.
+        forecasts: of the model and the baselines.
         hours: [rows] the hour of each row of the series, from 0.
         yardstick: from the training span.
     """
@@ -181,7 +181,7 @@ def by_hour(
 
 
 def root_error(scores: Scores) -> float:
-    """What skill compares: rmse, or for several targets the root of mse_scaled."""
+    """The error that skill uses: rmse, or for several targets the root of mse_scaled."""
     return scores["rmse"] if "rmse" in scores else scores["mse_scaled"] ** 0.5
 
 

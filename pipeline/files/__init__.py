@@ -1,4 +1,4 @@
-"""Where files lie, how they are read and written whole, and their checksums.
+"""Where files are, how they are read and written atomically, and their checksums.
 
-May import errors alone.
+May import errors only.
 """

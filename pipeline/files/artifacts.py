@@ -25,20 +25,19 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Record)
 REMEDY = "; remove it and run: dvc repro"
 OPEN = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")  # of the shell, which may be files
-FULL = (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # what a full disk is told by
-ALIGNMENT = 64  # bytes: at multiples of it arrays start that TensorFlow can use where they lie
+FULL = (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # errors of a full disk
+ALIGNMENT = 64  # bytes: TensorFlow uses an array without a copy if it starts at a multiple
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to; what was written takes the place of `path` once it is safely on disk.
+    """A path to write to; the new file replaces `path` once it is safely on disk.
 
-    A symbolic link stays, and the file that it names is replaced. What is no file that can be
-    replaced, a device or a pipe, is written through.
+    A symbolic link stays, and its target is replaced. A device or a pipe is written to directly.
 
     Raises:
-        PipelineError: the file could not be written (a full disk, no permission); what stood at
-            `path` is still there, whole.
+        PipelineError: the file could not be written (a full disk, no permission); `path` is as it
+            was before.
     """
     kept = ""
     try:
@@ -48,11 +47,11 @@ def replacing(path: Path) -> Iterator[Path]:
             raise NotADirectoryError(errno.ENOTDIR, "")
         special = str(path).startswith(OPEN) or (path.exists() and not path.is_file())
         if path.exists() and not special:
-            kept = ", what stood there is kept"
+            kept = ", the old file is kept"
         with _through(path) if special else _beside(path) as written:
             yield written
     except OSError as error:
-        # Libraries tell of a full disk each in their own words, some in several lines.
+        # Each library reports a full disk in its own words, some on several lines.
         reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
         full = "; is the disk full?" if error.errno in FULL else ""
         raise PipelineError(f"{path}: could not be written{kept}: {reason}{full}") from error
@@ -71,7 +70,7 @@ def _through(path: Path) -> Iterator[Path]:
 def _beside(path: Path) -> Iterator[Path]:
     real = Path(os.path.realpath(path))
     if path.is_symlink() and real.exists() and not real.stat().st_mode & 0o222:
-        real = path  # a link into DVC's cache, whose files are read-only, gives way itself
+        real = path  # a link into DVC's read-only cache is replaced itself
     beside = real.with_name(f".partial-{path.name}")
     try:
         real.parent.mkdir(parents=True, exist_ok=True)
@@ -101,7 +100,7 @@ def json_text(content: Any) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """The JSON in a file; PipelineError with the way to mend it if it is absent or broken."""
+    """The JSON in a file; PipelineError with the remedy if it is absent or broken."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -128,7 +127,7 @@ def write_array(path: Path, array: npt.NDArray[Any]) -> None:
 def read_array(path: Path) -> npt.NDArray[Any]:
     """The array in a .npy file, memory-mapped; what is written to it stays in memory."""
     try:
-        # Not "r": TensorFlow shares no memory that may not be written.
+        # Not "r": TensorFlow cannot share read-only memory.
         array: npt.NDArray[Any] = np.load(path, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise broken(path, error) from None
@@ -136,7 +135,7 @@ def read_array(path: Path) -> npt.NDArray[Any]:
 
 
 def aligned_zeros(rows: int, columns: int) -> npt.NDArray[np.float32]:
-    """An array of zeros, [rows, columns], that TensorFlow can use where it lies, without a copy."""
+    """An array of zeros, [rows, columns], that TensorFlow can use without a copy."""
     size = rows * columns * np.dtype(np.float32).itemsize
     memory = np.zeros(size + ALIGNMENT, np.uint8)
     first = -memory.ctypes.data % ALIGNMENT

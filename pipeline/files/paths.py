@@ -1,4 +1,4 @@
-"""Where every artifact lies, relative to the repository's root; dvc.yaml names the same places."""
+"""Where every artifact is, relative to the repository's root; dvc.yaml names the same places."""
 
 from contextlib import suppress
 from pathlib import Path

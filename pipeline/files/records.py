@@ -22,7 +22,7 @@ R = TypeVar("R", bound=Record)
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, which also refuses a key that stands twice."""
+    """YAML's safe loader, which also refuses a duplicate key."""
 
 
 def _mapping(loader: Any, node: Any) -> dict[Any, Any]:
@@ -35,7 +35,7 @@ def _mapping(loader: Any, node: Any) -> dict[Any, Any]:
             )
         if key in seen:
             raise yaml.constructor.ConstructorError(
-                problem=f"key {key!r} stands twice", problem_mark=key_node.start_mark
+                problem=f"key {key!r} appears twice", problem_mark=key_node.start_mark
             )
         seen.add(key)
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
@@ -84,7 +84,7 @@ def load_yaml(content: bytes, where: str) -> dict[str, Any]:
         if root and (nodes := _written_out(root, {})) > NODES:
             raise PipelineError(
                 f"{where}: expected at most {NODES:,} values, found {nodes:,} once its aliases are "
-                "written out"
+                "expanded"
             )
         tree = loader.construct_document(root) if root else None
     except yaml.MarkedYAMLError as error:
@@ -162,7 +162,7 @@ def _explain(problem: Any, record: type[Record]) -> str:
         found += "; put it in quotes"
     if problem["type"] in ("list_type", "tuple_type"):
         expected, found = "a list", f"{found}; put it in brackets"
-    # Of a rule about the whole file its own words say what was found.
+    # The words of a check of the whole file say themselves what was found.
     return f"{name}: expected {expected}, found {found}" if keys else f"expected {expected}"
 
 

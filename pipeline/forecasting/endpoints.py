@@ -1,9 +1,8 @@
 """The Forecaster over HTTP: MLflow's addresses, requests and answers, rows read as the card says.
 
 MLflow's own server reads CSV by pandas before a model sees it, where a level None becomes missing
-and 01 becomes 1, and repeats the whole request before it says what is wrong. An app of our own
-replaces it: its other addresses answer with a constant, so that to keep MLflow's app behind a route
-would save nothing.
+and 01 becomes 1, and repeats the whole request before it says what is wrong. Our own app replaces
+it: its other addresses return constants, so keeping MLflow's app behind a route would save nothing.
 """
 
 import asyncio
@@ -94,7 +93,7 @@ def answer(forecaster: Forecaster, kind: str, content: bytes) -> str:
     except RecursionError:
         raise PipelineError("input: expected rows, found brackets nested too deep") from None
     except UnicodeEncodeError:  # JSON may escape half of a surrogate pair
-        raise PipelineError("input: expected text, found half of a character") from None
+        raise PipelineError("input: expected text, found half of a surrogate pair") from None
     text = io.StringIO()
     predictions_to_json(forecast, text, {"warnings": remarks} if remarks else None)
     return text.getvalue()
@@ -115,7 +114,7 @@ class _Ear(logging.Handler):
 
 @contextmanager
 def _heard() -> Iterator[list[str]]:
-    """What the pipeline says meanwhile to whoever looks at the screen."""
+    """The warnings that the pipeline logs meanwhile."""
     ear, logger = _Ear(), logging.getLogger("pipeline")
     logger.addHandler(ear)
     try:
@@ -143,8 +142,8 @@ def _kind(request: Request, encoding: str) -> str:
     """The media type of a request's body; HTTPException if it is none that is read here."""
     if request.query_params:
         raise PipelineError(
-            f"query: expected none, found {next(iter(request.query_params))[:60]!r}; origins go "
-            "into a request of JSON, under params"
+            f"query: expected none, found {next(iter(request.query_params))[:60]!r}; put "
+            "origins into a JSON request, under params"
         )
     written = request.headers.get("content-type", "")
     kind, *parameters = (part.strip().lower() for part in written.split(";"))
@@ -198,8 +197,8 @@ def _from_json(content: bytes) -> tuple[pd.DataFrame, list[str] | None]:
     forms = [name for name in request if name in _FORMS]
     if len(forms) != 1 or request.keys() - {*_FORMS, "params"}:
         raise PipelineError(
-            f"input: expected rows with named columns under {' or '.join(_FORMS)}, and params "
-            f"beside them if need be, found {', '.join(request) or 'no key'}"
+            f"input: expected rows with named columns under {' or '.join(_FORMS)}, and optionally "
+            f"params beside them, found {', '.join(request) or 'no key'}"
         )
     params = {} if request.get("params") is None else request["params"]
     if not isinstance(params, dict) or params.keys() - {"origins"}:
@@ -216,7 +215,7 @@ def _each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
         ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
-        raise PipelineError(f"input: key {twice[:60]!r} stands twice in one object of JSON")
+        raise PipelineError(f"input: key {twice[:60]!r} appears twice in one JSON object")
     return content
 
 

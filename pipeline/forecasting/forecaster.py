@@ -21,8 +21,8 @@ from pipeline.preparation import features
 from pipeline.preparation.imputation import Imputer, one_hot
 from pipeline.preparation.scaling import Scaler
 
-# Windows in every call of the network, the last ones padded: matrix products of another size sum in
-# another order, and a forecast would differ in its last digits by what is forecast beside it.
+# Windows in every call of the network, the last call padded: matrix products of another size sum in
+# another order, so the last digits of a forecast would depend on how many are made at once.
 BATCH = 256
 FAR = 10  # standard deviations from the training span's mean: what is that far off is asked about
 LOG = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def bundled_files(directory: Path) -> dict[str, Path]:
 
 
 def rows_needed(spec: Spec, card: Card, imputer: Imputer) -> int:
-    """Regular rows, up to and with the origin, that decide a forecast wherever its gaps are."""
+    """Regular rows, up to and including the origin, that decide a forecast whatever its gaps."""
     own = input_names.context(spec.features, card.season, spec.horizon)
     return spec.look_back + own + imputer.context
 
@@ -79,7 +79,7 @@ def portable(forecast: pd.DataFrame) -> pd.DataFrame:
 
 
 class Forecaster:
-    """A network with all that stands between it and raw rows."""
+    """A network with everything between it and raw rows."""
 
     def __init__(
         self,
@@ -153,9 +153,9 @@ class Forecaster:
         bad = ~np.isfinite(windows).all(axis=(0, 1))
         if bad.any():
             raise PipelineError(
-                f"input: feature {self.spec.features[int(bad.argmax())]}: expected a number in "
-                "every row of a window that compares with the training span's, found NaN or "
-                "infinity; `prepare` fills gaps"
+                f"input: feature {self.spec.features[int(bad.argmax())]}: expected a "
+                "finite number in every row of a window, of a size seen in the training span, "
+                "found NaN or infinity; `prepare` fills gaps"
             )
         return windows
 
@@ -191,9 +191,9 @@ class Forecaster:
         if (rows + 1 < needed).any():
             first = int(rows.min())
             raise PipelineError(
-                f"{where}: expected at least {needed} rows (one every {self.card.frequency}) up to "
-                f"and with the origin {times[first]}, the look-back of {self.spec.look_back} and "
-                f"what its features and gaps are made from; found {first + 1}"
+                f"{where}: expected at least {needed} rows, one every {self.card.frequency}, up to "
+                f"and including the origin {times[first]} ({self.spec.look_back} for the "
+                f"look-back, the rest for lagged inputs and gap filling); found {first + 1}"
             )
         self._tell_of_gaps(regular, rows, where)
         self._tell_of_units(regular, where)
@@ -232,8 +232,8 @@ class Forecaster:
             scale, middle = self.scaler.columns[name], regular[name].median()
             if not scale.constant and abs(middle - scale.mean) > FAR * scale.deviation:
                 LOG.warning(
-                    "%s: column %s: its median is %g, while in training its mean was %g and its "
-                    "standard deviation %g; another unit?",
+                    "%s: column %s: its median is %g, but in training its mean was %g and its "
+                    "standard deviation %g; is the unit different?",
                     where, name, middle, scale.mean, scale.deviation,
                 )  # fmt: skip
 

@@ -125,12 +125,11 @@ def memory_sentence(
     length, look_back = memory_length(profile, threshold), len(profile.joint) - 1
     if length is None:
         return (
-            f"A change in the model's state is {profile.joint[-1]:.3g} times as large after the "
-            f"{look_back} {unit}s of its look-back (threshold {threshold:g}): the look-back is not "
-            "longer than the memory."
+            f"After {look_back} {unit}s, the whole look-back, a change in the state is still felt "
+            f"({profile.joint[-1]:.3g} times its size): a longer look-back may help."
         )
     return (
         f"The model looks back {length} {unit}{'' if length == 1 else 's'}: beyond that, less than "
-        f"{threshold:.0%} of a change in its state is felt, and its look-back of {look_back} "
-        f"{unit}s is longer."
+        f"{threshold:.0%} of a change in the state is left. A look-back shorter than {look_back} "
+        f"{unit}s may do as well."
     )

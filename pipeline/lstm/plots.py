@@ -19,7 +19,7 @@ BLUE, ORANGE, GREEN, GREY = "#1f5fa8", "#d9772b", "#3b8f5a", "#777777"
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG; drawn and saved anew, it has the same bytes."""
+    """Write a figure as PNG; drawn and saved again, it has the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="png", dpi=120, metadata={"Software": None})
 
@@ -28,7 +28,7 @@ def memory_figure(
     profile: MemoryProfile,
     unit: str = "step",
     threshold: float = THRESHOLD,
-    title: str = "How much of the state k steps ago is still felt",
+    title: str = "How much of a change in the state k steps ago is left",
 ) -> Figure:
     """Influence by k on a log axis, the threshold, and the memory length if there is one."""
     figure, axes = _figure(9, 5)
@@ -122,8 +122,8 @@ def toy_figure(losses: Sequence[float], truth: Array, forecasts: Array) -> Figur
         top.set_title("Training loss", loc="left")
         bottom.plot(truth, color=GREY, linewidth=3, alpha=0.6, label="toy series")
         bottom.plot(forecasts, color=ORANGE, label="forecast, one step ahead")
-        bottom.set(xlabel="step (none of them trained on)", ylabel="value (no unit)")
-        bottom.set_title("Forecast of the part held out", loc="left")
+        bottom.set(xlabel="step (not used in training)", ylabel="value (no unit)")
+        bottom.set_title("Forecast of the held-out part", loc="left")
         bottom.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
         for axes in (top, bottom):
             axes.grid(alpha=0.25)

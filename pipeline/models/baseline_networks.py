@@ -1,4 +1,4 @@
-"""The baselines as networks: rules without weights, and a linear map of the window."""
+"""The baselines as networks: four without weights, and a linear map of the window."""
 
 import keras
 from keras import layers, ops

@@ -99,7 +99,7 @@ def cells(kind: str, model: Stack, name: str) -> list[layers.Layer]:
 def in_one_loop(stack: list[layers.Layer], name: str, **options: Any) -> layers.RNN:
     """Layers on top of each other, their steps in one loop instead of a loop for each layer.
 
-    So a layer's next step is taken beside this step of the layer above, on another core.
+    So a layer takes its next step while the layer above takes this one on another core.
     """
     if len(stack) == 1:
         return layers.RNN(stack[0], name=stack[0].name, **options)

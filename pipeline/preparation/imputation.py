@@ -36,8 +36,8 @@ class Imputer(Record):
         if means.isna().any():
             name = means.index[means.isna().to_numpy()][0]
             raise PipelineError(
-                f"column {name}: expected observed values in the training span, found none; a card "
-                "may name it under excluded instead of columns"
+                f"column {name}: expected observed values in the training span, found none; move "
+                "it from columns to excluded in the card"
             )
         steps = np.diff(np.flatnonzero(train.notna().any(axis=1)))
         return cls(
@@ -115,7 +115,7 @@ def remarks(series: pd.DataFrame, limit: int) -> list[str]:
 def _regular_gap(missing: npt.NDArray[np.bool_], limit: int) -> tuple[int, int] | None:
     """The longest gap beyond the limit that keeps coming, and after how many rows, if there is one.
 
-    One comes regularly if it is there REGULAR times as long to the row, most of them as far apart.
+    A gap is regular if it occurs REGULAR times with the same length, mostly equally far apart.
     """
     first, end = true_runs(missing)
     lengths, counts = np.unique(end - first, return_counts=True)
@@ -127,7 +127,7 @@ def _regular_gap(missing: npt.NDArray[np.bool_], limit: int) -> tuple[int, int] 
 
 
 def _run_length(missing: pd.DataFrame) -> pd.DataFrame:
-    """At each row, how many rows in a row have been missing up to and with this one."""
+    """At each row, how many rows in a row have been missing, up to and including this one."""
     count = missing.cumsum()
     return count - count.where(~missing).ffill().fillna(0).astype("int64")
 

@@ -127,7 +127,7 @@ class Scaler(Record):
 
     @property
     def transformed(self) -> set[str]:
-        """The columns that are bent before they are scaled."""
+        """The columns that are transformed before they are scaled."""
         return {name for name, scale in self.columns.items() if scale.transform}
 
     def units(self, standardised: Floats, targets: Collection[str]) -> npt.NDArray[np.float64]:
@@ -150,9 +150,9 @@ def check_range(scaled: pd.DataFrame, series: pd.DataFrame, where: str) -> None:
     if bad.any():
         row, column = np.argwhere(bad)[0]
         raise PipelineError(
-            f"{where}: column {scaled.columns[column]}, {scaled.index[row]}: expected a value that "
-            f"compares with the training span's, found {series.iloc[row, column]:g}, "
-            f"{scaled.iloc[row, column]:g} when scaled"
+            f"{where}: column {scaled.columns[column]}, {scaled.index[row]}: expected a value of "
+            f"a size seen in the training span, found {series.iloc[row, column]:g}, "
+            f"{scaled.iloc[row, column]:g} after scaling"
         )
 
 

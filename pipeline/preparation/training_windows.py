@@ -105,8 +105,8 @@ def remarks(count: Count, targets: Sequence[str]) -> list[str]:
             (first, longer) if of_input else ("targets never observed", "fill the table")
         )
         lines.append(
-            f"warning: more than a third of the training windows is lost, most to {cause}: "
-            f"{remedy}, or mend the card's missing marks if values are taken for missing"
+            f"warning: more than a third of the training windows are lost, most to {cause}: "
+            f"{remedy}, or correct the card's missing marks if values are read as missing"
         )
     return lines
 

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from pipeline.reports.formatting import escape_mathtext
 from pipeline.reports.pictures import STROKES, bars, legend_below, panel
 
-# Okabe and Ito's colours again, those of the rules last.
+# Okabe and Ito's colours again, those of the baselines last.
 LINES = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000", "#F0E442")
 # The baselines', the best one darkest.
 GREYS = ("#333333", "#777777", "#999999", "#BBBBBB")
@@ -27,7 +27,7 @@ def losses(curves: Mapping[str, Sequence[tuple[list[float], list[float], int]]])
         colour = LINES[i % len(LINES)]
         for j, (train, validation, kept) in enumerate(runs):
             epochs = range(1, len(validation) + 1)
-            if not validation:  # a rule has no epochs
+            if not validation:  # a baseline has no epochs
                 continue
             axes.plot(epochs[: len(train)], train, ":", color=colour, linewidth=1)
             axes.plot(

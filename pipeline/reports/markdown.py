@@ -1,4 +1,4 @@
-"""The report: what was forecast, how well, beside which rules, and how to make it again."""
+"""The report: what was forecast, how well, beside which baselines, and how to reproduce it."""
 
 import re
 import shlex
@@ -21,22 +21,24 @@ from pipeline.reports.memory import Memory
 
 # What a reader should see in each picture; a picture not named here has only its title.
 CAPTIONS = {
-    "error_by_horizon": "The error at each step ahead; below every other line is where the model "
-    "should be.",
-    "error_by_hour": "At which hours forecasts miss, the hour being that of the time forecast, all "
-    "steps pooled.",
-    "windows": "Of the windows with the fewest gaps, up to three with the smallest error and up to "
-    "three with the largest, none of the three overlapping another, and what was observed before.",
-    "missing": "The share of values missing, over time; dashed lines part the training, validation "
-    "and test spans.",
-    "residuals": "Left, how the errors of the first and the last step spread; right, forecast "
-    "against observed, on the line where they agree.",
-    "loss": "Loss of each epoch; the epoch with the smallest validation loss is kept.",
+    "memory": "How much of a change in the state is left k steps later. If the line is still high at "
+    "the right, try a longer look-back; if it falls early, a shorter one.",
+    "gates": "One window, a row for each unit. A forget gate near 1 keeps what the unit holds. If many "
+    "rows never change, fewer units may do.",
+    "error_by_horizon": "The error at each step ahead. The model should be below every other line.",
+    "error_by_hour": "The error by hour of day of the forecast time, pooled over all steps.",
+    "windows": "Among the windows with the fewest gaps, up to three with the smallest error (top) "
+    "and three with the largest (bottom), with the values before them. None overlap in a row.",
+    "missing": "The share of missing values over time. Dashed lines separate the training, "
+    "validation and test spans.",
+    "residuals": "Left: the distribution of errors at the first and the last step. Right: forecast "
+    "against observed; on the line, they agree.",
+    "loss": "The loss of each epoch. The epoch with the smallest validation loss is kept.",
 }
 
 
 def rows(metrics: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """The score table: a header and a row for the model and each rule, best first."""
+    """The score table: a header and a row for the model and each baseline, best first."""
     by = {MODEL: metrics["test"], **metrics["baselines"]}
     by_step = {MODEL: metrics["test_by_horizon"], **metrics["baselines_by_horizon"]}
     single = "rmse" in metrics["test"]
@@ -104,11 +106,11 @@ def markdown(
         f"# {escape_markdown(card.title)}",
         f"Forecast: {escape_markdown(heading(params, card))}. Scores are those of the test span "
         f"({metrics['test']['n']:,} forecasts of observed values), {escape_markdown(units)}.",
-        "## Scores beside naive rules",
+        "## Scores beside the baselines",
         table(header, scores),
         *([f"Left out: {reason}."] if (reason := ridge_left_out(params, card)) else []),
         *(_by_target(metrics["test_by_target"]) if "test_by_target" in metrics else []),
-        "Skill is the model's, 1 - RMSE / RMSE of the rule: above 0 it beats the rule. "
+        "Skill is 1 - RMSE of the model / RMSE of the baseline: above 0, the model is better. "
         f"{_against_the_best(metrics)}The model was chosen on the validation span (kept: epoch "
         f"{best} of {len(history)}); the test span was only scored."
         f"{_of_gaps(metrics['test_origins'], params)}",
@@ -117,10 +119,10 @@ def markdown(
         "## Data",
         f"{quality['rows']:,} rows from {quality['first']} to {quality['last']}, every "
         f"{card.frequency}; {quality['absent_rows']:,} time stamps absent. Missing values: "
-        f"{escape_markdown(', '.join(missing)) or 'none'}. A target that is missing is never "
+        f"{escape_markdown(', '.join(missing)) or 'none'}. Missing targets are never "
         f"scored. {escape_markdown(data)}",
         *(_picture(name) for name in pictures if name == "missing"),
-        "## To make it again",
+        "## How to reproduce this",
         f"In a clone of the repository that has `{paths.raw_table(params.ingest.dataset)}`, with "
         "the parameters below in `params.yaml`:",
         _code(["make setup", *fetch, "make"]),
@@ -140,7 +142,7 @@ def _against_the_best(metrics: dict[str, Any]) -> str:
     closest = min(by, key=lambda name: by[name][mae])
     found, least = metrics["test"][mae], by[closest][mae]
     if least < found:
-        text += f"By MAE {closest.replace('_', ' ')} is better than the model ({number(least)} "
+        text += f"By MAE, {closest.replace('_', ' ')} is better than the model ({number(least)} "
         text += f"against {number(found)}). "
     return text
 
@@ -151,9 +153,9 @@ def _of_gaps(origins: dict[str, int], params: Params) -> str:
         return ""
     imputation = params.impute_scale.imputation
     text = (
-        f" Of the {origins['count']:,} test origins {origins['in_gap']:,} lie in a gap of a "
-        "target: there the naive baselines start from its last observed value, the model and ridge "
-        f"see what was imputed ({imputation.method})"
+        f" Of the {origins['count']:,} test origins, {origins['in_gap']:,} are in a gap of a "
+        "target. There, the baselines other than ridge start from the last observed value; the "
+        f"model and ridge see the imputed value ({imputation.method})"
     )
     if origins["beyond_limit"]:
         text += (
@@ -167,13 +169,13 @@ def _by_target(scores: dict[str, dict[str, float]]) -> list[str]:
     """What the table of several targets is in, and the model's scores of each in its own units."""
     names = ["rmse", "mae", "mape", "r2", "mase"]
     return [
-        "With several targets these are errors of standardised values, all targets pooled, and the "
-        "RMSE of a skill is the root of mse_scaled. The model's scores in each target's own unit:",
+        "With several targets, these are errors on standardised values, pooled over all targets; "
+        "skill uses the root of mse_scaled. The model's scores for each target, in its own unit:",
         table(
             ["", *names],
             [[name, *(number(by.get(score)) for score in names)] for name, by in scores.items()],
         ),
-        "Pictures of single windows and of residuals are of "
+        "The pictures of single windows and of residuals show "
         f"{escape_markdown(next(iter(scores)))}.",
     ]
 

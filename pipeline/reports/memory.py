@@ -1,4 +1,4 @@
-"""What a trained recurrent network remembers: its memory profile and its gates, for the report."""
+"""What a trained recurrent network remembers: its memory profile and gates, for the report."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -14,7 +14,7 @@ from pipeline.config.cards import Card
 from pipeline.evaluation.scoring import MODEL, Forecasts, root_error
 from pipeline.reports.formatting import escape_mathtext, number
 
-# Okabe and Ito's colours, told apart by colour-blind readers as well.
+# Okabe and Ito's colours, which colour-blind readers can distinguish too.
 COLOURS = {
     MODEL: "#0072B2",
     "persistence": "#999999",
@@ -26,7 +26,7 @@ OTHER = "#56B4E9"
 LATE = "#D55E00"
 STROKES = ("-", "--", ":", "-.", (0, (6, 3)), (0, (3, 1, 1, 1, 1, 1)))
 LEGEND, HANDLE, LINE = 112, 8, 0.2  # letters in a row, and of a line's sample; inches of a row
-DOTS = 100  # as many points of a line can be told apart
+DOTS = 100  # points of a line that can be distinguished
 PAST, LEAST_PAST = 4, 24  # of a look-back, horizons and rows that are shown before a forecast
 
 
@@ -76,13 +76,13 @@ def forecast(
             axes.plot(times[rows], values, color=colour, linewidth=1.1, label=label)
         axes.set_ylabel(_with_unit(name, card))
         _dates(axes, card)
-    panels[0].set_title("Forecast against observed, start of the test span")
+    panels[0].set_title("Forecast and observed, start of the test span")
     legend_below(figure, panels[0])
     return figure
 
 
 def error_by_horizon(metrics: dict[str, Any], names: Sequence[str], card: Card) -> Figure:
-    """RMSE at each step ahead, the model's and the naive rules'."""
+    """RMSE at each step ahead, of the model and the baselines."""
     figure, axes = panel()
     lines = {MODEL: metrics["test_by_horizon"], **metrics["baselines_by_horizon"]}
     unit = _with_unit("RMSE", card, names[0]) if len(names) == 1 else "RMSE (standardised)"
@@ -114,7 +114,7 @@ def error_by_hour(errors: dict[str, list[float]], names: Sequence[str], card: Ca
     _lines(axes, range(24), errors)
     legend_below(figure, axes)
     unit = _with_unit("RMSE", card, names[0]) if len(names) == 1 else "RMSE (standardised)"
-    axes.set(xlabel="hour of the time forecast", ylabel=unit, title="Test error by hour of day")
+    axes.set(xlabel="hour of the forecast time", ylabel=unit, title="Test error by hour of day")
     axes.set_xticks(range(0, 24, 3))
     return figure
 
@@ -124,8 +124,8 @@ def windows(
 ) -> Figure:
     """The windows with the smallest and the largest error of the first target.
 
-    Of a long look-back only the end is shown, or the forecast would be a speck. Only complete
-    windows; where a long horizon leaves none, those with up to twice the smallest gaps.
+    Of a long look-back, only the end is drawn, or the forecast would be too small to see. Only
+    complete windows; if a long horizon leaves none, those with up to twice the smallest gaps.
     """
     seen, model = forecasts.observed[..., 0], forecasts.model[..., 0]
     horizon = seen.shape[1]
@@ -279,7 +279,7 @@ def _lines(axes: Axes, x: Sequence[int], errors: dict[str, list[float]]) -> None
 
 
 def _dates(axes: Axes, card: Card, **ticks: int) -> None:
-    """Times along the axis, what they share written once; of days no hours."""
+    """Times along the axis, with what they share written once, and no hours for daily data."""
     if card.step >= pd.Timedelta("1D"):
         ticks |= {"minticks": 2, "interval_multiples": False}
     locator = AutoDateLocator(**ticks)

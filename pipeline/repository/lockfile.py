@@ -80,7 +80,7 @@ class Lock(Record):
 
 
 def read_lock() -> Lock:
-    """dvc.lock; PipelineError with the way to mend it if it is absent or broken."""
+    """dvc.lock; PipelineError with the remedy if it is absent or broken."""
     if not LOCK.is_file():
         raise PipelineError(f"{LOCK}: no such file; make it with: make")
     try:

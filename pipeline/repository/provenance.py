@@ -73,15 +73,15 @@ def gone(process: str) -> bool:
 
 @cache
 def _warn(reason: str) -> None:
-    """Say once that a run's code is not known to be a commit's, why, and how to mend it."""
+    """Say once that the commit of a run's code is unknown, why, and what to do about it."""
     remedies = {
         "not a git repository": "; make one with: git init && git add -A && git commit -m Start",
-        "index file": "; mend it with: rm .git/index && git reset",
+        "index file": "; fix it with: rm .git/index && git reset",
         "dubious ownership": '; allow it: git config --global --add safe.directory "$PWD"',
         "single revision": "; commit first: git add -A && git commit -m Start",
     }
     remedy = next((remedy for words, remedy in remedies.items() if words in reason), "")
     print(
-        f"warning: what is in Git is not known, so the run cannot be promoted: {reason}{remedy}",
+        f"warning: the state of Git is unknown, so the run cannot be promoted: {reason}{remedy}",
         file=sys.stderr,
     )

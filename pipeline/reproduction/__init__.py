@@ -1,5 +1,5 @@
-"""Whether the committed results are the code's: made again in a clean clone, and compared.
+"""Whether the committed code makes the committed results: a clean clone makes them again.
 
-Also what is made that way: the band of scores over seeds and the worked examples. Not part of a
+The band of scores over seeds and the worked examples are made in the same way. Not part of a
 logged model. May import every package but stages and commands; only commands import it.
 """

@@ -1,4 +1,4 @@
-"""What a reproduction is compared with besides dvc.lock: who made the results, and from what scale.
+"""Write what a reproduction is compared with besides dvc.lock: the results' machine and numbers.
 
 Written to data/reports/reference.json where dvc.lock's outputs have changed; `make` does so. No
 stage does, since a stage's output must not depend on its host.
@@ -109,8 +109,8 @@ def main() -> None:
     except PipelineError:
         here = Reference(machine=Machine.here(), outputs=digest(lock), prepared=prepared())
         if difference := _moved(here.machine):
-            print(f"note: the results before were made elsewhere ({difference}): the same code and")
-            print("parameters give other last digits here, which Git shows as changes")
+            print(f"note: the last results are from elsewhere ({difference}): the same code and")
+            print("parameters give different last digits here, which Git shows as changes")
         artifacts.write_json(FILE, here.model_dump(mode="json"))
 
 

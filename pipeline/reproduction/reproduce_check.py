@@ -1,8 +1,8 @@
-"""Make the committed results again from a clean clone, and compare: `make reproduce-check`.
+"""Reproduce the committed results from a clean clone and compare: `make reproduce-check`.
 
 On the machine that made them every stage output must have the same bytes. On another one, where
 libraries may sum in another order, ingest and window are exact, what impute_scale made and the
-naive rules' scores are within 1e-6, and the network's scores are within the band of seeds.
+baselines' scores are within 1e-6, and the network's scores are within the band of seeds.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def same_numbers(expected: Reference, made: dict[str, Any]) -> list[Finding]:
 
 
 def same_rules(expected: dict[str, Any], made: dict[str, Any]) -> list[Finding]:
-    """The naive rules' scores, and how many targets were scored."""
+    """The baselines' scores, and how many targets were scored."""
     findings = []
     for rule, scores in expected["baselines"].items():
         distance = _distance(scores, made["baselines"].get(rule))
@@ -156,7 +156,7 @@ def check() -> list[Finding]:
 
 
 def main() -> None:
-    """Make the committed results again from a clean clone and compare; exit 1 if they differ."""
+    """Reproduce the committed results from a clean clone and compare; exit 1 if they differ."""
     argparse.ArgumentParser(description=main.__doc__).parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="reproduce-check-") as temporary,

@@ -1,4 +1,4 @@
-"""How far scores move by chance: the band that a reproduction on another machine must hit.
+"""Train ten seeds for the band of scores that a reproduction on another machine must hit.
 
 `python -m pipeline seed-band` trains ten seeds in a clean clone and writes
 data/reports/seed_band.json. Rounding that differs between machines moves a training as another seed
@@ -86,7 +86,7 @@ def parameters(params: Params) -> dict[str, Any]:
 def scores() -> dict[str, float]:
     """The network's scores in summary.json, `SPAN/SCORE`, without the counts.
 
-    Skill follows from them and from the rules' scores, which have no seed.
+    Skill follows from them and from the baselines' scores, which have no seed.
     """
     summary = artifacts.read_json(paths.SUMMARY)
     return {

@@ -1,4 +1,4 @@
-"""Worked examples: the systems that tutorials and papers report, made here, on the same targets.
+"""Run the worked examples: what others report, beside this project on the same targets.
 
 `python -m pipeline worked-examples` runs the commands of docs/worked-examples.yaml, each with every
 seed, in a clean clone, and writes docs/worked-examples.json and .md from what they made.
@@ -61,7 +61,7 @@ class Place(Record):
     literature: dict[str, dict[str, float]] = {}
 
     def scores(self, metrics: dict[str, Any], who: str) -> dict[str, float]:
-        """The model's or a rule's scores there."""
+        """The scores of the model or a baseline there."""
         if self.span != "test":
             found = metrics["spans"][self.span][who]
         elif who == MODEL:
@@ -199,7 +199,7 @@ def page(examples: list[Example], made: list[dict[str, Any]]) -> str:
 
 
 def _scores(row: dict[str, Any]) -> str:
-    """One row of the JSON as a table: others, naive rules, ridge, this project."""
+    """One row of the JSON as a table: others, baselines, ridge, this project."""
     ours: dict[str, float] = {name: row[name] for name in SCORES if row[name] is not None}
     error = _error(ours)
     names: list[str] = list(ours)

@@ -1,4 +1,4 @@
 """The process: what makes a result repeat to the byte, and how a command ends.
 
-May import errors alone.
+May import errors only.
 """

@@ -22,9 +22,9 @@ ENVIRONMENT = {
 }
 # One kind of arithmetic on every machine, unless the user names another.
 GPUS, NONE = "CUDA_VISIBLE_DEVICES", "-1"
-# What would shorten a training, compile it or round otherwise without a word.
+# Variables that silently shorten or compile a training, or change rounding.
 UNWANTED = re.compile(r"(KERAS|TF|TFRT|XLA)_")
-# What has libraries sum otherwise, for reasons that a machine may have: left, and told.
+# Variables that change how libraries sum, which a machine may need: kept, and recorded.
 STEERING = re.compile(
     r"(BLIS|DNNL|MKL|NPY|ONEDNN|OPENBLAS)_(?!NUM_THREADS|VERBOSE)|ARROW_USER_SIMD_LEVEL$"
     r"|CUDA_VISIBLE_DEVICES$|GLIBC_TUNABLES$|LD_PRELOAD$"
@@ -81,7 +81,7 @@ def settle(seed: int) -> None:
 
 @contextmanager
 def _hidden(*names: str) -> Iterator[None]:
-    """Modules that cannot be imported: Keras takes seconds to load what it only might draw with."""
+    """Hide modules from import: Keras takes seconds to load libraries that it only might use."""
     hidden: dict[str, Any] = {name: None for name in names if name not in sys.modules}
     sys.modules.update(hidden)
     try:
@@ -110,7 +110,7 @@ def _silenced_stderr() -> Iterator[None]:
 
 
 def processor() -> str:
-    """The processor's name, as the system tells it."""
+    """The processor's name, as the system reports it."""
     return _cpuinfo("model name") or platform.processor() or platform.machine()
 
 

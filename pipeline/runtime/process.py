@@ -46,7 +46,7 @@ def start(module: str) -> None:
     def main() -> None:
         command = import_module(module).main
         if library := sys.modules.get("matplotlib"):
-            library.rcdefaults()  # a picture's bytes are not a matter of the user's matplotlibrc
+            library.rcdefaults()  # a picture must not depend on the user's matplotlibrc
         command()
 
     settle()
@@ -79,7 +79,7 @@ def run(main: Callable[[], object]) -> None:
 
 
 def _is_read() -> bool:
-    """Whether somebody reads what is printed: `| head` stops when it has seen enough."""
+    """Whether the output is still being read: `| head` stops early."""
     try:
         print(flush=True)
     except BrokenPipeError:

@@ -1,5 +1,5 @@
 """MLflow: the store, the run of a training, what is published with it, the champion.
 
-Nothing else of the project imports MLflow but the model that it serves (`forecasting`). May import
+Nothing else in the project imports MLflow except the served model (`forecasting`). May import
 reports and all below them.
 """

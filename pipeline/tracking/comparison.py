@@ -190,18 +190,18 @@ def legend(found: Sequence[Row], unit: str) -> str:
     beside = ", ".join(f"{name.replace('_', ' ')} {number(error)}" for name, error in errors)
     return (
         f"Best first by RMSE{scaled} on validation. Mean ± standard deviation over the seeds; rows "
-        "closer than that deviation are ties. Skill: 1 - RMSE / that of the run's best baseline; "
-        f"those of the first row on test: {beside}. fit s: seconds of training."
+        "closer than that deviation are ties. Skill: 1 - RMSE / RMSE of the run's best baseline; "
+        f"baselines of the first row on test: {beside}. fit s: seconds of training."
     )
 
 
 def left_out(repeats: Sequence[tuple[Trial, Trial]]) -> list[str]:
-    """A sentence on the runs that stand in no row, if there are any."""
+    """A sentence on the runs that are in no row, if there are any."""
     names = ", ".join(
         trial.short + (f" (other scores than {kept.short})" if _unlike(trial, kept) else "")
         for trial, kept in repeats
     )
-    why = "Left out, since another run has the same parameters, card and seed"
+    why = "Left out, because another run has the same parameters, card and seed"
     return [f"{why}: {names}."] if names else []
 
 
@@ -232,7 +232,7 @@ def by_card(found: Sequence[Row], cards: Mapping[str, dict[str, Any]]) -> list[s
         if len(places) > 1:
             numbers = " and ".join(str(i + 1) for i in places)
             what = "; ".join(told) if all(known) else "older runs did not log theirs"
-            sentences.append(f"Rows {numbers} differ in the data set's card alone: {what}.")
+            sentences.append(f"Rows {numbers} differ only in the data set's card: {what}.")
     return sentences
 
 
@@ -242,7 +242,7 @@ def _of_card(card: dict[str, Any] | None, key: str) -> str:
 
 
 def by_basis(trials: Sequence[Trial]) -> list[list[Trial]]:
-    """Runs that may stand side by side: same data, targets, horizon, split and counts."""
+    """Groups of comparable runs: same data, targets, horizon, split and counts."""
     groups: dict[str, list[Trial]] = {}
     for trial in trials:
         groups.setdefault(str(trial.basis), []).append(trial)

@@ -1,7 +1,7 @@
-"""The SQLite file in which MLflow keeps runs: its address, and its making, which no kill spoils.
+"""The SQLite file in which MLflow keeps runs: its address, and how to create it safely.
 
-MLflow makes and migrates a database step by step where it lies, and can go on with none that was
-left half-way. Here both are done to a file beside, which takes the place once it is whole.
+MLflow creates and migrates a database step by step in place, and cannot continue one that was left
+half-way. Here both happen in a separate file, which replaces the database once it is complete.
 
 `python -m pipeline store-uri` makes sure of the repository's own and prints its address.
 """
@@ -54,10 +54,10 @@ def behind(uri: str) -> Path | None:
 
 
 def ensure(file: Path) -> None:
-    """Make the database, or migrate it, unless it has the form of the MLflow installed.
+    """Create the database, or migrate it, unless it has the format of the installed MLflow.
 
-    What stood there stays in a file beside: it is migrated in a copy, and if that is not possible
-    a new one is made, provided that it held no run.
+    The old file is kept: a copy is migrated, or, if that is not possible and there are no runs in
+    it, a new one is created.
 
     Raises:
         StoreError: it cannot be read, or holds runs and cannot be migrated.
@@ -82,21 +82,21 @@ def ensure(file: Path) -> None:
 
 def _renew(file: Path, beside: Path) -> None:
     """Migrate a copy, or make a new one for what held no run; link the old one beside."""
-    how = "migrated to the form of the MLflow installed"
+    how = "migrated to the format of the installed MLflow"
     try:
         _make(beside, file)
     except Exception as error:  # whatever a migration meets in what another left half-way
         if runs := _runs(file):
             raise StoreError(
                 f"{file}: expected a database that MLflow can migrate, found one with {runs} runs "
-                f"that it cannot ({str(error).splitlines()[0]}); put a copy from before in its "
-                f"place, or start a new one with: mv {file.name} {file.name}.old"
+                f"that it cannot ({str(error).splitlines()[0]}); restore an earlier "
+                f"copy, or start a new one with: mv {file.name} {file.name}.old"
             ) from None
-        how = "made anew, since it was left half made and held no run"
+        how = "replaced by a new one, because it was incomplete and held no run"
         _make(beside)
     old = next(old for i in count(1) if not (old := Path(f"{file}.old{i}")).exists())
     old.hardlink_to(file)
-    print(f"note: {file.name} was {how}; as it was, it is kept in {old.name}", file=sys.stderr)
+    print(f"note: {file.name} was {how}; the old file is kept as {old.name}", file=sys.stderr)
 
 
 def _make(beside: Path, old: Path | None = None) -> None:

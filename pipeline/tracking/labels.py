@@ -29,11 +29,11 @@ LONGEST = 200  # characters of a name inside a metric's, which may have 250
 
 # What the UI shows on a model's page.
 SERVING = (
-    "Raw rows in, gaps and all; a long table of forecasts out: origin, time, target, forecast. "
+    "Takes raw rows, gaps included, and returns a long table: origin, time, target, forecast. "
     "`python -m pipeline serve --model URI` takes the rows as CSV, written as the data set's card "
     "says, or as JSON; `mlflow models serve` takes JSON only, under `dataframe_split` or "
-    "`dataframe_records`. The time stamps to forecast from go under `params`, as `origins`; "
-    "without them the last row with a value is the origin."
+    "`dataframe_records`. Give the time stamps to forecast from under `params`, as `origins`; "
+    "the default is the last row with a value."
 )
 
 
@@ -98,7 +98,7 @@ def note(params: Params, card: Card) -> str:
         f"{params.window.horizon} steps of {card.frequency} ahead from the "
         f"{params.window.look_back} rows before, with {params.train.model.name} "
         f"({params.train.loss} loss, seed {params.train.seed}). Scores are in the target's own "
-        "units, beside naive rules; the report is among the artifacts."
+        "units, compared with baselines; the report is among the artifacts."
     )
 
 

@@ -21,7 +21,7 @@ ADDRESSES = (
 
 
 def check(database: Path) -> None:
-    """PipelineError with the way to mend it if the database's files are said to lie elsewhere."""
+    """PipelineError with the remedy if the database's addresses point elsewhere."""
     here = database.with_name(FOLDER)
     try:
         with closing(connected(database)) as connection:
@@ -30,8 +30,8 @@ def check(database: Path) -> None:
         return
     if before:
         raise PipelineError(
-            f"{database}: expected its runs' files in {here}, found them said to be in "
-            f"{_path(before[0])}: this directory was moved or copied; mend it with: "
+            f"{database}: expected its runs' files in {here}, found their addresses in "
+            f"{_path(before[0])}: this directory was moved or copied; fix it with: "
             "python -m pipeline sync --moved"
         )
 
@@ -50,7 +50,7 @@ def mend(database: Path) -> str:
         with closing(connected(database)) as connection:
             before = _elsewhere(connection, here)
             if not before:
-                return f"nothing to mend: the runs' files are said to be in {here}"
+                return f"nothing to do: the runs' files are in {here}"
             with closing(sqlite3.connect(kept)) as copy:
                 connection.backup(copy)
             with connection:
@@ -61,8 +61,8 @@ def mend(database: Path) -> str:
             f"{database}: expected a database that can be changed: {error}"
         ) from None
     return (
-        f"{changed} addresses lead to {here} again, and no more to "
-        f"{', '.join(str(_path(old)) for old in before)}; the database as it was: {kept.name}"
+        f"{changed} addresses now point to {here} instead of "
+        f"{', '.join(str(_path(old)) for old in before)}; the old database is kept as {kept.name}"
     )
 
 

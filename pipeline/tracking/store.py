@@ -30,7 +30,7 @@ from pipeline.tracking.database import StoreError
 
 CONTENT, SCORES, EXPERIMENT = "pipeline.content", "pipeline.scores", "pipeline.experiment"
 # The machine that trained, as JSON, or NOT_KNOWN.
-NOT_KNOWN = "not known: made from files, and no run here was logged while they were trained"
+NOT_KNOWN = "unknown: restored from files, and this store has no run of their training"
 CARD_FILE = "card.json"
 LOSS = "train/loss"
 # Of S3's client, which whoever keeps artifacts there has installed.

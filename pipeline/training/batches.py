@@ -70,7 +70,7 @@ def order(starts: Rows | Runs, batch_size: int) -> tf.data.Dataset:
     What follows from a position is left to those who train: a data set compiles its functions anew
     for each epoch, and its iterator copies what they read.
     """
-    # Whoever ends an epoch waits for the thread that tunes its data set, which sleeps for seconds.
+    # An epoch would end by waiting for the thread that tunes its data set and sleeps for seconds.
     options = tf.data.Options()
     options.autotune.enabled = False
     return tf.data.Dataset.range(len(starts)).batch(batch_size).with_options(options)
@@ -141,7 +141,7 @@ class Shuffle:
 
 
 def _held(array: npt.NDArray[np.float32]) -> tf.Tensor:
-    """The array where it lies, if TensorFlow can use it there, else a copy."""
+    """The array itself, if TensorFlow can use it in place, else a copy."""
     here = array.flags.c_contiguous and array.flags.writeable
     if here and array.ctypes.data % ALIGNMENT == 0:
         return tf.experimental.dlpack.from_dlpack(array.__dlpack__())

@@ -15,7 +15,7 @@ from pipeline.training.batches import Examples
 def masked(
     name: str, delta: float = 1.0, weights: npt.NDArray[np.float32] | float = 1.0
 ) -> Callable[[Any, Any], Any]:
-    """The mean loss over a batch's observed targets: a target that is NaN counts nothing.
+    """The mean loss over a batch's observed targets: a target that is NaN has no weight.
 
     Args:
         name: mse, mae or huber (Huber 1964).
@@ -32,7 +32,7 @@ def masked(
         return ops.where(size <= delta, 0.5 * ops.square(error), delta * (size - 0.5 * delta))
 
     def loss(y_true: Any, y_pred: Any) -> Any:
-        # The forecast stands in for a missing target, so that its gradient is 0 and never NaN.
+        # The forecast replaces a missing target, so that its gradient is 0 and never NaN.
         error = ops.where(ops.isnan(y_true), y_pred, y_true) - y_pred
         return ops.sum(element(error) * weights) / ops.maximum(known(y_true), 1)
 

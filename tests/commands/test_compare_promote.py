@@ -74,7 +74,7 @@ def test_runs_that_differ_only_in_seed_are_one_row() -> None:
     assert [t.name for t in row.trials] == ["a", "b"]
     assert [(t.name, kept.name) for t, kept in repeats] == [("c", "a")]
     assert comparison.left_out(repeats) == [
-        "Left out, since another run has the same parameters, card and seed: c0000000 (other "
+        "Left out, because another run has the same parameters, card and seed: c0000000 (other "
         "scores than a0000000)."
     ]
     assert row.error("validation") == 71.0
@@ -228,7 +228,7 @@ def test_runs_with_two_targets_are_compared(
     assert "±" in said
     assert "target level, flow, horizon 3" in said
     assert "RMSE, pooled over standardised targets, on validation" in said
-    assert "differ in the data set's card alone: columns.level.minimum" in said
+    assert "differ only in the data set's card: columns.level.minimum" in said
     assert "Not shown: 1 of the newest runs, on another table or split." in said
     assert page.count("data:image/png") == 2
     assert "<h2>A toy series</h2>" in page
@@ -315,11 +315,11 @@ def test_runs_that_differ_in_the_card_alone_are_told_apart() -> None:
     assert (len(found), repeats) == (2, [])
     assert comparison.differing(found) == ["ingest.card"]
     assert comparison.by_card(found, cards) == [
-        "Rows 1 and 2 differ in the data set's card alone: season 24 / 12; "
+        "Rows 1 and 2 differ only in the data set's card: season 24 / 12; "
         "columns.y.minimum 0.0 / default."
     ]
     assert comparison.by_card(found, {"one": cards["one"]}) == [
-        "Rows 1 and 2 differ in the data set's card alone: older runs did not log theirs."
+        "Rows 1 and 2 differ only in the data set's card: older runs did not log theirs."
     ]
     other = trial("c", ingest__card="two", window__look_back="9")
     assert comparison.by_card(comparison.rows([pair[0], other])[0], cards) == []

@@ -168,8 +168,11 @@ REFUSED = {
         table("%Y-%m-%d", times=pd.date_range("2000-01-01", periods=200, freq="MS")),
         "column time: expected steps of one length.*found months",
     ),
-    "several series": (table(times=HOURS[:20].repeat(10)), "expected one row a time"),
-    "two series": (table(times=HOURS[:100].append(HOURS[:100])), "found 100 of 200 rows at a time"),
+    "several series": (table(times=HOURS[:20].repeat(10)), "expected one row for each time"),
+    "two series": (
+        table(times=HOURS[:100].append(HOURS[:100])),
+        "found 100 of 200 rows that repeat",
+    ),
     "no header": (table().split("\n", 1)[1], r"line 1: expected a name.*\(2024-01-01 00:00, "),
     "decimal comma": (
         table(mark=";", load=[value.replace(".", ",") for value in LOAD]),
@@ -180,13 +183,13 @@ REFUSED = {
         table(times=HOURS.insert(5, HOURS[4] + pd.Timedelta("7min"))),
         "row 6: expected a time a whole number of 1h after",
     ),
-    "a time twice": (table(times=HOURS.insert(5, HOURS[5])), "row 7: .* stands twice"),
+    "a time twice": (table(times=HOURS.insert(5, HOURS[5])), "row 7: .* appears twice"),
     "a field too many": (
         table() + "2024-01-31 00:00,1,2\n",
         "line 202.*expected 2 fields, found 3",
     ),
     "no name for a column": (table(header=",load"), "a name for every column.*none for column 1"),
-    "a name twice": (table(header="load,load"), "column load stands twice in the header"),
+    "a name twice": (table(header="load,load"), "column load appears twice in the header"),
 }
 
 
@@ -298,7 +301,7 @@ def test_card_is_kept_unless_forced(monkeypatch, capsys):
     capsys.readouterr()
     run(monkeypatch, str(raw))
     printed = capsys.readouterr().out
-    assert "mine.yaml: is there already and kept; --force writes it anew" in printed
+    assert "mine.yaml: exists and is kept; --force writes a new one" in printed
     assert "dvc add data/raw/mine.csv" in printed
     assert paths.card("mine").read_text() == ours
     store(table(load=LOAD[::-1]))

@@ -140,7 +140,7 @@ def test_an_empty_model_is_not_the_one_just_trained(
 @pytest.mark.parametrize(
     ("form", "zone", "message"),
     [
-        ("%Y-%m-%d %H:%M", "Europe/Berlin", r"expected a time without a zone.*or name time\.time"),
+        ("%Y-%m-%d %H:%M", "Europe/Berlin", r"expected a time without a zone.*or set time\.time"),
         ("%Y-%m-%d %H:%M%z", None, r"expected a time with a zone.*2014-01-01 00:00:00; write it"),
     ],
 )
@@ -241,4 +241,4 @@ def test_values_in_another_unit_are_asked_about(
     model.predict(rows.assign(flow=rows["flow"] + 273), where="rows")
     (line,) = caplog.messages
     assert line.startswith("rows: column flow: its median is 27")
-    assert line.endswith("another unit?")
+    assert line.endswith("is the unit different?")

@@ -179,7 +179,9 @@ TOO_LARGE: list[dict[str, Any]] = [
 @pytest.mark.parametrize("changes", TOO_LARGE)
 def test_a_network_beyond_memory_is_refused_before_it_is_built(changes: dict[str, Any]) -> None:
     """The line says the bound, and what weights and a batch would take."""
-    message = r"train\.model: expected at most 16\.0 GiB for weights and a batch, found some [\d,]+"
+    message = (
+        r"train\.model: expected at most 16\.0 GiB for weights and a batch, found about [\d,]+"
+    )
     with pytest.raises(PipelineError, match=message):
         check(toy_params(changes), toy_card())
 

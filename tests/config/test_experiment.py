@@ -115,7 +115,7 @@ WRONG_PARAMS: list[tuple[str, Any, list[str]]] = [
     ("impute_scale.transforms", ["log1p:flow", "asinh:flow"], ["expected each column once"]),
     ("impute_scale.transforms", ["log:flow"], ["transforms.[0]: expected NAME:COLUMN", "asinh"]),
     ("impute_scale.transforms", ["log1p"], ["expected NAME:COLUMN", 'found "log1p"']),
-    ("impute_scale.log1p", ["flow"], ["impute_scale.log1p: expected in the data set's card, as"]),
+    ("impute_scale.log1p", ["flow"], ["impute_scale.log1p: expected in the data set's card (tr"]),
     ("impute_scale.log1p", [], ["transform: log1p", "-S 'impute_scale.transforms=[]'"]),
     ("train.seed", -1, ["train.seed: expected", "found -1"]),
     ("train.seed", 2**31, ["train.seed: expected less than 2147483648"]),
@@ -146,7 +146,7 @@ def test_a_wrong_parameter_is_named(
 
 
 WRONG_YAML = [
-    ("seed: 1\n  seed: 2", ["line 3: key 'seed' stands twice"]),
+    ("seed: 1\n  seed: 2", ["line 3: key 'seed' appears twice"]),
     ("seed: !!python/object/apply:os.getcwd []", ["line 2: ", "python/object"]),
     ("seed: !!timestamp 2014-01-01", ["line 2: ", "timestamp"]),
     ("seed: !!set {a}", ["line 2: ", "set"]),
@@ -159,7 +159,7 @@ WRONG_YAML = [
     (
         "seed: &a0 [1, 1, 1]\n  "
         + "\n  ".join(f"x{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a{n - 1}]" for n in range(1, 24)),
-        ["expected at most 1,000,000 values, found ", "once its aliases are written out"],
+        ["expected at most 1,000,000 values, found ", "once its aliases are expanded"],
     ),
     (
         f"seed: &a0 {'x' * 3000}\n  "
@@ -176,7 +176,7 @@ WRONG_YAML = [
 
 @pytest.mark.parametrize(("text", "parts"), WRONG_YAML)
 def test_yaml_that_is_not_plain_is_refused(project: Project, text: str, parts: list[str]) -> None:
-    """No tag builds an object, no key stands twice, no number is read as another."""
+    """No tag builds an object, no key appears twice, no number is read as another."""
     above, below = project.params.read_text().split("train:\n  seed: 1\n")
     project.params.write_text(f"train:\n  {text}\n{below}{above}")  # so that text is in line 2
     line = complaint(project)
@@ -280,9 +280,9 @@ def test_a_season_is_no_longer_than_the_series(project: Project, season: Any) ->
 
 
 def test_a_card_that_names_a_column_twice_is_refused(project: Project) -> None:
-    """A column that stands twice would lose its first description without a word."""
+    """A column that appears twice would lose its first description without a word."""
     project.card.write_text(project.card.read_text().replace("  flow:", "  level:"))
-    assert "key 'level' stands twice" in complaint(project)
+    assert "key 'level' appears twice" in complaint(project)
 
 
 def test_a_wide_card_knows_no_daylight_saving(tmp_path: Path) -> None:

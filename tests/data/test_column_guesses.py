@@ -57,7 +57,7 @@ def test_two_formats_that_fit_are_both_named_and_asked_about(monkeypatch, capsys
     raw = store(table("%d/%m/%Y", times=pd.date_range("2024-01-01", periods=12)))
     line = refused(monkeypatch, raw)
     both = "%d/%m/%Y (every 1D from 2024-01-01 to 2024-01-12)", "%m/%d/%Y (months or years from"
-    assert "time.format left open" in line
+    assert "is written without time.format" in line
     assert "new-dataset data/raw/mine.csv --force --format" in line
     card = paths.card("mine").read_text()
     assert all(reading in line and reading in card for reading in both)
@@ -71,7 +71,7 @@ def test_a_format_that_the_grid_decides_for_is_told_with_the_other(monkeypatch, 
     """Eight days of hours leave no doubt of day and month; the other reading is named."""
     run(monkeypatch, str(store(table("%d/%m/%Y %H:%M"))))
     assert re.search(
-        r"check: %m/%d/%Y %H:%M \(every 1h .* 9\d% of the times absent\) reads every time too",
+        r"check: %m/%d/%Y %H:%M \(every 1h .* 9\d% of the times absent\) fits every time too",
         capsys.readouterr().out,
     )
 
@@ -110,7 +110,7 @@ def test_grid_that_is_mostly_empty_is_asked_about(monkeypatch, capsys):
     assert re.search(
         r"warning: 7\d% of the times are absent: is 1h the step", capsys.readouterr().out
     )
-    assert re.search(r"frequency: 1h # .* absent: \d+ of \d+", paths.card("mine").read_text())
+    assert re.search(r"frequency: 1h # .* absent times: \d+ of \d+", paths.card("mine").read_text())
 
 
 def test_irregular_times_are_told(monkeypatch):
@@ -274,8 +274,8 @@ def test_state_of_zero_and_one_is_no_outlier():
 def test_all_repeated_times_are_counted(monkeypatch):
     """Of many repeated times the number is told, and no hint at daylight saving misleads."""
     line = refused(monkeypatch, store(table(times=HOURS[:160].append(HOURS[:40]).sort_values())))
-    assert "row 2: 2024-01-01 00:00:00 stands twice (40 of 200 rows have a time that a" in line
-    assert "keep one row of each time" in line
+    assert "row 2: 2024-01-01 00:00:00 appears twice (40 of 200 rows repeat an earlier" in line
+    assert "keep one row for each time" in line
     assert "daylight" not in line
     twice = HOURS[:199].insert(50, HOURS[50])
     assert "(the hour daylight saving repeats? see" in refused(
@@ -320,7 +320,7 @@ def test_lines_above_the_names_are_told(monkeypatch):
     """A title above the names is shown and is to be deleted."""
     line = refused(monkeypatch, store("Load of 2024\n" + table()))
     assert "line 1: expected the names of two columns or more, separated by a comma" in line
-    assert "found 'Load of 2024'; delete what stands above" in line
+    assert "found 'Load of 2024'; delete the lines above" in line
 
 
 NAMES = st.lists(

@@ -61,10 +61,10 @@ def test_an_absent_column_is_told_by_the_name_in_the_table() -> None:
 
 
 def test_two_columns_cannot_get_one_name() -> None:
-    """A name that stands twice among the new ones, or in the table, is refused."""
+    """A name that appears twice among the new ones, or in the table, is refused."""
     with pytest.raises(PipelineError, match="rename to give each column a name of its own"):
         toy_card(rename={"a": "flow", "b": "flow"})
-    with pytest.raises(PipelineError, match="column level stands twice"):
+    with pytest.raises(PipelineError, match="column level appears twice"):
         tables.to_series(toy_table(), toy_card(rename={"note": "level"}), "toy")
     with pytest.raises(PipelineError, match=r"weekday to be used or excluded.*rename: \{weekday: "):
         toy_card(**changed(CARD, {"excluded": ["weekday"], "inputs": ["level", "weekday"]}))

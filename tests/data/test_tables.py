@@ -96,7 +96,7 @@ WRONG_TABLES: dict[str, tuple[str | bytes, list[str]]] = {
     ),
     "duplicate header": (
         table("2014-01-01 00:00,1,2,N,x", header=HEADER.replace("flow", "level")),
-        ["column level stands twice in the header"],
+        ["column level appears twice in the header"],
     ),
     "ragged row": (replaced(7, "2014-01-01 06:00,1,N,x"), ["line 8: expected 5 fields, found 4"]),
     "ragged row after a blank line": (
@@ -178,7 +178,7 @@ WRONG_TABLES: dict[str, tuple[str | bytes, list[str]]] = {
     ),
     "duplicate time": (
         replaced(7, "2014-01-01 05:00,1,2,N,x"),
-        ["column time, row 7: 2014-01-01 05:00:00 stands twice"],
+        ["column time, row 7: 2014-01-01 05:00:00 appears twice"],
     ),
     "unsorted": (
         replaced(7, "2014-01-01 04:00,1,2,N,x"),
@@ -319,7 +319,7 @@ def test_a_column_that_stands_twice_is_refused(name: str) -> None:
     """In rows that did not come from a file, such as a request's, a name has one column."""
     table = toy_table(5)
     table = pd.concat([table, table[[name]]], axis=1)
-    with pytest.raises(PipelineError, match=f"toy: column {name} stands twice"):
+    with pytest.raises(PipelineError, match=f"toy: column {name} appears twice"):
         tables.to_series(table, toy_card(), "toy")
 
 
@@ -420,7 +420,7 @@ def test_one_time_zone_is_kept_as_utc() -> None:
     result = tables.to_series(frame, toy_card(time=ZONED), "toy")
     assert str(result.index[0]) == "2013-12-31 22:00:00+00:00"
     said = quality.remarks(quality.measure(result, frame, toy_card(time=ZONED)), [])
-    assert said[0] == "times are kept as UTC, and so are those of forecasts"
+    assert said[0] == "times are stored as UTC, and forecasts have UTC times"
 
 
 @pytest.mark.parametrize(
@@ -517,7 +517,7 @@ def test_steps_of_a_wall_clock_are_refused_with_the_remedy(step: str, day: str) 
     end = pd.Timestamp(day) + pd.Timedelta("3D")
     times = pd.date_range(pd.Timestamp(day) - pd.Timedelta("2D"), end, freq=step)
     table = rows_at(*times.drop("2014-03-30 02:00", errors="ignore").strftime("%Y-%m-%d %H:%M"))
-    with pytest.raises(PipelineError, match=r"regular: leave out time\.timezone$"):
+    with pytest.raises(PipelineError, match=r"regular as written: leave out time\.timezone$"):
         tables.to_series(table, toy_card(time=BERLIN, frequency=step), "toy")
     assert tables.to_series(table, toy_card(frequency=step), "toy").index.equals(times)
 
@@ -546,7 +546,7 @@ def test_without_a_time_zone_the_repeated_hour_is_refused(
     frequency: str, stamps: list[str], hint: bool
 ) -> None:
     """Where no zone is named, an hour that is repeated is told, with the likely reason."""
-    with pytest.raises(PipelineError, match=r"row 3: .*(stands twice|is earlier)") as error:
+    with pytest.raises(PipelineError, match=r"row 3: .*(appears twice|is earlier)") as error:
         tables.to_series(rows_at(*stamps), toy_card(frequency=frequency), "toy")
     assert ("see time.timezone" in str(error.value)) == hint
 

@@ -182,10 +182,10 @@ def test_the_sentence_compares_memory_and_look_back():
     """It says how far back, and which of the two is longer."""
     short = memory.memory_sentence(with_joint(1, 0.5, 0.001, 0.0001), unit="hour")
     assert "looks back 1 hour:" in short
-    assert "look-back of 3 hours is longer" in short
+    assert "look-back shorter than 3 hours may do" in short
     long = memory.memory_sentence(with_joint(1, 0.5, 0.25))
-    assert "is 0.25 times as large after the 2 steps" in long
-    assert "not longer than the memory" in long
+    assert "After 2 steps, the whole look-back, a change in the state is still felt (0.25" in long
+    assert "a longer look-back may help" in long
 
 
 def test_windows_of_another_shape_are_refused():

@@ -545,7 +545,7 @@ MISTAKES = [
     (
         RIDGE | {"train.residual": "none", "window.look_back": 2000},
         "train.model.name: expected a model that fits into memory; ridge of 2,000 rows x 4 feat.*"
-        r" 0.48 GiB.*at most 0.39: it wants a shorter window.look_back or fewer window.inputs",
+        r" 0.48 GiB.*at most 0.39: shorten window.look_back or use fewer window.inputs",
     ),
     (
         {"train.model.name": "attention_lstm", "window.look_back": 1},

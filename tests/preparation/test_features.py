@@ -57,8 +57,8 @@ def test_inputs_are_expanded_in_order() -> None:
         (["difference:hour"], r"window.inputs: difference:hour is not known"),
         (["missing:difference:level"], "missing:difference:level is not known"),
         (["since:level:"], "since:level: is not known.* missing:COLUMN or since:COLUMN"),
-        (["missing:wind", "missing:wind"], "missing:wind=N stands twice"),
-        (["hour", "hour"], "window.inputs: hour_sin stands twice"),
+        (["missing:wind", "missing:wind"], "missing:wind=N appears twice"),
+        (["hour", "hour"], "window.inputs: hour_sin appears twice"),
     ],
 )
 def test_a_wrong_input_is_named(names: list[str], message: str) -> None:
@@ -214,5 +214,5 @@ def test_what_is_made_of_a_value_is_known(
 def test_a_column_with_the_name_of_a_term_is_refused(name: str) -> None:
     """It would be one thing or the other, depending on what stands beside it."""
     card = toy_card(columns={"level": {}, name: {}}, inputs=["level", name], excluded=[])
-    with pytest.raises(PipelineError, match=f"window.inputs: {name} is a column that has the name"):
+    with pytest.raises(PipelineError, match=f"window.inputs: {name} is a column named like"):
         input_names.expand([name, "level"], card)

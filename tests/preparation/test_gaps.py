@@ -67,7 +67,7 @@ def test_ingest_counts_gaps(project: Project, capsys: pytest.CaptureFixture[str]
     project.write(table).run("ingest")
     said = capsys.readouterr().err
     assert (
-        "target level: 4 rows without a value, in 2 gaps of up to 3: 3.3% of all origins lie in one"
+        "target level: 4 rows without a value, in 2 gaps of up to 3: 3.3% of all origins are in one"
         in said
     )
     assert "flow" not in said

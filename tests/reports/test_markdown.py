@@ -90,7 +90,9 @@ def test_the_kept_epoch_is_the_fits_own(wave: pd.Series) -> None:
 
 def test_a_baseline_with_a_smaller_mae_is_named(wave: pd.Series) -> None:
     """A model that is ahead by one measure and behind by another is not called the better one."""
-    assert "By MAE seasonal naive 12 is better than the model (" in text(scored(wave, 0.5, [6, 12]))
+    assert "By MAE, seasonal naive 12 is better than the model (" in text(
+        scored(wave, 0.5, [6, 12])
+    )
     assert "By MAE" not in text(scored(wave, 0.001, [6, 12]))
 
 
@@ -137,7 +139,7 @@ def test_the_report_says_what_the_model_knows_less(wave: pd.Series) -> None:
 
     A gap of six rows has three within the limit and three beyond.
     """
-    assert "lie in a gap" not in text(scored(wave, 0.5, [6]))
+    assert "in a gap of a target" not in text(scored(wave, 0.5, [6]))
     found = text(scored(wave.mask((wave.index >= 90) & (wave.index < 96)), 0.5, [6]))
-    assert "Of the 39 test origins 6 lie in a gap of a target: there the naive baselines" in found
+    assert "Of the 39 test origins, 6 are in a gap of a target. There, the baselines" in found
     assert "(ffill), and at 3 of them, after more than `impute_scale.imputation.limit` = 3" in found

@@ -57,7 +57,7 @@ BREAKS = {
     [
         ("is not on PATH", "git: No such file or directory; is it installed and on PATH?"),
         ("has no repository here", "with: git init && git add -A && git commit -m Start"),
-        ("has a broken index", "mend it with: rm .git/index && git reset"),
+        ("has a broken index", "fix it with: rm .git/index && git reset"),
         ("has no commit", "commit first: git add -A && git commit -m Start"),
     ],
 )
@@ -74,7 +74,7 @@ def test_what_git_does_not_say_is_not_taken_for_clean(
     assert provenance.tags("toy").get("git.dirty") == dirty
     assert ("git.commit" in provenance.tags("toy")) == (dirty is not None)
     line = capsys.readouterr().err
-    assert line.startswith("warning: what is in Git is not known, so the run cannot be promoted: ")
+    assert line.startswith("warning: the state of Git is unknown, so the run cannot be promoted: ")
     assert line.endswith(f"{said}\n")
     assert line.count("\n") == 1
 

@@ -194,8 +194,8 @@ def test_a_database_that_mlflow_left_half_made_is_set_aside(
     database.ensure(file)
     assert works(file)
     said = capsys.readouterr().err.strip()
-    assert said.startswith("note: mlflow.db was made anew, since it was left half made ")
-    assert said.endswith("it is kept in mlflow.db.old1")
+    assert said.startswith("note: mlflow.db was replaced by a new one, because it was incomplete ")
+    assert said.endswith("the old file is kept as mlflow.db.old1")
     assert "\n" not in said
     assert (tmp_path / "mlflow.db.old1").read_bytes() == half
 

@@ -222,7 +222,7 @@ def test_a_run_says_nothing_of_a_machine_that_it_does_not_know(
     client = store.connect()
     restored = client.get_run(str(sent))
     assert restored.data.tags["pipeline.restored"] == "true"
-    assert restored.data.tags["pipeline.environment"].startswith("not known: made from files")
+    assert restored.data.tags["pipeline.environment"].startswith("unknown: restored from files")
     files = [file.path for file in client.list_artifacts(str(sent))]
     assert files == ["card.json", "report"]
     assert clean(restored)[0]
@@ -250,7 +250,7 @@ def test_what_other_code_trained_is_not_called_clean(toy: Path) -> None:
     restored = store.connect().get_run(str(send()))
     holds, why = clean(restored)
     assert not holds
-    assert why.startswith("training: not known to be of a commit")
+    assert why.startswith("training: of unknown commit")
     assert why.endswith("; scores: code and cards were committed")
 
 
@@ -279,20 +279,18 @@ def test_a_moved_directory_keeps_its_runs(
     assert (old / "mlartifacts").exists()
 
     monkeypatch.chdir(new)
-    with pytest.raises(PipelineError, match=f"said to be in {old}/mlartifacts: ") as caught:
+    with pytest.raises(PipelineError, match=f"their addresses in {old}/mlartifacts: ") as caught:
         live_run.training_run(*read_experiment()).__enter__()
     monkeypatch.setattr(sys, "argv", str(caught.value).rpartition("python -m pipeline ")[2].split())
     sync.main()
-    assert f"addresses lead to {new}/mlartifacts again, and no more to {old}" in (
-        capsys.readouterr().out
-    )
+    assert f"addresses now point to {new}/mlartifacts instead of {old}" in (capsys.readouterr().out)
     shutil.rmtree(old)
     with closing(sqlite3.connect(new / "mlflow.db")) as connection:
         assert str(old) not in "".join(connection.iterdump())
     with closing(sqlite3.connect(new / "mlflow.db.before-move")) as connection:
         assert str(old) in "".join(connection.iterdump())
     sync.main()
-    assert "nothing to mend" in capsys.readouterr().out
+    assert "nothing to do" in capsys.readouterr().out
 
     store.connect()
     load = mlflow.artifacts.load_text
