@@ -21,10 +21,10 @@ from pipeline.reports.memory import Memory
 
 # What a reader should see in each picture; a picture not named here has only its title.
 CAPTIONS = {
-    "memory": "How much of a change in the state is left k steps later. If the line is still high at "
-    "the right, try a longer look-back; if it falls early, a shorter one.",
-    "gates": "One window, a row for each unit. A forget gate near 1 keeps what the unit holds. If many "
-    "rows never change, fewer units may do.",
+    "memory": "How much of a change in the state is left k steps later. If the line is still high "
+    "at the right, try a longer look-back; if it falls early, a shorter one.",
+    "gates": "One window, a row for each unit. A forget gate near 1 keeps what the unit holds. If "
+    "many rows never change, fewer units may do.",
     "error_by_horizon": "The error at each step ahead. The model should be below every other line.",
     "error_by_hour": "The error by hour of day of the forecast time, pooled over all steps.",
     "windows": "Among the windows with the fewest gaps, up to three with the smallest error (top) "
