@@ -56,7 +56,7 @@ def write(directory: Path, **params: dict[str, Any]) -> None:
 
 
 def write_table(directory: Path, rows: int) -> None:
-    """data/raw/walk.csv, one value in twenty missing."""
+    """data/raw/walk/walk.csv, one value in twenty missing."""
     random = np.random.default_rng(1)
     level = np.sin(np.arange(rows) * np.pi / 12) + random.normal(0, 0.1, rows).cumsum() / 10
     table = pd.DataFrame(
@@ -65,8 +65,8 @@ def write_table(directory: Path, rows: int) -> None:
             "level": pd.Series(level).round(3).mask(random.random(rows) < 0.05),
         }
     )
-    (directory / "data/raw").mkdir(parents=True, exist_ok=True)
-    table.to_csv(directory / "data/raw/walk.csv", index=False)
+    (directory / "data/raw/walk").mkdir(parents=True, exist_ok=True)
+    table.to_csv(directory / "data/raw/walk/walk.csv", index=False)
 
 
 def repository(directory: Path, rows: int = 300) -> Path:

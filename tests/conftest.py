@@ -94,7 +94,7 @@ def finished_toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def beijing() -> tuple[Card, pd.DataFrame]:
     """The committed data set: its card and its regular series."""
     card = read_card_file(ROOT / "data/datasets/beijing_pm25.yaml")
-    raw = ROOT / "data/raw/beijing_pm25.csv"
+    raw = ROOT / "data/raw/beijing_pm25/beijing_pm25.csv"
     tables.verify(raw, card)
     return card, tables.to_series(tables.read_table(raw, card), card, raw.name)
 

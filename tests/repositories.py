@@ -117,7 +117,8 @@ def toy_repository(directory: Path) -> Path:
             "wind": random.choice(["N", "S"], 300),
         }
     )
-    table.to_csv(directory / "data/raw/toy.csv", index=False)
+    (directory / "data/raw/toy").mkdir()
+    table.to_csv(directory / "data/raw/toy/toy.csv", index=False)
     (directory / "data/datasets/toy.yaml").write_text(yaml.safe_dump(TOY_CARD))
     set_params(directory, TOY)
     commit(directory, "code")

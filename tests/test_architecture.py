@@ -234,7 +234,7 @@ def test_stages_have_modules() -> None:
 def test_paths_are_those_of_dvc() -> None:
     """Every file of dvc.yaml is one that files/paths.py names, and every artifact is an out."""
     dataset = "${ingest.dataset}"
-    raw = {str(paths.raw_table(dataset)), str(paths.card(dataset))}
+    raw = {str(paths.RAW / dataset), str(paths.card(dataset))}
     folders = {str(getattr(paths, name)) for name in FOLDERS}
     windows = {str(paths.windows(span)) for span in ("train", "validation", "test")}
     named = {str(value) for value in vars(paths).values() if isinstance(value, Path)}

@@ -365,7 +365,7 @@ def test_artifacts_in_an_s3_that_is_down_are_sent_later(toy: Path, tmp_path: Pat
 @pytest.mark.slow
 def test_four_experiments_at_once_are_all_there(toy: Path) -> None:
     """Two queued with two workers, two --temp retried on DVC's lock: four runs, none mixed."""
-    run(toy, "git", "add", "-f", "data/raw/toy.csv")  # or the copies would lack it
+    run(toy, "git", "add", "-f", "data/raw/toy/toy.csv")  # or the copies would lack it
     commit(toy, "data")
     for seed in (11, 12):
         run(toy, "dvc", "exp", "run", "--queue", "-S", f"train.seed={seed}")

@@ -187,7 +187,7 @@ SERVE = """
 import json, sys
 import mlflow, pandas as pd
 model = mlflow.pyfunc.load_model(sys.argv[1])
-raw = pd.read_csv("data/raw/beijing_pm25.csv").drop(columns="No")
+raw = pd.read_csv("data/raw/beijing_pm25/beijing_pm25.csv").drop(columns="No")
 times = pd.to_datetime(raw[["year", "month", "day", "hour"]])
 answers = []
 for origin in json.load(open("origins.json")):
@@ -205,7 +205,7 @@ def test_the_logged_model_gives_the_scored_forecasts(
     """In another process, without pickle, raw rows give evaluate's forecasts, in gaps as well."""
     table = pd.read_parquet(repository / "data/reports/predictions.parquet")
     table = table[table["span"] == "test"]
-    raw = pd.read_csv(ROOT / "data/raw/beijing_pm25.csv")
+    raw = pd.read_csv(ROOT / "data/raw/beijing_pm25/beijing_pm25.csv")
     raw.index = pd.to_datetime(raw[["year", "month", "day", "hour"]])
     scored = pd.DatetimeIndex(table["origin"].unique())
     gap = scored[raw.loc[scored, "pm2.5"].isna()]
@@ -238,7 +238,7 @@ sys.modules.update(dict.fromkeys(absent))  # importing any of them is now an err
 import pandas as pd
 from pipeline.forecasting.forecaster import Forecaster, stage_files
 forecaster = Forecaster.load(stage_files("beijing_pm25"), "numpy")
-raw = pd.read_csv("data/raw/beijing_pm25.csv")
+raw = pd.read_csv("data/raw/beijing_pm25/beijing_pm25.csv")
 forecaster.predict(raw, sys.argv[1:]).to_csv(sys.stdout, index=False)
 """
 

@@ -76,7 +76,7 @@ def test_the_logged_model_loads_where_pickle_is_forbidden(
 ) -> None:
     """With pickles forbidden, by MLflow's switch and in Python itself, the model forecasts."""
     (model,) = {file.parent for file in (finished_toy / "mlartifacts").rglob("MLmodel")}
-    raw = finished_toy / "data/raw/toy.csv"
+    raw = finished_toy / "data/raw/toy/toy.csv"
     done = subprocess.run(
         [sys.executable, "-c", LOAD, str(model), str(raw)],
         cwd=tmp_path,

@@ -189,7 +189,7 @@ def test_the_whole_story_on_a_shared_server(
         refused = pipeline(first, user, "pipeline", "promote", worst, status=1)
         assert "not promoted: baselines, champion" in refused
         model = "models:/beijing_pm25@champion"
-        files = ["--input", "data/raw/beijing_pm25.csv", "--output", "forecast.csv"]
+        files = ["--input", "data/raw/beijing_pm25/beijing_pm25.csv", "--output", "forecast.csv"]
         assert "24 rows" in pipeline(first, user, "pipeline", "predict", "--model", model, *files)
     gone = pipeline(first, user, "pipeline", "promote", best, "--dry-run", status=1)
     assert gone.startswith(f"error: {server.address}: ")

@@ -41,7 +41,7 @@ def champion(story: Story) -> str:
 
 
 def _files(story: Story) -> list[str]:
-    return ["--input", "data/raw/beijing_pm25.csv", "--output", "forecast.csv"]
+    return ["--input", "data/raw/beijing_pm25/beijing_pm25.csv", "--output", "forecast.csv"]
 
 
 def test_the_newest_runs_are_compared(story: Story) -> None:
@@ -147,7 +147,7 @@ def scored(story: Story) -> tuple[pd.DataFrame, list[str]]:
     """predictions.parquet of the large model, and 50 test origins, ten of them inside gaps."""
     table = pd.read_parquet(story.directory / "data/reports/predictions.parquet")
     table = table[table["span"] == "test"]
-    raw = pd.read_csv(ROOT / "data/raw/beijing_pm25.csv")
+    raw = pd.read_csv(ROOT / "data/raw/beijing_pm25/beijing_pm25.csv")
     raw.index = pd.to_datetime(raw[["year", "month", "day", "hour"]])
     known = pd.DatetimeIndex(table["origin"].unique())
     gap = known[raw.loc[known, "pm2.5"].isna()]
@@ -242,7 +242,7 @@ def bare(story: Story, champion: str) -> Iterator[str]:
 
 def raw_rows() -> pd.DataFrame:
     """The raw table as a caller would read it, with its time as index."""
-    raw = pd.read_csv(ROOT / "data/raw/beijing_pm25.csv").drop(columns="No")
+    raw = pd.read_csv(ROOT / "data/raw/beijing_pm25/beijing_pm25.csv").drop(columns="No")
     raw.index = pd.to_datetime(raw[["year", "month", "day", "hour"]])
     return raw
 

@@ -114,7 +114,7 @@ class Project:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.table = root / "data/raw/toy.csv"
+        self.table = root / "data/raw/toy/toy.csv"
         self.card = root / "data/datasets/toy.yaml"
         self.params = root / "params.yaml"
         for path in (self.table, self.card):
@@ -163,4 +163,4 @@ class Project:
             for path in (self.root / "data").rglob("*")
             if path.is_file()
         }
-        return files - {"data/raw/toy.csv", "data/datasets/toy.yaml"}
+        return files - {"data/raw/toy/toy.csv", "data/datasets/toy.yaml"}

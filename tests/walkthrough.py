@@ -143,7 +143,7 @@ def promote(walk: Walk, runs: list[mlflow.entities.Run]) -> None:
 def forecast(walk: Walk) -> None:
     """By file and by HTTP."""
     walk.tell("## A forecast from a file\n\nThe input is raw rows, gaps included: the last 60.")
-    walk.run("(head -1 data/raw/beijing_pm25.csv; tail -60 data/raw/beijing_pm25.csv) > new.csv")
+    walk.run("raw=data/raw/beijing_pm25/beijing_pm25.csv; (head -1 $raw; tail -60 $raw) > new.csv")
     walk.run(
         "python -m pipeline predict --model models:/beijing_pm25@champion "
         "--input new.csv --output forecast.csv && head -4 forecast.csv"

@@ -12,7 +12,7 @@ import pandas as pd
 
 from pipeline.config import input_names
 from pipeline.config.cards import Card, read_card_file
-from pipeline.config.experiment import read_params
+from pipeline.config.experiment import moved, read_params
 from pipeline.config.params import Params, Window
 from pipeline.data import column_guesses, quality, splits, tables, windows
 from pipeline.data.date_formats import Question, Stamps
@@ -26,16 +26,16 @@ from pipeline.preparation.training_windows import TOO_MANY, Count, remarks, trai
 from pipeline.repository import changed_params
 
 HELP = """\
-Write data/datasets/NAME.yaml, a starter card for the table data/raw/NAME.csv: how it is written,
-its time column and step, what each column holds, and a guess at target and split. Every guess is
-marked `check:`. The card is then tried on the table, as the first stage of the pipeline will do,
-and the next commands are printed. An existing card is kept and tried again.
+Write data/datasets/NAME.yaml, a starter card for the table data/raw/NAME/FILE.csv: how it is
+written, its time column and step, what each column holds, and a guess at target and split. Every
+guess is marked `check:`. The card is then tried on the table, as the first stage of the pipeline
+will do, and the next commands are printed. An existing card is kept and tried again.
 """
 AGAIN = (
     "then run this again, with --force if you changed the table (--force writes a new card: "
     "confirm the words in it again)"
 )
-EXAMPLE = "example: python -m pipeline new-dataset data/raw/mine.csv; see docs/own-data.md"
+EXAMPLE = "example: python -m pipeline new-dataset data/raw/mine/mine.csv; see docs/own-data.md"
 
 
 class Tried(NamedTuple):
@@ -50,7 +50,7 @@ class Tried(NamedTuple):
 def main() -> None:
     """Write the card or keep the one there, try it, and say what comes next."""
     parser = argparse.ArgumentParser(description=HELP, epilog=EXAMPLE)
-    parser.add_argument("table", type=Path, help="the CSV file, data/raw/NAME.csv")
+    parser.add_argument("table", type=Path, help="the CSV file, data/raw/NAME/FILE.csv")
     parser.add_argument(
         "--force",
         action="store_true",
@@ -63,12 +63,14 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     raw = _in_place(arguments.table)
-    path = paths.card(raw.stem)
+    path = paths.card(raw.parent.name)
     params = read_params()
     if path.exists() and not arguments.force:
         if arguments.format:
             raise PipelineError(f"{path}: exists; --force --format writes a new one")
         card = read_card_file(path)
+        if paths.raw_table(raw.parent.name, card.file) != raw:
+            raise PipelineError(f"{path}: file: expected {raw.name}, found {card.file}")
         print(f"{path}: exists and is kept; --force writes a new one")
     else:
         card = begin(raw, path, arguments.format, params)
@@ -173,17 +175,21 @@ def _costly(tried: Tried, seen: Look, card: Card) -> dict[str, str]:
 
 
 def _in_place(table: Path) -> Path:
-    """The table as data/raw/NAME.csv; PipelineError if it is something else."""
+    """The table as data/raw/NAME/FILE.csv; PipelineError with what puts it there."""
     paths.require(table, "expected the data set's table here")
-    place = paths.raw_table(re.sub(r"[^\w-]+", "_", table.stem).strip("_").lower() or "mine")
+    folder, raw = table.absolute().parent, paths.RAW.resolve()
+    inside = folder.parent.resolve() == raw
+    name = re.sub(r"[^\w-]+", "_", (folder if inside else table.with_suffix("")).name).strip("_")
+    place = paths.raw_table(name or "mine")
     if table.suffix != ".csv":
         raise PipelineError(f"{table}: expected text, {place}, found {table.suffix or 'no'} suffix")
-    if table.resolve().parent != paths.RAW.resolve() or not re.fullmatch(r"[\w-]+", table.stem):
-        raise PipelineError(
-            f"{table}: expected the table as data/raw/NAME.csv, the name of letters, digits, _ and "
-            f"-; copy it there: cp {shlex.quote(str(table))} {place}"
-        )
-    return paths.raw_table(table.stem)
+    if inside and re.fullmatch(r"[\w-]+", folder.name):
+        return paths.raw_table(folder.name, table.name)
+    copied = f"mkdir -p {place.parent} && cp {shlex.quote(str(table))} {place}"
+    raise PipelineError(
+        f"{table}: expected the table in a directory of its own, data/raw/NAME, the name of "
+        f"letters, digits, _ and -: {moved(table, place) if folder.resolve() == raw else copied}"
+    )
 
 
 def write(path: Path, text: str) -> Card:
@@ -273,7 +279,8 @@ def _suited(frame: pd.DataFrame, card: Card, params: Params) -> Params:
 
 def commands(raw: Path, params: Params, suited: Params) -> list[str]:
     """What to run next, with the settings of params.yaml that are another data set's undone."""
-    flags = [f"ingest.dataset={changed_params.setting(raw.stem)}"]
+    name = raw.parent.name
+    flags = [f"ingest.dataset={changed_params.setting(name)}"]
     flags += [
         f"window.{key}=null"
         for key in ("inputs", "targets", "split")
@@ -284,9 +291,9 @@ def commands(raw: Path, params: Params, suited: Params) -> list[str]:
     flags += [f"{key}={to}" for key, to in suited.flat().items() if to != params.flat()[key]]
     settings = " ".join(f"-S {shlex.quote(flag)}" for flag in flags)
     return [
-        f"dvc add {raw}",
-        f"git add {raw}.dvc {paths.card(raw.stem)}",
-        f'git commit -m "Add the data set {raw.stem}"',
+        f"dvc add {raw.parent}",
+        f"git add {raw.parent}.dvc {paths.card(name)}",
+        f'git commit -m "Add the data set {name}"',
         f"dvc exp run {settings}",
         "dvc exp show --only-changed --drop '.*/|Created'",
     ]

@@ -183,6 +183,7 @@ class Card(Record):
     source: Word
     attribution: str = ""
     licence: Word
+    file: Annotated[str, Field(pattern="^[^/]+$")] | None = None  # the table; NAME.csv by default
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     fetch: str | None = None  # the command that gets a table which is not in Git
 

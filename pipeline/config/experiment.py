@@ -1,5 +1,6 @@
 """One experiment: params.yaml and its data set's card, each checked, and one against the other."""
 
+import shlex
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -224,10 +225,22 @@ def split(params: Params, card: Card) -> Split:
 
 def raw_table(params: Params, card: Card) -> Path:
     """The data set's raw table; PipelineError with the way to get it if it is absent."""
-    table = paths.raw_table(params.ingest.dataset)
+    dataset = params.ingest.dataset
+    table, flat = paths.raw_table(dataset, card.file), paths.RAW / f"{dataset}.csv"
     remedy = "expected the data set's table here"
-    if card.fetch:
+    if flat.exists():
+        remedy = f"a data set is a directory: {moved(flat, table)}"
+    elif card.fetch:
         remedy = f"get it with: {card.fetch}"
-    elif table.with_name(f"{table.name}.dvc").exists():
-        remedy = f"get it with: dvc pull {table}; without a remote, from whoever pinned it"
+    elif pinned := [place for place in (table.parent, flat) if Path(f"{place}.dvc").exists()]:
+        remedy = f"get it with: dvc pull {pinned[0]}; without a remote, from whoever pinned it"
     return paths.require(table, remedy)
+
+
+def moved(flat: Path, table: Path) -> str:
+    """The commands that move a table which lies in data/raw itself, and its pin, into place."""
+    old, new, folder = (shlex.quote(str(path)) for path in (flat, table, table.parent))
+    if Path(f"{flat}.dvc").exists():
+        pin = shlex.quote(f"{flat}.dvc")
+        return f"mkdir -p {folder} && mv {old} {new} && rm {pin} && dvc add {folder}"
+    return f"mkdir -p {folder} && git mv {old} {new} || mv {old} {new}"

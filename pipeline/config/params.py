@@ -22,7 +22,7 @@ def _term(text: str) -> str:
 
 
 class Ingest(Record):
-    """Which data set: the name of a table in data/raw and of its card in data/datasets."""
+    """Which data set: the name of its directory in data/raw and of its card in data/datasets."""
 
     dataset: Annotated[str, Field(pattern=r"^[\w-]+$")]
 

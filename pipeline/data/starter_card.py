@@ -133,9 +133,10 @@ def draft(raw: Path, seen: Look) -> str:
         [
             f"# A starter card, written from {raw}. Look at each line marked check:, change what",
             "# is wrong and delete the mark. docs/own-data.md says what every key means.",
-            f"title: {_word(raw.stem)} # check: what the data are",
+            f"title: {_word(raw.parent.name)} # check: what the data are",
             "source: not stated # check: where they come from",
             "licence: not stated # check: who may use them",
+            f"file: {_word(raw.name)}",
             f"sha256: {hashing.sha256(raw)} # of the file as it is; ingest refuses another",
             "",
             *_writing(seen),

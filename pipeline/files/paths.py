@@ -40,9 +40,9 @@ def card(dataset: str) -> Path:
     return CARDS / f"{dataset}.yaml"
 
 
-def raw_table(dataset: str) -> Path:
-    """The raw table of a data set: data/raw/NAME.csv."""
-    return RAW / f"{dataset}.csv"
+def raw_table(dataset: str, file: str | None = None) -> Path:
+    """The raw table of a data set: the card's file in data/raw/NAME, NAME.csv by default."""
+    return RAW / dataset / (file or f"{dataset}.csv")
 
 
 def windows(span: str) -> Path:

@@ -123,7 +123,7 @@ def markdown(
         f"scored. {escape_markdown(data)}",
         *(_picture(name) for name in pictures if name == "missing"),
         "## How to reproduce this",
-        f"In a clone of the repository that has `{paths.raw_table(params.ingest.dataset)}`, with "
+        f"In a clone of the repository that has `{paths.RAW / params.ingest.dataset}`, with "
         "the parameters below in `params.yaml`:",
         _code(["make setup", *fetch, "make"]),
         "Made with " + ", ".join(f"{name} {number}" for name, number in versions.items()) + ".",

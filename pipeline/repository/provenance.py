@@ -26,7 +26,9 @@ def tags(dataset: str) -> dict[str, str]:
     """Commit, whether what makes a run of the data set differs, what DVC says, and the process."""
     tags = {"mlflow.source.type": "PROJECT", "mlflow.source.name": "dvc repro", PROCESS: process()}
     # params.yaml, dvc.lock and outputs are changed by DVC as it works, so they do not count.
-    makers = ("pipeline", str(paths.card(dataset)), "dvc.yaml", "requirements.lock", *SHADOWS)
+    raw = str(paths.RAW / dataset)
+    data = (str(paths.card(dataset)), raw, f"{raw}.dvc")
+    makers = ("pipeline", *data, "dvc.yaml", "requirements.lock", *SHADOWS)
     commit, changes, files = (
         git.ask("rev-parse", "--verify", "HEAD"),
         git.ask("status", "--porcelain", "--untracked-files=all", "--", *makers),

@@ -18,8 +18,8 @@ def make(directory: Path) -> Path:
         print("note: changes that are not committed are left out", file=sys.stderr)
     git.run(source, "clone", "--quiet", "--no-checkout", str(source), str(directory))
     git.run(directory, "checkout", "--quiet", "--detach", git.run(source, "rev-parse", "HEAD"))
-    for table in paths.RAW.glob("*.csv"):
-        if not (directory / table).exists():
-            shutil.copyfile(table, directory / table)
+    for folder in paths.RAW.glob("*/"):
+        if not (directory / folder).exists():
+            shutil.copytree(folder, directory / folder)
     dvc.run(directory, "config", "--local", "cache.dir", f"{directory}.cache")
     return directory

@@ -31,7 +31,7 @@ def main() -> None:
     determinism.settle(params.train.seed)
     forecaster = Forecaster.load(stage_files(params.ingest.dataset))
     spec = forecaster.spec
-    raw = paths.raw_table(params.ingest.dataset)
+    raw = paths.raw_table(params.ingest.dataset, card.file)
     prepared = forecaster.prepare(forecaster.read(tables.read_table(raw, card), str(raw)))
     series, history = artifacts.read_frame(paths.SERIES), pd.read_csv(paths.HISTORY)
     targets, times = series[list(spec.targets)], pd.DatetimeIndex(series.index)

@@ -13,7 +13,7 @@ from pipeline.files import artifacts, hashing, paths
 
 
 def main() -> None:
-    """data/raw/NAME.csv and its card -> data/ingested."""
+    """data/raw/NAME and its card -> data/ingested."""
     params, card = read_experiment()
     raw = raw_table(params, card)
     tables.verify(raw, card)

@@ -22,7 +22,7 @@ RESERVED = re.compile(r"h\d+|scaled")  # what follows rmse_ and mae_ where it is
 CARD = "ingest.card"  # the parameter that stands for what the card decides
 # Of a card: prose, the table's own sum, and what stands among the parameters as it was resolved.
 NOT_DECISIVE = re.compile(
-    r"(title|source|attribution|licence|fetch|sha256|targets|inputs|split\..*|.*\.(description|transform))"
+    r"(title|source|attribution|licence|fetch|file|sha256|targets|inputs|split\..*|.*\.(description|transform))"
 )
 NAMED = ("ingest.dataset", "window.look_back", "window.horizon", "train.seed", "train.model.name")
 LONGEST = 200  # characters of a name inside a metric's, which may have 250

@@ -227,7 +227,7 @@ def _log_model(run_id: str, params: Params, card: Card) -> str:
 def _example(params: Params, card: Card) -> pd.DataFrame:
     """The newest raw rows, as many as a forecast needs, typed as a caller would send them."""
     spec = artifacts.read_json_record(paths.MODEL_JSON, Spec)
-    raw = paths.raw_table(params.ingest.dataset)
+    raw = paths.raw_table(params.ingest.dataset, card.file)
     imputer = artifacts.read_json_record(paths.IMPUTER, Imputer)
     table = tables.typed(tables.read_table(raw, card), card, input_names.columns(spec.inputs, card))
     rows = forecaster.rows_needed(spec, card, imputer)

@@ -151,7 +151,7 @@ def describe(client: mlflow.MlflowClient, run_id: str, params: Params, card: Car
     client.log_batch(
         run_id, params=[Param(k, str(v)) for k, v in labels.hyperparameters(params, card)]
     )
-    raw = paths.raw_table(params.ingest.dataset)
+    raw = paths.raw_table(params.ingest.dataset, card.file)
     quality = artifacts.read_json(paths.QUALITY)
     sha256 = quality["sha256"]
     dataset = Dataset(

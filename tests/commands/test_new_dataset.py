@@ -34,8 +34,9 @@ def repository(tmp_path, monkeypatch):
 
 
 def store(text, encoding="utf-8"):
-    """The text as data/raw/mine.csv."""
+    """The text as data/raw/mine/mine.csv."""
     path = paths.raw_table("mine")
+    path.parent.mkdir(exist_ok=True)
     path.write_text(text, encoding=encoding, newline="")
     return path
 
@@ -155,7 +156,7 @@ def test_card_describes_file_and_ingest_accepts_it(text, expected, monkeypatch, 
     assert frame[card.targets[0]].notna().sum() > 100
     printed = capsys.readouterr().out
     assert "ingest will accept the table" in printed
-    assert "dvc add data/raw/mine.csv" in printed
+    assert "dvc add data/raw/mine\n" in printed
 
 
 REFUSED = {
@@ -302,7 +303,7 @@ def test_card_is_kept_unless_forced(monkeypatch, capsys):
     run(monkeypatch, str(raw))
     printed = capsys.readouterr().out
     assert "mine.yaml: exists and is kept; --force writes a new one" in printed
-    assert "dvc add data/raw/mine.csv" in printed
+    assert "dvc add data/raw/mine\n" in printed
     assert paths.card("mine").read_text() == ours
     store(table(load=LOAD[::-1]))
     with pytest.raises(
@@ -313,18 +314,42 @@ def test_card_is_kept_unless_forced(monkeypatch, capsys):
     assert cards.read_card("mine").title == "mine"
 
 
-@pytest.mark.parametrize("name", ["mine.csv", "data/raw/my data.csv", "data/raw/mine.xlsx"])
-def test_table_elsewhere_is_refused(name, monkeypatch):
-    """A table outside data/raw, with blanks in its name or not a .csv is told where to go."""
+@pytest.mark.parametrize("name", ["mine.csv", "data/raw/my data.csv", "data/raw/my data/mine.csv"])
+def test_table_elsewhere_is_told_where_to_go(name, monkeypatch, capsys):
+    """The commands that the error names put a table into its directory, where it is taken."""
+    Path(name).parent.mkdir(exist_ok=True)
     Path(name).write_text(table())
-    with pytest.raises(PipelineError, match=r"data/raw/(mine|my_data)\.csv"):
+    with pytest.raises(PipelineError, match=r"a directory of its own, data/raw/NAME") as told:
         run(monkeypatch, name)
+    commands = str(told.value).split("-: ")[1]
+    subprocess.run(commands, shell=True, check=True)  # noqa: S602
+    run(monkeypatch, commands.split()[-1])
+    assert "ingest will accept the table" in capsys.readouterr().out
+
+
+def test_a_table_that_is_no_text_is_refused(monkeypatch):
+    """A workbook is named with the file that is expected in its place."""
+    Path("data/raw/mine.xlsx").write_text(table())
+    with pytest.raises(PipelineError, match=r"expected text, data/raw/mine/mine\.csv, found .xlsx"):
+        run(monkeypatch, "data/raw/mine.xlsx")
+
+
+def test_the_card_names_the_file(monkeypatch):
+    """A table may be called otherwise than its data set; another one beside it is not tried."""
+    store(table())
+    other = Path("data/raw/mine/export 2024.csv")
+    other.write_text(table(load=LOAD[::-1]))
+    run(monkeypatch, str(other))
+    card = cards.read_card("mine")
+    assert (card.file, card.title) == ("export 2024.csv", "mine")
+    with pytest.raises(PipelineError, match=r"file: expected mine\.csv, found export 2024\.csv"):
+        run(monkeypatch, "data/raw/mine/mine.csv")
 
 
 def test_absent_table_is_named(monkeypatch):
     """A table that is not there is named."""
-    with pytest.raises(PipelineError, match=r"data/raw/none\.csv: no such file"):
-        run(monkeypatch, "data/raw/none.csv")
+    with pytest.raises(PipelineError, match=r"data/raw/none/none\.csv: no such file"):
+        run(monkeypatch, "data/raw/none/none.csv")
 
 
 def test_commands_undo_the_parameters_of_another_data_set(monkeypatch, capsys):
@@ -392,4 +417,4 @@ def test_help_shows_an_example():
         check=True,
         cwd=ROOT,
     )
-    assert "example: python -m pipeline new-dataset data/raw/mine.csv" in done.stdout
+    assert "example: python -m pipeline new-dataset data/raw/mine/mine.csv" in done.stdout

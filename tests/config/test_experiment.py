@@ -305,7 +305,7 @@ def test_the_check_is_a_command(project: Project) -> None:
         "error: params.yaml: window.look_back: expected greater than or equal to 1, found 0"
     ]
     project.write(params={"window.look_back": 3})
-    (project.root / "data/raw/toy.csv").unlink()
+    (project.root / "data/raw/toy/toy.csv").unlink()
     absent = project.command("pipeline", "check")
     assert absent.returncode == 1
-    assert absent.stderr.startswith("error: data/raw/toy.csv: no such file; ")
+    assert absent.stderr.startswith("error: data/raw/toy/toy.csv: no such file; ")

@@ -58,7 +58,7 @@ def test_two_formats_that_fit_are_both_named_and_asked_about(monkeypatch, capsys
     line = refused(monkeypatch, raw)
     both = "%d/%m/%Y (every 1D from 2024-01-01 to 2024-01-12)", "%m/%d/%Y (months or years from"
     assert "is written without time.format" in line
-    assert "new-dataset data/raw/mine.csv --force --format" in line
+    assert "new-dataset data/raw/mine/mine.csv --force --format" in line
     card = paths.card("mine").read_text()
     assert all(reading in line and reading in card for reading in both)
     assert "format: null # check: '01/01/2024', '07/01/2024', '12/01/2024'" in card

@@ -1,6 +1,7 @@
 """A raw table becomes a regular series, or one line that names file, column and row."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pipeline.config.cards import Card, read_card_file
 from pipeline.data import quality, tables, timestamps
 from pipeline.errors import PipelineError
 from pipeline.files import hashing
+from tests.repositories import run
 from tests.toys import CARD, ROOT, Project, toy_card, toy_table, toy_times
 
 HEADER = "time,level,flow,wind,note"
@@ -205,13 +207,13 @@ def test_a_wrong_table_is_refused(project: Project, name: str) -> None:
     content, parts = WRONG_TABLES[name]
     project.table.write_bytes(content if isinstance(content, bytes) else content.encode())
     line = refusal(project)
-    for part in ["data/raw/toy.csv: ", *parts]:
+    for part in ["data/raw/toy/toy.csv: ", *parts]:
         assert part in line
 
 
 def test_the_line_of_a_large_file_is_right(tmp_path: Path) -> None:
     """Lines are counted through all blocks of a file, with Windows line ends too."""
-    raw = (ROOT / "data/raw/beijing_pm25.csv").read_bytes().split(b"\r\n")
+    raw = (ROOT / "data/raw/beijing_pm25/beijing_pm25.csv").read_bytes().split(b"\r\n")
     raw[40_000] = raw[40_000].rsplit(b",", 1)[0]
     path = tmp_path / "broken.csv"
     path.write_bytes(b"\r\n".join(raw))
@@ -226,7 +228,7 @@ def test_a_refused_table_ends_the_command(project: Project) -> None:
     run = project.command("pipeline.stages.ingest")
     assert run.returncode == 1
     assert len(run.stderr.splitlines()) == 1
-    assert run.stderr.startswith("error: data/raw/toy.csv: column level, row 7: ")
+    assert run.stderr.startswith("error: data/raw/toy/toy.csv: column level, row 7: ")
     assert project.written() == set()
 
 
@@ -239,7 +241,32 @@ def test_a_missing_table_is_named(project: Project, fetch: str | None, remedy: s
     project.write(card={"fetch": fetch} if fetch else {})
     project.table.unlink()
     line = refusal(project)
-    assert line.startswith(f"data/raw/toy.csv: no such file; {remedy}")
+    assert line.startswith(f"data/raw/toy/toy.csv: no such file; {remedy}")
+
+
+@pytest.mark.parametrize("how", ["committed", "pinned", "neither"])
+def test_a_table_in_no_directory_is_told_how_to_move(
+    how: str, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A data set of the old form is named with the commands that move it, and its pin."""
+    monkeypatch.chdir(project.root)
+    flat = Path("data/raw/toy.csv")
+    project.table.rename(flat)
+    project.table.parent.rmdir()
+    shutil.copy(ROOT / "data/raw/.gitignore", "data/raw")
+    words = {"committed": "git add -f", "pinned": "dvc add", "neither": "ls"}[how]
+    for command in ("git init -q", "dvc init -q", f"{words} {flat}"):
+        run(project.root, *command.split())
+    with pytest.raises(PipelineError) as told:
+        project.run("ingest")
+    line = str(told.value)
+    assert line.startswith("data/raw/toy/toy.csv: no such file; a data set is a directory: mkdir ")
+    run(project.root, "bash", "-c", line.split("directory: ")[1])
+    project.run("ingest")
+    assert Path("data/raw/toy.dvc").exists() == (how == "pinned")
+    in_git = run(project.root, "git", "ls-files", "data/raw").splitlines()
+    assert ("data/raw/toy/toy.csv" in in_git) == (how == "committed")
+    assert not list(flat.parent.glob("toy.csv*"))
 
 
 def test_a_table_that_is_not_the_cards_is_refused(project: Project) -> None:

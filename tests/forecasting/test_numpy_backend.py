@@ -115,7 +115,7 @@ def test_a_forecast_from_gaps_alone_is_told(
     """Where a whole look-back has no value of the target, a line says so; the forecast is made."""
     with chdir(finished_toy):
         forecaster = Forecaster.load(stage_files("toy"), "numpy")
-        table = tables.read_table(Path("data/raw/toy.csv"), forecaster.card)
+        table = tables.read_table(Path("data/raw/toy/toy.csv"), forecaster.card)
     forecaster.predict(table)
     assert caplog.messages == []
     table.loc[len(table) - forecaster.spec.look_back :, "level"] = ""

@@ -12,6 +12,7 @@ from pipeline.config.experiment import read_experiment
 from pipeline.errors import PipelineError
 from pipeline.reports import page
 from pipeline.repository import provenance
+from pipeline.reproduction import clean_clone
 from tests.repositories import copied, run, toy_repository
 
 
@@ -129,3 +130,26 @@ def test_a_report_needs_no_git(
     with chdir(copied(finished_toy, tmp_path / "toy")):
         without_git(Path.cwd(), monkeypatch)
         assert "not in Git" in page.of_report(*read_experiment())
+
+
+@pytest.mark.parametrize(
+    "file", ["data/raw/toy/toy.csv", "data/raw/toy/second.csv", "data/raw/toy.dvc"]
+)
+def test_a_table_that_git_has_otherwise_is_dirty(repository: Path, file: str) -> None:
+    """A run on a table, or by a pin, that is not the commit's is not marked as clean."""
+    run(repository, "git", "add", "-f", "data/raw/toy")
+    run(repository, "git", "commit", "-q", "-m", "table")
+    assert provenance.tags("toy")["git.dirty"] == "false"
+    (repository / file).write_text("other")
+    run(repository, "git", "add", "-f", "-N", file)
+    assert provenance.tags("toy")["git.dirty"] == "true"
+
+
+def test_a_clean_clone_has_the_tables_that_git_has_not(repository: Path, tmp_path: Path) -> None:
+    """What lies in a data set's directory comes along; one that Git has comes from Git."""
+    committed = "data/raw/beijing_pm25/beijing_pm25.csv"
+    (repository / committed).write_text("changed")
+    clone = clean_clone.make(tmp_path / "clone")
+    table = "data/raw/toy/toy.csv"
+    assert (clone / table).read_bytes() == (repository / table).read_bytes()
+    assert (clone / committed).read_bytes() != b"changed"
