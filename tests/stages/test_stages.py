@@ -29,7 +29,10 @@ def test_stages_read_their_deps_and_write_their_outs(projects: Callable[[str], P
         alone = projects(stage)
         for path in (name.replace("${ingest.dataset}", "toy") for name in data(stage)):
             (alone.root / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(whole.root / path, alone.root / path)
+            if (whole.root / path).is_dir():
+                shutil.copytree(whole.root / path, alone.root / path, dirs_exist_ok=True)
+            else:
+                shutil.copyfile(whole.root / path, alone.root / path)
         before = alone.written()
         alone.run(stage)
         kinds = outputs(stage)  # files, and directories of them
