@@ -10,7 +10,7 @@ from rich.progress import track
 from rich.table import Table
 
 from pipeline.lstm import plots, stack, toy
-from pipeline.lstm.check import CheckedArray, gradient_check, random_problem
+from pipeline.lstm.gradient_check import CheckedArray, gradient_check, random_problem
 
 LIMIT = 1e-6
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pipeline.lstm import jacobian, plots, weights
 from pipeline.lstm.cell import LSTM
-from pipeline.lstm.memory import MemoryProfile, memory_profile, memory_sentence
+from pipeline.lstm.memory_profile import MemoryProfile, memory_profile, memory_sentence
 
 
 def table(profile: MemoryProfile) -> str:

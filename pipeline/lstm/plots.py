@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pipeline.lstm.cell import Array, Trace
-from pipeline.lstm.memory import THRESHOLD, MemoryProfile, memory_length
+from pipeline.lstm.memory_profile import THRESHOLD, MemoryProfile, memory_length
 
 BLUE, ORANGE, GREEN, GREY = "#1f5fa8", "#d9772b", "#3b8f5a", "#777777"
 

@@ -17,7 +17,7 @@ from pipeline.files import paths
 from pipeline.preparation.training_windows import Count, sentence
 from pipeline.reports import terminal
 from pipeline.reports.formatting import escape_markdown, number, percent
-from pipeline.reports.memory import Memory
+from pipeline.reports.network_memory import Memory
 
 # What a reader should see in each picture; a picture not named here has only its title.
 CAPTIONS = {

@@ -20,7 +20,7 @@ from pipeline.files import artifacts, paths
 from pipeline.forecasting.forecaster import Forecaster, stage_files
 from pipeline.models.baselines import naive, ridge
 from pipeline.preparation.training_windows import Count
-from pipeline.reports import markdown, memory, page, report_pictures
+from pipeline.reports import markdown, network_memory, page, report_pictures
 from pipeline.runtime import determinism
 from pipeline.tracking import publishing
 
@@ -55,7 +55,7 @@ def main() -> None:
         for span, starts in (("validation", validation), ("test", test))
     }
     yardstick = Yardstick.of(targets.iloc[slice(*rows.train)], card.season)
-    remembered = memory.explain(spec, card, paths.WEIGHTS, prepared, validation)
+    remembered = network_memory.explain(spec, card, paths.WEIGHTS, prepared, validation)
     in_gaps = scoring.in_gaps(targets, forecasts["test"].origins, forecaster.imputer.limit)
     metrics = scoring.rounded(
         scoring.report(forecasts, spec.targets, yardstick, card.spans)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.lstm import stack
 from pipeline.lstm.cell import LSTM, Gradients
-from pipeline.lstm.check import gradient_check, kink_distance, random_problem
+from pipeline.lstm.gradient_check import gradient_check, kink_distance, random_problem
 from pipeline.lstm.optimizers import Blocks, adam, adam_start, sgd
 from pipeline.lstm.stack import Dense
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from pipeline.lstm import stack
 from pipeline.lstm.cell import LSTM, from_keras, to_keras
-from pipeline.lstm.check import Problem, random_problem, relative_error
+from pipeline.lstm.gradient_check import Problem, random_problem, relative_error
 from pipeline.lstm.optimizers import adam, adam_start
 from pipeline.lstm.stack import Dense
 

@@ -6,7 +6,7 @@ import pytest
 from pipeline.commands import lstm as command
 from pipeline.lstm import stack, toy
 from pipeline.lstm.cell import forward
-from pipeline.lstm.check import relative_error
+from pipeline.lstm.gradient_check import relative_error
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

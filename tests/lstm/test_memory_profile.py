@@ -7,10 +7,10 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 
 from pipeline.commands import lstm_memory
-from pipeline.lstm import jacobian, memory, plots, stack
+from pipeline.lstm import jacobian, memory_profile, plots, stack
 from pipeline.lstm.cell import to_keras
 from pipeline.lstm.elman import Elman
-from pipeline.lstm.memory import MemoryProfile
+from pipeline.lstm.memory_profile import MemoryProfile
 
 PNG = b"\x89PNG\r\n\x1a\n"
 FEATURES, STEPS, K = 2, 8, 6
@@ -101,7 +101,7 @@ def test_the_product_of_joint_jacobians_is_what_autodiff_finds(layers, activatio
     expected = np.stack([autodiff_jacobian(layers, w, K, activation) for w in windows])
     assert np.abs(expected).max() > 1e-4
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8)
-    profile = memory.memory_profile(layers, windows, activation)
+    profile = memory_profile.memory_profile(layers, windows, activation)
     norm = np.mean([np.linalg.norm(e, 2) for e in expected])
     assert profile.joint[K] == pytest.approx(norm, rel=1e-8)
     if profile.cell is not None:
@@ -130,25 +130,25 @@ def test_the_product_of_one_step_cell_derivatives_is_something_else():
 
 def test_a_profile_starts_at_one_and_ends_at_the_look_back():
     """There is a value for k = 0, where a state is itself, and for each step up to L."""
-    profile = memory.memory_profile(lstm_layers(3, 2), sample_windows())
+    profile = memory_profile.memory_profile(lstm_layers(3, 2), sample_windows())
     for values in profile:
         assert values is not None
         assert values.shape == (STEPS + 1,)
         assert values[0] == 1
-    assert memory.memory_profile(elman_layers(3), sample_windows()).forget is None
+    assert memory_profile.memory_profile(elman_layers(3), sample_windows()).forget is None
 
 
 def test_a_memory_that_has_faded_costs_no_more_time(monkeypatch):
     """Once nothing is felt, the steps before have the same values and are not computed."""
     layers, windows = lstm_layers(3), sample_windows()
-    whole = memory.memory_profile(layers, windows).joint
+    whole = memory_profile.memory_profile(layers, windows).joint
     steps = []
-    one = memory.stack_jacobian
-    monkeypatch.setattr(memory, "NEGLIGIBLE", (whole[3] + whole[2]) / 2)
+    one = memory_profile.stack_jacobian
+    monkeypatch.setattr(memory_profile, "NEGLIGIBLE", (whole[3] + whole[2]) / 2)
     monkeypatch.setattr(
-        memory, "stack_jacobian", lambda *given: steps.append(given[2]) or one(*given)
+        memory_profile, "stack_jacobian", lambda *given: steps.append(given[2]) or one(*given)
     )
-    short = memory.memory_profile(layers, windows).joint
+    short = memory_profile.memory_profile(layers, windows).joint
     assert len(steps) == 3
     assert short.tolist() == [*whole[:4], *[whole[3]] * (STEPS - 3)]
 
@@ -158,7 +158,7 @@ def test_forget_gates_alone_are_their_product():
     layers, windows = lstm_layers(3), sample_windows()
     f = jacobian.run(layers, windows)[0].f
     expected = f[:, -2:].prod(axis=1).max(axis=1).mean()
-    profile = memory.memory_profile(layers, windows)
+    profile = memory_profile.memory_profile(layers, windows)
     assert profile.forget is not None
     assert profile.forget[2] == pytest.approx(expected, rel=1e-12)
 
@@ -170,20 +170,20 @@ def with_joint(*values):
 
 def test_memory_length_is_the_last_step_that_is_felt():
     """An influence that comes back counts; one still felt at the end has no length yet."""
-    assert memory.memory_length(with_joint(1, 0.5, 0.009, 0.02, 0.005, 0.001)) == 3
-    assert memory.memory_length(with_joint(1, 0.5, 0.1), threshold=0.2) == 1
-    assert memory.memory_length(with_joint(1, 0.001)) == 0
-    assert memory.memory_length(with_joint(1, 0.5, 0.01)) is None
+    assert memory_profile.memory_length(with_joint(1, 0.5, 0.009, 0.02, 0.005, 0.001)) == 3
+    assert memory_profile.memory_length(with_joint(1, 0.5, 0.1), threshold=0.2) == 1
+    assert memory_profile.memory_length(with_joint(1, 0.001)) == 0
+    assert memory_profile.memory_length(with_joint(1, 0.5, 0.01)) is None
     with pytest.raises(ValueError, match="found NaN"):
-        memory.memory_length(with_joint(1, np.nan))
+        memory_profile.memory_length(with_joint(1, np.nan))
 
 
 def test_the_sentence_compares_memory_and_look_back():
     """It says how far back, and which of the two is longer."""
-    short = memory.memory_sentence(with_joint(1, 0.5, 0.001, 0.0001), unit="hour")
+    short = memory_profile.memory_sentence(with_joint(1, 0.5, 0.001, 0.0001), unit="hour")
     assert "looks back 1 hour:" in short
     assert "look-back shorter than 3 hours may do" in short
-    long = memory.memory_sentence(with_joint(1, 0.5, 0.25))
+    long = memory_profile.memory_sentence(with_joint(1, 0.5, 0.25))
     assert "After 2 steps, the whole look-back, a change in the state is still felt (0.25" in long
     assert "a longer look-back may help" in long
 
@@ -191,13 +191,16 @@ def test_the_sentence_compares_memory_and_look_back():
 def test_windows_of_another_shape_are_refused():
     """The error says what was expected and found."""
     with pytest.raises(ValueError, match=r"expected shape \[N, L, 2\].*found \[3, 8, 5\]"):
-        memory.memory_profile(lstm_layers(3), np.zeros((3, 8, 5)))
+        memory_profile.memory_profile(lstm_layers(3), np.zeros((3, 8, 5)))
 
 
 def test_pictures_have_labels_with_units_and_can_be_written(tmp_path):
     """Memory and gate figures name their axes, and drawing one again gives the same bytes."""
     layers, windows = lstm_layers(3), sample_windows()
-    profile, trace = memory.memory_profile(layers, windows), jacobian.run(layers, windows)[0]
+    profile, trace = (
+        memory_profile.memory_profile(layers, windows),
+        jacobian.run(layers, windows)[0],
+    )
     assert plots.memory_figure(profile).axes[0].get_yscale() == "log"
     for draw in (
         lambda: plots.memory_figure(profile, unit="hour"),

@@ -12,7 +12,7 @@ from pipeline.config.cards import Card
 from pipeline.data.windows import Rows, gather
 from pipeline.lstm import jacobian, plots
 from pipeline.lstm.cell import LSTM
-from pipeline.lstm.memory import memory_length, memory_profile, memory_sentence
+from pipeline.lstm.memory_profile import memory_length, memory_profile, memory_sentence
 from pipeline.lstm.weights import read_keras_weights
 from pipeline.models.spec import Spec
 
