@@ -31,7 +31,9 @@ def _differences(state: Any, made: set[str]) -> list[str]:
     for path, how in {**state.get("changed deps", {}), **state.get("changed outs", {})}.items():
         if isinstance(how, dict):
             found += [f"{path}: {key} {what}" for key, what in how.items()]
-        elif path not in made or how not in ("deleted", "not in cache"):  # those are yet to be made
+        elif how not in ("deleted", "not in cache") or not any(
+            Path(path).is_relative_to(output) for output in made
+        ):  # what is yet to be made
             found.append(f"{path} {how}")
     return found
 

@@ -65,6 +65,7 @@ class Reference(Record):
 
     machine: Machine
     outputs: str  # digest of dvc.lock's checksums, which ties this file to it
+    directories: dict[str, dict[str, str]]  # the sha256 of each file of an output of several
     prepared: dict[str, Any]  # what impute_scale learned and made, in numbers
 
 
@@ -96,6 +97,11 @@ def prepared() -> dict[str, Any]:
     }
 
 
+def contents(directory: str) -> dict[str, str]:
+    """The sha256 of each file of a directory by its name."""
+    return {file.name: hashing.sha256(file) for file in Path(directory).iterdir()}
+
+
 def digest(lock: Lock) -> str:
     """One sha256 over the checksums of all outputs."""
     return hashlib.sha256(artifacts.json_text(lock.checksums).encode()).hexdigest()
@@ -107,7 +113,14 @@ def main() -> None:
     try:
         read(lock)
     except PipelineError:
-        here = Reference(machine=Machine.here(), outputs=digest(lock), prepared=prepared())
+        here = Reference(
+            machine=Machine.here(),
+            outputs=digest(lock),
+            directories={
+                path: contents(path) for path, md5 in lock.checksums.items() if md5.endswith(".dir")
+            },
+            prepared=prepared(),
+        )
         if difference := _moved(here.machine):
             print(f"note: the last results are from elsewhere ({difference}): the same code and")
             print("parameters give different last digits here, which Git shows as changes")

@@ -20,7 +20,7 @@ from pipeline.config.experiment import read_params
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts, paths
 from pipeline.reports import terminal
-from pipeline.repository import dvc, git, lockfile
+from pipeline.repository import dvc, lockfile
 from pipeline.repository.lockfile import Lock
 from pipeline.reproduction import clean_clone, committed_results, seed_band
 from pipeline.reproduction.committed_results import Machine, Reference
@@ -41,16 +41,20 @@ class Finding:
     passed: bool = True
 
 
-def same_bytes(committed: Lock, made: Lock, stages: tuple[str, ...]) -> list[Finding]:
-    """Each output of the stages by its md5; of a directory, which committed files differ."""
+def same_bytes(
+    committed: Lock, made: Lock, stages: tuple[str, ...], directories: dict[str, dict[str, str]]
+) -> list[Finding]:
+    """Each output of the stages by its md5; of a directory, which of its files differ."""
     findings = []
     for out in (out for stage in stages for out in committed.stages[stage].outs):
         found = made.checksums[out.path]
         passed = found == out.checksum
         verdict = "identical" if passed else "differs"
         if not passed and out.checksum.endswith(".dir"):
-            changed = git.run(Path(), "diff", "--name-only", "--", out.path).splitlines()
-            verdict += f" ({', '.join(Path(name).name for name in changed)})"
+            before, now = directories[out.path], committed_results.contents(out.path)
+            names = sorted(before.keys() | now.keys())
+            changed = [name for name in names if before.get(name) != now.get(name)]
+            verdict += f" ({', '.join(changed)})"
         findings.append(Finding(out.path, out.checksum[:12], found[:12], verdict, passed))
     return findings
 
@@ -146,9 +150,9 @@ def check() -> list[Finding]:
     dvc.run(Path(), "repro", "--no-run-cache", show=True)
     made = lockfile.read_whole_lock()
     if not difference:
-        return same_bytes(committed, made, tuple(committed.stages))
+        return same_bytes(committed, made, tuple(committed.stages), expected.directories)
     return [
-        *same_bytes(committed, made, EXACT),
+        *same_bytes(committed, made, EXACT, expected.directories),
         *same_numbers(expected, committed_results.prepared()),
         *same_rules(metrics, artifacts.read_json(paths.METRICS)),
         *in_band(band, seed_band.scores()),
