@@ -1,5 +1,6 @@
 """A directory in which the stages run on a synthetic table of any length."""
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -9,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from benchmarks.measure import ROOT
 
@@ -52,7 +52,7 @@ def write(directory: Path, **params: dict[str, Any]) -> None:
     sections = {name: values | params.get(name, {}) for name, values in PARAMS.items()}
     for path, content in (("data/datasets/walk.yaml", CARD), ("params.yaml", sections)):
         (directory / path).parent.mkdir(parents=True, exist_ok=True)
-        (directory / path).write_text(yaml.safe_dump(content))
+        (directory / path).write_text(json.dumps(content))
 
 
 def write_table(directory: Path, rows: int) -> None:
@@ -88,7 +88,7 @@ def trivial(directory: Path) -> Path:
     """A repository whose pipeline is one stage that reads a byte and does nothing, up to date."""
     directory.mkdir()
     stage = {"cmd": "true", "deps": ["read"]}
-    (directory / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"nothing": stage}}))
+    (directory / "dvc.yaml").write_text(json.dumps({"stages": {"nothing": stage}}))
     (directory / "read").write_text("a")
     for words in ("git init -q", "dvc init -q", "dvc repro -q"):
         command(directory, *words.split())

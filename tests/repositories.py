@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from pipeline.tracking import relocation
+from tests.toys import from_yaml, to_yaml
 
 ROOT = Path(__file__).parent.parent
 STAGES = ("ingest", "impute_scale", "window", "train", "evaluate")
@@ -94,14 +94,14 @@ def commit(directory: Path, message: str) -> None:
 def set_params(directory: Path, changes: Mapping[str, Any]) -> None:
     """Change params.yaml by dotted key."""
     file = directory / "params.yaml"
-    tree = yaml.safe_load(file.read_text())
+    tree = from_yaml(file.read_text())
     for key, value in changes.items():
         *parents, last = key.split(".")
         branch = tree
         for parent in parents:
             branch = branch[parent]
         branch[last] = value
-    file.write_text(yaml.safe_dump(tree, sort_keys=False))
+    file.write_text(to_yaml(tree))
 
 
 def toy_repository(directory: Path) -> Path:
@@ -119,7 +119,7 @@ def toy_repository(directory: Path) -> Path:
     )
     (directory / "data/raw/toy").mkdir()
     table.to_csv(directory / "data/raw/toy/toy.csv", index=False)
-    (directory / "data/datasets/toy.yaml").write_text(yaml.safe_dump(TOY_CARD))
+    (directory / "data/datasets/toy.yaml").write_text(to_yaml(TOY_CARD))
     set_params(directory, TOY)
     commit(directory, "code")
     return directory
@@ -144,7 +144,7 @@ def copied(repository: Path, directory: Path) -> Path:
 def outputs(directory: Path) -> dict[str, bytes]:
     """The bytes of every file that the stages write, as dvc.yaml names them."""
     found: dict[str, bytes] = {}
-    for stage in yaml.safe_load((directory / "dvc.yaml").read_text())["stages"].values():
+    for stage in from_yaml((directory / "dvc.yaml").read_text())["stages"].values():
         for entry in [*stage["outs"], *stage.get("metrics", [])]:
             path = directory / (entry if isinstance(entry, str) else next(iter(entry)))
             files = sorted(path.rglob("*")) if path.is_dir() else [path]

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from pipeline.files import paths
-from tests.toys import ROOT
+from tests.toys import ROOT, from_yaml
 
 MODULES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "pipeline").rglob("*.py"))
-DVC: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+DVC: dict[str, Any] = from_yaml((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 STAGES = list(DVC["stages"])
 
 # The packages from top to bottom: each may import those of later lines, none those of its own line
@@ -215,7 +214,7 @@ def test_a_stage_is_a_page(stage: str) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_params_are_sections_of_the_parameters(stage: str) -> None:
     """Whatever a stage names under params is in params.yaml, and the stage's own section is."""
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params = from_yaml((ROOT / "params.yaml").read_text(encoding="utf-8"))
     names = listed(stage, "params")
     assert {stage, "ingest"} <= set(names)
     for name in names:

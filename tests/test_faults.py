@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
-import yaml
 from moto.server import ThreadedMotoServer
 
 from pipeline.errors import PipelineError
@@ -36,6 +35,7 @@ from tests.repositories import (
     stage,
 )
 from tests.serving import free_port
+from tests.toys import from_yaml
 
 pytestmark = pytest.mark.timeout(900)
 PATIENCE = 120  # seconds for what takes two on an idle machine
@@ -485,7 +485,7 @@ def test_a_loss_that_is_no_number_stops_the_training(toy: Path) -> None:
     assert statuses(toy / "mlflow.db") == ["FINISHED", "FAILED"]
     for file in outputs_of(toy, "train"):
         assert not (toy / file).exists()
-    recorded = yaml.safe_load((toy / "dvc.lock").read_text())["stages"]["train"]["params"]
+    recorded = from_yaml((toy / "dvc.lock").read_text())["stages"]["train"]["params"]
     assert recorded["params.yaml"]["train"]["learning_rate"] != 1e38
     assert "train" in run(toy, "dvc", "status")
 
@@ -501,7 +501,7 @@ def test_parameters_that_are_edited_while_training_are_not_recorded(windowed: Pa
     assert dvc.wait(PATIENCE) != 0
     said = (toy / "said.txt").read_text()
     assert "error: params.yaml or the card was changed while the stage ran" in said
-    recorded = yaml.safe_load((toy / "dvc.lock").read_text())["stages"]["train"]["params"]
+    recorded = from_yaml((toy / "dvc.lock").read_text())["stages"]["train"]["params"]
     assert recorded["params.yaml"]["train"]["seed"] == 1
     assert "train" in run(toy, "dvc", "status")
     set_params(toy, {"train.seed": 1})

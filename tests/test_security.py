@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.repositories import NO_STORE, ROOT, environment, outputs, run
+from tests.toys import from_yaml
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 SUFFIXES = {".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle", ".pt", ".pth", ".keras"}
@@ -65,7 +65,7 @@ def test_nothing_that_is_written_is_a_pickle(finished_toy: Path) -> None:
     for name, content in (files | logged).items():
         assert Path(name).suffix not in SUFFIXES, name
         assert not is_pickle(content), name
-    (description,) = [yaml.safe_load(c) for name, c in logged.items() if name.endswith("MLmodel")]
+    (description,) = [from_yaml(c) for name, c in logged.items() if name.endswith("MLmodel")]
     flavor = description["flavors"]["python_function"]
     assert Path(flavor["model_code_path"]).name == "served_model.py"
     assert "python_model" not in flavor

@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import requests
-import yaml
 
 from tests.full_repository import ROOT, run
 from tests.serving import free_port, serving
 from tests.story import Story, story
+from tests.toys import from_yaml, to_yaml
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 __all__ = ["story"]  # a fixture
@@ -112,7 +112,7 @@ def test_a_model_without_a_signature_is_refused(story: Story, champion: str) -> 
     (model,) = story.client.get_run(story.id("small-1")).outputs.model_outputs
     (file,) = story.directory.glob(f"mlartifacts/**/{model.model_id}/**/MLmodel")
     whole = file.read_text()
-    file.write_text(yaml.safe_dump({**yaml.safe_load(whole), "signature": None}))
+    file.write_text(to_yaml({**from_yaml(whole), "signature": None}))
     try:
         said = story.say("promote", "small-1", "--dry-run")
     finally:

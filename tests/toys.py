@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import io
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
+from ruamel.yaml import YAML
 
 from pipeline.config.cards import Card
 from pipeline.config.params import Params
@@ -57,6 +58,20 @@ PARAMS: dict[str, Any] = {
     },
     "evaluate": {"stretch": 24},
 }
+
+
+def to_yaml(tree: Any) -> str:
+    """A tree as a file has it, in its order, each value on one line."""
+    writer, text = YAML(typ="safe"), io.StringIO()
+    writer.default_flow_style, writer.width = False, 10**6
+    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    writer.dump(tree, text)
+    return text.getvalue()
+
+
+def from_yaml(text: str) -> Any:
+    """The tree that a file has, as DVC reads it."""
+    return YAML(typ="safe").load(text)
 
 
 def changed(tree: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -131,7 +146,7 @@ class Project:
         if table is not None:
             table.to_csv(self.table, index=False)
         for path, tree, changes in ((self.card, CARD, card), (self.params, PARAMS, params)):
-            path.write_text(yaml.safe_dump(changed(tree, changes or {}), sort_keys=False))
+            path.write_text(to_yaml(changed(tree, changes or {})))
         return self
 
     def run(self, *stages: str) -> "Project":

@@ -9,7 +9,8 @@ import pandas as pd
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pipeline.files import paths
-from pipeline.files.records import Record, read_record
+from pipeline.files.records import Record
+from pipeline.files.yaml import read_record
 
 LONGEST = 10**9  # rows: more than any table has
 LEVELS = 1000  # of a category: each is a channel of every window

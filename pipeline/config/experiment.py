@@ -19,7 +19,8 @@ from pipeline.config.params import (
 )
 from pipeline.errors import PipelineError
 from pipeline.files import paths
-from pipeline.files.records import parse, read_yaml
+from pipeline.files.records import parse
+from pipeline.files.yaml import read_yaml
 
 # Of what ridge regression solves; for moments it takes some three and a half times as much.
 RIDGE_BYTES = 400 * 2**20

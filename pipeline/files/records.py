@@ -1,12 +1,10 @@
-"""Strict reading of YAML into typed, frozen records, with one-line errors that name the key."""
+"""Typed, frozen records of what files hold, with one-line errors that name the key."""
 
 import difflib
 import json
 import re
-from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import PipelineError
@@ -19,107 +17,6 @@ class Record(BaseModel):
 
 
 R = TypeVar("R", bound=Record)
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, which also refuses a duplicate key."""
-
-
-def _mapping(loader: Any, node: Any) -> dict[Any, Any]:
-    seen: set[Any] = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if not isinstance(key, str | int | float):
-            raise yaml.constructor.ConstructorError(
-                problem=f"a key must be a word, found {key!r}", problem_mark=key_node.start_mark
-            )
-        if key in seen:
-            raise yaml.constructor.ConstructorError(
-                problem=f"key {key!r} appears twice", problem_mark=key_node.start_mark
-            )
-        seen.add(key)
-    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
-
-
-# YAML 1.1 reads No as false, 1:30 as 90, 010 as 8, 1e-3 as a string and builds dates; YAML 1.2, and
-# DVC, do not.
-_OLD = (":bool", ":int", ":float", ":timestamp")
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(_OLD)]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-for _kind, _pattern, _first in (
-    ("bool", "true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("int", "[-+]?(0|[1-9][0-9]*)", "-+0123456789"),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+0123456789."),
-    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+."),
-):
-    _Loader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_pattern})$"), list(_first)
-    )
-# Plain values alone: no tag builds a date, bytes or a set.
-_PLAIN = (":null", ":bool", ":int", ":float", ":str", ":seq")
-_Loader.yaml_constructors = {
-    tag: constructor
-    for tag, constructor in yaml.SafeLoader.yaml_constructors.items()
-    if tag is None or tag.endswith(_PLAIN)
-}
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
-# Of a file whose aliases are written out: a card of ten thousand columns has a tenth of them.
-NODES = 1_000_000
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file; PipelineError names the line of what cannot be read."""
-    return load_yaml(path.read_bytes(), str(path))
-
-
-def load_yaml(content: bytes, where: str) -> dict[str, Any]:
-    """The mapping that YAML in UTF-8 holds; PipelineError says where, and the line."""
-    try:
-        loader = _Loader(content.decode("utf-8-sig"))
-        root = loader.get_single_node()
-        if root and (nodes := _written_out(root, {})) > NODES:
-            raise PipelineError(
-                f"{where}: expected at most {NODES:,} values, found {nodes:,} once its aliases are "
-                "expanded"
-            )
-        tree = loader.construct_document(root) if root else None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f" line {mark.line + 1}" if mark else ""
-        raise PipelineError(f"{where}{line}: {error.problem or error.context}") from None
-    except RecursionError:
-        raise PipelineError(
-            f"{where}: expected plain YAML, found brackets nested too deep"
-        ) from None
-    except (yaml.YAMLError, ValueError) as error:
-        first_line = str(error).splitlines()[0]
-        raise PipelineError(f"{where}: expected plain YAML in UTF-8, found {first_line}") from None
-    if not isinstance(tree, dict):
-        raise PipelineError(f"{where}: expected a mapping of keys, found {shown(tree)}")
-    return tree
-
-
-def _written_out(node: yaml.Node, known: dict[int, int]) -> int:
-    """How many nodes a node holds, itself among them, those behind an alias once for each alias.
-
-    A long text counts as several, since it is written out as well.
-    """
-    if id(node) not in known:
-        known[id(node)] = 0  # of one that holds itself, which is refused when it is built
-        nested = isinstance(node, yaml.CollectionNode)
-        parts, own = (node.value, 1) if nested else ([], 1 + len(node.value) // 100)
-        children = [child for part in parts for child in (part if type(part) is tuple else (part,))]
-        known[id(node)] = own + sum(_written_out(child, known) for child in children)
-    return known[id(node)]
-
-
-def read_record(path: Path, record: type[R]) -> R:
-    """The file's content as a record; PipelineError names the first key that is wrong."""
-    return parse(read_yaml(path), record, str(path))
 
 
 def parse(content: dict[str, Any], record: type[R], where: str) -> R:

@@ -7,7 +7,8 @@ from typing import Any
 from pipeline.config.params import Params, flatten
 from pipeline.errors import PipelineError
 from pipeline.files import paths
-from pipeline.files.records import load_yaml, parse
+from pipeline.files.records import parse
+from pipeline.files.yaml import load_yaml
 from pipeline.repository import git
 
 # A string that Hydra reads as one without its quotes.

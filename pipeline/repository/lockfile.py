@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from pipeline.errors import PipelineError
-from pipeline.files.records import Record, read_record, read_yaml
+from pipeline.files.records import Record
+from pipeline.files.yaml import read_record, read_yaml
 
 LOCK = Path("dvc.lock")
 STAGES = Path("dvc.yaml")

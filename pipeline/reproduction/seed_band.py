@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import yaml
 from pydantic import Field
 from tqdm import tqdm
 
 from pipeline.config.experiment import read_params
 from pipeline.config.params import Params
 from pipeline.errors import PipelineError
-from pipeline.files import artifacts, paths, records
+from pipeline.files import artifacts, paths
 from pipeline.files.records import Record
+from pipeline.files.yaml import read_yaml
 from pipeline.repository import dvc
 from pipeline.reproduction import clean_clone
 
@@ -114,9 +114,9 @@ def main() -> None:
             raise PipelineError("params.yaml: expected it as it is committed; commit it first")
         with tqdm(range(1, count + 1), unit="seed", dynamic_ncols=True) as bar:
             for seed in bar:
-                tree = records.read_yaml(knobs)
+                tree = read_yaml(knobs)
                 tree["train"]["seed"] = seed
-                knobs.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+                artifacts.write_json(knobs, tree)  # which is YAML too
                 dvc.run(directory, "repro")
                 with chdir(directory):
                     draws.append(scores())

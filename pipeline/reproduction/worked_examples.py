@@ -20,8 +20,9 @@ from pipeline.config.experiment import read_experiment
 from pipeline.config.params import Baseline
 from pipeline.errors import PipelineError
 from pipeline.evaluation.scoring import MODEL
-from pipeline.files import artifacts, hashing, paths, records
+from pipeline.files import artifacts, hashing, paths
 from pipeline.files.records import Record
+from pipeline.files.yaml import read_record
 from pipeline.reports.formatting import percent
 from pipeline.reports.markdown import table
 from pipeline.repository import dvc, git, lockfile
@@ -110,7 +111,7 @@ class Run(Record):
 
 def read_definitions() -> list[Example]:
     """The examples, each checked."""
-    return list(records.read_record(DEFINITIONS, Definitions).examples)
+    return list(read_record(DEFINITIONS, Definitions).examples)
 
 
 def perform(directory: Path, example: Example, seed: int) -> Run:

@@ -9,7 +9,7 @@ import os
 from contextlib import ExitStack
 
 import mlflow
-import yaml
+import yaml  # MLflow's reader of its MLmodel
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 

@@ -40,7 +40,7 @@ from pipeline.tracking.store import CONTENT, EXPERIMENT, LOSS, NOT_KNOWN, SCORES
 RESTORED, TRAINED_IN = "pipeline.restored", "pipeline.trained_in"
 REPEATED_BY = "pipeline.repeated_by"  # of a run that never gets scores, since this one has them
 # What a served model needs, at the versions that made its scores.
-REQUIREMENTS = ("keras", "mlflow", "numpy", "pandas", "pyarrow", "pydantic", "PyYAML", "tensorflow")
+LIBRARIES = "keras mlflow numpy pandas pyarrow pydantic ruamel.yaml tensorflow"
 
 
 def publish_or_warn(params: Params, card: Card, page: str) -> None:
@@ -218,7 +218,7 @@ def _log_model(run_id: str, params: Params, card: Card) -> str:
             code_paths=[str(package)],
             signature=signature(),
             input_example=example,
-            pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+            pip_requirements=[f"{name}=={version(name)}" for name in LIBRARIES.split()],
             tags={"mlflow.note.content": labels.SERVING},
         )
     return str(info.model_id)

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +16,7 @@ from pipeline.errors import PipelineError
 from pipeline.models.registry import MODELS, build
 from pipeline.models.spec import Spec
 from pipeline.preparation.scaling import Scale, Scaler
-from tests.toys import CARD, PARAMS, Project, changed, toy_card, toy_params
+from tests.toys import CARD, PARAMS, Project, changed, to_yaml, toy_card, toy_params
 
 SMALL = 10**5  # weights, and numbers made of a window, of networks that are built here
 OWN: dict[str, dict[str, Any]] = {
@@ -126,7 +125,7 @@ def test_any_experiment_ends_well(
         trees[name] = edited(tree, {key: value for (file, key), value in edits if file == name})
     project = Project(tmp_path_factory.mktemp("any"))
     for path, tree in ((project.params, trees["params"]), (project.card, trees["card"])):
-        path.write_text(yaml.safe_dump(tree, sort_keys=False, width=10**6))
+        path.write_text(to_yaml(tree))
     try:
         with chdir(project.root):
             params, card = read_experiment()

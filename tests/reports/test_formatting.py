@@ -6,7 +6,6 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
-import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
@@ -17,7 +16,7 @@ from pipeline.reports import comparison_pictures, markdown, page, pictures
 from pipeline.reports.formatting import escape_markdown, escape_mathtext
 from pipeline.tracking import labels
 from tests.repositories import NO_STORE, STAGES
-from tests.toys import CARD, Project, changed, toy_card, toy_params, toy_table, toy_times
+from tests.toys import CARD, Project, changed, to_yaml, toy_card, toy_params, toy_table, toy_times
 
 SIGNS = list("$\\_*`|[]()<>!#&~^{}:;'\"-+=./ ab1é漢")
 NAMES = st.lists(st.sampled_from(SIGNS), min_size=1, max_size=14).map(
@@ -131,7 +130,7 @@ def test_a_whole_report_shows_names_as_they_are(
     card |= {"inputs": [target, "flow"], "columns": {target: {"unit": "$m$"}, "flow": {}}}
     card |= {"excluded": ["wind", "note"]}
     project.write(toy_table(missing=0).rename(columns={"level": target}))
-    project.card.write_text(yaml.safe_dump(card))
+    project.card.write_text(to_yaml(card))
     project.run(*STAGES)
     with chdir(project.root):
         seen = Seen(page.of_report(*read_experiment()))

@@ -5,7 +5,6 @@ from contextlib import chdir
 from pathlib import Path
 
 import pytest
-import yaml
 from dvc.utils.hydra import apply_overrides
 
 from pipeline.config.experiment import read_params
@@ -13,7 +12,7 @@ from pipeline.config.params import Params
 from pipeline.repository import changed_params as differences
 from pipeline.tracking import labels
 from tests.repositories import commit
-from tests.toys import PARAMS, changed
+from tests.toys import PARAMS, changed, to_yaml
 
 SPLITS = ({"train": 0.6, "validation": 0.8, "test": 1.0}, None)
 
@@ -21,14 +20,14 @@ SPLITS = ({"train": 0.6, "validation": 0.8, "test": 1.0}, None)
 def params_of(directory: Path, tree: dict) -> Params:
     """These parameters, by way of a file as a user's."""
     file = directory / "wanted.yaml"
-    file.write_text(yaml.safe_dump(tree))
+    file.write_text(to_yaml(tree))
     return read_params(file)
 
 
 @pytest.fixture
 def committed(tmp_path: Path) -> Path:
     """A repository with the toy's parameters, one of them as YAML 1.2 has it."""
-    text = yaml.safe_dump(changed(PARAMS, {"train.learning_rate": "RATE"}))
+    text = to_yaml(changed(PARAMS, {"train.learning_rate": "RATE"}))
     (tmp_path / "params.yaml").write_text(text.replace("RATE", "1e-3"))
     commit(tmp_path, "params")
     return tmp_path
@@ -62,7 +61,7 @@ def test_the_command_goes_from_one_split_to_another(tmp_path: Path) -> None:
     """From the file's own split to the card's, which is null, and back."""
     own, cards = ({**PARAMS, "window": {**PARAMS["window"], "split": split}} for split in SPLITS)
     for there, wanted in ((own, cards), (cards, own)):
-        (tmp_path / "params.yaml").write_text(yaml.safe_dump(there))
+        (tmp_path / "params.yaml").write_text(to_yaml(there))
         commit(tmp_path, "params")
         params = params_of(tmp_path, wanted)
         with chdir(tmp_path):

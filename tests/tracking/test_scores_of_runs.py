@@ -12,7 +12,6 @@ from typing import Any
 
 import mlflow
 import pytest
-import yaml
 from click.testing import CliRunner
 from mlflow.cli import cli
 
@@ -24,6 +23,7 @@ from pipeline.repository import provenance
 from pipeline.runtime import determinism
 from pipeline.tracking import database, live_run, logged_runs, publishing, store
 from tests.repositories import commit, copied, run
+from tests.toys import from_yaml, to_yaml
 
 FINISHED, KILLED = "FINISHED", "KILLED"
 
@@ -158,12 +158,12 @@ def test_uncommitted_code_makes_no_champion(toy: Path) -> None:
 def test_another_experiment_with_the_same_training_is_another_run(toy: Path) -> None:
     """Other test rows, or a card whose minimum changes no score; back again, nothing is sent."""
     original = paths.card("toy").read_text()
-    card = yaml.safe_load(original)
+    card = from_yaml(original)
     for changes in ({"columns": card["columns"] | {"level": {"unit": "m", "minimum": -1e6}}}, {}):
-        paths.card("toy").write_text(yaml.safe_dump(card | changes) + "# a remark\n")
+        paths.card("toy").write_text(to_yaml(card | changes) + "# a remark\n")
         assert (send() is None) == (not changes)
     split = card["split"] | {"test": 299}
-    paths.card("toy").write_text(yaml.safe_dump(card | {"split": split}))
+    paths.card("toy").write_text(to_yaml(card | {"split": split}))
     score(0.3)
     assert send() is not None
     ends = [json.loads(run.data.params["window.split"])["test"] for run in logged()]
