@@ -12,7 +12,7 @@ from ruamel.yaml.resolver import VersionedResolver, implicit_resolvers
 from pipeline.errors import PipelineError
 from pipeline.files.records import R, parse, shown
 
-# Of a file whose aliases are written out: a card of ten thousand columns has a tenth of them.
+# Of a file whose aliases are expanded: a card of ten thousand columns has a tenth of them.
 NODES = 1_000_000
 DEPTH = 100  # of values in one another, which libyaml would follow until the process dies
 PLAIN = (":null", ":bool", ":int", ":float", ":str", ":seq", ":map")
