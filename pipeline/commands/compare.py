@@ -16,6 +16,7 @@ from pipeline.errors import PipelineError
 from pipeline.files import artifacts, hashing
 from pipeline.reports import comparison_pictures, markdown, page, terminal
 from pipeline.reports.formatting import escape_markdown
+from pipeline.runtime import process
 from pipeline.tracking import comparison, labels, logged_runs, store
 from pipeline.tracking.comparison import Row
 from pipeline.tracking.labels import CARD
@@ -131,7 +132,7 @@ def _show(header: Sequence[str], lines: Sequence[Sequence[str]], title: str, *no
 
 def main() -> None:
     """Put runs side by side, as a table and as a page."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "runs",
         nargs="*",
@@ -139,7 +140,9 @@ def main() -> None:
         help="a run's id, its first characters, or the name of a DVC experiment, of any data set; "
         "default: the newest runs on the present data set and split",
     )
-    parser.add_argument("--output", type=Path, default=Path("comparison.html"), help="the page")
+    parser.add_argument(
+        "--output", type=process.path, default="comparison.html", help="default %(default)s"
+    )
     parser.add_argument("--log", action="store_true", help="also save the page in MLflow, as a run")
     options = parser.parse_args()
     with logged_runs.answering():

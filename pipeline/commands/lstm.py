@@ -2,25 +2,23 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from pipeline.errors import PipelineError
 from pipeline.lstm import plots, stack, toy
 from pipeline.lstm.gradient_check import CheckedArray, gradient_check, random_problem
+from pipeline.runtime import process
 
 LIMIT = 1e-6
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; 1 if an array of the gradient check is over the limit, else 0."""
-    parser = argparse.ArgumentParser(
-        description="Check the LSTM's gradient by central differences, array by array; "
-        "train it on a toy series; draw the result.",
-    )
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command; PipelineError if an array of the gradient check is over the limit."""
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=30, help="default %(default)s")
     parser.add_argument("--units", type=int, default=16, help="of the layer (default %(default)s)")
     parser.add_argument(
@@ -30,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--seed", type=int, default=0, help="of weights, noise and batches (default %(default)s)"
     )
     parser.add_argument(
-        "--output", type=Path, default=Path("lstm_toy.png"), help="default %(default)s"
+        "--output", type=process.path, default="lstm_toy.png", help="default %(default)s"
     )
     args = parser.parse_args(argv)
     console = Console()
@@ -61,7 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         parser.error(str(error))
     print(f"Wrote {args.output}")
-    return int(any(row.error > LIMIT for row in rows))
+    if wrong := [row.name for row in rows if row.error > LIMIT]:
+        raise PipelineError(
+            f"expected gradients within {LIMIT:g} of central differences, found others in "
+            f"{', '.join(wrong)}"
+        )
 
 
 def gradient_table(rows: Sequence[CheckedArray]) -> Table:

@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy.typing as npt
 from pipeline.lstm import jacobian, plots, weights
 from pipeline.lstm.cell import LSTM
 from pipeline.lstm.memory_profile import MemoryProfile, memory_profile, memory_sentence
+from pipeline.runtime import process
 
 
 def table(profile: MemoryProfile) -> str:
@@ -27,19 +27,17 @@ def table(profile: MemoryProfile) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """The command `python -m pipeline lstm-memory`."""
-    parser = argparse.ArgumentParser(
-        description="Measure and draw how far back a trained LSTM, or plain RNN, looks.",
-    )
+    """Print the profile and write the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--weights",
-        type=Path,
+        type=process.path,
         required=True,
         help="a model.weights.h5 with layers recurrent_1, ... and head, or the directory it is in; "
         "the file says whether they are LSTM or SimpleRNN",
     )
     parser.add_argument(
-        "--windows", type=Path, required=True, help="a .npy of windows [N, L, F], scaled"
+        "--windows", type=process.path, required=True, help="a .npy of windows [N, L, F], scaled"
     )
     parser.add_argument("--activation", choices=["tanh", "relu"], default="tanh")
     parser.add_argument(
@@ -47,10 +45,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--unit", default="step", help="a step's name, such as hour")
     parser.add_argument(
-        "--output", type=Path, default=Path("lstm_memory.png"), help="default %(default)s"
+        "--output", type=process.path, default="lstm_memory.png", help="default %(default)s"
     )
     parser.add_argument(
-        "--gates", type=Path, help="also draw the gates of layer 1 over the last window used, here"
+        "--gates", type=process.path, help="also draw here layer 1's gates over the last window"
     )
     args = parser.parse_args(argv)
 
@@ -78,7 +76,3 @@ def main(argv: Sequence[str] | None = None) -> None:
         except OSError as error:
             parser.error(str(error))
         print(f"Wrote {place}")
-
-
-if __name__ == "__main__":
-    main()

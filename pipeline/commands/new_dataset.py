@@ -1,4 +1,10 @@
-"""Write a starter card for a table of your own, and try it on the table."""
+"""Write a starter card for a table of your own, and try it on the table.
+
+The card data/datasets/NAME.yaml says how the table data/raw/NAME/FILE.csv is written, its time
+column and step, what each column holds, and a guess at target and split. Every guess is marked
+`check:`. The card is then tried on the table, as the first stage of the pipeline will do, and the
+next commands are printed. An existing card is kept and tried again.
+"""
 
 import argparse
 import json
@@ -24,18 +30,13 @@ from pipeline.files import artifacts, paths
 from pipeline.preparation import imputation
 from pipeline.preparation.training_windows import TOO_MANY, Count, remarks, training_windows
 from pipeline.repository import changed_params
+from pipeline.runtime import process
 
-HELP = """\
-Write data/datasets/NAME.yaml, a starter card for the table data/raw/NAME/FILE.csv: how it is
-written, its time column and step, what each column holds, and a guess at target and split. Every
-guess is marked `check:`. The card is then tried on the table, as the first stage of the pipeline
-will do, and the next commands are printed. An existing card is kept and tried again.
-"""
 AGAIN = (
     "then run this again, with --force if you changed the table (--force writes a new card: "
     "confirm the words in it again)"
 )
-EXAMPLE = "example: python -m pipeline new-dataset data/raw/mine/mine.csv; see docs/own-data.md"
+EXAMPLE = "example: %(prog)s data/raw/mine/mine.csv; see docs/own-data.md"
 
 
 class Tried(NamedTuple):
@@ -49,8 +50,8 @@ class Tried(NamedTuple):
 
 def main() -> None:
     """Write the card or keep the one there, try it, and say what comes next."""
-    parser = argparse.ArgumentParser(description=HELP, epilog=EXAMPLE)
-    parser.add_argument("table", type=Path, help="the CSV file, data/raw/NAME/FILE.csv")
+    parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLE)
+    parser.add_argument("table", type=process.path, help="the CSV file, data/raw/NAME/FILE.csv")
     parser.add_argument(
         "--force",
         action="store_true",

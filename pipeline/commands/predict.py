@@ -1,8 +1,8 @@
-"""Forecast from a raw CSV file."""
+"""Forecast from raw rows in original units, missing values allowed."""
 
 import argparse
+import os
 import sys
-from pathlib import Path
 from typing import get_args
 
 from pipeline.data import tables
@@ -10,17 +10,17 @@ from pipeline.errors import PipelineError
 from pipeline.files import artifacts, paths
 from pipeline.forecasting.forecaster import Backend, Forecaster, portable, stage_files
 from pipeline.models.spec import Spec
-from pipeline.runtime import determinism
+from pipeline.runtime import determinism, process
 
 
 def main() -> None:
-    """Forecast from raw rows in original units, missing values allowed."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    """Write the forecasts and say what they are of."""
+    parser = argparse.ArgumentParser(description=__doc__)
     add_model(parser, without="the model that the pipeline has just trained")
-    parser.add_argument("--input", type=Path, required=True, help="raw rows as CSV")
+    parser.add_argument("--input", type=process.path, required=True, help="raw rows as CSV")
     parser.add_argument(
         "--output",
-        type=Path,
+        type=process.path,
         required=True,
         help="where the forecasts go: as Parquet to NAME.parquet, else as CSV",
     )
@@ -62,10 +62,17 @@ def main() -> None:
     )
 
 
+def _model(text: str) -> str:
+    """A directory of the command line where it is from here; a URI as it is."""
+    place = process.path(text)
+    return str(place) if text and os.path.exists(place) else text  # noqa: PTH110
+
+
 def add_model(parser: argparse.ArgumentParser, without: str) -> None:
     """The options of which model forecasts, and of what runs its network."""
     parser.add_argument(
         "--model",
+        type=_model,
         help="models:/NAME@champion, runs:/ID/model or a directory that MLflow wrote; "
         f"without it, {without}",
     )

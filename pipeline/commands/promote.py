@@ -177,8 +177,8 @@ def show(name: str) -> None:
 
 
 def main() -> None:
-    """Make a run's model the champion: clean, better than the champion and every baseline."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    """Judge a run and promote it, take a promotion back, or say who is the champion."""
+    parser = argparse.ArgumentParser(description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("run", nargs="?", metavar="RUN", help="a run's id, or its first characters")
     what.add_argument("--rollback", action="store_true", help="back to the previous champion")

@@ -1,4 +1,4 @@
-"""Serve a model over HTTP."""
+"""Serve forecasts to this machine over HTTP, from raw rows as CSV or JSON."""
 
 import argparse
 import socket
@@ -14,8 +14,8 @@ GRACE = 10  # seconds that requests under way have to be answered once the serve
 
 
 def main() -> None:
-    """Serve forecasts to this machine over HTTP, from raw rows as CSV or JSON."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    """Take the port, then load the model and answer."""
+    parser = argparse.ArgumentParser(description=__doc__)
     add_model(parser, without="the champion of the data set in params.yaml")
     parser.add_argument("--port", type=int, default=5001, help="default %(default)s")
     options = parser.parse_args()

@@ -1,4 +1,7 @@
-"""Send what the MLflow store lacks of the present experiment."""
+"""Send what the MLflow store lacks of the present experiment, exactly once.
+
+After an outage, a restore from DVC's cache or the loss of the database.
+"""
 
 import argparse
 
@@ -11,8 +14,8 @@ from pipeline.tracking import database, logged_runs, publishing, relocation
 
 
 def main() -> None:
-    """Send what the store lacks after an outage, a restore from DVC's cache or a lost database."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    """Send, or have the runs find their files, and say so."""
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--moved",
         action="store_true",

@@ -1,9 +1,11 @@
-"""Say whether a file has changed since DVC found everything up to date: DVC takes seconds.
+"""Say whether anything has changed since DVC found everything up to date.
 
-It says so, or ends with exit code 1 and leaves what `make` remembers once DVC has been asked. Marks
-of change are compared for being the same, not the later: clocks are set.
+Asking DVC takes seconds. If something has, the exit code is 1, and what `make` remembers once DVC
+has been asked is written. Marks of change are compared for being the same, not the later: clocks
+are set.
 """
 
+import argparse
 import os
 import sys
 from pathlib import Path
@@ -29,6 +31,7 @@ def state() -> str:
 
 def main() -> None:
     """Say that nothing has changed, or write down what there is now and end with exit code 1."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     now = state()
     if MARK.exists() and MARK.read_text(encoding="utf-8", errors="surrogateescape") == now:
         print("Nothing has changed since DVC found everything up to date.")

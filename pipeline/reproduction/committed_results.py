@@ -1,9 +1,10 @@
-"""Write what a reproduction is compared with besides dvc.lock: the results' machine and numbers.
+"""Write down the machine and the scale that a reproduction is compared with.
 
-Written to data/reports/reference.json where dvc.lock's outputs have changed; `make` does so. No
+It goes to data/reports/reference.json where dvc.lock's outputs have changed; `make` does so. No
 stage does, since a stage's output must not depend on its host.
 """
 
+import argparse
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,7 @@ def digest(lock: Lock) -> str:
 
 def main() -> None:
     """Write the reference, unless it belongs to this dvc.lock already."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     lock = lockfile.read_whole_lock()
     try:
         read(lock)

@@ -1,4 +1,4 @@
-"""Reproduce the committed results from a clean clone and compare: `make reproduce-check`.
+"""Reproduce the committed results from a clean clone and compare; exit 1 if they differ.
 
 On the machine that made them every stage output must have the same bytes. On another one, where
 libraries may sum in another order, ingest and window are exact, what impute_scale made and the
@@ -160,8 +160,8 @@ def check() -> list[Finding]:
 
 
 def main() -> None:
-    """Reproduce the committed results from a clean clone and compare; exit 1 if they differ."""
-    argparse.ArgumentParser(description=main.__doc__).parse_args()
+    """Make the committed results again from a clean clone and compare; exit 1 if they differ."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="reproduce-check-") as temporary,
         chdir(clean_clone.make(Path(temporary) / "clone")),

@@ -1,9 +1,9 @@
 """Train ten seeds for the band of scores that a reproduction on another machine must hit.
 
-`python -m pipeline seed-band` trains ten seeds in a clean clone and writes
-data/reports/seed_band.json. Rounding that differs between machines moves a training as another seed
-does, so a score made elsewhere is taken for one more draw: the band is the 99 % prediction interval
-of the next draw, mean ± t(0.995, n - 1) s sqrt(1 + 1/n).
+It trains in a clean clone and writes data/reports/seed_band.json. Rounding that differs between
+machines moves a training as another seed does, so a score made elsewhere is taken for one more
+draw: the band is the 99 % prediction interval of the next draw, mean ± t(0.995, n - 1) s sqrt(1 +
+1/n).
 """
 
 import argparse
@@ -99,7 +99,7 @@ def scores() -> dict[str, float]:
 
 def main() -> None:
     """Derive the band of scores over seeds; commit what it writes."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=LEAST, metavar="N", help="how many, from 1 on")
     count = parser.parse_args().seeds
     if count < LEAST:

@@ -1,7 +1,7 @@
 """Run the worked examples: what others report, beside this project on the same targets.
 
-`python -m pipeline worked-examples` runs the commands of docs/worked-examples.yaml, each with every
-seed, in a clean clone, and writes docs/worked-examples.json and .md from what they made.
+It runs the commands of docs/worked-examples.yaml, each with every seed, in a clean clone, and
+writes docs/worked-examples.json and .md from what they made.
 """
 
 import argparse
@@ -225,7 +225,7 @@ def _scores(row: dict[str, Any]) -> str:
 
 def main() -> None:
     """Run the examples, all or those named, and write their rows; the others keep theirs."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="of an example; all by default")
     parser.add_argument("--page", action="store_true", help="only write the page from the JSON")
     options = parser.parse_args()

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 
 from pipeline.errors import PipelineError
 from pipeline.runtime import determinism
@@ -23,8 +24,10 @@ DEFAULTS = {  # of MLflow, where the shell says nothing
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
+MARK = "params.yaml"  # of a project's directory
 GRACE = 10  # seconds that an orphan has to close what is open
 _interrupted = threading.Event()
+_called_in: Path | None = None  # if that is a directory below the project's
 
 
 def settle() -> None:
@@ -38,6 +41,25 @@ def settle() -> None:
     # Loading TensorFlow or MLflow makes a million objects, all of which stay: with Python's own
     # threshold, looking for garbage among them takes a quarter of the time.
     gc.set_threshold(50_000)
+
+
+def enter_project() -> Path | None:
+    """Go to the nearest directory with a params.yaml, from here upwards; None if there is none."""
+    global _called_in
+    here = Path.cwd()
+    root = next((place for place in (here, *here.parents) if (place / MARK).is_file()), None)
+    if root and root != here:
+        _called_in = here
+        os.chdir(root)
+    return root
+
+
+def path(text: str) -> Path:
+    """A path of the command line, which is relative to where the command was called."""
+    if _called_in is None:
+        return Path(text)
+    place, root = Path(os.path.normpath(_called_in / text)), Path.cwd()
+    return place.relative_to(root) if place.is_relative_to(root) else place
 
 
 def start(module: str) -> None:

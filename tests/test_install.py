@@ -1,0 +1,100 @@
+"""The package as pip installs it: what is in it, what it needs, and its command elsewhere."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import venv
+from importlib import import_module
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from setuptools import find_packages
+
+from tests.repositories import copy_code
+from tests.test_architecture import MODULES, imports
+from tests.toys import ROOT, Project
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+RUN = {"dvc", "ruamel-yaml-clib"}  # by the commands, by DVC; not imported
+THEIRS = {"anyio", "fastapi", "markupsafe", "starlette", "uvicorn"}  # come with MLflow and Jinja
+
+
+def test_the_package_is_pipeline_alone() -> None:
+    """Neither tests nor benchmarks are installed; types are, and the command calls the door."""
+    include = PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]
+    found = {name.replace(".", "/") for name in find_packages(str(ROOT), include=include)}
+    assert found == {str(Path(file).parent) for file in MODULES}
+    (name,) = PROJECT["tool"]["setuptools"]["package-data"]["pipeline"]
+    assert (ROOT / "pipeline" / name).is_file()
+    module, _, function = PROJECT["project"]["scripts"]["honest-lstm"].partition(":")
+    assert callable(getattr(import_module(module), function))
+
+
+def test_dependencies_are_what_is_imported() -> None:
+    """No library that the package imports is undeclared, and none is declared for nothing."""
+    declared = {canonicalize_name(Requirement(n).name) for n in PROJECT["project"]["dependencies"]}
+    providers = packages_distributions()
+    tops = {name.split(".")[0] for file in MODULES for name in imports(file)}
+    used = [{canonicalize_name(name) for name in providers[top]} for top in tops & providers.keys()]
+    assert [names for names in used if not names & (declared | THEIRS)] == []
+    assert declared - RUN - set().union(*used) == set()
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The command, from the wheel in an environment that has the present one's libraries."""
+    directory = tmp_path_factory.mktemp("installed")
+    copy_code(directory / "source")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+    build = [*pip, "wheel", ".", "--no-deps", "--no-build-isolation", "--wheel-dir", ".."]
+    subprocess.run(build, cwd=directory / "source", check=True)
+    venv.create(directory / "venv", symlinks=True)
+    paths = {"base": str(directory / "venv"), "platbase": str(directory / "venv")}
+    libraries = Path(sysconfig.get_path("purelib", "venv", paths))
+    (libraries / "present.pth").write_text(sysconfig.get_path("purelib"))
+    (wheel,) = directory.glob("*.whl")
+    python = str(directory / "venv/bin/python")
+    subprocess.run([*pip, "--python", python, "install", "--no-deps", str(wheel)], check=True)
+    assert not any("tests" in name or "benchmarks" in name for name in ZipFile(wheel).namelist())
+    return directory / "venv/bin/honest-lstm"
+
+
+def call(command: Path, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What the command says in a directory, by the wheel's code alone."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "MLFLOW_"))}
+    return subprocess.run(
+        [command, *arguments],
+        cwd=directory,
+        env=env | {"MLFLOW_DISABLE_TELEMETRY": "true"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_the_command_works_below_a_project(installed: Path, project: Project) -> None:
+    """It finds the project above, and the table where it was called."""
+    done = call(installed, project.table.parent, "new-dataset", "toy.csv")
+    assert done.returncode == 0, done.stderr
+    assert "data/datasets/toy.yaml: exists and is kept" in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.slow
+def test_a_model_forecasts_outside_any_project(
+    installed: Path, finished_toy: Path, tmp_path: Path
+) -> None:
+    """From a directory that MLflow wrote; no store is made."""
+    (model,) = {file.parent for file in (finished_toy / "mlartifacts").rglob("MLmodel")}
+    raw = finished_toy / "data/raw/toy/toy.csv"
+    arguments = ["predict", "--model", str(model), "--input", str(raw), "--output", "out.csv"]
+    done = call(installed, tmp_path, *arguments)
+    assert done.stdout == "out.csv: 3 rows, 1 origin, by lstm of toy\n", done.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["out.csv"]
