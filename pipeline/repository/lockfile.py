@@ -4,7 +4,7 @@ import hashlib
 import json
 import subprocess
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -16,37 +16,27 @@ LOCK = Path("dvc.lock")
 STAGES = Path("dvc.yaml")
 RWLOCK = Path(".dvc/tmp/rwlock")
 REMEDY = f"restore it with: git checkout {LOCK}"
-
-
 MD5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}(\.dir)?$")]
 
 
-class File(Record):
+class File(Record, extra="ignore"):
     """A file of a directory that is in a version-aware remote, which keeps it by its own name."""
 
     relpath: str
     md5: MD5
-    size: int | None = None
-    isexec: bool = False
-    cloud: dict[str, dict[str, str]] = {}  # what each remote calls this version
 
 
-class Entry(Record):
+class Entry(Record, extra="ignore"):
     """A file or a directory with its checksum, as DVC records it."""
 
     path: str
-    hash: Literal["md5"] = "md5"
     md5: MD5 = ""
-    size: int | None = None
-    nfiles: int | None = None
-    isexec: bool = False
-    cloud: dict[str, dict[str, str]] = {}
     files: tuple[File, ...] = ()
 
     @model_validator(mode="after")
     def _has_a_checksum(self) -> "Entry":
-        if not self.files and (not self.md5 or self.size is None):
-            raise ValueError("md5 and size, or files")
+        if not self.files and not self.md5:
+            raise ValueError("md5 or files")
         return self
 
     @property
@@ -59,19 +49,15 @@ class Entry(Record):
         return f"{hashlib.md5(listed.encode(), usedforsecurity=False).hexdigest()}.dir"
 
 
-class Stage(Record):
-    """What a stage was run with and what it made."""
+class Stage(Record, extra="ignore"):
+    """What a stage made."""
 
-    cmd: str | tuple[str, ...]
-    deps: Annotated[tuple[Entry, ...], Field(min_length=1)]
-    params: dict[str, Any] = {}
     outs: Annotated[tuple[Entry, ...], Field(min_length=1)]
 
 
-class Lock(Record):
-    """dvc.lock."""
+class Lock(Record, extra="ignore"):
+    """dvc.lock, as far as its checksums go; the rest is DVC's own."""
 
-    version: Annotated[Literal["2.0"], Field(alias="schema")]
     stages: dict[str, Stage]
 
     @property
