@@ -5,6 +5,7 @@ same training with other scores is another run: other code made them, or other r
 """
 
 import json
+import shutil
 import tempfile
 import time
 from importlib.metadata import version
@@ -41,6 +42,11 @@ RESTORED, TRAINED_IN = "pipeline.restored", "pipeline.trained_in"
 REPEATED_BY = "pipeline.repeated_by"  # of a run that never gets scores, since this one has them
 # What a served model needs, at the versions that made its scores.
 LIBRARIES = "keras mlflow numpy pandas pyarrow pydantic ruamel.yaml tensorflow"
+PACKAGE = Path(pipeline.__file__).parent
+SERVED = (  # what of this code a served model imports
+    *("__init__.py", "config", "data", "errors.py", "files", "forecasting"),
+    *("lstm", "models", "preparation", "runtime"),
+)
 
 
 def publish_or_warn(params: Params, card: Card, page: str) -> None:
@@ -208,20 +214,26 @@ def _log_model(run_id: str, params: Params, card: Card) -> str:
     """The Forecaster as a pyfunc made from code, weights and JSON, no pickle; the model's id."""
     determinism.settle(params.train.seed)  # MLflow tries the model here
     example = _example(params, card)
-    package = Path(pipeline.__file__).parent
     with tempfile.TemporaryDirectory() as directory, mlflow.start_run(run_id=run_id):
-        forecaster.bundle(params.ingest.dataset, Path(directory))
+        files, code = Path(directory, "forecaster"), Path(directory, PACKAGE.name)
+        files.mkdir()
+        forecaster.bundle(params.ingest.dataset, files)
+        shutil.copytree(PACKAGE, code, ignore=_not_served)
         info = mlflow.pyfunc.log_model(
             name="model",
-            python_model=str(package / "forecasting/served_model.py"),
-            artifacts={"forecaster": directory},
-            code_paths=[str(package)],
+            python_model=str(code / "forecasting/served_model.py"),
+            artifacts={"forecaster": str(files)},
+            code_paths=[str(code)],
             signature=signature(),
             input_example=example,
             pip_requirements=[f"{name}=={version(name)}" for name in LIBRARIES.split()],
             tags={"mlflow.note.content": labels.SERVING},
         )
     return str(info.model_id)
+
+
+def _not_served(directory: str, names: list[str]) -> set[str]:
+    return {"__pycache__", *(set(names) - set(SERVED) if Path(directory) == PACKAGE else ())}
 
 
 def _example(params: Params, card: Card) -> pd.DataFrame:
