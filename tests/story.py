@@ -40,9 +40,9 @@ class Story:
         (logged,) = self.client.search_runs([found.experiment_id], where)
         return str(logged.info.run_id)
 
-    def say(self, module: str, *arguments: str, status: int = 0) -> str:
+    def say(self, name: str, *arguments: str, status: int = 0) -> str:
         """What one of the pipeline's commands prints."""
-        command = [sys.executable, "-m", f"pipeline.{module}", *arguments]
+        command = [sys.executable, "-m", "pipeline", name, *arguments]
         return run(self.directory, *command, status=status)
 
 
