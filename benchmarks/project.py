@@ -15,7 +15,8 @@ from benchmarks.measure import ROOT
 
 STAGES = ("ingest", "impute_scale", "window", "train", "evaluate")
 # What of this project makes a repository of a user's own.
-OWN = ("Makefile", "pipeline", ".dvc", ".dvcignore", "dvc.yaml", "requirements.lock")
+VERSIONS = "data/versions.json"
+OWN = ("Makefile", "pipeline", ".dvc", ".dvcignore", "dvc.yaml", "requirements.lock", VERSIONS)
 CARD: dict[str, Any] = {
     "title": "A random walk around a daily wave",
     "source": "benchmarks",
@@ -53,6 +54,7 @@ def write(directory: Path, **params: dict[str, Any]) -> None:
     for path, content in (("data/datasets/walk.yaml", CARD), ("params.yaml", sections)):
         (directory / path).parent.mkdir(parents=True, exist_ok=True)
         (directory / path).write_text(json.dumps(content))
+    (directory / VERSIONS).write_bytes((ROOT / VERSIONS).read_bytes())
 
 
 def write_table(directory: Path, rows: int) -> None:

@@ -237,10 +237,14 @@ def test_paths_are_those_of_dvc() -> None:
     folders = {str(getattr(paths, name)) for name in FOLDERS}
     windows = {str(paths.windows(span)) for span in ("train", "validation", "test")}
     named = {str(value) for value in vars(paths).values() if isinstance(value, Path)}
+    versions = {str(paths.VERSIONS)}
+    assert all(versions <= data(stage) for stage in STAGES)
     outs = {path for stage in STAGES for path in outputs(stage)}
-    assert outs <= named - folders
-    assert unknown((named | windows) - folders - {str(paths.PARAMS)}, outs) == set()
-    assert unknown({path for stage in STAGES for path in data(stage)}, outs | raw) == set()
+    assert outs <= named - folders - versions
+    assert unknown((named | windows) - folders - {str(paths.PARAMS)} - versions, outs) == set()
+    assert (
+        unknown({path for stage in STAGES for path in data(stage)}, outs | raw | versions) == set()
+    )
 
 
 FOLDERS = ("CARDS", "RAW", "INGESTED", "PREPARED", "REPORTS")

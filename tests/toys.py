@@ -132,8 +132,10 @@ class Project:
         self.table = root / "data/raw/toy/toy.csv"
         self.card = root / "data/datasets/toy.yaml"
         self.params = root / "params.yaml"
+        self.versions = root / "data/versions.json"
         for path in (self.table, self.card):
             path.parent.mkdir(parents=True)
+        self.versions.write_bytes((ROOT / "data/versions.json").read_bytes())
         self.write(toy_table())
 
     def write(
@@ -172,10 +174,10 @@ class Project:
         return (self.root / path).read_bytes()
 
     def written(self) -> set[str]:
-        """What lies below data/ besides the raw table and the card."""
+        """What lies below data/ besides the raw table, the card and the libraries' versions."""
         files = {
             str(path.relative_to(self.root))
             for path in (self.root / "data").rglob("*")
             if path.is_file()
         }
-        return files - {"data/raw/toy/toy.csv", "data/datasets/toy.yaml"}
+        return files - {"data/raw/toy/toy.csv", "data/datasets/toy.yaml", "data/versions.json"}

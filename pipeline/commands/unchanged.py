@@ -10,16 +10,18 @@ import os
 import sys
 from pathlib import Path
 
+from pipeline.runtime import determinism
+
 WATCHED = (".dvc/config", ".dvcignore", "data", "dvc.lock", "dvc.yaml", "params.yaml", "pipeline")
 MARK = Path(".dvc/tmp/asked")
 
 
 def state() -> str:
-    """A line for each watched file: its path, number, size and the system's marks of change."""
+    """A line for each library and each watched file: path, number, size, marks of change."""
     # Path.rglob does not follow a link to a directory.
     walked = (place for top in WATCHED for place in os.walk(top, followlinks=True))
     found = (Path(folder, name) for folder, _, names in walked for name in names)
-    lines = []
+    lines = [f"{name} {version}" for name, version in determinism.libraries().items()]
     for file in sorted([*map(Path, WATCHED), *found]):
         if file.is_file() and "__pycache__" not in file.parts:
             seen = file.stat()

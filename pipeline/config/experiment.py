@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from pipeline.config import network_size
+from pipeline.config import network_size, versions
 from pipeline.config.cards import Card, Split, Transform, read_card
 from pipeline.config.input_names import expand
 from pipeline.config.params import (
@@ -62,6 +62,12 @@ def read_experiment(path: Path = paths.PARAMS) -> tuple[Params, Card]:
     card = read_card(params.ingest.dataset)
     check(params, card)
     return params, card
+
+
+def begin_stage() -> tuple[Params, Card]:
+    """What `read_experiment` reads, if the libraries are those that data/versions.json names."""
+    versions.check()
+    return read_experiment()
 
 
 def check(params: Params, card: Card) -> None:

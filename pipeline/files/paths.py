@@ -8,6 +8,7 @@ from pipeline.errors import PipelineError
 PARAMS = Path("params.yaml")
 CARDS = Path("data/datasets")
 RAW = Path("data/raw")
+VERSIONS = Path("data/versions.json")
 
 INGESTED = Path("data/ingested")
 SERIES = INGESTED / "series.parquet"

@@ -28,7 +28,7 @@ def tags(dataset: str) -> dict[str, str]:
     # params.yaml, dvc.lock and outputs are changed by DVC as it works, so they do not count.
     raw = str(paths.RAW / dataset)
     data = (str(paths.card(dataset)), raw, f"{raw}.dvc")
-    makers = ("pipeline", *data, "dvc.yaml", "requirements.lock", *SHADOWS)
+    makers = ("pipeline", *data, str(paths.VERSIONS), "dvc.yaml", "requirements.lock", *SHADOWS)
     commit, changes, files = (
         git.ask("rev-parse", "--verify", "HEAD"),
         git.ask("status", "--porcelain", "--untracked-files=all", "--", *makers),

@@ -135,12 +135,20 @@ def steering() -> dict[str, str]:
     return {name: value for name, value in found.items() if (name, value) != (GPUS, NONE)}
 
 
-def versions() -> dict[str, str]:
-    """Python's version and those of the libraries that a result's bytes depend on."""
+def libraries() -> dict[str, str]:
+    """The versions of the libraries that make the bytes of a series, a scale or a network.
+
+    All are the same for every Python that the lock file supports; SciPy's is not.
+    """
     from importlib.metadata import version
 
-    libraries = ("keras", "tensorflow", "numpy", "pandas", "scikit-learn", "pyarrow")
-    return {"python": platform.python_version(), **{name: version(name) for name in libraries}}
+    names = ("keras", "tensorflow", "numpy", "pandas", "scikit-learn", "pyarrow", "h5py")
+    return {name: version(name) for name in names}
+
+
+def versions() -> dict[str, str]:
+    """Python's version and those of the libraries that a result's bytes depend on."""
+    return {"python": platform.python_version(), **libraries()}
 
 
 def settings() -> dict[str, Any]:

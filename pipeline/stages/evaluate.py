@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from pipeline.config.experiment import check_unchanged, read_experiment, ridge_left_out, split
+from pipeline.config.experiment import begin_stage, check_unchanged, ridge_left_out, split
 from pipeline.data import tables
 from pipeline.data.splits import spans
 from pipeline.data.windows import Runs
@@ -27,7 +27,7 @@ from pipeline.tracking import publishing
 
 def main() -> None:
     """The raw table, data/model and data/windows -> data/reports, and scores to MLflow."""
-    params, card = read_experiment()
+    params, card = begin_stage()
     determinism.settle(params.train.seed)
     forecaster = Forecaster.load(stage_files(params.ingest.dataset))
     spec = forecaster.spec

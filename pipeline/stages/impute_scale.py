@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pandas as pd
 
-from pipeline.config.experiment import check_unchanged, read_experiment, split, transforms
+from pipeline.config.experiment import begin_stage, check_unchanged, split, transforms
 from pipeline.data import splits
 from pipeline.files import artifacts, paths
 from pipeline.preparation.imputation import Imputer, one_hot, remarks
@@ -19,7 +19,7 @@ from pipeline.preparation.scaling import Scaler, check_range
 
 def main() -> None:
     """data/ingested -> data/prepared."""
-    params, card = read_experiment()
+    params, card = begin_stage()
     settings = params.impute_scale
     series = artifacts.read_frame(paths.SERIES)
     channels = one_hot(series, card.categories)

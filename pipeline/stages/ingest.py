@@ -7,14 +7,14 @@ if __name__ == "__main__":
 
 import sys
 
-from pipeline.config.experiment import check_unchanged, raw_table, read_experiment
+from pipeline.config.experiment import begin_stage, check_unchanged, raw_table
 from pipeline.data import quality, tables
 from pipeline.files import artifacts, hashing, paths
 
 
 def main() -> None:
     """data/raw/NAME and its card -> data/ingested."""
-    params, card = read_experiment()
+    params, card = begin_stage()
     raw = raw_table(params, card)
     tables.verify(raw, card)
     table = tables.read_table(raw, card)

@@ -8,7 +8,7 @@ if __name__ == "__main__":
 import time
 
 from pipeline.config import network_size
-from pipeline.config.experiment import check_unchanged, read_experiment
+from pipeline.config.experiment import begin_stage, check_unchanged
 from pipeline.data.windows import Runs
 from pipeline.files import artifacts, paths
 from pipeline.models.spec import Spec
@@ -20,7 +20,7 @@ from pipeline.tracking import live_run
 
 def main() -> None:
     """data/prepared and data/windows -> data/model, data/reports/history.csv and an MLflow run."""
-    params, card = read_experiment()
+    params, card = begin_stage()
     spec = Spec.of(params, card)
     scaler = artifacts.read_json_record(paths.SCALER, Scaler)
     series, values = artifacts.read_frame(paths.SERIES), artifacts.read_array(paths.VALUES)

@@ -9,9 +9,9 @@ import sys
 
 from pipeline.config import input_names
 from pipeline.config.experiment import (
+    begin_stage,
     check_unchanged,
     inputs,
-    read_experiment,
     ridge_left_out,
     split,
     targets,
@@ -26,7 +26,7 @@ from pipeline.preparation.training_windows import remarks, training_windows
 
 def main() -> None:
     """data/prepared -> data/windows."""
-    params, card = read_experiment()
+    params, card = begin_stage()
     look_back, horizon = params.window.look_back, params.window.horizon
     first = artifacts.read_first_time(paths.SERIES)
     state = artifacts.read_array(paths.IMPUTED)
