@@ -23,8 +23,8 @@ IMAGES = ROOT / "docs/images"
 MODELS = {"large": "[50,50]", "small": "[4]"}
 SEEDS = (1, 2, 3)
 EPOCHS = 8  # with them the larger model beats ridge on validation, and the smaller one does not
-# What tells nothing: progress bars, warnings about a tree that is new, MLflow's start-up.
-NOISE = re.compile(r"epoch/s|WARNING|INFO|^Generating|^Updating|^\s*$|Waiting|warn")
+# What tells nothing: warnings about a tree that is new, MLflow's start-up.
+NOISE = re.compile(r"WARNING|INFO|^Generating|^Updating|^\s*$|Waiting|warn")
 
 
 class Walk:

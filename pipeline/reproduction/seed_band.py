@@ -14,7 +14,6 @@ from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
-from tqdm import tqdm
 
 from pipeline.config.experiment import read_params
 from pipeline.config.params import Params
@@ -24,6 +23,7 @@ from pipeline.files.records import Record
 from pipeline.files.yaml import read_yaml
 from pipeline.repository import dvc
 from pipeline.reproduction import clean_clone
+from pipeline.runtime.progress import progress
 
 FILE = paths.REPORTS / "seed_band.json"
 LEAST = 10  # seeds, of a band that anything is compared with
@@ -112,15 +112,15 @@ def main() -> None:
         committed = read_params(knobs)
         if parameters(committed) != parameters(params):
             raise PipelineError("params.yaml: expected it as it is committed; commit it first")
-        with tqdm(range(1, count + 1), unit="seed", dynamic_ncols=True) as bar:
-            for seed in bar:
+        with progress("seeds", count) as tell:
+            for seed in range(1, count + 1):
                 tree = read_yaml(knobs)
                 tree["train"]["seed"] = seed
                 artifacts.write_json(knobs, tree)  # which is YAML too
                 dvc.run(directory, "repro")
                 with chdir(directory):
                     draws.append(scores())
-                bar.set_postfix({k: f"{v:.4g}" for k, v in draws[-1].items() if "test" in k})
+                tell(", ".join(f"{k} {v:.4g}" for k, v in draws[-1].items() if "test" in k))
     band = Band(
         seeds=tuple(range(1, count + 1)),
         parameters=parameters(committed),

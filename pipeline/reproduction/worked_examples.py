@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
-from tqdm import tqdm
 
 from pipeline.config.experiment import read_experiment
 from pipeline.config.params import Baseline
@@ -28,6 +27,7 @@ from pipeline.reports.markdown import table
 from pipeline.repository import dvc, git, lockfile
 from pipeline.reproduction import clean_clone
 from pipeline.reproduction.committed_results import Machine
+from pipeline.runtime.progress import progress
 
 DEFINITIONS = Path("docs/worked-examples.yaml")
 RESULTS = DEFINITIONS.with_suffix(".json")
@@ -238,14 +238,12 @@ def main() -> None:
     wanted = [] if options.page else [e for e in examples if e.name in (options.names or known)]
     with tempfile.TemporaryDirectory(prefix="worked-examples-") as temporary:
         directory = clean_clone.make(Path(temporary) / "clone") if wanted else Path()
-        total = len(wanted) * len(SEEDS)
-        with tqdm(total=total, unit="run", dynamic_ncols=True, disable=not total) as bar:
+        with progress("runs", len(wanted) * len(SEEDS)) as tell:
             for example in wanted:
                 runs = []
                 for seed in SEEDS:
-                    bar.set_description(f"{example.name}, seed {seed}")
                     runs.append(perform(directory, example, seed))
-                    bar.update()
+                    tell(f"{example.name}, seed {seed}")
                 kept = [row for row in made if row["example"] != example.name] + rows(example, runs)
                 made = sorted(kept, key=lambda row: known.index(row["example"]))
                 artifacts.write_json(RESULTS, made)

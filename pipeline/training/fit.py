@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from keras import ops
-from tqdm import tqdm
 
 from pipeline.config.params import Baseline, Ridge, Schedule, Train
 from pipeline.data.windows import Rows
 from pipeline.errors import PipelineError
 from pipeline.models.ridge import solve_ridge
 from pipeline.runtime.process import end_if_interrupted
+from pipeline.runtime.progress import progress
 from pipeline.training.batches import Examples, batches, gatherers, order
 from pipeline.training.losses import known, loss_weights, masked
 from pipeline.training.train_step import InHalves, OnPositions
@@ -51,15 +51,16 @@ def fit(
     best = keras.callbacks.EarlyStopping(
         "val_loss", patience=settings.patience, restore_best_weights=True
     )
-    history = _History(settings, on_epoch)
-    trained.fit(
-        order(examples.train, settings.batch_size),
-        validation_data=order(examples.validation, max(settings.batch_size, 1024)),
-        epochs=settings.epochs,
-        callbacks=[trained.epochs, history, best],
-        shuffle=False,  # the network on positions does it
-        verbose=0,
-    )
+    with progress("epochs", settings.epochs) as tell:
+        history = _History(tell, on_epoch)
+        trained.fit(
+            order(examples.train, settings.batch_size),
+            validation_data=order(examples.validation, max(settings.batch_size, 1024)),
+            epochs=settings.epochs,
+            callbacks=[trained.epochs, history, best],
+            shuffle=False,  # the network on positions does it
+            verbose=0,
+        )
     # Keras compares in float32: epochs whose losses differ by less are equal to it.
     return [
         epoch | {"kept": int(number == best.best_epoch)}
@@ -137,16 +138,12 @@ def _rate(first: float, schedule: Schedule, steps: int) -> Any:
 
 
 class _History(keras.callbacks.Callback):
-    """Keeps each epoch's scores, shows a progress bar, stops where the loss is no number."""
+    """Keeps each epoch's scores and tells them, stops where the loss is no number."""
 
-    def __init__(self, settings: Train, on_epoch: Callable[[int, Epoch], None]) -> None:
+    def __init__(self, tell: Callable[[str], None], on_epoch: Callable[[int, Epoch], None]) -> None:
         super().__init__()
         self.epochs: list[Epoch] = []
-        self.on_epoch = on_epoch
-        self.total = settings.epochs
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        self.bar = tqdm(total=self.total, desc="train", unit="epoch", dynamic_ncols=True)
+        self.tell, self.on_epoch = tell, on_epoch
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         end_if_interrupted()
@@ -162,11 +159,6 @@ class _History(keras.callbacks.Callback):
                     "no model is kept. A smaller train.learning_rate often helps"
                 )
         self.epochs.append(scores)
-        self.bar.set_postfix(
-            {name: f"{value:.4g}" for name, value in scores.items()}, refresh=False
-        )
-        self.bar.update()
+        loss, validation, rate = (f"{value:.4g}" for value in scores.values())
+        self.tell(f"loss {loss}, validation {validation}, rate {rate}")
         self.on_epoch(epoch, scores)
-
-    def on_train_end(self, logs: Any = None) -> None:
-        self.bar.close()
