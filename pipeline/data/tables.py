@@ -21,13 +21,15 @@ from pipeline.files.hashing import sha256
 THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?")  # with a comma between them
 
 
-def verify(path: Path, card: Card) -> None:
-    """PipelineError, with both sums, if the file is not the one that the card describes."""
-    if card.sha256 and (found := sha256(path)) != card.sha256:
+def verify(path: Path, card: Card) -> str:
+    """The file's sha256; PipelineError if it is not the one of the file that the card describes."""
+    found = sha256(path)
+    if card.sha256 and found != card.sha256:
         raise PipelineError(
             f"{path}: not the file its card describes, expected sha256 {card.sha256}, "
             f"found {found}; get it again, or change the card's sha256 if the new file is right"
         )
+    return found
 
 
 def read_table(path: Path, card: Card) -> pd.DataFrame:

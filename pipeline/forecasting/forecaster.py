@@ -57,6 +57,15 @@ def rows_needed(spec: Spec, card: Card, imputer: Imputer) -> int:
     return spec.look_back + own + imputer.context
 
 
+def newest(table: pd.DataFrame, spec: Spec, card: Card, imputer: Imputer) -> pd.DataFrame:
+    """A table's last raw rows, as many as a forecast needs, typed as a caller would send them."""
+    rows = rows_needed(spec, card, imputer)
+    if card.wide:  # a row is a day, and the first and the last may be used in part
+        rows = -(-rows // card.steps_a_day) + 1
+    columns = input_names.columns(spec.inputs, card)
+    return tables.typed(table.tail(rows).reset_index(drop=True), card, columns)
+
+
 def _network(spec: Spec, scaler: Scaler, weights: Path, backend: Backend) -> Callable[[Any], Any]:
     """A function from windows [B, L, F] to standardised forecasts [B, H, K]."""
     if backend == "numpy":

@@ -17,7 +17,7 @@ from pipeline.data.windows import Runs
 from pipeline.evaluation import scoring
 from pipeline.evaluation.scoring import MODEL, Forecast, Forecasts, Yardstick
 from pipeline.files import artifacts, paths
-from pipeline.forecasting.forecaster import Forecaster, stage_files
+from pipeline.forecasting.forecaster import Forecaster, newest, stage_files
 from pipeline.models.baselines import naive, ridge
 from pipeline.preparation.training_windows import Count
 from pipeline.reports import markdown, network_memory, page, report_pictures
@@ -32,7 +32,10 @@ def main() -> None:
     forecaster = Forecaster.load(stage_files(params.ingest.dataset))
     spec = forecaster.spec
     raw = paths.raw_table(params.ingest.dataset, card.file)
-    prepared = forecaster.prepare(forecaster.read(tables.read_table(raw, card), str(raw)))
+    table = tables.read_table(raw, card)
+    prepared = forecaster.prepare(forecaster.read(table, str(raw)))
+    example = newest(table, spec, card, forecaster.imputer)
+    del table  # its text takes more memory than all that follows
     series, history = artifacts.read_frame(paths.SERIES), pd.read_csv(paths.HISTORY)
     targets, times = series[list(spec.targets)], pd.DatetimeIndex(series.index)
     train, validation, test = (
@@ -79,4 +82,4 @@ def main() -> None:
     artifacts.write_text(paths.REPORT, text)
     markdown.show(metrics, markdown.heading(params, card))
     check_unchanged(params, card)
-    publishing.publish_or_warn(params, card, page.of_report(params, card))
+    publishing.publish_or_warn(params, card, page.of_report(params, card), example)

@@ -9,17 +9,17 @@ import sys
 
 from pipeline.config.experiment import begin_stage, check_unchanged, raw_table
 from pipeline.data import quality, tables
-from pipeline.files import artifacts, hashing, paths
+from pipeline.files import artifacts, paths
 
 
 def main() -> None:
     """data/raw/NAME and its card -> data/ingested."""
     params, card = begin_stage()
     raw = raw_table(params, card)
-    tables.verify(raw, card)
+    sha256 = tables.verify(raw, card)
     table = tables.read_table(raw, card)
     frame = tables.to_series(table, card, str(raw))
-    found = quality.measure(frame, table, card) | {"sha256": hashing.sha256(raw)}
+    found = quality.measure(frame, table, card) | {"sha256": sha256}
     quality.check_usable(found, card, str(raw))
     for line in quality.remarks(found, card.targets):
         print(f"{raw}: {line}", file=sys.stderr)

@@ -20,7 +20,6 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
 import pipeline
-from pipeline.config import input_names
 from pipeline.config.cards import Card
 from pipeline.config.experiment import targets
 from pipeline.config.params import Params
@@ -49,22 +48,25 @@ SERVED = (  # what of this code a served model imports
 )
 
 
-def publish_or_warn(params: Params, card: Card, page: str) -> None:
+def publish_or_warn(params: Params, card: Card, page: str, example: pd.DataFrame) -> None:
     """`publish`, where a store that cannot be reached must not fail the stage."""
     try:
-        publish(params, card, page)
+        publish(params, card, page, example)
     except PipelineError as error:  # the repository was moved since it trained
         store.warn(error)
     except store.unavailable() as error:
         store.warn(error)
 
 
-def publish(params: Params, card: Card, page: str) -> str | None:
+def publish(
+    params: Params, card: Card, page: str, example: pd.DataFrame | None = None
+) -> str | None:
     """Send what the store lacks of the files on disk: the run itself, scores, pictures, the model.
 
     Args:
         params, card: what the files were made by.
         page: the report as HTML, which is no file: it holds the date.
+        example: raw rows to show a caller; without them, the table is read for its newest.
 
     Returns:
         The id of the run that now holds them, or None if the store lacked nothing.
@@ -97,7 +99,7 @@ def publish(params: Params, card: Card, page: str) -> str | None:
         client.set_tag(run_id, CONTENT, linked)
     client.set_tag(run_id, provenance.PROCESS, provenance.process())
     # The model first: MLflow asks for the history of every metric that is there before it.
-    _send_scores(client, run_id, _log_model(run_id, params, card))
+    _send_scores(client, run_id, _log_model(run_id, params, card, example))
     client.log_text(run_id, page, "report/report.html")
     client.log_batch(run_id, tags=[RunTag(k, v) for k, v in {SCORES: scored, **by}.items()])
     client.set_terminated(run_id, "FINISHED")
@@ -210,10 +212,9 @@ def _weights() -> int:
     return sum(sizes)
 
 
-def _log_model(run_id: str, params: Params, card: Card) -> str:
+def _log_model(run_id: str, params: Params, card: Card, example: pd.DataFrame | None) -> str:
     """The Forecaster as a pyfunc made from code, weights and JSON, no pickle; the model's id."""
     determinism.settle(params.train.seed)  # MLflow tries the model here
-    example = _example(params, card)
     with tempfile.TemporaryDirectory() as directory, mlflow.start_run(run_id=run_id):
         files, code = Path(directory, "forecaster"), Path(directory, PACKAGE.name)
         files.mkdir()
@@ -225,7 +226,7 @@ def _log_model(run_id: str, params: Params, card: Card) -> str:
             artifacts={"forecaster": str(files)},
             code_paths=[str(code)],
             signature=signature(),
-            input_example=example,
+            input_example=_example(params, card) if example is None else example,
             pip_requirements=[f"{name}=={version(name)}" for name in LIBRARIES.split()],
             tags={"mlflow.note.content": labels.SERVING},
         )
@@ -237,15 +238,11 @@ def _not_served(directory: str, names: list[str]) -> set[str]:
 
 
 def _example(params: Params, card: Card) -> pd.DataFrame:
-    """The newest raw rows, as many as a forecast needs, typed as a caller would send them."""
+    """The newest raw rows, from the table."""
     spec = artifacts.read_json_record(paths.MODEL_JSON, Spec)
     raw = paths.raw_table(params.ingest.dataset, card.file)
     imputer = artifacts.read_json_record(paths.IMPUTER, Imputer)
-    table = tables.typed(tables.read_table(raw, card), card, input_names.columns(spec.inputs, card))
-    rows = forecaster.rows_needed(spec, card, imputer)
-    if card.wide:  # a row is a day, and the first and the last may be used in part
-        rows = -(-rows // card.steps_a_day) + 1
-    return table.tail(rows).reset_index(drop=True)
+    return forecaster.newest(tables.read_table(raw, card), spec, card, imputer)
 
 
 def signature() -> ModelSignature:

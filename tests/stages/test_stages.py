@@ -1,5 +1,6 @@
 """Stages, door by door: what they read and write, and what they refuse."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -12,6 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.config.cards import Card
+from pipeline.data import tables
 from pipeline.data.windows import Runs
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
@@ -22,8 +25,26 @@ PREPARING = ("ingest", "impute_scale", "window")
 
 
 @pytest.mark.usefixtures("tracking_store")
-def test_stages_read_their_deps_and_write_their_outs(projects: Callable[[str], Project]) -> None:
-    """Each stage runs where nothing but its deps is, and writes its outs and nothing else."""
+def test_stages_read_their_deps_and_write_their_outs(
+    projects: Callable[[str], Project], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each stage runs where nothing but its deps is, and writes its outs and nothing else.
+
+    The raw table is parsed once and hashed once in ingest, parsed once for scores and MLflow.
+    """
+    done: list[str] = []
+    parse_table, file_digest = tables.parse_table, hashlib.file_digest
+
+    def parse(content: bytes, card: Card, where: str) -> pd.DataFrame:
+        done.append(f"{stage} parses {where}")
+        return parse_table(content, card, where)
+
+    def digest(file: Any, name: str) -> Any:
+        done.append(f"{stage} hashes {file.name}")
+        return file_digest(file, name)
+
+    monkeypatch.setattr(tables, "parse_table", parse)
+    monkeypatch.setattr(hashlib, "file_digest", digest)
     whole = projects("whole")
     for stage in (*PREPARING, "train", "evaluate"):
         alone = projects(stage)
@@ -40,6 +61,10 @@ def test_stages_read_their_deps_and_write_their_outs(projects: Callable[[str], P
         assert {out for out in kinds for path in made if Path(path).is_relative_to(out)} == kinds
         assert all(any(Path(path).is_relative_to(out) for out in kinds) for path in made)
         shutil.copytree(alone.root / "data", whole.root / "data", dirs_exist_ok=True)
+    raw = "data/raw/toy/toy.csv"
+    assert [line for line in done if line.endswith(raw)] == [
+        f"ingest hashes {raw}", f"ingest parses {raw}", f"evaluate parses {raw}"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
