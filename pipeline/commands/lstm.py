@@ -19,17 +19,12 @@ LIMIT = 1e-6
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command; PipelineError if an array of the gradient check is over the limit."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--epochs", type=int, default=30, help="default %(default)s")
-    parser.add_argument("--units", type=int, default=16, help="of the layer (default %(default)s)")
-    parser.add_argument(
-        "--look-back", type=int, default=24, help="steps in a window (default %(default)s)"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of weights, noise and batches (default %(default)s)"
-    )
-    parser.add_argument(
-        "--output", type=process.path, default="lstm_toy.png", help="default %(default)s"
-    )
+    add = parser.add_argument
+    add("--epochs", type=int, default=30, help="default %(default)s")
+    add("--units", type=int, default=16, help="of the layer (default %(default)s)")
+    add("--look-back", type=int, default=24, help="steps in a window (default %(default)s)")
+    add("--seed", type=int, default=0, help="of weights, noise and batches (default %(default)s)")
+    add("--output", type=process.path, default="lstm_toy.png", help="default %(default)s")
     args = parser.parse_args(argv)
     console = Console()
 

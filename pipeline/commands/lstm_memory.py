@@ -2,10 +2,8 @@
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pipeline.lstm import jacobian, plots, weights
 from pipeline.lstm.cell import LSTM
@@ -17,10 +15,8 @@ def table(profile: MemoryProfile) -> str:
     """The profile at k = 0, 1, 2, 4, 8, ... and L, as lines of text."""
     last = len(profile.joint) - 1
     ks = [0, *(2**n for n in range(last.bit_length()) if 2**n < last), last]
-    columns: dict[str, npt.NDArray[Any] | None] = dict(
-        zip(("joint", "cell", "forget only"), profile, strict=True)
-    )
-    shown = {name: values for name, values in columns.items() if values is not None}
+    columns = zip(("joint", "cell", "forget only"), profile, strict=True)
+    shown = {name: values for name, values in columns if values is not None}
     lines = ["".join(f"{name:>13}" for name in ("k", *shown))]
     lines += [f"{k:>13}" + "".join(f"{v[k]:>13.3g}" for v in shown.values()) for k in ks]
     return "\n".join(lines)
@@ -29,27 +25,20 @@ def table(profile: MemoryProfile) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the profile and write the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "--weights",
         type=process.path,
         required=True,
         help="a model.weights.h5 with layers recurrent_1, ... and head, or the directory it is in; "
         "the file says whether they are LSTM or SimpleRNN",
     )
-    parser.add_argument(
-        "--windows", type=process.path, required=True, help="a .npy of windows [N, L, F], scaled"
-    )
-    parser.add_argument("--activation", choices=["tanh", "relu"], default="tanh")
-    parser.add_argument(
-        "--samples", type=int, default=32, help="windows used, evenly spaced (default %(default)s)"
-    )
-    parser.add_argument("--unit", default="step", help="a step's name, such as hour")
-    parser.add_argument(
-        "--output", type=process.path, default="lstm_memory.png", help="default %(default)s"
-    )
-    parser.add_argument(
-        "--gates", type=process.path, help="also draw here layer 1's gates over the last window"
-    )
+    add("--windows", type=process.path, required=True, help="a .npy of windows [N, L, F], scaled")
+    add("--activation", choices=["tanh", "relu"], default="tanh")
+    add("--samples", type=int, default=32, help="windows used, evenly spaced (default %(default)s)")
+    add("--unit", default="step", help="a step's name, such as hour")
+    add("--output", type=process.path, default="lstm_memory.png", help="default %(default)s")
+    add("--gates", type=process.path, help="also draw here layer 1's gates over the last window")
     args = parser.parse_args(argv)
 
     path = args.weights / "model.weights.h5" if args.weights.is_dir() else args.weights

@@ -114,8 +114,7 @@ def forward(
         p: weights; their dtype and that of `x` decide float32 or float64.
         x: [B, T, F].
         activation: 'tanh' or 'relu', of the candidate and the output alike.
-        h0: [B, H], zeros if not given.
-        C0: [B, H], zeros if not given.
+        h0, C0: [B, H], zeros if not given.
         mask: [B, T]; where False the step is skipped and the state carried on, as in Keras.
 
     Raises:

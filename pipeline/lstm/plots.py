@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pipeline.lstm.cell import Array, Trace
 from pipeline.lstm.memory_profile import THRESHOLD, MemoryProfile, memory_length
 
+LETTERS = {"font.size": 12}
 BLUE, ORANGE, GREEN, GREY = "#1f5fa8", "#d9772b", "#3b8f5a", "#777777"
 
 
@@ -31,7 +30,9 @@ def memory_figure(
     title: str = "How much of a change in the state k steps ago is left",
 ) -> Figure:
     """Influence by k on a log axis, the threshold, and the memory length if there is one."""
-    figure, axes = _figure(9, 5)
+    with rc_context(LETTERS):
+        figure = Figure(figsize=(9, 5), layout="constrained")
+        axes = figure.subplots()
     k = np.arange(len(profile.joint))
     curves = [
         (profile.joint, "joint state", BLUE, "-"),
@@ -65,73 +66,58 @@ def memory_figure(
     return figure
 
 
+@rc_context(LETTERS)
 def gate_figure(
     trace: Trace, window: int = 0, unit: str = "step", title: str = "One layer over one window"
 ) -> Figure:
-    """Heat maps of gates, candidate and cell state of one window of a layer's trace.
+    """Heat maps of gates, candidate and cell state of one window, a row of a layer's trace.
 
-    Args:
-        trace: what `cell.forward` returned.
-        window: row of the trace.
-        unit: a step's name, such as hour.
-        title: above the picture.
+    `unit` is a step's name, such as hour.
     """
-    with rc_context({"font.size": 12}):
-        figure = Figure(figsize=(11, 13), layout="constrained")
-        FigureCanvasAgg(figure)
-        panels = [
-            (trace.f, "forget gate f (1 keeps, 0 drops)", "gate"),
-            (trace.i, "input gate i (1 writes, 0 ignores)", "gate"),
-            (trace.o, "output gate o (1 shows, 0 hides)", "gate"),
-            (trace.candidate, "candidate (what would be written)", "value"),
-            (trace.C, "cell state C (what is remembered)", "value"),
-        ]
-        all_axes = figure.subplots(len(panels), 1, sharex=True)
-        steps, units = trace.h.shape[1:]
-        for axes, (values, name, kind) in zip(all_axes, panels, strict=True):
-            shown = values[window].T  # [H, T]
-            top = 1.0 if kind == "gate" else max(float(np.abs(shown).max()), 1e-12)
-            image = axes.imshow(
-                shown,
-                aspect="auto",
-                interpolation="nearest",
-                cmap="viridis" if kind == "gate" else "RdBu_r",
-                vmin=0.0 if kind == "gate" else -top,
-                vmax=top,
-                extent=(-steps + 0.5, 0.5, units + 0.5, 0.5),
-            )
-            axes.set_title(name, loc="left", fontsize=12)
-            axes.set_ylabel("unit")
-            axes.yaxis.get_major_locator().set_params(integer=True)
-            figure.colorbar(
-                image, ax=axes, label="opening" if kind == "gate" else "value (no unit)"
-            )
-        all_axes[-1].set_xlabel(f"{unit}s, counted from the last one seen")
-        figure.suptitle(title)
+    figure = Figure(figsize=(11, 13), layout="constrained")
+    panels = [
+        (trace.f, "forget gate f (1 keeps, 0 drops)", "gate"),
+        (trace.i, "input gate i (1 writes, 0 ignores)", "gate"),
+        (trace.o, "output gate o (1 shows, 0 hides)", "gate"),
+        (trace.candidate, "candidate (what would be written)", "value"),
+        (trace.C, "cell state C (what is remembered)", "value"),
+    ]
+    all_axes = figure.subplots(len(panels), 1, sharex=True)
+    steps, units = trace.h.shape[1:]
+    for axes, (values, name, kind) in zip(all_axes, panels, strict=True):
+        shown = values[window].T  # [H, T]
+        top = 1.0 if kind == "gate" else max(float(np.abs(shown).max()), 1e-12)
+        image = axes.imshow(
+            shown,
+            aspect="auto",
+            interpolation="nearest",
+            cmap="viridis" if kind == "gate" else "RdBu_r",
+            vmin=0.0 if kind == "gate" else -top,
+            vmax=top,
+            extent=(-steps + 0.5, 0.5, units + 0.5, 0.5),
+        )
+        axes.set_title(name, loc="left", fontsize=12)
+        axes.set_ylabel("unit")
+        axes.yaxis.get_major_locator().set_params(integer=True)
+        figure.colorbar(image, ax=axes, label="opening" if kind == "gate" else "value (no unit)")
+    all_axes[-1].set_xlabel(f"{unit}s, counted from the last one seen")
+    figure.suptitle(title)
     return figure
 
 
+@rc_context(LETTERS)
 def toy_figure(losses: Sequence[float], truth: Array, forecasts: Array) -> Figure:
     """Loss by epoch, and the end of the toy series beside its one-step forecasts."""
-    with rc_context({"font.size": 12}):
-        figure = Figure(figsize=(11, 7), layout="constrained")
-        FigureCanvasAgg(figure)
-        top, bottom = figure.subplots(2, 1)
-        top.semilogy(range(1, len(losses) + 1), losses, color=BLUE)
-        top.set(xlabel="epoch", ylabel="mean squared error")
-        top.set_title("Training loss", loc="left")
-        bottom.plot(truth, color=GREY, linewidth=3, alpha=0.6, label="toy series")
-        bottom.plot(forecasts, color=ORANGE, label="forecast, one step ahead")
-        bottom.set(xlabel="step (not used in training)", ylabel="value (no unit)")
-        bottom.set_title("Forecast of the held-out part", loc="left")
-        bottom.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
-        for axes in (top, bottom):
-            axes.grid(alpha=0.25)
+    figure = Figure(figsize=(11, 7), layout="constrained")
+    top, bottom = figure.subplots(2, 1)
+    top.semilogy(range(1, len(losses) + 1), losses, color=BLUE)
+    top.set(xlabel="epoch", ylabel="mean squared error")
+    top.set_title("Training loss", loc="left")
+    bottom.plot(truth, color=GREY, linewidth=3, alpha=0.6, label="toy series")
+    bottom.plot(forecasts, color=ORANGE, label="forecast, one step ahead")
+    bottom.set(xlabel="step (not used in training)", ylabel="value (no unit)")
+    bottom.set_title("Forecast of the held-out part", loc="left")
+    bottom.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
+    for axes in (top, bottom):
+        axes.grid(alpha=0.25)
     return figure
-
-
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    with rc_context({"font.size": 12}):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasAgg(figure)
-        return figure, figure.subplots()
