@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from pipeline.config.cards import Card
 from pipeline.config.experiment import raw_table, read_experiment, split
@@ -27,47 +25,32 @@ def present(trials: Sequence[Trial], params: Params, card: Card) -> list[Trial]:
     """The runs on the raw table and split that the repository has now."""
     digest = hashing.sha256(raw_table(params, card))
     ends = split(params, card).model_dump(mode="json")
-    return [
-        trial
-        for trial in trials
-        if trial.data == digest and json.loads(trial.params["window.split"]) == ends
-    ]
+    return [t for t in trials if t.data == digest and json.loads(t.params["window.split"]) == ends]
 
 
 def pictures(found: Sequence[Row], unit: str) -> dict[str, Figure]:
-    """Loss curves and errors by horizon, of every run.
-
-    Args:
-        found: the rows.
-        unit: of the target, if it is known.
-    """
-    labels = comparison.labels(found)
-    curves = [
-        [
-            (logged_runs.curve(t, "train/loss"), logged_runs.curve(t, "validation/loss"), t.kept)
-            for t in row.trials
-        ]
-        for row in found
-    ]
-    first = found[0].trials[0]
-    errors = [
-        [[t.error("test", step=step) for step in first.steps] for t in row.trials] for row in found
-    ]
+    """Loss curves and errors by horizon, of every run; `unit` is the target's, if it is known."""
+    named = dict(zip(comparison.labels(found), found, strict=True))
+    curve, first = logged_runs.curve, found[0].trials[0]
+    curves = {
+        label: [(curve(t, "train/loss"), curve(t, "validation/loss"), t.kept) for t in row.trials]
+        for label, row in named.items()
+    }
+    errors = {
+        label: [[t.error("test", step=step) for step in first.steps] for t in row.trials]
+        for label, row in named.items()
+    }
+    baselines = logged_runs.baselines_by_horizon(first)
     return {
-        "loss": comparison_pictures.losses(dict(zip(labels, curves, strict=True))),
-        "horizon": comparison_pictures.horizons(
-            dict(zip(labels, errors, strict=True)), logged_runs.baselines_by_horizon(first), unit
-        ),
+        "loss": comparison_pictures.losses(curves),
+        "horizon": comparison_pictures.horizons(errors, baselines, unit),
     }
 
 
 def compare(wanted: Sequence[str], output: Path, log: bool) -> None:
-    """Print a table of the runs for each basis that they share, and write the page.
+    """Print a table of the runs for each basis that they share, and write the page to `output`.
 
-    Args:
-        wanted: runs; none for the newest ones on the present table and split.
-        output: the page.
-        log: whether the page becomes a run in MLflow too.
+    If none is named, the newest on the present table and split; `log` makes the page a run too.
     """
     others = 0
     if wanted:
@@ -100,7 +83,9 @@ def compare(wanted: Sequence[str], output: Path, log: bool) -> None:
         ]
         told = " ".join(notes), comparison.legend(found, unit)
         _show(header, lines, title, *told)
-        text += [f"## {escape_markdown(title)}", _unbroken(markdown.table(header, lines))]
+        # A mean and its spread stay together in the narrow columns of a page.
+        unbroken = markdown.table(header, lines).replace(" ± ", "\u00a0±\u00a0")
+        text += [f"## {escape_markdown(title)}", unbroken]
         text += map(escape_markdown, told)
         for name, figure in pictures(found, unit).items():
             text.append(f"![{name}]({name}{i}.png)")
@@ -116,13 +101,8 @@ def compare(wanted: Sequence[str], output: Path, log: bool) -> None:
         print(f"In MLflow's UI: {logged_runs.address(experiment)}")
 
 
-def _unbroken(text: str) -> str:
-    """Keep a mean and its spread together in the narrow columns of a page."""
-    return text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
-
-
 def _show(header: Sequence[str], lines: Sequence[Sequence[str]], title: str, *notes: str) -> None:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = terminal.table(title)
     for heading in header:
         table.add_column(heading)
     for line in lines:

@@ -32,12 +32,9 @@ class Reason:
 
 
 def judge(trial: Trial, best: Trial | None, servable: bool) -> list[Reason]:
-    """Every rule that a run must meet to become the champion.
+    """Every rule that a run must meet to become the champion in place of `best`, if there is one.
 
-    Args:
-        trial: the run.
-        best: the present champion's run; None if there is no champion.
-        servable: whether the run has a model with a signature.
+    `servable` is whether the run has a model with a signature.
     """
     of_training, of_scores = (
         COMMITTED.get(trial.tags.get(key, ""), UNKNOWN)
@@ -115,12 +112,10 @@ def as_model(baseline: str, trial: Trial, card: Mapping[str, Any]) -> str:
     name, _, season = baseline.partition("seasonal_naive")
     rows = season[1:] or card.get("season", ["ROWS"])[0]
     model = f"name: {baseline}" if name else f"name: seasonal_naive, season: {rows}"
-    dataset = shlex.quote(
-        f"ingest.dataset={changed_params.setting(trial.params['ingest.dataset'])}"
-    )
+    data = shlex.quote(f"ingest.dataset={changed_params.setting(trial.params['ingest.dataset'])}")
     wrappers = [f"train.{key}" for key in ("residual", "normalisation")]
     off = "".join(f" -S {key}=none" for key in wrappers if trial.params.get(key, "none") != "none")
-    return f"dvc exp run -S {dataset} -S '~train.model' -S '+train.model={{{model}}}'{off}"
+    return f"dvc exp run -S {data} -S '~train.model' -S '+train.model={{{model}}}'{off}"
 
 
 def promote(wanted: str, dry: bool) -> None:
@@ -137,14 +132,10 @@ def promote(wanted: str, dry: bool) -> None:
     for reason in reasons:
         print(f"  {'yes' if reason.holds else 'NO '}  {reason.rule}: {reason.found}")
     refused = [reason.rule for reason in reasons if not reason.holds]
-    tags = {
-        champion.DECISION: "refused" if refused else "promoted",
-        **{
-            f"promotion.{reason.rule.replace(' ', '_')}": f"{'yes' if reason.holds else 'no'}: "
-            f"{reason.found}"
-            for reason in reasons
-        },
-    }
+    tags = {champion.DECISION: "refused" if refused else "promoted"}
+    for reason in reasons:
+        verdict = f"{'yes' if reason.holds else 'no'}: {reason.found}"
+        tags[f"promotion.{reason.rule.replace(' ', '_')}"] = verdict
     if dry:
         print(f"would be {tags[champion.DECISION]}; nothing was changed")
         return

@@ -24,10 +24,8 @@ def state() -> str:
     lines = [f"{name} {version}" for name, version in determinism.libraries().items()]
     for file in sorted([*map(Path, WATCHED), *found]):
         if file.is_file() and "__pycache__" not in file.parts:
-            seen = file.stat()
-            lines.append(
-                f"{file} {seen.st_ino} {seen.st_size} {seen.st_mtime_ns} {seen.st_ctime_ns}"
-            )
+            at = file.stat()
+            lines.append(f"{file} {at.st_ino} {at.st_size} {at.st_mtime_ns} {at.st_ctime_ns}")
     return "\n".join(lines)
 
 

@@ -102,9 +102,8 @@ class Column(Record):
 
     unit: str = ""
     description: str = ""
-    minimum: Annotated[float, Field(ge=-LARGEST, le=LARGEST)] | None = (
-        None  # a physical bound: forecasts never fall below it
-    )
+    # A physical bound: forecasts never fall below it.
+    minimum: Annotated[float, Field(ge=-LARGEST, le=LARGEST)] | None = None
     categories: Annotated[tuple[Word, ...], Field(max_length=LEVELS)] = ()
     transform: Transform | None = None  # how an input is transformed before it is scaled
 
@@ -123,9 +122,8 @@ class Time(Record):
     columns: tuple[Literal["year", "month", "day", "hour", "minute"], ...] = ()
     column: Word | None = None
     format: Annotated[Format, AfterValidator(_with_year)] | None = None
-    timezone: Annotated[str, AfterValidator(_timezone)] | None = (
-        None  # an IANA name: local stamps are then kept as UTC
-    )
+    # An IANA name: local stamps are then kept as UTC.
+    timezone: Annotated[str, AfterValidator(_timezone)] | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

@@ -122,17 +122,8 @@ class Ridge(Baseline):
     alphas: Annotated[tuple[Positive, ...], Field(min_length=1)] = ALPHAS
 
 
-Model = Annotated[
-    Recurrent
-    | Convolutional
-    | Attention
-    | EncoderDecoder
-    | Segment
-    | Naive
-    | SeasonalNaive
-    | Ridge,
-    Field(discriminator="name"),
-]
+Network = Recurrent | Convolutional | Attention | EncoderDecoder | Segment
+Model = Annotated[Network | Naive | SeasonalNaive | Ridge, Field(discriminator="name")]
 
 
 class Schedule(Record):

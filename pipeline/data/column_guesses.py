@@ -5,9 +5,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pipeline.config import input_names
@@ -157,14 +157,10 @@ def _words(known: pd.Series, marks: pd.Series, either: pd.Series) -> Finding:
         if known[known.index.str.fullmatch(_NUMBER_AND_MORE)].sum() > known.sum() / 2:
             note += "; numbers with thousands or units between? write 1210.06"
         return Finding(note, used=False)
+    level = "a level: if it means missing, move it from categories to missing"
+    mark = "missing: if it is a level, move it from missing to categories"
     checks = []
-    for found, taken in (
-        (either, "a level: if it means missing, move it from categories to missing"),
-        (
-            marks.drop("", errors="ignore"),
-            "missing: if it is a level, move it from missing to categories",
-        ),
-    ):
+    for found, taken in ((either, level), (marks.drop("", errors="ignore"), mark)):
         if said := ", ".join(f'"{word}" in {_rows(count)}' for word, count in found.items()):
             checks.append(f"{said}, taken for {taken}")
     return Finding(
@@ -198,10 +194,10 @@ def _among_numbers(words: pd.Series, text: pd.Series, a_row: int) -> str:
         marks = ", ".join(f'"{word}"' for word in spelt[:3])
         remedies.append(f"if it means missing, add {marks} to the card's missing")
     for word in words.index[words.index.str.contains(r"\d")][:1]:
-        plain = f"write {word.replace(',', '')}" if THOUSANDS.fullmatch(word) else "write a number"
-        plain += " in the table"
+        plain = word.replace(",", "") if THOUSANDS.fullmatch(word) else "a number"
         remedies.append(
-            f'"{word}" looks like a measurement, so it is not offered as a mark: {plain}'
+            f'"{word}" looks like a measurement, so it is not offered as a mark: write {plain} in '
+            "the table"
         )
     return f"expected numbers, found {', '.join(shown)}{more}; {'; '.join(remedies)}"
 
@@ -215,9 +211,7 @@ def _counts(text: pd.Series) -> bool:
     return any(list(text) == [str(row + first) for row in range(len(text))] for first in (0, 1))
 
 
-def _extremes(
-    known: pd.Series, numbers: np.ndarray[Any, np.dtype[np.float64]]
-) -> tuple[tuple[str, ...], str]:
+def _extremes(known: pd.Series, numbers: npt.NDArray[np.float64]) -> tuple[tuple[str, ...], str]:
     """Values that usually stand for a missing one, or lie far from all others, and a remark."""
     if len(numbers) == 1:
         return (), ""
@@ -226,9 +220,8 @@ def _extremes(
         values, rows = sign * numbers[order], known.to_numpy()[order]
         gaps, spread = np.diff(values), values[:-1] - values[0]
         # Of few different values, or often, it may well be a state: a pump at 0 or 100.
-        rare = (np.arange(1, len(values)) >= LEVELS / 2) & (
-            rows.sum() - rows.cumsum()[:-1] <= 0.01 * rows.sum()
-        )
+        beyond = rows.sum() - rows.cumsum()[:-1]
+        rare = (np.arange(1, len(values)) >= LEVELS / 2) & (beyond <= 0.01 * rows.sum())
         far = np.flatnonzero(rare & (gaps > 2 * spread))
         below_zero = values[-1] > 0 >= values[-2] and sign < 0
         mark = sign * values[-1] in SENTINELS and (gaps[-1] > spread[-1] or below_zero)

@@ -21,14 +21,9 @@ class Spans:
 def spans(
     split: Split, first: pd.Timestamp, step: pd.Timedelta, rows: int, zone: str | None = None
 ) -> Spans:
-    """The split's ends as rows of a regular series.
+    """The split's ends as rows of a regular series: `rows`, each a `step` apart, from `first` on.
 
-    Args:
-        split: each span's end.
-        first: the time of row 0.
-        step: the time between rows.
-        rows: how many there are.
-        zone: the time zone that an end without one is told in; the series' own if None.
+    An end without a time zone is told in `zone`, or in the series' own if that is None.
 
     Raises:
         PipelineError: an end that is no date, lies outside the series, or does not follow the one

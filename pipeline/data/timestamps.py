@@ -27,9 +27,7 @@ def stamps(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
         if not pd.api.types.is_datetime64_any_dtype(times):
             text, utc = times.astype("str").str.strip(), card.time.offsets
             times = by_blocks(
-                lambda rows: pd.to_datetime(
-                    rows, format=card.time.format, errors="coerce", utc=utc
-                ),
+                lambda raw: pd.to_datetime(raw, format=card.time.format, errors="coerce", utc=utc),
                 text,
             )
         expected = f"a time written as {card.time.format}"
@@ -75,9 +73,9 @@ def moment(written: str, card: Card) -> pd.Timestamp:
                 f"{written}; set time.timezone in the card if its times have a zone"
             )
         return time
-    return (time.tz_localize(card.time.timezone or "UTC") if time.tz is None else time).tz_convert(
-        "UTC"
-    )
+    if time.tz is None:
+        time = time.tz_localize(card.time.timezone or "UTC")
+    return time.tz_convert("UTC")
 
 
 def as_text(times: pd.Series) -> pd.Series:
@@ -149,9 +147,7 @@ def _by_step(
 ) -> pd.DatetimeIndex | None:
     """Which of two readings the steps from a clear time lead to; None if they lead to both.
 
-    Args:
-        first, second: what each time is if it stands for an hour's first or second coming.
-        step: the time between rows.
+    `first` and `second` are what each time is if it stands for an hour's first or second coming.
     """
     clear = first == second
     if clear.all() or (second - first)[~clear][0] % step == pd.Timedelta(0):

@@ -29,11 +29,7 @@ class Forecasts:
 
     @classmethod
     def of(
-        cls,
-        by: Mapping[str, Forecast],
-        targets: pd.DataFrame,
-        origins: Rows,
-        horizon: int,
+        cls, by: Mapping[str, Forecast], targets: pd.DataFrame, origins: Rows, horizon: int
     ) -> "Forecasts":
         """What each of `by` forecasts from these origins, beside the targets' own rows."""
         made = {name: forecast(origins) for name, forecast in by.items()}
@@ -83,11 +79,7 @@ def report(
 ) -> dict[str, Any]:
     """metrics.json: the model's scores pooled, by horizon and by target, and the baselines'.
 
-    Args:
-        spans: forecasts for validation and test.
-        names: the K targets.
-        yardstick: from the training span.
-        named: further spans to score, each as its first and last target row.
+    `spans` are validation and test, `named` further ones, each its first and last target row.
     """
     result: dict[str, Any] = {}
     for span, forecasts in spans.items():
@@ -134,10 +126,7 @@ def report(
 def pooled(seen: Floats, forecast: Floats, yardstick: Yardstick, brief: bool = False) -> Scores:
     """One target's scores in its units, or several targets' errors on standardised values.
 
-    Args:
-        seen, forecast: [N, H, K] or [N, K].
-        yardstick: from the training span.
-        brief: only r2, mae, rmse and mape of a single target.
+    `seen` and `forecast` are [N, H, K] or [N, K]; `brief`: only r2, mae, rmse and mape of a target.
     """
     if seen.shape[-1] > 1:
         return metrics.scaled_errors(seen, forecast, yardstick.deviation)
@@ -163,10 +152,7 @@ def by_hour(
 ) -> dict[str, list[float]]:
     """What `root_error` gives for the targets of each hour of the day, NaN for an hour without any.
 
-    Args:
-        forecasts: of the model and the baselines.
-        hours: [rows] the hour of each row of the series, from 0.
-        yardstick: from the training span.
+    `hours` [rows] is the hour of each row of the series, from 0.
     """
     seen = forecasts.observed
     of_target = hours[forecasts.origins[:, None] + np.arange(1, seen.shape[1] + 1)]
@@ -185,19 +171,14 @@ def root_error(scores: Scores) -> float:
     return scores["rmse"] if "rmse" in scores else scores["mse_scaled"] ** 0.5
 
 
-def rounded(tree: dict[str, Any]) -> dict[str, Any]:
+def rounded(tree: Any) -> Any:
     """Every float in a nested mapping to ten significant digits.
 
     Further digits of a sum depend on how a processor's kernels split it, and mean nothing.
     """
-    return {
-        key: rounded(value)
-        if isinstance(value, dict)
-        else float(f"{value:.10g}")
-        if isinstance(value, float)
-        else value
-        for key, value in tree.items()
-    }
+    if isinstance(tree, dict):
+        return {key: rounded(value) for key, value in tree.items()}
+    return float(f"{tree:.10g}") if isinstance(tree, float) else tree
 
 
 def summary(result: dict[str, Any]) -> dict[str, Any]:
@@ -218,24 +199,21 @@ def table(
     for code, forecasts in enumerate(spans.values()):
         n, horizon, k = forecasts.observed.shape
         step = np.arange(1, horizon + 1, dtype=np.int32)
-        parts.append(
-            pd.DataFrame(
-                {
-                    # Categories, since a name for each of millions of rows would weigh most.
-                    "span": pd.Categorical.from_codes(
-                        np.full(n * horizon * k, code, np.int8), pd.Index(list(spans))
-                    ),
-                    "origin": times[forecasts.origins].repeat(horizon * k),
-                    "time": times[(forecasts.origins[:, None] + step).ravel().repeat(k)],
-                    "step": np.tile(step.repeat(k), n),
-                    "target": pd.Categorical.from_codes(
-                        np.tile(np.arange(k, dtype=np.int16), n * horizon), pd.Index(list(names))
-                    ),
-                    "forecast": forecasts.model.ravel(),
-                    "observed": forecasts.observed.ravel(),
-                }
-            )
-        )
+        columns = {
+            # Categories, since a name for each of millions of rows would weigh most.
+            "span": pd.Categorical.from_codes(
+                np.full(n * horizon * k, code, np.int8), pd.Index(list(spans))
+            ),
+            "origin": times[forecasts.origins].repeat(horizon * k),
+            "time": times[(forecasts.origins[:, None] + step).ravel().repeat(k)],
+            "step": np.tile(step.repeat(k), n),
+            "target": pd.Categorical.from_codes(
+                np.tile(np.arange(k, dtype=np.int16), n * horizon), pd.Index(list(names))
+            ),
+            "forecast": forecasts.model.ravel(),
+            "observed": forecasts.observed.ravel(),
+        }
+        parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True)
 
 

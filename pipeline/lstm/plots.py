@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from pipeline.lstm.cell import Array, Trace
 from pipeline.lstm.memory_profile import THRESHOLD, MemoryProfile, memory_length
 
-LETTERS = {"font.size": 12}
 BLUE, ORANGE, GREEN, GREY = "#1f5fa8", "#d9772b", "#3b8f5a", "#777777"
 
 
@@ -30,7 +29,7 @@ def memory_figure(
     title: str = "How much of a change in the state k steps ago is left",
 ) -> Figure:
     """Influence by k on a log axis, the threshold, and the memory length if there is one."""
-    with rc_context(LETTERS):
+    with rc_context({"font.size": 12}):
         figure = Figure(figsize=(9, 5), layout="constrained")
         axes = figure.subplots()
     k = np.arange(len(profile.joint))
@@ -66,7 +65,7 @@ def memory_figure(
     return figure
 
 
-@rc_context(LETTERS)
+@rc_context({"font.size": 12})
 def gate_figure(
     trace: Trace, window: int = 0, unit: str = "step", title: str = "One layer over one window"
 ) -> Figure:
@@ -105,7 +104,7 @@ def gate_figure(
     return figure
 
 
-@rc_context(LETTERS)
+@rc_context({"font.size": 12})
 def toy_figure(losses: Sequence[float], truth: Array, forecasts: Array) -> Figure:
     """Loss by epoch, and the end of the toy series beside its one-step forecasts."""
     figure = Figure(figsize=(11, 7), layout="constrained")

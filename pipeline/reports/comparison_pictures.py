@@ -19,8 +19,7 @@ GREYS = ("#333333", "#777777", "#999999", "#BBBBBB")
 def losses(curves: Mapping[str, Sequence[tuple[list[float], list[float], int]]]) -> Figure:
     """Training loss (thin, dotted) and validation loss by epoch; a colour for each row.
 
-    Args:
-        curves: of each row, training losses, validation losses and the kept epoch of every run.
+    `curves` are each row's training losses, validation losses and kept epoch of every run.
     """
     figure, axes = panel()
     for i, (label, runs) in enumerate(curves.items()):
@@ -30,15 +29,11 @@ def losses(curves: Mapping[str, Sequence[tuple[list[float], list[float], int]]])
             if not validation:  # a baseline has no epochs
                 continue
             axes.plot(epochs[: len(train)], train, ":", color=colour, linewidth=1)
-            axes.plot(
-                epochs, validation, color=colour, label=escape_mathtext(label) if j == 0 else None
-            )
+            name = escape_mathtext(label) if j == 0 else None
+            axes.plot(epochs, validation, color=colour, label=name)
             axes.plot(kept, validation[kept - 1], "o", color=colour, markersize=4)
-    axes.set(
-        xlabel="epoch",
-        ylabel="loss (scaled units)",
-        title="Loss by epoch: validation (line, best epoch marked), training (dotted)",
-    )
+    axes.set(xlabel="epoch", ylabel="loss (scaled units)")
+    axes.set_title("Loss by epoch: validation (line, best epoch marked), training (dotted)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     legend_below(figure, axes)
     return figure
@@ -49,12 +44,8 @@ def horizons(
 ) -> Figure:
     """Test error at each step ahead, a colour for each row, beside the baselines in grey.
 
-    Of a single step, a bar each, of a row the mean over its runs.
-
-    Args:
-        errors: of each row, the error of every step for every run.
-        baselines: the error of every step for each baseline of the first row, the best first.
-        unit: of the target, if it is known.
+    Of a single step, a bar each, of a row the mean over its runs. `errors` are by row, run and
+    step, `baselines` those of the first row by step, the best first; `unit` may be "" (not known).
     """
     figure, axes = panel()
     rmse = escape_mathtext(f"RMSE ({unit})" if unit else "RMSE")

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from pipeline.config.cards import Card
 from pipeline.config.experiment import inputs, ridge_left_out, targets
@@ -46,25 +44,22 @@ def rows(metrics: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     steps = list(metrics["test_by_horizon"])
     ends = [] if len(steps) == 1 else [steps[0], steps[-1]]
     header = ["", *names, *(f"{names[0]} {end}" for end in ends), "skill"]
-    body = []
-    for name in sorted(by, key=lambda name: by[name][names[0]]):
-        body.append(
-            [
-                name.replace("_", " "),
-                *(number(by[name].get(score)) for score in names),
-                *(number(by_step[name][end][names[0]]) for end in ends),
-                percent(metrics["skill"].get(name)),
-            ]
-        )
+    body = [
+        [
+            name.replace("_", " "),
+            *(number(by[name].get(score)) for score in names),
+            *(number(by_step[name][end][names[0]]) for end in ends),
+            percent(metrics["skill"].get(name)),
+        ]
+        for name in sorted(by, key=lambda name: by[name][names[0]])
+    ]
     return header, body
 
 
 def show(metrics: dict[str, Any], title: str) -> None:
     """The score table on the terminal."""
     header, body = rows(metrics)
-    scores = Table(
-        title=f"{title}: test scores", box=SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0)
-    )
+    scores = terminal.table(f"{title}: test scores")
     for column, heading in enumerate(header):
         scores.add_column(heading, justify="right" if column else "left", no_wrap=True)
     for row in body:
@@ -183,10 +178,7 @@ def _by_target(scores: dict[str, dict[str, float]]) -> list[str]:
 def provenance(facts: dict[str, str], commit: str | None, changes: Sequence[str]) -> str:
     """What is known of one run and may be in no stage output, as the report's last section.
 
-    Args:
-        facts: what to list.
-        commit: what to check out.
-        changes: `key=value`, what `dvc exp run -S` sets to get from the commit to this run.
+    `changes`, each `key=value`, is what `dvc exp run -S` sets to get from the commit to this run.
     """
     flags = "".join(f" -S {shlex.quote(change)}" for change in changes)
     checkout = [f"git checkout {commit}"] if commit else []

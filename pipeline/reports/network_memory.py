@@ -36,12 +36,8 @@ def explain(
 ) -> Memory | None:
     """The memory of a plain stack of lstm or rnn layers over some windows; of another model, None.
 
-    Args:
-        spec: the model.
-        card: names a step.
-        weights: its model.weights.h5.
-        prepared: [rows, F] features.
-        starts: start rows of windows, of which some are used, evenly spaced.
+    `weights` is its model.weights.h5, `prepared` are the features [rows, F]; of the windows that
+    begin in the rows `starts` some are used, evenly spaced.
     """
     stack = spec.plain_stack
     if stack is None:
@@ -61,11 +57,6 @@ def explain(
     if isinstance(layers[0], LSTM):
         title = "Gates of the first layer over one window"
         pictures["gates"] = plots.gate_figure(traces[0], len(windows) // 2, unit, title)
-    return Memory(
-        {
-            "rows": spec.look_back if length is None else length,
-            "left_at_look_back": float(profile.joint[-1]),
-        },
-        memory_sentence(profile, unit=unit),
-        pictures,
-    )
+    rows_felt = spec.look_back if length is None else length
+    scores = {"rows": rows_felt, "left_at_look_back": float(profile.joint[-1])}
+    return Memory(scores, memory_sentence(profile, unit=unit), pictures)

@@ -55,12 +55,9 @@ pre code { padding: 0; background: none; }
 
 
 def html(title: str, markdown: str, pictures: Mapping[str, bytes]) -> str:
-    """The page of a Markdown text.
+    """The page of a Markdown text (CommonMark with tables); raw HTML in it is shown, not obeyed.
 
-    Args:
-        title: of the browser's tab.
-        markdown: CommonMark with tables; raw HTML in it is shown, not obeyed.
-        pictures: the PNG file of each address that the text's pictures have.
+    `title` is the browser tab's, `pictures` has the PNG file of each address in the text.
     """
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
     for address, png in pictures.items():

@@ -35,18 +35,12 @@ def loss(history: pd.DataFrame) -> Figure:
     figure, axes = panel()
     epochs = history["epoch"] + 1
     mark = "." if len(history) == 1 else None
-    axes.plot(
-        epochs, history["train/loss"], color=COLOURS["persistence"], marker=mark, label="training"
-    )
-    axes.plot(epochs, history["validation/loss"], color=COLOURS[MODEL], label="validation")
+    train, validation = history["train/loss"], history["validation/loss"]
+    axes.plot(epochs, train, color=COLOURS["persistence"], marker=mark, label="training")
+    axes.plot(epochs, validation, color=COLOURS[MODEL], label="validation")
     best = int(history["kept"].to_numpy().argmax())
-    axes.plot(
-        epochs[best],
-        history["validation/loss"][best],
-        "o",
-        color=COLOURS[MODEL],
-        label=f"kept: epoch {epochs[best]}",
-    )
+    label = f"kept: epoch {epochs[best]}"
+    axes.plot(epochs[best], validation[best], "o", color=COLOURS[MODEL], label=label)
     axes.set(xlabel="epoch", ylabel="loss (scaled units)", title="Loss by epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.legend(frameon=False)
@@ -92,9 +86,8 @@ def error_by_horizon(metrics: dict[str, Any], names: Sequence[str], card: Card) 
         return figure
     _lines(axes, [int(step[1:]) for step in metrics["test_by_horizon"]], errors)
     legend_below(figure, axes)
-    axes.set(
-        xlabel=f"steps ahead ({card.frequency} each)", ylabel=unit, title="Test error by horizon"
-    )
+    ahead = f"steps ahead ({card.frequency} each)"
+    axes.set(xlabel=ahead, ylabel=unit, title="Test error by horizon")
     return figure
 
 
@@ -160,13 +153,9 @@ def windows(
 
 
 def missing(series: pd.DataFrame, starts: Sequence[int], card: Card, bins: int = 240) -> Figure:
-    """The share of each column's values that is missing, over time.
+    """The share of each column's values that is missing in each of `bins` stretches of time.
 
-    Args:
-        series: the regular series.
-        starts: the rows that a new span starts in.
-        card: gives the step.
-        bins: stretches of time that are told apart.
+    `series` is the regular series, `starts` are the rows that a new span starts in.
     """
     edges = np.unique(np.linspace(0, len(series), min(bins, len(series)) + 1).astype(int))
     gone = series.isna().to_numpy(np.float64)
@@ -174,14 +163,8 @@ def missing(series: pd.DataFrame, starts: Sequence[int], card: Card, bins: int =
     figure = Figure(figsize=(9, 1.4 + 0.3 * series.shape[1]), layout="constrained")
     axes = figure.subplots()
     times = pd.DatetimeIndex(series.index)
-    picture = axes.pcolormesh(
-        times.append(times[-1:] + card.step)[edges],
-        np.arange(series.shape[1] + 1),
-        share.T,
-        cmap="OrRd",
-        vmin=0,
-        vmax=1,
-    )
+    x, y = times.append(times[-1:] + card.step)[edges], np.arange(series.shape[1] + 1)
+    picture = axes.pcolormesh(x, y, share.T, cmap="OrRd", vmin=0, vmax=1)
     axes.vlines(times[list(starts)], 0, series.shape[1], color="black", linestyle="--", linewidth=1)
     counts = series.isna().sum()
     labels = [
@@ -206,21 +189,12 @@ def residuals(forecasts: Forecasts, names: Sequence[str], card: Card) -> Figure:
     edge = float(np.nanpercentile(np.abs(error), 99.5)) or 1.0
     bins = np.linspace(-edge, edge, 61).tolist()
     for step, colour in zip(sorted({1, horizon}), (COLOURS[MODEL], LATE), strict=False):
-        values = error[:, step - 1]
-        left.hist(
-            values[~np.isnan(values)],
-            bins=bins,
-            histtype="step",
-            linewidth=1.5,
-            color=colour,
-            label=_ahead(step, card),
-        )
+        values, label = error[:, step - 1], _ahead(step, card)
+        known = ~np.isnan(values)
+        left.hist(values[known], bins, histtype="step", linewidth=1.5, color=colour, label=label)
     style(left)
-    left.set(
-        xlabel=_with_unit("forecast - observed", card, names[0]),
-        ylabel="forecasts",
-        title=escape_mathtext(f"Residuals, {names[0]}"),
-    )
+    left.set(xlabel=_with_unit("forecast - observed", card, names[0]), ylabel="forecasts")
+    left.set_title(escape_mathtext(f"Residuals, {names[0]}"))
     left.legend(frameon=False, loc="upper left")
     known = ~np.isnan(seen)
     shown = np.concatenate([seen[known], model[known]])
@@ -239,13 +213,9 @@ def residuals(forecasts: Forecasts, names: Sequence[str], card: Card) -> Figure:
     )
     right.plot([low, high], [low, high], color="black", linewidth=0.8)
     style(right)
-    right.set(
-        xlabel=_with_unit("observed", card, names[0]),
-        ylabel=_with_unit("forecast", card, names[0]),
-        title="All steps, test span",
-        xlim=(low, high),
-        ylim=(low, high),
-    )
+    right.set(title="All steps, test span", xlim=(low, high), ylim=(low, high))
+    right.set_xlabel(_with_unit("observed", card, names[0]))
+    right.set_ylabel(_with_unit("forecast", card, names[0]))
     for axes in (left, right):  # 0.00004 and 0.00006 would run into each other, so would 60000s
         axes.ticklabel_format(axis="x", scilimits=(-3, 4))
     figure.colorbar(picture, ax=right, label="forecasts (log scale)")

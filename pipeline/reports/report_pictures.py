@@ -24,16 +24,10 @@ def draw(
     history: pd.DataFrame,
     stretch: int,
 ) -> dict[str, Figure]:
-    """The pictures by name, of errors by hour where a step is shorter than a day.
+    """The pictures by name: of errors by hour where a step is shorter than a day, of gaps if any.
 
-    Args:
-        test: forecasts of the test span.
-        spec, card: of the model and its data.
-        series: the regular series in its units; the share that is missing is drawn if any is.
-        rows: of the spans.
-        yardstick: from the training span.
-        metrics, history: metrics.json and history.csv.
-        stretch: rows of the test span whose forecasts are drawn.
+    `test` are forecasts of the test span, of which `stretch` rows are drawn; `series` is the
+    regular series in its units; `metrics` and `history` are metrics.json and history.csv.
     """
     times, names = pd.DatetimeIndex(series.index), spec.targets
     # Pictures show the hours that people live by, as the card's table has them.

@@ -2,8 +2,14 @@
 
 import sys
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+
+
+def table(title: str | None = None) -> Table:
+    """An empty table in the house style."""
+    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
 
 
 def show(table: Table, *notes: str, width: int = 120) -> None:

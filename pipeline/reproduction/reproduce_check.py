@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from pipeline.config.experiment import read_params
 from pipeline.errors import PipelineError
@@ -88,10 +86,8 @@ def in_band(band: Band, scores: dict[str, float]) -> list[Finding]:
         value = scores.get(name, np.nan)
         passed = score.low <= value <= score.high
         expected = f"{score.low:.5g} to {score.high:.5g} ({len(band.seeds)} seeds)"
-        verdict = "within" if passed else "outside"
-        findings.append(
-            Finding(f"{paths.SUMMARY}: {name}", expected, f"{value:.5g}", verdict, passed)
-        )
+        output, verdict = f"{paths.SUMMARY}: {name}", "within" if passed else "outside"
+        findings.append(Finding(output, expected, f"{value:.5g}", verdict, passed))
     return findings
 
 
@@ -119,7 +115,7 @@ def _distance(expected: Any, found: Any) -> float:
 
 def show(findings: list[Finding]) -> None:
     """The table on the terminal."""
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = terminal.table()
     for heading in ("output", "expected", "found", "verdict"):
         table.add_column(heading, overflow="fold")
     for finding in findings:
