@@ -16,7 +16,8 @@ from mlflow.exceptions import MlflowException
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.forecasting.forecaster import Backend, Forecaster
-from pipeline.tracking import logged_runs, store
+from pipeline.repository import provenance
+from pipeline.tracking import database, logged_runs, store
 from pipeline.tracking.labels import SERVING
 from pipeline.tracking.logged_runs import Trial
 
@@ -109,6 +110,18 @@ def restore(holder: ModelVersion, before: ModelVersion) -> None:
     client.set_model_version_tag(holder.name, str(holder.version), DECISION, "rolled back")
 
 
+def _of_other_code(uri: str, error: Exception, stored: bool) -> PipelineError:
+    """What to say of a model that this code cannot read: which code can, as its run knows."""
+    commit = ""
+    if stored:
+        run = store.connect().get_run(mlflow.models.get_model_info(uri).run_id)
+        commit = f", at commit {run.data.tags.get(provenance.COMMIT, 'unknown')}"
+    return PipelineError(
+        f"--model {uri}: expected a model that this code can read; mlflow models serve runs the "
+        f"code that made it{commit}. Found {str(error).removesuffix(artifacts.REMEDY)}"
+    )
+
+
 def load(uri: str, backend: Backend = "tensorflow") -> Forecaster:
     """The Forecaster of a logged or registered model.
 
@@ -123,6 +136,11 @@ def load(uri: str, backend: Backend = "tensorflow") -> Forecaster:
     where = ""
     # What lies here needs no store; Path would raise an error of its own for a long text.
     if not os.path.exists(uri):  # noqa: PTH110
+        if store.store() == database.address(own := database.own()) and not own.exists():
+            raise PipelineError(
+                f"--model {uri}: expected a directory, or a model in a store; found no {own}, and "
+                "MLFLOW_TRACKING_URI names no other store"
+            )
         store.connect()
         where = f" in {store.shown()}"
     logging.getLogger("mlflow").setLevel(logging.ERROR)
@@ -130,6 +148,9 @@ def load(uri: str, backend: Backend = "tensorflow") -> Forecaster:
         os.environ["FORECAST_BACKEND"] = backend
         served = mlflow.pyfunc.load_model(uri).unwrap_python_model()
     except store.unavailable() as error:
+        cause = error.__cause__
+        if isinstance(cause, ImportError) and str(cause.name).startswith("pipeline"):
+            raise _of_other_code(uri, cause, bool(where)) from None
         advice = "; make promote RUN=ID makes a run's model the champion" * uri.endswith(
             f"@{ALIAS}"
         )
@@ -142,10 +163,7 @@ def load(uri: str, backend: Backend = "tensorflow") -> Forecaster:
             f"--model {uri}: expected a whole MLmodel, found {logged_runs.reason(error)}"
         ) from None
     except PipelineError as error:
-        raise PipelineError(
-            f"--model {uri}: expected a model that this code can read; mlflow models serve runs "
-            f"the code that made it. Found {str(error).removesuffix(artifacts.REMEDY)}"
-        ) from None
+        raise _of_other_code(uri, error, bool(where)) from None
     if not isinstance(forecaster := getattr(served, "forecaster", None), Forecaster):
         raise PipelineError(
             f"--model {uri}: expected a model that this pipeline logged, found "

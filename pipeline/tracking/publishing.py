@@ -42,10 +42,7 @@ REPEATED_BY = "pipeline.repeated_by"  # of a run that never gets scores, since t
 # What a served model needs, at the versions that made its scores.
 LIBRARIES = "keras mlflow numpy pandas pyarrow pydantic ruamel.yaml tensorflow"
 PACKAGE = Path(pipeline.__file__).parent
-SERVED = (  # what of this code a served model imports
-    *("__init__.py", "config", "data", "errors.py", "files", "forecasting"),
-    *("lstm", "models", "preparation", "runtime"),
-)
+SERVED = "__init__.py config data errors.py files forecasting lstm models preparation runtime"
 
 
 def publish_or_warn(params: Params, card: Card, page: str, example: pd.DataFrame) -> None:
@@ -234,7 +231,8 @@ def _log_model(run_id: str, params: Params, card: Card, example: pd.DataFrame | 
 
 
 def _not_served(directory: str, names: list[str]) -> set[str]:
-    return {"__pycache__", *(set(names) - set(SERVED) if Path(directory) == PACKAGE else ())}
+    top = set(names) - set(SERVED.split()) if Path(directory) == PACKAGE else set()
+    return {"__pycache__", *top}
 
 
 def _example(params: Params, card: Card) -> pd.DataFrame:

@@ -429,6 +429,34 @@ def test_a_model_in_a_directory_needs_no_store(
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
 
 
+@pytest.mark.parametrize("command", [predict, serve])
+def test_a_model_of_older_code_is_said_in_one_line(
+    command: Any, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One whose code has modules that are here no more; what reads it is named."""
+    old = shutil.copytree(model, tmp_path / "old")
+    (old / "served_model.py").write_text("from pipeline.forecaster import Forecaster\n")
+    options = {
+        predict: ["--input", str(model / "MLmodel"), "--output", "out.csv"],
+        serve: ["--port", "0"],
+    }
+    arguments = ["--model", str(old), "--backend", "numpy", *options[command]]
+    monkeypatch.setattr("sys.argv", ["command", *arguments])
+    with pytest.raises(PipelineError, match=r"mlflow models serve runs the code that made it\. F"):
+        command.main()
+
+
+def test_a_uri_outside_any_project_makes_no_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused, since there is no store to look in."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(PipelineError, match=r"found no .*/mlflow\.db, and MLFLOW_TRACKING_URI"):
+        champion.load("models:/toy@champion", "numpy")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("dataset", ["2024", "größe"])
 def test_the_champion_of_any_data_set_is_asked_for(
     dataset: str, tmp_path: Path, tracking_store: str, monkeypatch: pytest.MonkeyPatch

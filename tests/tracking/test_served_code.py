@@ -4,10 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mlflow
 import pytest
 
-from pipeline.tracking import publishing
-from tests.repositories import NO_STORE, environment
+from pipeline.errors import PipelineError
+from pipeline.tracking import champion, publishing
+from tests.repositories import NO_STORE, copied, environment, run
 from tests.test_architecture import closure
 
 LOAD = """
@@ -24,7 +26,7 @@ def test_a_model_s_code_is_what_it_imports() -> None:
     """The packages that are copied are those that a served model imports, all the way down."""
     files = closure("pipeline.forecasting.served_model")
     needed = {Path(file).relative_to("pipeline").parts[0] for file in files}
-    assert needed | {"__init__.py"} == set(publishing.SERVED)
+    assert needed | {"__init__.py"} == set(publishing.SERVED.split())
 
 
 @pytest.mark.slow
@@ -35,7 +37,8 @@ def test_a_logged_model_forecasts_by_its_own_code(
     """In a process that cannot import the repository; commands and tracking are not in it."""
     (model,) = {file.parent for file in (finished_toy / "mlartifacts").rglob("MLmodel")}
     code = model / "code/pipeline"
-    assert {file.name for file in code.iterdir()} - {"__pycache__"} == set(publishing.SERVED)
+    found = {file.name for file in code.iterdir()} - {"__pycache__"}
+    assert found == set(publishing.SERVED.split())
     done = subprocess.run(
         [sys.executable, "-c", LOAD, str(model), str(finished_toy / "data/raw/toy/toy.csv")],
         cwd=tmp_path,
@@ -45,3 +48,24 @@ def test_a_logged_model_forecasts_by_its_own_code(
         check=False,
     )
     assert done.stdout.splitlines() == [str(code / "__init__.py"), "3"], done.stderr
+
+
+@pytest.mark.slow
+def test_the_commit_that_reads_an_older_model_is_named(
+    finished_toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model whose code has modules that are here no more: its run says which commit has them."""
+    toy = copied(finished_toy, tmp_path / "toy")
+    (model,) = {file.parent for file in (toy / "mlartifacts").rglob("MLmodel")}
+    (model / "served_model.py").write_text("from pipeline.forecaster import Forecaster\n")
+    monkeypatch.chdir(toy)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    run_id = mlflow.models.get_model_info(str(model)).run_id
+    commit = run(toy, "git", "rev-parse", "HEAD~1").strip()
+    with pytest.raises(PipelineError) as caught:
+        champion.load(f"runs:/{run_id}/model", "numpy")
+    assert str(caught.value) == (
+        f"--model runs:/{run_id}/model: expected a model that this code can read; mlflow models "
+        f"serve runs the code that made it, at commit {commit}. Found No module "
+        "named 'pipeline.forecaster'"
+    )
