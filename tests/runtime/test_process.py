@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.reproduction.committed_results import Machine
 from pipeline.runtime import determinism, process
-from tests.test_architecture import MODULES, imports, source
+from tests.test_architecture import MODULES, closure, imports
 from tests.toys import ROOT
 
 OURS = ("KERAS_", "TF_", "CUDA_", "MLFLOW_", "MPLBACKEND")
@@ -66,7 +66,7 @@ def python(code: str, *arguments: str, **variables: str) -> str:
 @pytest.mark.parametrize("modules", [FEW, pytest.param(EVERY, marks=pytest.mark.slow)])
 def test_importing_changes_nothing(modules: list[str]) -> None:
     """Environment, collector, pictures, signals, logging: as the libraries leave them."""
-    files = MODULES if modules is EVERY else [str(source(name)) for name in modules]
+    files = set[str]().union(*map(closure, modules))
     names = sorted({name for file in files for name in imports(file) if name[:8] != "pipeline"})
     found = python(IMPORT, " ".join(names), " ".join(modules), TF_NEW_SWITCH="1", MPLBACKEND="svg")
     assert found == "changed:"

@@ -4,13 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import mlflow
 import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.tracking import champion, publishing
 from tests.repositories import NO_STORE, copied, environment, run
 from tests.test_architecture import closure
+from tests.toys import from_yaml
 
 LOAD = """
 import sys
@@ -60,7 +60,7 @@ def test_the_commit_that_reads_an_older_model_is_named(
     (model / "served_model.py").write_text("from pipeline.forecaster import Forecaster\n")
     monkeypatch.chdir(toy)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    run_id = mlflow.models.get_model_info(str(model)).run_id
+    run_id = from_yaml((model / "MLmodel").read_text())["run_id"]
     commit = run(toy, "git", "rev-parse", "HEAD~1").strip()
     with pytest.raises(PipelineError) as caught:
         champion.load(f"runs:/{run_id}/model", "numpy")
