@@ -13,7 +13,8 @@ from pipeline.files.records import parse
 from pipeline.models.registry import build
 from pipeline.models.spec import Spec
 from pipeline.preparation.scaling import Scale, Scaler
-from pipeline.training.batches import Examples, Shuffle, gatherers, lookup, order
+from pipeline.training.batches import Examples, gatherers, lookup, order
+from pipeline.training.shuffle import Shuffle
 
 
 def ours(case: dict[str, Any]) -> tuple[keras.Model, Examples, Train]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from pipeline.data.windows import Runs
 from pipeline.files import artifacts, paths
+from pipeline.files.aligned import aligned_zeros
 from pipeline.runtime import determinism, process
 
 BATCH, BATCHES = 256, 300
@@ -31,7 +32,7 @@ def main(way: str, look_back: int) -> None:
 
         starts = Runs(artifacts.read_array(paths.windows("train")))
         # The targets are an array of their own, as in the stage: standardised, gaps left open.
-        targets = artifacts.aligned_zeros(*values.shape)
+        targets = aligned_zeros(*values.shape)
         targets[:] = values
         batches = epoch(Examples(values, targets, starts, starts, look_back, 1), BATCH, seed=1)
     elif way == "keras":

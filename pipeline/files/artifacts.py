@@ -26,7 +26,6 @@ R = TypeVar("R", bound=Record)
 REMEDY = "; remove it and run: dvc repro"
 OPEN = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")  # of the shell, which may be files
 FULL = (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # errors of a full disk
-ALIGNMENT = 64  # bytes: TensorFlow uses an array without a copy if it starts at a multiple
 
 
 @contextmanager
@@ -132,14 +131,6 @@ def read_array(path: Path) -> npt.NDArray[Any]:
     except (OSError, ValueError, EOFError) as error:
         raise broken(path, error) from None
     return array
-
-
-def aligned_zeros(rows: int, columns: int) -> npt.NDArray[np.float32]:
-    """An array of zeros, [rows, columns], that TensorFlow can use without a copy."""
-    size = rows * columns * np.dtype(np.float32).itemsize
-    memory = np.zeros(size + ALIGNMENT, np.uint8)
-    first = -memory.ctypes.data % ALIGNMENT
-    return memory[first : first + size].view(np.float32).reshape(rows, columns)
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:

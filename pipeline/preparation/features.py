@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipeline.config.cards import Card
 from pipeline.config.input_names import TERMS, Feature
-from pipeline.files.artifacts import aligned_zeros
+from pipeline.files.aligned import aligned_zeros
 
 # Each term's period, and where in it a time stamp lies.
 CALENDAR = {

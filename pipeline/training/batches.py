@@ -10,14 +10,12 @@ import tensorflow as tf
 
 from pipeline.config.cards import Card
 from pipeline.data.windows import Rows, Runs
-from pipeline.files.artifacts import ALIGNMENT, aligned_zeros
+from pipeline.files.aligned import aligned_zeros, is_aligned
 from pipeline.models.spec import Spec
 from pipeline.preparation.features import Gaps, build
 from pipeline.preparation.scaling import Scaler
 
 Gather = Callable[[tf.Tensor], tf.Tensor]
-# Of the cipher that shuffles: with TensorFlow's own 4, neighbours' places correlate by up to 0.1.
-ROUNDS = 16
 
 
 @dataclass(frozen=True)
@@ -113,36 +111,8 @@ def batches(examples: Examples, starts: Rows | Runs, batch_size: int) -> tf.data
     return order(starts, batch_size).map(batch)
 
 
-class Shuffle:
-    """Another order each epoch, the same for the same seed; no list of it is held.
-
-    A cipher gives each position its place (tf.random.experimental.index_shuffle), its key drawn
-    for each epoch.
-    """
-
-    def __init__(self, count: int, seed: int) -> None:
-        self.count, self.seed = count, seed
-        self.draws = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
-        self.key = tf.Variable(0, dtype=tf.int64, trainable=False)
-
-    def next_epoch(self) -> None:
-        """Draw the next key: every other one, by which all results so far were made."""
-        self.key.assign(next(iter(self.draws)))
-        iter(self.draws)
-
-    def __call__(self, positions: tf.Tensor) -> tf.Tensor:
-        """Where the positions, of 0 to count - 1, stand in this epoch's order."""
-        return tf.raw_ops.RandomIndexShuffle(
-            index=positions,
-            seed=tf.stack([tf.constant(self.seed, tf.int64), self.key, self.key // 2**32]),
-            max_index=tf.constant(self.count - 1, tf.int64),
-            rounds=ROUNDS,
-        )
-
-
 def _held(array: npt.NDArray[np.float32]) -> tf.Tensor:
     """The array itself, if TensorFlow can use it in place, else a copy."""
-    here = array.flags.c_contiguous and array.flags.writeable
-    if here and array.ctypes.data % ALIGNMENT == 0:
+    if is_aligned(array):
         return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
     return tf.constant(array)

@@ -17,7 +17,8 @@ from pipeline.runtime.process import end_if_interrupted
 from pipeline.runtime.progress import progress
 from pipeline.training.batches import Examples, batches, gatherers, order
 from pipeline.training.losses import known, loss_weights, masked
-from pipeline.training.train_step import InHalves, OnPositions
+from pipeline.training.train_step import OnPositions
+from pipeline.training.xla import InHalves
 
 Epoch = dict[str, float]
 # Updates for each call from Python, which costs as much as a small update does.

@@ -28,7 +28,7 @@ from pipeline.preparation.scaling import Scale, Scaler
 from pipeline.runtime import determinism
 from pipeline.training import fit
 from pipeline.training.batches import Examples
-from pipeline.training.train_step import FAR
+from pipeline.training.xla import FAR
 from tests.toys import toy_card, toy_params
 
 Floats = npt.NDArray[np.floating]

@@ -17,15 +17,16 @@ import tensorflow as tf
 
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
-from pipeline.files.artifacts import aligned_zeros
+from pipeline.files.aligned import aligned_zeros
 from pipeline.models.registry import build
 from pipeline.models.spec import Spec
 from pipeline.preparation.scaling import Scale, Scaler
 from pipeline.runtime import determinism, process
 from pipeline.tracking import store
 from pipeline.training import fit, train_step
-from pipeline.training.batches import Examples, Shuffle, batches, gatherers, order
+from pipeline.training.batches import Examples, batches, gatherers, order
 from pipeline.training.losses import loss_weights, masked
+from pipeline.training.shuffle import Shuffle
 from tests.toys import Project, toy_params
 
 _ = np.nan

@@ -1,0 +1,113 @@
+"""`train.acceleration: xla`: an update by the gradients of a batch's two halves, side by side.
+
+What XLA makes of a recurrent network, whose steps wait for one another, runs on hardly more than
+one core. Two halves of a batch are two such programs, which run at once; their losses and gradients
+add up to the batch's, since each is divided by the observed targets of both. Compiling takes time,
+so that it is a choice. The gain is in benchmarks/README.md, under "training", and below it what
+else was tried.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import keras
+import tensorflow as tf
+
+from pipeline.config.params import Train
+from pipeline.errors import PipelineError
+from pipeline.training.batches import Examples
+from pipeline.training.losses import known
+from pipeline.training.train_step import OnPositions
+
+# From the first half's random numbers to the second's; a layer draws once or twice an update.
+FAR = 2**30
+
+
+class InHalves(OnPositions):
+    """Updated by the gradients of a batch's two halves, each compiled by XLA and on its own core.
+
+    What XLA has compiled runs beside itself only where it reads and writes no variables, so weights
+    and the states of random numbers go in as tensors.
+    """
+
+    def __init__(self, network: keras.Model, examples: Examples, settings: Train) -> None:
+        super().__init__(network, examples, settings)
+        other = [state.path for state in network.non_trainable_variables if not _is_seed(state)]
+        if other:
+            raise PipelineError(
+                "train.acceleration: expected none with a network that has states besides random "
+                f"numbers', which two halves of a batch cannot share, found {', '.join(other)}"
+            )
+        self.size += self.size % 2
+        # Keras takes no jit_compile beside deterministic kernels; XLA itself asks for as much and
+        # refuses what it has in no deterministic form.
+        self.gradients = tf.function(self._gradients, autograph=False, jit_compile=True)
+
+    def update(self, windows: tf.Tensor, targets: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Update the weights by these windows and targets."""
+        count_known = known(targets)
+        weights, states = self.network.trainable_variables, self.network.non_trainable_variables
+        halves = [
+            self.gradients(
+                seen,
+                observed,
+                count_known,
+                [tf.convert_to_tensor(weight.value) for weight in weights],
+                [tf.add(state.value, [0, drawn]) for state in states],
+            )
+            for seen, observed, drawn in zip(
+                tf.split(windows, 2), tf.split(targets, 2), (0, FAR), strict=True
+            )
+        ]
+        (loss, gradients, after), (other_loss, other_gradients, _) = halves
+        for state, value in zip(states, after, strict=True):
+            state.assign(value)
+        both = [one + other for one, other in zip(gradients, other_gradients, strict=True)]
+        self.optimizer.apply(both, weights)
+        self.mean_loss.update_state(loss + other_loss, sample_weight=count_known)
+        return self.get_metrics_result()
+
+    def _gradients(
+        self,
+        windows: tf.Tensor,
+        observed: tf.Tensor,
+        count_known: tf.Tensor,
+        weights: list[tf.Tensor],
+        states: list[tf.Tensor],
+    ) -> tuple[tf.Tensor, list[tf.Tensor], list[tf.Tensor]]:
+        """What a half adds to the batch's loss and gradients, and the states after it.
+
+        Args:
+            windows: [B / 2, L, F]
+            observed: targets, [B / 2, H, K]
+            count_known: how many targets of the whole batch were observed
+            weights: the network's, in its order
+            states: its random numbers', in its order
+        """
+        with tf.GradientTape(watch_accessed_variables=False) as tape, _philox():
+            tape.watch(weights)
+            forecasts, states = self.network.stateless_call(weights, states, windows, training=True)
+            share = known(observed) / tf.maximum(count_known, 1)
+            loss = self.masked(observed, forecasts) * share
+        return loss, tape.gradient(loss, weights), states
+
+
+def _is_seed(state: keras.Variable) -> bool:
+    """Whether a variable is a random number generator's: the key, and how much was drawn by it."""
+    return bool(state.name == "seed_generator_state" and state.shape == (2,))
+
+
+@contextmanager
+def _philox() -> Iterator[None]:
+    """Dropout's generator by its name, Philox (Salmon et al. 2011): the same numbers as without.
+
+    Where the choice is left to the device, as Keras leaves it, XLA derives the generator's key anew
+    for each number, and a mask takes ten times as long.
+    """
+    dropout = tf.nn.experimental.stateless_dropout
+    tf.nn.experimental.stateless_dropout = partial(dropout, rng_alg="philox")
+    try:
+        yield
+    finally:
+        tf.nn.experimental.stateless_dropout = dropout
