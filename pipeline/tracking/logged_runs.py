@@ -107,15 +107,9 @@ def find(wanted: str) -> Trial:
     Raises:
         PipelineError: there is none, or more than one, or it has no scores.
     """
-    client = store.connect()
-    ids = [experiment.experiment_id for experiment in client.search_experiments()]
-    named = [f'tags.`dvc.experiment` = "{wanted}"'] if '"' not in wanted else []
-    if ID.fullmatch(wanted):
-        named.append(f"attributes.run_id LIKE '{wanted}%'")
-    found = {run.info.run_id: run for where in named for run in client.search_runs(ids, where)}
-    matches = list(found.values())
+    matches = _matching(store.connect(), wanted)
     if len(matches) != 1:
-        several = ", ".join(run.info.run_id for run in matches[:5]) or "none"
+        several = ", ".join(run.info.run_id for run in matches) or "none"
         raise PipelineError(
             f"run {wanted}: expected the id of one run in {store.shown()}, found {several}"
         )
@@ -126,6 +120,24 @@ def find(wanted: str) -> Trial:
             "python -m pipeline sync sends what the store lacks"
         )
     return _trial(matches[0])
+
+
+def _matching(client: mlflow.MlflowClient, wanted: str) -> list[Run]:
+    """The run with this id, or the first few whose id or DVC experiment this may name."""
+    if len(wanted) == 32 and ID.fullmatch(wanted):
+        try:
+            run = client.get_run(wanted)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return []
+        return [run] if run.info.lifecycle_stage == "active" else []
+    ids = [experiment.experiment_id for experiment in client.search_experiments()]
+    named = [f'tags.`dvc.experiment` = "{wanted}"'] if '"' not in wanted else []
+    if ID.fullmatch(wanted):
+        named.append(f"attributes.run_id LIKE '{wanted}%'")
+    found = [run for where in named for run in client.search_runs(ids, where, max_results=5)]
+    return list({run.info.run_id: run for run in found}.values())
 
 
 def newest(experiment: str) -> list[Trial]:
