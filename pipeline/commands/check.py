@@ -5,13 +5,17 @@ import sys
 
 from pipeline.config import versions
 from pipeline.config.experiment import raw_table, read_experiment, ridge_left_out
+from pipeline.files import artifacts, paths
 from pipeline.repository import lockfile
+from pipeline.runtime import determinism
 
 
 def main() -> None:
     """Silent when all is right."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    versions.update()
+    if changes := "; ".join(versions.changes()):
+        artifacts.write_json(paths.VERSIONS, determinism.libraries())
+        print(f"{paths.VERSIONS}: written, so every stage will run again: {changes}")
     params, card = read_experiment()
     raw_table(params, card)
     if reason := ridge_left_out(params, card):

@@ -65,8 +65,10 @@ def read_experiment(path: Path = paths.PARAMS) -> tuple[Params, Card]:
 
 
 def begin_stage() -> tuple[Params, Card]:
-    """What `read_experiment` reads, if the libraries are those that data/versions.json names."""
-    versions.check()
+    """`read_experiment`, where the installed libraries are those that DVC will remember."""
+    if changes := versions.changes():
+        remedy = "write the installed versions with: python -m pipeline check"
+        raise PipelineError(f"{paths.VERSIONS}: {changes[0]}; {remedy}")
     return read_experiment()
 
 

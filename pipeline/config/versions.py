@@ -1,7 +1,7 @@
 """data/versions.json: the versions of the libraries that make bytes. Every stage depends on it."""
 
 from pipeline.errors import PipelineError
-from pipeline.files import artifacts, paths
+from pipeline.files import paths
 from pipeline.files.yaml import read_yaml
 from pipeline.runtime import determinism
 
@@ -18,19 +18,3 @@ def changes() -> list[str]:
         for name in sorted(now.keys() | then.keys())
         if now.get(name) != then.get(name)
     ]
-
-
-def check() -> None:
-    """PipelineError if a stage would run with other versions than DVC will remember it by."""
-    if found := changes():
-        raise PipelineError(
-            f"{paths.VERSIONS}: {found[0]}; write the installed versions with: "
-            "python -m pipeline check"
-        )
-
-
-def update() -> None:
-    """Write the installed versions and say so, if the file has others."""
-    if found := changes():
-        artifacts.write_json(paths.VERSIONS, determinism.libraries())
-        print(f"{paths.VERSIONS}: written, so every stage will run again: {'; '.join(found)}")
