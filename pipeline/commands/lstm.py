@@ -9,6 +9,7 @@ from rich.progress import track
 from rich.table import Table
 
 from pipeline.errors import PipelineError
+from pipeline.files import artifacts
 from pipeline.lstm import plots, stack, toy
 from pipeline.lstm.gradient_check import CheckedArray, gradient_check, random_problem
 from pipeline.runtime import process
@@ -49,10 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"Held out: {error:.4f}; repeating the last value: {naive:.4f}.",
         soft_wrap=True,
     )
-    try:
-        plots.save(plots.toy_figure(losses, y[cut:, 0], forecasts[:, 0]), args.output)
-    except OSError as error:
-        parser.error(str(error))
+    artifacts.write_figure(args.output, plots.toy_figure(losses, y[cut:, 0], forecasts[:, 0]))
     print(f"Wrote {args.output}")
     if wrong := [row.name for row in rows if row.error > LIMIT]:
         raise PipelineError(

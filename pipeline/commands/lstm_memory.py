@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline.files import artifacts
 from pipeline.lstm import jacobian, plots, weights
 from pipeline.lstm.cell import LSTM
 from pipeline.lstm.memory_profile import MemoryProfile, memory_profile, memory_sentence
@@ -60,8 +61,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         title = "Layer 1 over one window"
         pictures[args.gates] = plots.gate_figure(trace, unit=args.unit, title=title)
     for place, picture in pictures.items():
-        try:
-            plots.save(picture, place)
-        except OSError as error:
-            parser.error(str(error))
+        artifacts.write_figure(place, picture)
         print(f"Wrote {place}")

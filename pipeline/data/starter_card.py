@@ -241,12 +241,8 @@ def _words(words: Iterable[Any]) -> str:
 
 def _word(text: str) -> str:
     """A string as YAML: plain where that cannot be mistaken for anything else, else quoted."""
-    plain = re.fullmatch(r"[^\W\d_][\w.%-]*", text) and text.lower() not in {
-        "null",
-        "true",
-        "false",
-    }
-    if plain:
+    plain = re.fullmatch(r"[^\W\d_][\w.%-]*", text)
+    if plain and text.lower() not in ("null", "true", "false"):
         return text
     quoted = json.dumps(text, ensure_ascii=False)
     return "".join(letter if letter.isprintable() else f"\\U{ord(letter):08x}" for letter in quoted)

@@ -1,10 +1,9 @@
 """Pictures of a network's memory, its gates and the toy series.
 
-Each function returns a figure and touches no global state; `save` writes one.
+Each function returns a figure and touches no global state.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib import rc_context
@@ -14,12 +13,6 @@ from pipeline.lstm.cell import Array, Trace
 from pipeline.lstm.memory_profile import THRESHOLD, MemoryProfile, memory_length
 
 BLUE, ORANGE, GREEN, GREY = "#1f5fa8", "#d9772b", "#3b8f5a", "#777777"
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG; drawn and saved again, it has the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="png", dpi=120, metadata={"Software": None})
 
 
 def memory_figure(

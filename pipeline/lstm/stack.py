@@ -29,15 +29,7 @@ def forward(
     states: Sequence[tuple[Array, Array]] | None = None,
     mask: Mask | None = None,
 ) -> list[Trace]:
-    """Run the layers over `x` [B, T, F]; one trace a layer, bottom first.
-
-    Args:
-        layers: weights, bottom first.
-        x: [B, T, F].
-        activation: 'tanh' or 'relu', the same for all layers.
-        states: (h0, C0) of each layer, [B, H] both; zeros if not given.
-        mask: [B, T], False for steps that every layer skips.
-    """
+    """Run the layers, bottom first, as `cell.forward` runs one; a trace and a state each."""
     traces = []
     for n, p in enumerate(layers):
         h0, C0 = (None, None) if states is None else states[n]
@@ -55,12 +47,7 @@ def backward(
 ) -> list[Gradients]:
     """Gradients of each layer, bottom first; the first one's `x` is that of the network's input.
 
-    Args:
-        layers: weights, bottom first.
-        traces: what `forward` returned.
-        dH: [B, T, H], the loss's derivative by the top layer's outputs; zero where it reads none.
-        dC_T: its derivative by the last cell state of each layer, [B, H]; zero if not given.
-        activation: the one given to `forward`.
+    Arguments as for `cell.backward`: `dH` of the top layer, a trace and a `dC_T` of each.
     """
     gradients = []
     for n in reversed(range(len(layers))):

@@ -26,12 +26,7 @@ def ridge(
 ) -> Callable[[Rows], Floats]:
     """Ridge regression on what a network sees: from origins [B] to standardised [B, H, K].
 
-    Args:
-        spec: names features and targets.
-        scaler: fitted on the training span.
-        prepared: [rows, F] the features.
-        targets: [rows, K] in their units.
-        train, validation: start rows of windows.
+    Of features `prepared` [rows, F], targets [rows, K] in their units, and start rows of windows.
     """
     features = scaler.linear(prepared, spec.features)
     standardised = scaler.standardise(targets.to_numpy(), spec.targets)

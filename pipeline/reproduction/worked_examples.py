@@ -9,6 +9,7 @@ import shlex
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import chdir
 from pathlib import Path
 from typing import Annotated, Any
@@ -109,11 +110,6 @@ class Run(Record):
     metrics: dict[str, Any]
 
 
-def read_definitions() -> list[Example]:
-    """The examples, each checked."""
-    return list(read_record(DEFINITIONS, Definitions).examples)
-
-
 def perform(directory: Path, example: Example, seed: int) -> Run:
     """Run an example's command in a clone, as a user does."""
     git.run(directory, "reset", "--quiet", "--hard")
@@ -181,7 +177,7 @@ def _spread(scores: list[dict[str, float]]) -> float | None:
     return float(f"{statistics.stdev(values):.4g}") if len(values) > 1 else None
 
 
-def page(examples: list[Example], made: list[dict[str, Any]]) -> str:
+def page(examples: Sequence[Example], made: list[dict[str, Any]]) -> str:
     """docs/worked-examples.md: a section for each example that was run, and which were not."""
     parts = [INTRODUCTION]
     absent = [e.name for e in examples if e.name not in {row["example"] for row in made}]
@@ -229,7 +225,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="of an example; all by default")
     parser.add_argument("--page", action="store_true", help="only write the page from the JSON")
     options = parser.parse_args()
-    examples = read_definitions()
+    examples = read_record(DEFINITIONS, Definitions).examples
     known = [example.name for example in examples]
     for name in options.names:
         if name not in known:

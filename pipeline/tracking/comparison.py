@@ -163,17 +163,11 @@ def titled(trial: Trial, card: dict[str, Any]) -> tuple[str, str]:
 def labels(found: Sequence[Row]) -> list[str]:
     """Each row's number and what it differs in, for a picture's legend."""
     columns = [(name.rsplit(".", 1)[-1], _values(found, name)) for name in differing(found)]
-    return [
-        _short(
-            f"{i + 1}: "
-            + (
-                ", ".join(f"{name} {values[i]}" for name, values in columns)
-                or row.params["train.model.name"]
-            ),
-            2 * LONGEST,
-        )
-        for i, row in enumerate(found)
-    ]
+    named = []
+    for i, row in enumerate(found):
+        own = ", ".join(f"{name} {values[i]}" for name, values in columns)
+        named.append(_short(f"{i + 1}: {own or row.params['train.model.name']}", 2 * LONGEST))
+    return named
 
 
 def legend(found: Sequence[Row], unit: str) -> str:

@@ -41,16 +41,9 @@ class Examples:
         train: Runs,
         validation: Runs,
     ) -> "Examples":
-        """What a network of this shape is fitted on.
+        """What a network is fitted on, of the regular series, in its units and as `values`.
 
-        Args:
-            spec: names features and targets.
-            card: of the data set.
-            series: [rows] the regular series in its units, for times and targets.
-            values: [rows, channels] the same, imputed and scaled.
-            gaps: what was imputed of `values`.
-            scaler: fitted on the training span.
-            train, validation: start rows of windows.
+        `values` [rows, channels] are imputed and scaled, `gaps` says what of them was imputed.
         """
         targets = aligned_zeros(len(series), len(spec.targets))
         targets[:] = scaler.standardise(series[list(spec.targets)].to_numpy(), spec.targets)
