@@ -58,12 +58,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def load_yaml(content: bytes, where: str) -> dict[str, Any]:
     """The mapping that YAML in UTF-8 holds; PipelineError says where, and the line."""
-    yaml = YAML(typ="safe")
-    yaml.Resolver, yaml.Constructor = _Resolver, _Constructor
     try:
         text = content.decode("utf-8-sig")
-        _check_size(yaml.parse(text), where)
-        tree = yaml.load(text)
+        try:
+            tree = _tree(text, where)
+        except MarkedYAMLError:  # libyaml, several times as fast, takes no [log1p:flow]
+            tree = _tree(text, where, pure=True)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f" line {mark.line + 1}" if mark else ""
@@ -79,6 +79,13 @@ def load_yaml(content: bytes, where: str) -> dict[str, Any]:
 def read_record(path: Path, record: type[R]) -> R:
     """The file's content as a record; PipelineError names the first key that is wrong."""
     return parse(read_yaml(path), record, str(path))
+
+
+def _tree(text: str, where: str, pure: bool = False) -> Any:
+    yaml = YAML(typ="safe", pure=pure)
+    yaml.Resolver, yaml.Constructor = _Resolver, _Constructor
+    _check_size(yaml.parse(text), where)
+    return yaml.load(text)
 
 
 def _check_size(events: Any, where: str) -> None:

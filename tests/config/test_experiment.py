@@ -191,6 +191,16 @@ def test_yaml_is_read_as_dvc_reads_it() -> None:
     assert load_yaml(b"a: 010\nb: 0o10\nf: no", "x.yaml") == {"a": 10, "b": 8, "f": "no"}
 
 
+def test_a_colon_within_a_word_is_part_of_it() -> None:
+    """In brackets too, where the reader in C does not take it."""
+    content = b"inputs: [level, seasonal:24:level]\nwide: {times: t_%H:%M}\nsplit: 2014-01-01"
+    assert load_yaml(content, "x.yaml") == {
+        "inputs": ["level", "seasonal:24:level"],
+        "wide": {"times": "t_%H:%M"},
+        "split": "2014-01-01",
+    }
+
+
 @pytest.mark.parametrize("text", ["", "[1, 2]", "word"])
 def test_a_file_without_keys_is_refused(project: Project, text: str) -> None:
     """A parameter file must be a mapping."""
