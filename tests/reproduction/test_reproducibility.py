@@ -235,7 +235,7 @@ def test_the_check_finds_what_dvc_lock_was_not_made_from(committed: Path) -> Non
     finally:
         run(committed, "git", "reset", "-q", "--hard", "HEAD~1")
     assert "dvc.lock: expected it to be made from the committed state" in said
-    assert "impute_scale: pipeline/preparation/scaling.py modified" in said
+    assert "impute_scale: pipeline/preparation modified" in said
     assert "train: params.yaml: train modified" in said
     assert "evaluate: data/reports/metrics.json modified" in said
     assert "Running stage" not in said
