@@ -203,6 +203,15 @@ def test_a_stage_runs_its_own_module(stage: str) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_is_settled_before_it_imports(stage: str) -> None:
+    """Its first lines start its own module, so that libraries find the settings made."""
+    text = (ROOT / f"pipeline/stages/{stage}.py").read_text(encoding="utf-8")
+    _, first, second, *_ = (ast.unparse(part) for part in ast.parse(text).body)
+    assert first == "from pipeline.runtime import process"
+    assert f"process.start('pipeline.stages.{stage}')" in second
+
+
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_is_a_page(stage: str) -> None:
     """A stage reads, calls its packages and writes: its module has one function, on one page."""
     text = (ROOT / f"pipeline/stages/{stage}.py").read_text(encoding="utf-8")
