@@ -31,12 +31,8 @@ def check(params: Params, features: int, targets: int, windows: int = 1) -> None
     """PipelineError if weights and a batch need more than LIMIT.
 
     Weights are held with their gradients and an optimizer's two moments, what is made of a window
-    until the way back has used it.
-
-    Args:
-        params: of network and window.
-        features, targets: channels of a window and of a forecast.
-        windows: how many there are to train on.
+    until the way back has used it. `features` and `targets` are how many a window and a forecast
+    have, `windows` how many there are to train on.
     """
     size = whole(params, features, targets)
     batch = min(params.train.batch_size, windows)

@@ -89,12 +89,9 @@ class Question:
 
 
 def stamps(table: pd.DataFrame, where: str, form: str | None = None) -> Stamps | Question:
-    """How the table writes time: year, month, day, ... apart, or the most regular column of dates.
+    """How a table of strings writes time: year, month, ... apart, or the most regular column.
 
-    Args:
-        table: every field a string.
-        where: what to call the table in an error.
-        form: the strptime format, where a person has named it.
+    `form` is the strptime format, where a person has named it.
 
     Raises:
         PipelineError: no column holds dates, or they have no fixed step.

@@ -65,11 +65,7 @@ class Look:
 
 
 def look(raw: Path, form: str | None = None) -> Look:
-    """Read a table and say what it shows.
-
-    Args:
-        raw: the table.
-        form: how it writes time, where a person has said so.
+    """What a table shows; `form` is how it writes time, where a person has said so.
 
     Raises:
         PipelineError: no card could describe it.

@@ -70,12 +70,7 @@ def app(forecaster: Forecaster) -> Starlette:
 
 
 def answer(forecaster: Forecaster, kind: str, content: bytes) -> str:
-    """The forecasts that a request asks for, as MLflow's JSON.
-
-    Args:
-        forecaster: what makes them.
-        kind: the content's media type, CSV, JSON or PARQUET.
-        content: the request's body.
+    """The forecasts that a request asks for, as MLflow's JSON; its media type says how to read it.
 
     Raises:
         PipelineError: the content is not of its kind, or has no rows to forecast from.

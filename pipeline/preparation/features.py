@@ -35,10 +35,7 @@ def made_of(
 ) -> npt.NDArray[np.bool_]:
     """Rows with a feature that `build` makes of a marked value: [rows, channels] -> [rows].
 
-    Args:
-        marked: which values of the channels are meant.
-        channels: the names of its columns, the features' `sources` at least.
-        features, season, horizon: as for `build`.
+    `channels` names the columns of `marked`: the features' sources at least.
     """
     position = {name: i for i, name in enumerate(channels)}
     rows = np.zeros(len(marked), np.bool_)

@@ -59,10 +59,7 @@ class Imputer(Record):
         return max(self.limit, self.seasons * self.season if self.method == "seasonal" else 0)
 
     def apply(self, series: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[np.uint8]]:
-        """Fill every gap.
-
-        Args:
-            series: [rows, columns], the columns of `fit`, missing values as NaN.
+        """Fill every gap of [rows, columns], the columns of `fit`, missing values as NaN.
 
         Returns:
             The filled series and, of the same shape, OBSERVED, FILLED or BEYOND for each value.

@@ -139,13 +139,7 @@ class Scaler(Record):
 
 
 def check_range(scaled: pd.DataFrame, series: pd.DataFrame, where: str) -> None:
-    """PipelineError if a scaled value is none that float32 holds: the training span was too flat.
-
-    Args:
-        scaled: what `transform` made.
-        series: what it was made from.
-        where: what to call the series in an error.
-    """
+    """PipelineError for a scaled value that float32 cannot hold: the training span was too flat."""
     bad = ~(scaled.abs() <= np.finfo(np.float32).max).to_numpy()
     if bad.any():
         row, column = np.argwhere(bad)[0]

@@ -41,10 +41,7 @@ def _differences(state: Any, made: set[str]) -> list[str]:
 def run(directory: Path, *arguments: str, show: bool = False) -> str:
     """Run DVC in a clone, whose MLflow store is its own; PipelineError with its last words.
 
-    Args:
-        directory: the clone.
-        arguments: of dvc.
-        show: let it write to the terminal, as a run of some minutes should.
+    `show` lets it write to the terminal, as a run of some minutes should.
     """
     env = {k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "MLFLOW_"))}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

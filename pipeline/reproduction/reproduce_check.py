@@ -59,10 +59,8 @@ def same_bytes(
 
 def same_numbers(expected: Reference, made: dict[str, Any]) -> list[Finding]:
     """What impute_scale learned and made, number by number."""
-    return [
-        _close(f"{paths.PREPARED}: {name}", _distance(content, made[name]))
-        for name, content in expected.prepared.items()
-    ]
+    distances = {k: _distance(content, made[k]) for k, content in expected.prepared.items()}
+    return [_close(f"{paths.PREPARED}: {k}", distance) for k, distance in distances.items()]
 
 
 def same_rules(expected: dict[str, Any], made: dict[str, Any]) -> list[Finding]:

@@ -171,12 +171,7 @@ def labels(found: Sequence[Row]) -> list[str]:
 
 
 def legend(found: Sequence[Row], unit: str) -> str:
-    """What the table's columns mean.
-
-    Args:
-        found: the rows.
-        unit: of the target, if it is known.
-    """
+    """What the table's columns mean; `unit` is the target's, if it is known."""
     first = found[0].trials[0]
     single = "test/rmse" in first.scores
     scaled = f" ({unit})" * bool(unit) if single else ", pooled over standardised targets,"
@@ -206,9 +201,7 @@ def _unlike(one: Trial, other: Trial) -> bool:
 def by_card(found: Sequence[Row], cards: Mapping[str, dict[str, Any]]) -> list[str]:
     """A sentence on each set of rows that differ in their data set's card alone.
 
-    Args:
-        found: the rows.
-        cards: what each card decides, by its digest; of those that were logged.
+    `cards` holds what each card decides, by its digest, where that was logged.
     """
     alike: dict[str, list[int]] = {}
     for i, row in enumerate(found):

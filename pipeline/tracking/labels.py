@@ -105,12 +105,8 @@ def note(params: Params, card: Card) -> str:
 def view(experiment: str, error: str, now: float) -> dict[str, str]:
     """Tags of an MLflow experiment: a saved view of its runs, best first, and a note that links it.
 
-    Without one, the UI's table of runs shows no score.
-
-    Args:
-        experiment: its id.
-        error: the score to sort by, rmse or mse_scaled.
-        now: seconds since 1970.
+    Without one, the UI's table of runs shows no score. `error` is the one to sort by, rmse or
+    mse_scaled, `now` in seconds since 1970.
     """
     scores = (f"validation/{error}", f"test/{error}", "skill/persistence", "model/weights")
     params = ("train.model.name", "train.model.units", "window.look_back", "train.seed")

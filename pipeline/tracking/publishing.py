@@ -108,8 +108,7 @@ def publish(
 def _origin(source: Run | None) -> dict[str, str]:
     """Tags of a run made from files: by which code and on which machine they were trained.
 
-    Args:
-        source: the run that was logged while they were trained, if the store has it.
+    `source` is the run that was logged meanwhile, if the store has it.
     """
     tags = {RESTORED: "true", ENVIRONMENT: NOT_KNOWN}
     if source is None:
@@ -197,11 +196,8 @@ def _weights() -> int:
     sizes: list[int] = []
 
     def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
-        if (
-            isinstance(item, h5py.Dataset)
-            and not name.startswith("optimizer/")
-            and item.dtype.kind == "f"  # seeds are whole numbers
-        ):
+        learned = isinstance(item, h5py.Dataset) and item.dtype.kind == "f"  # no seed
+        if learned and not name.startswith("optimizer/"):
             sizes.append(item.size)
 
     with h5py.File(paths.WEIGHTS, "r") as file:

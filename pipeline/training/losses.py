@@ -17,10 +17,8 @@ def masked(
 ) -> Callable[[Any, Any], Any]:
     """The mean loss over a batch's observed targets: a target that is NaN has no weight.
 
-    Args:
-        name: mse, mae or huber (Huber 1964).
-        delta: where huber turns from square to straight.
-        weights: [H, K], of each step and target.
+    Of mse, mae or huber (Huber 1964), which turns from square to straight at `delta`; `weights`
+    [H, K] are those of each step and target.
     """
 
     def element(error: Any) -> Any:
