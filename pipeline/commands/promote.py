@@ -40,33 +40,20 @@ def judge(trial: Trial, best: Trial | None, servable: bool) -> list[Reason]:
         COMMITTED.get(trial.tags.get(key, ""), UNKNOWN)
         for key in (provenance.DIRTY, provenance.SCORED + provenance.DIRTY)
     )
+    both = f"training: {of_training}; scores: {of_scores}"
+    committed = of_training if of_training == of_scores else both
+    logged = f"a model with a signature {'is' if servable else 'is not'} logged with the run"
     reasons = [
-        Reason(
-            "servable",
-            servable,
-            f"a model with a signature {'is' if servable else 'is not'} logged with the run",
-        ),
-        Reason(
-            "clean",
-            provenance.clean(trial.tags),
-            of_training
-            if of_training == of_scores
-            else f"training: {of_training}; scores: {of_scores}",
-        ),
+        Reason("servable", servable, logged),
+        Reason("clean", provenance.clean(trial.tags), committed),
         _against_baselines(trial),
     ]
     if best is None:
         return [*reasons, Reason("champion", True, "there is no champion yet")]
     differing = [key for key, value in trial.basis.items() if best.basis[key] != value]
-    reasons.append(
-        Reason(
-            "same data",
-            not differing,
-            f"not the champion's: {', '.join(differing)}"
-            if differing
-            else "data, targets, horizon and split are the champion's",
-        )
-    )
+    shared = "data, targets, horizon and split are the champion's"
+    found = f"not the champion's: {', '.join(differing)}" if differing else shared
+    reasons.append(Reason("same data", not differing, found))
     if not differing:  # else the two errors have no common measure
         errors = {span: (trial.error(span), best.error(span)) for span in ("validation", "test")}
         told = "; ".join(

@@ -1,8 +1,10 @@
 """The card of a data set: what its columns are, how time is written, and the task's defaults."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -18,71 +20,27 @@ LARGEST = 3.4e38  # that float32 holds
 MOMENT = datetime(2001, 2, 3, tzinfo=UTC)  # what a format is tried on
 
 
-def _frequency(text: str) -> str:
-    try:
-        fixed = pd.Timedelta(text) > pd.Timedelta(0)
-    except ValueError:
-        fixed = False
-    if not fixed:
-        raise ValueError("a fixed frequency such as 15min, 1h or 1D")
-    return text
+def _checked(holds: Callable[[Any], object], expected: str) -> AfterValidator:
+    """A validator that takes a value for which `holds` is true and raises nothing."""
+
+    def check(value: Any) -> Any:
+        with suppress(ValueError, LookupError, OSError):
+            if holds(value):
+                return value
+        raise ValueError(expected)
+
+    return AfterValidator(check)
 
 
-def _not_empty(text: str) -> str:
-    if not text.strip():
-        raise ValueError("a word, not an empty string")
-    return text
+def _as_read(form: str) -> datetime:
+    """The moment, written in a strptime format and read again."""
+    return datetime.strptime(MOMENT.strftime(form), form)
 
 
-Word = Annotated[str, AfterValidator(_not_empty)]
-
-
-def _encoding(text: str) -> str:
-    try:
-        "a".encode(text)
-    except LookupError:
-        raise ValueError("an encoding that Python knows, such as utf-8 or latin-1") from None
-    return text
-
-
-def _format(text: str) -> str:
-    try:
-        fixed = datetime.strptime(MOMENT.strftime(text), text).year > 0 and "%" in text
-    except ValueError:
-        fixed = False
-    if not fixed:
-        raise ValueError('a strptime format such as "%Y-%m-%d %H:%M:%S"')
-    return text
-
-
-def _with_year(text: str) -> str:
-    if datetime.strptime(MOMENT.strftime(text), text).year != MOMENT.year:
-        raise ValueError('a format with the year in it, such as "%Y-%m-%d %H:%M:%S"')
-    return text
-
-
-def _timezone(text: str) -> str:
-    try:
-        ZoneInfo(text)
-    except (OSError, ValueError, KeyError):
-        raise ValueError("an IANA time zone such as Europe/Berlin") from None
-    return text
-
-
-def _end(end: int | float | str) -> int | float | str:
-    try:
-        possible = (
-            bool(datetime.fromisoformat(end))
-            if isinstance(end, str)
-            else 0 < end <= 1 or (isinstance(end, int) and 0 < end <= LONGEST)
-        )
-    except ValueError:
-        possible = False
-    if not possible:
-        raise ValueError(
-            "a time such as 2012-12-31 23:00:00, a number of rows from 1 or a fraction up to 1.0"
-        )
-    return end
+def _possible_end(end: int | float | str) -> bool:
+    if isinstance(end, str):
+        return bool(datetime.fromisoformat(end))
+    return 0 < end <= 1 or (isinstance(end, int) and 0 < end <= LONGEST)
 
 
 def _seasons(given: object) -> tuple[int, ...]:
@@ -93,7 +51,39 @@ def _seasons(given: object) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-Format = Annotated[str, AfterValidator(_format)]
+Word = Annotated[str, _checked(str.strip, "a word, not an empty string")]
+Frequency = Annotated[
+    str,
+    _checked(
+        lambda text: pd.Timedelta(text) > pd.Timedelta(0),
+        "a fixed frequency such as 15min, 1h or 1D",
+    ),
+]
+Encoding = Annotated[
+    str, _checked("a".encode, "an encoding that Python knows, such as utf-8 or latin-1")
+]
+Format = Annotated[
+    str,
+    _checked(
+        lambda text: "%" in text and _as_read(text),
+        'a strptime format such as "%Y-%m-%d %H:%M:%S"',
+    ),
+]
+WithYear = Annotated[
+    Format,
+    _checked(
+        lambda text: _as_read(text).year == MOMENT.year,
+        'a format with the year in it, such as "%Y-%m-%d %H:%M:%S"',
+    ),
+]
+Timezone = Annotated[str, _checked(ZoneInfo, "an IANA time zone such as Europe/Berlin")]
+End = Annotated[
+    int | float | str,
+    _checked(
+        _possible_end,
+        "a time such as 2012-12-31 23:00:00, a number of rows from 1 or a fraction up to 1.0",
+    ),
+]
 Transform = Literal["log1p", "asinh", "yeo_johnson"]
 
 
@@ -121,9 +111,8 @@ class Time(Record):
 
     columns: tuple[Literal["year", "month", "day", "hour", "minute"], ...] = ()
     column: Word | None = None
-    format: Annotated[Format, AfterValidator(_with_year)] | None = None
-    # An IANA name: local stamps are then kept as UTC.
-    timezone: Annotated[str, AfterValidator(_timezone)] | None = None
+    format: WithYear | None = None
+    timezone: Timezone | None = None  # local stamps are then kept as UTC
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -156,7 +145,6 @@ class Wide(Record):
 
 
 Row = Annotated[int, Field(ge=0, le=LONGEST)]
-End = Annotated[int | float | str, AfterValidator(_end)]
 
 
 class Split(Record):
@@ -187,13 +175,13 @@ class Card(Record):
     fetch: str | None = None  # the command that gets a table which is not in Git
 
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8"
+    encoding: Encoding = "utf-8"
     missing: tuple[str, ...] = ("", "NA", "NaN", "nan", "null")  # how a missing value is written
     rename: dict[str, Word] = {}  # a column's name in the table, and the one it has in the card
     layout: Literal["long", "wide"] = "long"
     wide: Wide | None = None
     time: Time
-    frequency: Annotated[str, AfterValidator(_frequency)]
+    frequency: Frequency
     seasons: Annotated[tuple[int, ...], BeforeValidator(_seasons), Field(alias="season")]  # rows
 
     columns: Annotated[dict[Word, Column], Field(min_length=1)]

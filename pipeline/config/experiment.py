@@ -7,16 +7,7 @@ from typing import Any, cast, get_args
 from pipeline.config import network_size, versions
 from pipeline.config.cards import Card, Split, Transform, read_card
 from pipeline.config.input_names import expand
-from pipeline.config.params import (
-    Baseline,
-    Convolutional,
-    Naive,
-    Params,
-    Ridge,
-    SeasonalNaive,
-    Segment,
-    flatten,
-)
+from pipeline.config.params import Baseline, Naive, Params, Ridge, SeasonalNaive, Segment, flatten
 from pipeline.errors import PipelineError
 from pipeline.files import paths
 from pipeline.files.records import parse
@@ -135,7 +126,7 @@ def _check_wrappers(params: Params) -> None:
 
 def _check_compiler(params: Params) -> None:
     model = params.train.model
-    if params.train.acceleration == "xla" and isinstance(model, Convolutional):
+    if params.train.acceleration == "xla" and model.name == "cnn_lstm":
         raise PipelineError(
             f"train.acceleration: expected none with train.model.name {model.name}, "
             "whose pooling XLA cannot repeat to the byte, found xla"

@@ -98,11 +98,8 @@ def expand(inputs: Sequence[str], card: Card, key: str = "window.inputs") -> lis
 
 def columns(inputs: Sequence[str], card: Card) -> list[str]:
     """The card's columns that the inputs are made from."""
-    return [
-        column
-        for column in card.columns
-        if any(name == column or Feature.of(name).source == column for name in inputs)
-    ]
+    named = {*inputs, *(Feature.of(name).source for name in inputs)}
+    return [column for column in card.columns if column in named]
 
 
 def sources(features: Sequence[str]) -> list[str]:

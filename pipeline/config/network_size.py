@@ -3,16 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from pipeline.config.params import (
-    Attention,
-    Baseline,
-    Convolutional,
-    EncoderDecoder,
-    Params,
-    Recurrent,
-    Ridge,
-    Segment,
-)
+from pipeline.config import params as schema
 from pipeline.errors import PipelineError
 
 LIMIT = 16 * 2**30  # bytes of weights and of a batch
@@ -27,7 +18,7 @@ class Size(NamedTuple):
     window: int
 
 
-def check(params: Params, features: int, targets: int, windows: int = 1) -> None:
+def check(params: schema.Params, features: int, targets: int, windows: int = 1) -> None:
     """PipelineError if weights and a batch need more than LIMIT.
 
     Weights are held with their gradients and an optimizer's two moments, what is made of a window
@@ -48,13 +39,13 @@ def check(params: Params, features: int, targets: int, windows: int = 1) -> None
         )
 
 
-def whole(params: Params, features: int, targets: int) -> Size:
+def whole(params: schema.Params, features: int, targets: int) -> Size:
     """Of all parts of the network together."""
     parts = list(_parts(params, features, targets))
     return Size(sum(part.weights for part in parts), sum(part.window for part in parts))
 
 
-def _parts(params: Params, features: int, targets: int) -> Iterator[Size]:
+def _parts(params: schema.Params, features: int, targets: int) -> Iterator[Size]:
     model, window = params.train.model, params.window
     look_back, horizon = window.look_back, window.horizon
     yield Size(0, 2 * look_back * features + 4 * horizon * targets)
@@ -62,29 +53,29 @@ def _parts(params: Params, features: int, targets: int) -> Iterator[Size]:
         yield Size(horizon, horizon * targets)
     if params.train.normalisation == "revin":
         yield Size(2 * targets, 3 * look_back * targets)
-    if isinstance(model, Ridge):
+    if isinstance(model, schema.Ridge):
         yield _dense(look_back * features, horizon * targets)
-    if isinstance(model, Baseline):
+    if isinstance(model, schema.Baseline):
         return
     seen, rows = features, look_back
-    if isinstance(model, Convolutional):
+    if isinstance(model, schema.Convolutional):
         yield Size(
             model.filters * (model.kernel * features + 1),
             (look_back + model.kernel) * features + 2 * look_back * model.filters,
         )
         seen, rows = model.filters, -(-look_back // model.pool)
-    if isinstance(model, Segment):
+    if isinstance(model, schema.Segment):
         yield from _segments(model, look_back, horizon, targets)
-    elif isinstance(model, EncoderDecoder):
+    elif isinstance(model, schema.EncoderDecoder):
         yield from _stack("lstm", seen, model.units, rows)
         yield from _stack("lstm", model.units[-1], model.units, horizon)
         head = _dense(model.units[-1], targets)
         yield Size(head.weights, horizon * head.window)
     else:
-        kind = model.name if isinstance(model, Recurrent) else "lstm"
+        kind = model.name if isinstance(model, schema.Recurrent) else "lstm"
         yield from _stack(kind, seen, model.units, rows)
         top = model.units[-1]
-        if isinstance(model, Attention):
+        if isinstance(model, schema.Attention):
             filters = model.filters
             courses = top * (look_back + 4 * filters)
             yield Size((look_back - 1 + 2 * top) * filters + top * top, courses + 4 * top)
@@ -101,7 +92,7 @@ def _stack(kind: str, inputs: int, units: Sequence[int], rows: int) -> Iterator[
         inputs = ways * width
 
 
-def _segments(model: Segment, look_back: int, horizon: int, channels: int) -> Iterator[Size]:
+def _segments(model: schema.Segment, look_back: int, horizon: int, channels: int) -> Iterator[Size]:
     rows, width, top = model.segment, model.units[0], model.units[-1]
     seen, ahead = look_back // rows, -(-horizon // rows)
     yield Size(rows * width + width, 2 * channels * seen * width)

@@ -276,8 +276,5 @@ def target(columns: Mapping[str, Finding]) -> tuple[str, str]:
         named += [name for word in words for name in some if word in apart[name]]
     if named:
         return named[0], NAMED
-    steady = [name for name in own if columns[name].follows]
-    for likely in (steady, own, list(columns)):
-        if likely:
-            break
+    likely = [name for name in own if columns[name].follows] or own or list(columns)
     return likely[0], "a guess: no column is named like a target"

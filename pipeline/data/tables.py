@@ -264,7 +264,8 @@ def _category(column: pd.Series, name: str, card: Card, where: str) -> pd.Series
 
 def _unfold(table: pd.DataFrame, card: Card, wide: Wide, where: str) -> pd.DataFrame:
     """One row a day and a column for each time of day becomes one row for each time."""
-    slots = _slots(table, card)
+    others = {*card.time.names, *card.excluded}
+    slots = [str(name) for name in table.columns if name not in others]
     _check_columns_wide(table, card, where)
     offsets = pd.to_datetime(pd.Series(slots), format=wide.times, errors="coerce")
     if offsets.isna().any():
@@ -295,12 +296,6 @@ def _unfold(table: pd.DataFrame, card: Card, wide: Wide, where: str) -> pd.DataF
     # The last day may still be running: what has not been measured yet is not missing.
     last_day = series[name].notna().to_numpy()[-len(slots) :]
     return series.iloc[: len(series) - int(last_day[::-1].argmax())]
-
-
-def _slots(table: pd.DataFrame, card: Card) -> list[str]:
-    """The columns of a wide table that are times of day."""
-    others = {*card.time.names, *card.excluded}
-    return [str(name) for name in table.columns if name not in others]
 
 
 def _check_columns_wide(table: pd.DataFrame, card: Card, where: str) -> None:

@@ -195,21 +195,17 @@ def table(
     spans: dict[str, Forecasts], names: Sequence[str], times: pd.DatetimeIndex
 ) -> pd.DataFrame:
     """predictions.parquet: a row for each span, origin, step and target, in the targets' units."""
-    parts = []
+    category, parts = pd.Categorical.from_codes, []
     for code, forecasts in enumerate(spans.values()):
         n, horizon, k = forecasts.observed.shape
-        step = np.arange(1, horizon + 1, dtype=np.int32)
+        step, target = np.arange(1, horizon + 1, dtype=np.int32), np.arange(k, dtype=np.int16)
         columns = {
             # Categories, since a name for each of millions of rows would weigh most.
-            "span": pd.Categorical.from_codes(
-                np.full(n * horizon * k, code, np.int8), pd.Index(list(spans))
-            ),
+            "span": category(np.full(n * horizon * k, code, np.int8), pd.Index(list(spans))),
             "origin": times[forecasts.origins].repeat(horizon * k),
             "time": times[(forecasts.origins[:, None] + step).ravel().repeat(k)],
             "step": np.tile(step.repeat(k), n),
-            "target": pd.Categorical.from_codes(
-                np.tile(np.arange(k, dtype=np.int16), n * horizon), pd.Index(list(names))
-            ),
+            "target": category(np.tile(target, n * horizon), pd.Index(list(names))),
             "forecast": forecasts.model.ravel(),
             "observed": forecasts.observed.ravel(),
         }

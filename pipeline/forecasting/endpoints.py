@@ -226,23 +226,19 @@ def _from_split(split: Any) -> pd.DataFrame:
         raise PipelineError(f"dataframe_split.data: expected a list of lists, found {shown(rows)}")
     for number, row in enumerate(rows, 1):
         if len(row) != len(names):
-            raise PipelineError(
-                f"dataframe_split.data, row {number}: expected {len(names)} values, found "
-                f"{len(row)}"
-            )
+            where = f"dataframe_split.data, row {number}"
+            raise PipelineError(f"{where}: expected {len(names)} values, found {len(row)}")
     return pd.DataFrame(rows, columns=names)
 
 
-def _from_records(records: Any) -> pd.DataFrame:
+def _from_records(rows: Any) -> pd.DataFrame:
     """A row for each record; a key that one lacks is a missing value, as null is."""
-    if not _is_list(records, dict):
-        raise PipelineError(
-            f"dataframe_records: expected a list of objects, found {shown(records)}"
-        )
-    names = {name for record in records for name in record}
+    if not _is_list(rows, dict):
+        raise PipelineError(f"dataframe_records: expected a list of objects, found {shown(rows)}")
+    names = {name for row in rows for name in row}
     cells.check_names(names, "dataframe_records")
-    _limit(len(names) * len(records), "cells")
-    return pd.DataFrame(records)
+    _limit(len(names) * len(rows), "cells")
+    return pd.DataFrame(rows)
 
 
 _FORMS = {"dataframe_split": _from_split, "dataframe_records": _from_records}

@@ -82,9 +82,8 @@ def _network(spec: Spec, scaler: Scaler, weights: Path, backend: Backend) -> Cal
 
 def portable(forecast: pd.DataFrame) -> pd.DataFrame:
     """A forecast with its time stamps as text, which every caller reads the same way."""
-    return forecast.assign(
-        **{name: timestamps.as_text(forecast[name]) for name in ("origin", "time")}
-    )
+    texts = {name: timestamps.as_text(forecast[name]) for name in ("origin", "time")}
+    return forecast.assign(**texts)
 
 
 class Forecaster:
@@ -150,13 +149,10 @@ class Forecaster:
         """
         starts = origins - self.spec.look_back + 1
         padded = np.concatenate([starts, np.full(-len(starts) % BATCH, starts[-1])])
-        scaled = np.concatenate(
-            [
-                self.network(self._whole(gather(prepared, rows, self.spec.look_back)))
-                for rows in padded.reshape(-1, BATCH)
-            ]
-        )[: len(starts)]
-        return self.units(scaled)
+        look_back = self.spec.look_back
+        batches = (gather(prepared, rows, look_back) for rows in padded.reshape(-1, BATCH))
+        scaled = np.concatenate([self.network(self._whole(batch)) for batch in batches])
+        return self.units(scaled[: len(starts)])
 
     def _whole(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         bad = ~np.isfinite(windows).all(axis=(0, 1))

@@ -30,10 +30,7 @@ def read_keras_weights(
     `Dense` named `head`; layers without weights may stand between. The file does not say which
     activation they have: the caller must know, and the gates' is taken to be sigmoid.
 
-    Args:
-        path: the file, `model.weights.h5`.
-        beside: names of further layers that the caller knows what to do with; their arrays come
-            third, by name.
+    `beside` names further layers that the caller knows what to do with: their arrays come third.
 
     Raises:
         FileNotFoundError: no such file.

@@ -116,9 +116,8 @@ def _both_ways(window: keras.KerasTensor, model: Stack) -> keras.KerasTensor:
 
 def head(state: keras.KerasTensor, spec: Spec) -> keras.KerasTensor:
     """[B, U] -> [B, H, K]: every step and target by a linear layer of its own."""
-    steps = layers.Dense(
-        spec.horizon * len(spec.targets), kernel_initializer=first_kernel(spec), name="head"
-    )(state)
+    outputs = spec.horizon * len(spec.targets)
+    steps = layers.Dense(outputs, kernel_initializer=first_kernel(spec), name="head")(state)
     return layers.Reshape((spec.horizon, len(spec.targets)), name="steps")(steps)
 
 

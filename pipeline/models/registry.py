@@ -48,16 +48,14 @@ def build(spec: Spec, scaler: Scaler) -> keras.Model:
     window = keras.Input((spec.look_back, len(spec.features)), name="window")
     # An input may be scaled in another way (log1p, say) than a target, which is standardised.
     # Where that past is not among the inputs, nothing below asks for it.
-    past = (
-        _standardised(window, spec.features, spec.positions, scaler) if spec.positions else window
-    )
+    past = _standardised(window, spec.positions, spec, scaler) if spec.positions else window
     seen = window
     if isinstance(spec.model, Naive | SeasonalNaive | Segment):
         seen = past
     elif isinstance(spec.model, Ridge):
         bent = [i for i, name in enumerate(spec.features) if name in scaler.transformed]
         if bent:
-            seen = exchange(window, bent, _standardised(window, spec.features, bent, scaler))
+            seen = exchange(window, bent, _standardised(window, bent, spec, scaler))
     if spec.train.normalisation != "none":
         normalise = Normalisation(spec.train.normalisation, name="normalisation")
         own, *_ = normalise(ops.take(seen, spec.positions, axis=2))
@@ -75,9 +73,8 @@ def build(spec: Spec, scaler: Scaler) -> keras.Model:
 
 
 def _standardised(
-    window: keras.KerasTensor, features: Sequence[str], positions: Sequence[int], scaler: Scaler
+    window: keras.KerasTensor, positions: Sequence[int], spec: Spec, scaler: Scaler
 ) -> keras.KerasTensor:
     """Some channels of the window, [B, L, P], standardised in their own units as targets are."""
-    names = [features[i] for i in positions]
-    values = ops.take(window, positions, axis=2)
-    return scaler.restandardise(values, names, ops)
+    names = [spec.features[i] for i in positions]
+    return scaler.restandardise(ops.take(window, positions, axis=2), names, ops)

@@ -1,5 +1,6 @@
 """Segments of the look-back as recurrent steps, decoded in parallel; channels share weights."""
 
+from functools import partial
 from typing import Any
 
 import keras
@@ -49,12 +50,9 @@ class Queries(layers.Layer):
     def build(self, shape: Any) -> None:
         """Make the embeddings, [ahead, D - D // 2] and [C, D // 2]."""
         half = self.width // 2
-        self.position = self.add_weight(
-            shape=(1, self.ahead, self.width - half), initializer="random_normal", name="position"
-        )
-        self.channel = self.add_weight(
-            shape=(self.channels, 1, half), initializer="random_normal", name="channel"
-        )
+        add = partial(self.add_weight, initializer="random_normal")
+        self.position = add(shape=(1, self.ahead, self.width - half), name="position")
+        self.channel = add(shape=(self.channels, 1, half), name="channel")
 
     def call(self, past: Any) -> Any:
         """The same queries for every window."""

@@ -22,6 +22,5 @@ def seq2seq_lstm(window: keras.KerasTensor, model: EncoderDecoder, spec: Spec) -
     decoder = in_one_loop(cells("lstm", model, "decoder"), "decoder", return_sequences=True)
     steps = decoder(context, initial_state=states)  # [B, H, U]
     steps = layers.Dropout(model.dropout, name="decoder_dropout")(steps)
-    return layers.Dense(len(spec.targets), kernel_initializer=first_kernel(spec), name="head")(
-        steps
-    )
+    head = layers.Dense(len(spec.targets), kernel_initializer=first_kernel(spec), name="head")
+    return head(steps)

@@ -221,9 +221,8 @@ def _fitted_power(values: pd.Series) -> float:
     from scipy import optimize, stats
 
     table = values.to_numpy(np.float64)
-    with np.errstate(
-        all="ignore"
-    ):  # values that lie too close for any spread are infinitely likely
+    # Values that lie too close for any spread are infinitely likely.
+    with np.errstate(all="ignore"):
         found = optimize.minimize_scalar(
             lambda power: -stats.yeojohnson_llf(power, table), bounds=(0, 2), method="bounded"
         )

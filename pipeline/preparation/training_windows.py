@@ -41,13 +41,8 @@ def training_windows(
 ) -> tuple[Runs, Count]:
     """The start rows of the training windows, and their count.
 
-    Args:
-        state: [rows, channels] as `imputation.gap_state` gives it.
-        channels: the names of its columns.
-        inputs, targets: as the card or the parameters name them.
-        card: gives channels of columns and the season.
-        span: the rows of the training span.
-        window: look-back, horizon and stride.
+    `state` [rows, channels] is what `imputation.gap_state` gives, `channels` names its columns;
+    inputs and targets are named as in the card or the parameters.
     """
     size = window.look_back, window.horizon, window.stride
     context = input_names.context(input_names.expand(inputs, card), card.season, window.horizon)
@@ -60,10 +55,8 @@ def training_windows(
 
     def unusable(name: str) -> npt.NDArray[np.bool_]:
         made = input_names.expand([name], card)
-        beyond = seen(name) == BEYOND
-        return features.made_of(
-            beyond, input_names.sources(made), made, card.season, window.horizon
-        )
+        sources, beyond = input_names.sources(made), seen(name) == BEYOND
+        return features.made_of(beyond, sources, made, card.season, window.horizon)
 
     def longest(name: str) -> int:
         runs = [true_runs(column) for column in (seen(name)[: span[1]] != OBSERVED).T]
@@ -94,16 +87,13 @@ def remarks(count: Count, targets: Sequence[str]) -> list[str]:
     lines = [sentence(count)]
     if count.possible - count.kept > TOO_MANY * count.possible:
         first = max(count.lost, key=lambda name: count.lost[name], default="")
-        of_input = count.lost.get(first, 0) >= count.unobserved
+        gaps = count.lost.get(first, 0) >= count.unobserved  # cost more than absent targets
         limit = f"impute_scale.imputation.limit={count.longest.get(first)}"
-        longer = f"fill longer gaps (-S {limit}, its longest)"
-        if of_input and first not in targets:
-            longer = (
-                f"leave it out of the inputs ({count.without[first]:,} windows then), or {longer}"
-            )
-        cause, remedy = (
-            (first, longer) if of_input else ("targets never observed", "fill the table")
-        )
+        remedy = f"fill longer gaps (-S {limit}, its longest)"
+        if gaps and first not in targets:
+            without = f"leave it out of the inputs ({count.without[first]:,} windows then)"
+            remedy = f"{without}, or {remedy}"
+        cause, remedy = (first, remedy) if gaps else ("targets never observed", "fill the table")
         lines.append(
             f"warning: more than a third of the training windows are lost, most to {cause}: "
             f"{remedy}, or correct the card's missing marks if values are read as missing"

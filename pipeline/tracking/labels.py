@@ -50,10 +50,8 @@ def hyperparameters(params: Params, card: Card) -> Iterator[tuple[str, Any]]:
         section, key = name.split(".", 1)
         if section == "evaluate" or key.startswith("split."):
             continue  # what a report draws changes no result; a split is logged as one
-        yield (
-            name,
-            resolved.get(name, ", ".join(map(str, value)) if isinstance(value, list) else value),
-        )
+        text = ", ".join(map(str, value)) if isinstance(value, list) else value
+        yield name, resolved.get(name, text)
     if params.window.split:
         yield "window.split", resolved["window.split"]
     decided = json.dumps(decisive(card_tree(card)), sort_keys=True)
@@ -145,11 +143,7 @@ def flat_scores(metrics: dict[str, Any]) -> Epoch:
         for name, plain in distinct(by_target).items():
             flat |= {f"{span}/{score}_{plain}": value for score, value in by_target[name].items()}
         for step, scores in metrics[f"{span}_by_horizon"].items():
-            flat |= {
-                f"{span}/{score}_{step}": value
-                for score, value in scores.items()
-                if score in BY_STEP
-            }
+            flat |= {f"{span}/{name}_{step}": scores[name] for name in BY_STEP if name in scores}
     for prefix, key in (("", "baselines"), ("validation_", "validation_baselines")):
         for rule, scores in metrics.get(key, {}).items():
             flat |= {f"{rule}/{prefix}{score}": value for score, value in scores.items()}

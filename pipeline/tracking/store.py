@@ -134,10 +134,7 @@ def abandoned(client: mlflow.MlflowClient, experiment: str) -> list[Run]:
 
 def create(client: mlflow.MlflowClient, params: Params, card: Card, tags: Mapping[str, str]) -> str:
     """A new run, tagged with what it is of and, by the tags given, where it comes from; its id."""
-    about = {
-        "mlflow.note.content": labels.note(params, card),
-        EXPERIMENT: experiment(params, card),
-    }
+    about = {"mlflow.note.content": labels.note(params, card), EXPERIMENT: experiment(params, card)}
     run = client.create_run(
         experiment_id(client, params.ingest.dataset),
         tags={**about, **tags},
@@ -148,9 +145,8 @@ def create(client: mlflow.MlflowClient, params: Params, card: Card, tags: Mappin
 
 def describe(client: mlflow.MlflowClient, run_id: str, params: Params, card: Card) -> None:
     """Log parameters, data set and machine; what the run holds of them already stays."""
-    client.log_batch(
-        run_id, params=[Param(k, str(v)) for k, v in labels.hyperparameters(params, card)]
-    )
+    logged = [Param(name, str(value)) for name, value in labels.hyperparameters(params, card)]
+    client.log_batch(run_id, params=logged)
     raw = paths.raw_table(params.ingest.dataset, card.file)
     quality = artifacts.read_json(paths.QUALITY)
     sha256 = quality["sha256"]
