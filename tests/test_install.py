@@ -30,8 +30,8 @@ def test_the_package_is_pipeline_alone() -> None:
     include = PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]
     found = {name.replace(".", "/") for name in find_packages(str(ROOT), include=include)}
     assert found == {str(Path(file).parent) for file in MODULES}
-    (name,) = PROJECT["tool"]["setuptools"]["package-data"]["pipeline"]
-    assert (ROOT / "pipeline" / name).is_file()
+    for name in PROJECT["tool"]["setuptools"]["package-data"]["pipeline"]:
+        assert (ROOT / "pipeline" / name).is_file()
     module, _, function = PROJECT["project"]["scripts"]["honest-lstm"].partition(":")
     assert callable(getattr(import_module(module), function))
 

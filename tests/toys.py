@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 from pipeline.config.cards import Card
 from pipeline.config.params import Params
 from pipeline.files.records import parse
+from pipeline.lstm.cell import LSTM, Array
 
 ROOT = Path(__file__).parents[1]
 
@@ -181,3 +182,8 @@ class Project:
             if path.is_file()
         }
         return files - {"data/raw/toy/toy.csv", "data/datasets/toy.yaml", "data/versions.json"}
+
+
+def to_keras(p: LSTM) -> tuple[Array, Array, Array]:
+    """An LSTM layer's gates as Keras' kernel [F, 4H], recurrent kernel [H, 4H] and bias [4H]."""
+    return np.concatenate(p[:4], 1), np.concatenate(p[4:8], 1), np.concatenate(p[8:])

@@ -282,11 +282,8 @@ def commands(raw: Path, params: Params, suited: Params) -> list[str]:
     """What to run next, with the settings of params.yaml that are another data set's undone."""
     name = raw.parent.name
     flags = [f"ingest.dataset={changed_params.setting(name)}"]
-    flags += [
-        f"window.{key}=null"
-        for key in ("inputs", "targets", "split")
-        if getattr(params.window, key)
-    ]
+    own = params.window
+    flags += [f"window.{key}=null" for key in ("inputs", "targets", "split") if getattr(own, key)]
     if params.impute_scale.transforms is not None:
         flags.append("impute_scale.transforms=null")
     flags += [f"{key}={to}" for key, to in suited.flat().items() if to != params.flat()[key]]

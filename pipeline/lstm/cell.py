@@ -145,11 +145,9 @@ def backward(
     """Back-propagation through time: gradients of a loss, summed over all steps.
 
     Args:
-        p: the weights that made `trace`.
-        trace: what `forward` returned.
+        p, trace, activation: what `forward` was given and returned.
         dH: [B, T, H], the loss's own derivative by each h_t; zero for steps it does not read.
         dC_T: [B, H], its derivative by the last cell state, zero if not given.
-        activation: the one given to `forward`.
     """
     h_prev, C_prev = trace.previous()
     dz = np.zeros((4, *trace.h.shape), trace.h.dtype)  # by the sums inside i, f, C~ and o
@@ -186,8 +184,3 @@ def from_keras(kernel: Array, recurrent_kernel: Array, bias: Array) -> LSTM:
     return LSTM(
         *np.split(kernel, 4, axis=1), *np.split(recurrent_kernel, 4, axis=1), *np.split(bias, 4)
     )
-
-
-def to_keras(p: LSTM) -> tuple[Array, Array, Array]:
-    """Join the gates into Keras' kernel [F, 4H], recurrent kernel [H, 4H] and bias [4H]."""
-    return np.concatenate(p[:4], 1), np.concatenate(p[4:8], 1), np.concatenate(p[8:])

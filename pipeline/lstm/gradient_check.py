@@ -73,16 +73,6 @@ def loss(problem: Problem) -> float:
     return float(np.sum(problem.dH * traces[-1].h) + last)
 
 
-def kink_distance(problem: Problem) -> float:
-    """How near the network comes to relu's kink, where central differences mean nothing."""
-    nearest = np.inf
-    for p, trace in zip(problem.layers, problem.forward(), strict=True):
-        h_prev, _ = trace.previous()
-        z = trace.x @ p.W_C + h_prev @ p.U_C + p.b_C
-        nearest = min(nearest, np.abs(z).min(), np.abs(trace.C).min())
-    return float(nearest)
-
-
 def gradient_check(
     problem: Problem, epsilon: float = 1e-5, backward: Backward = stack.backward
 ) -> list[CheckedArray]:
@@ -91,7 +81,7 @@ def gradient_check(
     Norms of whole arrays are compared: an exact gradient near zero fails any test of its elements.
 
     Args:
-        problem: float64 arrays; for relu, with a `kink_distance` well above `epsilon`.
+        problem: float64 arrays; for relu, with no sum or state within `epsilon` of its kink.
         epsilon: half the width of the difference.
         backward: the function under test, `stack.backward` or one with a fault put in.
     """

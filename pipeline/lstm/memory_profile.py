@@ -47,11 +47,8 @@ def memory_profile(
     of the joint state's size: 32 windows tell as much as a thousand. Once the joint influence is
     under NEGLIGIBLE, the steps before are given the same values and take no time.
 
-    Args:
-        layers: weights, bottom first, all of one kind.
-        windows: [N, L, F], scaled as the model reads them. The state L steps ago is the zeros that
-            a window starts from.
-        activation: 'tanh' or 'relu'.
+    The layers, bottom first, are of one kind; `windows` [N, L, F] are scaled as the model reads
+    them. The state L steps ago is the zeros that a window starts from.
 
     Raises:
         ValueError: windows of another shape than the layers read.
@@ -118,11 +115,9 @@ def memory_length(profile: MemoryProfile, threshold: float = THRESHOLD) -> int |
     return None if last == len(profile.joint) - 1 else last
 
 
-def memory_sentence(
-    profile: MemoryProfile, threshold: float = THRESHOLD, unit: str = "step"
-) -> str:
+def memory_sentence(profile: MemoryProfile, unit: str = "step") -> str:
     """One sentence: how far back the network looks, and whether look-back is longer than that."""
-    length, look_back = memory_length(profile, threshold), len(profile.joint) - 1
+    length, look_back = memory_length(profile), len(profile.joint) - 1
     if length is None:
         return (
             f"After {look_back} {unit}s, the whole look-back, a change in the state is still felt "
@@ -130,6 +125,6 @@ def memory_sentence(
         )
     return (
         f"The model looks back {length} {unit}{'' if length == 1 else 's'}: beyond that, less than "
-        f"{threshold:.0%} of a change in the state is left. A look-back shorter than {look_back} "
+        f"{THRESHOLD:.0%} of a change in the state is left. A look-back shorter than {look_back} "
         f"{unit}s may do as well."
     )

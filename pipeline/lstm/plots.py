@@ -15,12 +15,7 @@ from pipeline.lstm.memory_profile import THRESHOLD, MemoryProfile, memory_length
 BLUE, ORANGE, GREEN, GREY = "#1f5fa8", "#d9772b", "#3b8f5a", "#777777"
 
 
-def memory_figure(
-    profile: MemoryProfile,
-    unit: str = "step",
-    threshold: float = THRESHOLD,
-    title: str = "How much of a change in the state k steps ago is left",
-) -> Figure:
+def memory_figure(profile: MemoryProfile, unit: str = "step") -> Figure:
     """Influence by k on a log axis, the threshold, and the memory length if there is one."""
     with rc_context({"font.size": 12}):
         figure = Figure(figsize=(9, 5), layout="constrained")
@@ -36,8 +31,8 @@ def memory_figure(
             # A log axis has no zero: an influence that underflows ends the line.
             shown = np.where(values > 0, values, np.nan)
             axes.plot(k, shown, style, color=colour, label=label, linewidth=2)
-    axes.axhline(threshold, color=GREY, linestyle=":", label=f"threshold {threshold:g}")
-    length = memory_length(profile, threshold)
+    axes.axhline(THRESHOLD, color=GREY, linestyle=":", label=f"threshold {THRESHOLD:g}")
+    length = memory_length(profile)
     if length is not None:
         axes.axvline(length, color=GREY, linewidth=1)
         axes.annotate(
@@ -50,9 +45,9 @@ def memory_figure(
     axes.set_yscale("log")
     # Far below the threshold there is nothing to see, and 1e-40 would flatten the rest.
     lowest = min(float(values.min()) for values, *_ in curves if values is not None)
-    axes.set_ylim(bottom=max(threshold * 1e-4, 0.5 * min(lowest, threshold)))
+    axes.set_ylim(bottom=max(THRESHOLD * 1e-4, 0.5 * min(lowest, THRESHOLD)))
     axes.set(xlabel=f"k ({unit}s before the forecast)", ylabel="spectral norm, mean over windows")
-    axes.set_title(title)
+    axes.set_title("How much of a change in the state k steps ago is left")
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
     return figure

@@ -23,16 +23,10 @@ def fit_ridge(
     look_back: int,
     horizon: int,
 ) -> Callable[[Rows], Floats]:
-    """Ridge regression from a window to its steps, on the windows a network is trained on.
+    """Ridge regression on a network's windows: from start rows [B] to standardised [B, H, K].
 
-    Args:
-        features: [rows, F] scaled.
-        targets: [rows, K] standardised, NaN where not observed.
-        train, validation: start rows of windows.
-        look_back, horizon: rows seen and rows forecast.
-
-    Returns:
-        A function from start rows [B] to standardised forecasts [B, H, K].
+    `features` [rows, F] are scaled, `targets` [rows, K] standardised, NaN where not observed;
+    `train` and `validation` are start rows of windows.
     """
 
     def windows(starts: Rows) -> Floats:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.lstm import stack
 from pipeline.lstm.cell import LSTM, Gradients
-from pipeline.lstm.gradient_check import gradient_check, kink_distance, random_problem
+from pipeline.lstm.gradient_check import Problem, gradient_check, random_problem
 from pipeline.lstm.optimizers import Blocks, adam, adam_start, sgd
 from pipeline.lstm.stack import Dense
 
@@ -34,6 +34,16 @@ def wrong_arrays(problem, backward=stack.backward) -> list[str]:
 def test_gradients_equal_central_differences_with_tanh(**sizes):
     """Every array's gradient is right, for any shape, subset of outputs and mask."""
     assert wrong_arrays(random_problem(activation="tanh", **sizes)) == []
+
+
+def kink_distance(problem: Problem) -> float:
+    """How near the network comes to relu's kink, where central differences mean nothing."""
+    nearest = np.inf
+    for p, trace in zip(problem.layers, problem.forward(), strict=True):
+        h_prev, _ = trace.previous()
+        z = trace.x @ p.W_C + h_prev @ p.U_C + p.b_C
+        nearest = min(nearest, np.abs(z).min(), np.abs(trace.C).min())
+    return float(nearest)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

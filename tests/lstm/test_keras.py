@@ -6,10 +6,11 @@ import pytest
 import tensorflow as tf
 
 from pipeline.lstm import stack
-from pipeline.lstm.cell import LSTM, from_keras, to_keras
+from pipeline.lstm.cell import LSTM, from_keras
 from pipeline.lstm.gradient_check import Problem, random_problem, relative_error
 from pipeline.lstm.optimizers import adam, adam_start
 from pipeline.lstm.stack import Dense
+from tests.toys import to_keras
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 

@@ -10,9 +10,9 @@ from pipeline.commands import lstm_memory
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.lstm import jacobian, memory_profile, plots, stack
-from pipeline.lstm.cell import to_keras
 from pipeline.lstm.elman import Elman
 from pipeline.lstm.memory_profile import MemoryProfile
+from tests.toys import to_keras
 
 PNG = b"\x89PNG\r\n\x1a\n"
 FEATURES, STEPS, K = 2, 8, 6
