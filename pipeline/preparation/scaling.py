@@ -79,23 +79,23 @@ class Scaler(Record):
 
         `ops` is what does the arithmetic: NumPy, or keras.ops inside a network.
         """
-        scales = [self.columns[name] for name in columns]
-        center = np.array([scale.center for scale in scales], values.dtype)
-        width = np.array([scale.scale for scale in scales], values.dtype)
-        units = values * width + center
+        units = values * self._each("scale", columns, values.dtype)
+        units = units + self._each("center", columns, values.dtype)
         for name, straighten in INVERSE.items():
-            bent = np.array([scale.transform == name for scale in scales])
+            bent = np.array([self.columns[column].transform == name for column in columns])
             if bent.any():
-                powers = np.array([scale.power for scale in scales])
+                powers = self._each("power", columns)
                 straight = straighten(ops.where(bent, units, 0), powers, ops)
                 units = ops.where(bent, straight, units)
         return units
 
     def standardise(self, values: Any, targets: Collection[str]) -> Any:
         """Targets [..., K] in their units to mean 0 and standard deviation 1 in training."""
-        scales = [self.columns[name] for name in targets]
-        mean = np.array([scale.mean for scale in scales], values.dtype)
-        return (values - mean) / np.array([scale.deviation for scale in scales], values.dtype)
+        mean, deviation = (self._each(k, targets, values.dtype) for k in ("mean", "deviation"))
+        return (values - mean) / deviation
+
+    def _each(self, key: str, columns: Collection[str], dtype: Any = None) -> npt.NDArray[Any]:
+        return np.array([getattr(self.columns[name], key) for name in columns], dtype)
 
     def restandardise(self, scaled: Any, columns: Sequence[str], ops: Any = np) -> Any:
         """Scaled values [..., columns] to what `standardise` makes of their units.
@@ -132,9 +132,7 @@ class Scaler(Record):
 
     def units(self, standardised: Floats, targets: Collection[str]) -> npt.NDArray[np.float64]:
         """Standardised targets [..., K] back in their units, as float64."""
-        scales = [self.columns[name] for name in targets]
-        deviation = np.array([scale.deviation for scale in scales])
-        mean = np.array([scale.mean for scale in scales])
+        mean, deviation = (self._each(key, targets) for key in ("mean", "deviation"))
         return np.asarray(standardised, np.float64) * deviation + mean
 
 
