@@ -144,10 +144,8 @@ def backward(
 ) -> Gradients:
     """Back-propagation through time: gradients of a loss, summed over all steps.
 
-    Args:
-        p, trace, activation: what `forward` was given and returned.
-        dH: [B, T, H], the loss's own derivative by each h_t; zero for steps it does not read.
-        dC_T: [B, H], its derivative by the last cell state, zero if not given.
+    `dH` [B, T, H] is the loss's own derivative by each h_t, zero for steps it does not read; `dC_T`
+    [B, H] that by the last cell state, zero if not given. `activation` is the one of `forward`.
     """
     h_prev, C_prev = trace.previous()
     dz = np.zeros((4, *trace.h.shape), trace.h.dtype)  # by the sums inside i, f, C~ and o

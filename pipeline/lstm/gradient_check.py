@@ -79,11 +79,8 @@ def gradient_check(
     """Compare back-propagation with (loss(a + epsilon) - loss(a - epsilon)) / (2 epsilon).
 
     Norms of whole arrays are compared: an exact gradient near zero fails any test of its elements.
-
-    Args:
-        problem: float64 arrays; for relu, with no sum or state within `epsilon` of its kink.
-        epsilon: half the width of the difference.
-        backward: the function under test, `stack.backward` or one with a fault put in.
+    Arrays are float64; for relu, their `kink_distance` must be well above `epsilon`. `backward` is
+    `stack.backward`, or one with a fault put in.
     """
     gradients = backward(
         problem.layers, problem.forward(), problem.dH, problem.dC_T, problem.activation

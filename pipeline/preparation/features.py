@@ -66,12 +66,9 @@ def build(
     """The features of every row, from that row and rows before it alone.
 
     Args:
-        values: [rows, channels] scaled, nothing missing.
-        channels: the names of the columns of `values`.
+        values: [rows, channels] scaled, nothing missing; `channels` are their names.
         features: the names to build, as `expand` gives them.
         times: [rows] time stamps.
-        card: gives the season and the time zone.
-        horizon: steps ahead.
         changes: of each channel, what its differences are divided by (`Scale.change`).
         gaps: what was imputed of `values`.
 

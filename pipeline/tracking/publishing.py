@@ -61,7 +61,6 @@ def publish(
     """Send what the store lacks of the files on disk: the run itself, scores, pictures, the model.
 
     Args:
-        params, card: what the files were made by.
         page: the report as HTML, which is no file: it holds the date.
         example: raw rows to show a caller; without them, the table is read for its newest.
 

@@ -76,14 +76,10 @@ class InHalves(OnPositions):
         weights: list[tf.Tensor],
         states: list[tf.Tensor],
     ) -> tuple[tf.Tensor, list[tf.Tensor], list[tf.Tensor]]:
-        """What a half adds to the batch's loss and gradients, and the states after it.
+        """What half a batch, [B / 2, ...], adds to loss and gradients, and the states after it.
 
-        Args:
-            windows: [B / 2, L, F]
-            observed: targets, [B / 2, H, K]
-            count_known: how many targets of the whole batch were observed
-            weights: the network's, in its order
-            states: its random numbers', in its order
+        `count_known` is how many targets of the whole batch were observed; `weights` and `states`
+        are the network's and its random numbers', in its order.
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape, _philox():
             tape.watch(weights)
