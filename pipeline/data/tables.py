@@ -143,7 +143,6 @@ def to_series(
 
     Args:
         table: raw rows with the card's raw columns, strings or numbers, missing values allowed.
-        where: what to call the table in an error.
         columns: the columns that are needed; all of the card's by default.
         step: of how many rows the shortest step in the table may be at most; of any by default.
 

@@ -83,9 +83,6 @@ def train_starts(
     """Start rows of the training windows: inside the span, inputs usable, some target observed.
 
     Args:
-        span: the rows of the training span.
-        look_back, horizon: rows seen and rows forecast.
-        stride: rows between the starts.
         context: rows that the first row's features need before it.
         beyond: [rows] whether some feature is made of a value imputed beyond the gap limit.
         observed: [rows] whether some target was observed.

@@ -179,7 +179,6 @@ class Forecaster:
             raw: rows with the card's raw columns in original units, missing values allowed.
             origins: time stamps of the last row that each forecast may see, written as in the table
                 or by ISO 8601; the last row that has a value if None.
-            where: what to call the rows in an error.
 
         Returns:
             One row for each origin, step and target: origin, time, target, forecast.

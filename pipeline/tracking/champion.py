@@ -127,7 +127,6 @@ def load(uri: str, backend: Backend = "tensorflow") -> Forecaster:
 
     Args:
         uri: models:/NAME@champion, models:/NAME/VERSION, models:/ID, runs:/ID/model or a directory.
-        backend: what runs the network.
 
     Raises:
         PipelineError: there is no such model, it is not one of this pipeline's, or other code made

@@ -34,9 +34,6 @@ def fit(
     """Fit the network in place, leave it with the weights of its best validation epoch.
 
     Args:
-        network: built by the registry, weights fresh.
-        examples: the windows.
-        settings: optimizer, loss, schedule, batch size, epochs, patience, seed.
         on_epoch: called after each epoch, with its number from 0 and its scores.
 
     Returns:
