@@ -134,7 +134,7 @@ def finding(column: pd.Series, a_row: int = 1) -> Finding:
         return Finding("empty", used=False)
     if words.empty and (len(known) == 1 or np.ptp(numbers) == 0):
         return Finding(f"never changes: {known.index[0]}", used=False)
-    if words.empty and _counts(text):
+    if words.empty and list(text) in ([str(row + i) for row in range(len(text))] for i in (0, 1)):
         return Finding("counts the rows", used=False)
     suspects, check = _extremes(known, numbers)
     return Finding(
@@ -205,10 +205,6 @@ def _among_numbers(words: pd.Series, text: pd.Series, a_row: int) -> str:
 def _follows(text: pd.Series) -> bool:
     ranks = pd.to_numeric(text.str.replace(",", "."), errors="coerce").rank()
     return bool(abs(ranks.corr(ranks.shift())) > 0.1)
-
-
-def _counts(text: pd.Series) -> bool:
-    return any(list(text) == [str(row + first) for row in range(len(text))] for first in (0, 1))
 
 
 def _extremes(known: pd.Series, numbers: npt.NDArray[np.float64]) -> tuple[tuple[str, ...], str]:

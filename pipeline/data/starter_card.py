@@ -94,7 +94,11 @@ def look(raw: Path, form: str | None = None) -> Look:
         step, rows = pd.Timedelta("1D") / len(slots), rows * len(slots)
         rows -= _to_come(table[slots].iloc[-1], times)
         others = [name for name in others if name not in slots]
-    columns = {name: _finding(table[name], names) for name in others}
+    dates = Finding(f"dates; the time is made of {', '.join(names)}", used=False)
+    columns = {
+        name: dates if date_formats.is_dates(table[name]) else column_guesses.finding(table[name])
+        for name in others
+    }
     used = [name for name, found in columns.items() if found.used]
     for name in (name for name in used if columns[name].suspects):
         beside = column_guesses.elsewhere(columns[name].suspects, table[used].drop(columns=name))
@@ -106,12 +110,6 @@ def look(raw: Path, form: str | None = None) -> Look:
         found = "; ".join(f"{name}: {found.note}" for name, found in columns.items()) or "no other"
         raise PipelineError(f"{raw}: expected a column of numbers that change, found {found}")
     return seen
-
-
-def _finding(column: pd.Series, times: list[str]) -> Finding:
-    if date_formats.is_dates(column):
-        return Finding(f"dates; the time is made of {', '.join(times)}", used=False)
-    return column_guesses.finding(column)
 
 
 def _to_come(day: pd.Series, times: str) -> int:

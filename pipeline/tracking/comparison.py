@@ -186,16 +186,13 @@ def legend(found: Sequence[Row], unit: str) -> str:
 
 def left_out(repeats: Sequence[tuple[Trial, Trial]]) -> list[str]:
     """A sentence on the runs that are in no row, if there are any."""
+    unlike = (any(one.error(span) != kept.error(span) for span in SPANS) for one, kept in repeats)
     names = ", ".join(
-        trial.short + (f" (other scores than {kept.short})" if _unlike(trial, kept) else "")
-        for trial, kept in repeats
+        one.short + f" (other scores than {kept.short})" * differ
+        for (one, kept), differ in zip(repeats, unlike, strict=True)
     )
     why = "Left out, because another run has the same parameters, card and seed"
     return [f"{why}: {names}."] if names else []
-
-
-def _unlike(one: Trial, other: Trial) -> bool:
-    return any(one.error(span) != other.error(span) for span in SPANS)
 
 
 def by_card(found: Sequence[Row], cards: Mapping[str, dict[str, Any]]) -> list[str]:
