@@ -179,6 +179,5 @@ def backward(
 
 def from_keras(kernel: Array, recurrent_kernel: Array, bias: Array) -> LSTM:
     """Cut Keras' arrays, [F, 4H], [H, 4H] and [4H] in the order i, f, C, o, into gates."""
-    return LSTM(
-        *np.split(kernel, 4, axis=1), *np.split(recurrent_kernel, 4, axis=1), *np.split(bias, 4)
-    )
+    arrays = kernel, recurrent_kernel, bias
+    return LSTM(*(gate for array in arrays for gate in np.split(array, 4, axis=-1)))

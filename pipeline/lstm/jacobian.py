@@ -64,9 +64,8 @@ def stack_jacobian(
     S is 2H summed over LSTM layers, H over plain ones. A layer reads the one below at the same
     step, so a column's effect climbs through `by_x` into every layer above.
     """
-    parts = [
-        KINDS[type(p)][1](p, trace, t, activation) for p, trace in zip(layers, traces, strict=True)
-    ]
+    pairs = zip(layers, traces, strict=True)
+    parts = [KINDS[type(p)][1](p, trace, t, activation) for p, trace in pairs]
     sizes = [by_state.shape[1] for by_state, _ in parts]
     total = np.zeros((len(traces[0].x), sum(sizes), sum(sizes)))
     h_below = slice(0, 0)

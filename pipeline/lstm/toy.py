@@ -41,10 +41,8 @@ def loss_and_gradients(
     dH = np.zeros_like(traces[-1].h)
     dH[:, -1] = dy @ head.W.T
     gradients = stack.backward(layers, traces, dH, activation=activation)
-    return float(np.mean(error**2)), (
-        *(g.weights for g in gradients),
-        Dense(h_T.T @ dy, dy.sum(axis=0)),
-    )
+    of_head = Dense(h_T.T @ dy, dy.sum(axis=0))
+    return float(np.mean(error**2)), (*(g.weights for g in gradients), of_head)
 
 
 def train(

@@ -167,10 +167,7 @@ def missing(series: pd.DataFrame, starts: Sequence[int], card: Card, bins: int =
     picture = axes.pcolormesh(x, y, share.T, cmap="OrRd", vmin=0, vmax=1)
     axes.vlines(times[list(starts)], 0, series.shape[1], color="black", linestyle="--", linewidth=1)
     counts = series.isna().sum()
-    labels = [
-        escape_mathtext(f"{name} ({count:,})" if count else str(name))
-        for name, count in counts.items()
-    ]
+    labels = [escape_mathtext(f"{name} ({n:,})" if n else str(name)) for name, n in counts.items()]
     axes.set_yticks(np.arange(series.shape[1]) + 0.5, labels)
     axes.invert_yaxis()
     _dates(axes, card)

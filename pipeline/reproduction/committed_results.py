@@ -72,9 +72,8 @@ class Reference(Record):
 
 def read(lock: Lock) -> Reference:
     """The committed reference, which must belong to the committed dvc.lock."""
-    reference = artifacts.read_json_record(
-        paths.require(FILE, "make it with: make; then commit it"), Reference
-    )
+    file = paths.require(FILE, "make it with: make; then commit it")
+    reference = artifacts.read_json_record(file, Reference)
     if reference.outputs != digest(lock):
         raise PipelineError(
             f"{FILE}: expected it to be made with the committed dvc.lock, found it made with "

@@ -24,9 +24,8 @@ class TrainingRun:
 
         def start() -> None:
             self.client = store.connect()
-            for run in store.abandoned(
-                self.client, store.experiment_id(self.client, params.ingest.dataset)
-            ):
+            experiment = store.experiment_id(self.client, params.ingest.dataset)
+            for run in store.abandoned(self.client, experiment):
                 self.client.set_terminated(run.info.run_id, "KILLED")
             machine = {provenance.ENVIRONMENT: json.dumps(determinism.settings())}
             tags = provenance.tags(params.ingest.dataset) | machine
