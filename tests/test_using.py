@@ -296,7 +296,7 @@ def test_http_says_what_is_wrong(address: str) -> None:
     cases: list[tuple[dict[str, Any], str]] = [
         ({"dataframe_split": as_split(rows.assign(colour=1))}, "unknown column colour"),
         ({"dataframe_split": as_split(rows.drop(columns="TEMP"))}, "TEMP missing"),
-        ({"dataframe_split": as_split(rows.tail(5))}, "rows (one every 1h) up to and"),
+        ({"dataframe_split": as_split(rows.tail(5))}, "up to and including the origin"),
         ({"dataframe_split": as_split(rows), "params": {"origins": ["x"]}}, "origins"),
     ]
     for request, message in cases:

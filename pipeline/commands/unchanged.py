@@ -1,8 +1,7 @@
 """Say whether anything has changed since DVC found everything up to date.
 
-Asking DVC takes seconds. If something has, the exit code is 1, and what `make` remembers once DVC
-has been asked is written. Marks of change are compared for being the same, not the later: clocks
-are set.
+Asking DVC takes seconds. If something has, the exit code is 1 and what `make` remembers is written.
+Marks of change are compared for being the same, not the later: clocks are set.
 """
 
 import argparse

@@ -83,7 +83,5 @@ def _warn(reason: str) -> None:
         "single revision": "; commit first: git add -A && git commit -m Start",
     }
     remedy = next((remedy for words, remedy in remedies.items() if words in reason), "")
-    print(
-        f"warning: the state of Git is unknown, so the run cannot be promoted: {reason}{remedy}",
-        file=sys.stderr,
-    )
+    unknown = "the state of Git is unknown, so the run cannot be promoted"
+    print(f"warning: {unknown}: {reason}{remedy}", file=sys.stderr)

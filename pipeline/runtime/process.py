@@ -1,7 +1,4 @@
-"""How a process of ours begins, with its settings, and ends.
-
-It ends on an error its user must read, on a signal, or with its parent.
-"""
+"""How a process of ours begins, with its settings, and ends: on an error, a signal, its parent."""
 
 import gc
 import os

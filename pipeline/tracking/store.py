@@ -1,4 +1,4 @@
-"""Where MLflow's runs go, and a run that is logged while it trains; `publishing` sends the rest.
+"""The MLflow store: how it is reached, and what each run in it holds; `live_run` logs a training.
 
 A run is linked to its files by content: train tags it with one digest over model.json, weights,
 imputer and scaler, and with one over parameters, card and table. Whoever has scores for them gives
