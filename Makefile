@@ -39,7 +39,7 @@ repro: setup ## run the stages that are out of date (the default)
 		&& mv .dvc/tmp/asked.now .dvc/tmp/asked; }
 
 test: setup ## run the tests
-	$(PY) pytest
+	$(PY) pytest -n 2 --dist loadgroup
 
 test-slow: setup ## run the slow tests, which `make test` skips
 	$(PY) pytest -m slow -n 2 --dist loadgroup
