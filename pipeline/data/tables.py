@@ -286,9 +286,8 @@ def _unfold(table: pd.DataFrame, card: Card, wide: Wide, where: str) -> pd.DataF
             f"a time, since columns have the times, found {days[row]}"
         )
     name = wide.column
-    values = np.column_stack(
-        [_number(table[slots[i]], slots[i], card, where).to_numpy() for i in order]
-    )
+    columns = (_number(table[slots[i]], slots[i], card, where) for i in order)
+    values = np.column_stack([column.to_numpy() for column in columns])
     times = pd.DatetimeIndex((days.to_numpy()[:, None] + of_day[order][None, :]).ravel())
     series = pd.DataFrame({name: values.ravel()}, index=times)
     # The last day may still be running: what has not been measured yet is not missing.

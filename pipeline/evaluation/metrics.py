@@ -30,10 +30,8 @@ def scores(observed: Floats, forecast: Floats, seasonal_error: float | None = No
     if len(y) == 0:
         raise ValueError("expected at least one observed target, found none")
     nonzero = y != 0
-    result: Scores = {
-        "mae": float(sk.mean_absolute_error(y, f)),
-        "rmse": float(sk.root_mean_squared_error(y, f)),
-    }
+    mae, rmse = sk.mean_absolute_error(y, f), sk.root_mean_squared_error(y, f)
+    result: Scores = {"mae": float(mae), "rmse": float(rmse)}
     if len(y) > 1:
         result["r2"] = float(sk.r2_score(y, f))
     if nonzero.any():

@@ -79,9 +79,8 @@ def memory_profile(
     def whole(norms: list[float]) -> Array:
         return np.pad(norms, (0, windows.shape[1] + 1 - len(norms)), mode="edge")
 
-    return MemoryProfile(
-        whole(joint), whole(cells) if gated else None, whole(forget) if gated else None
-    )
+    C_alone = (whole(cells), whole(forget)) if gated else (None, None)
+    return MemoryProfile(whole(joint), *C_alone)
 
 
 def mean_norm(matrices: Array) -> float:

@@ -89,9 +89,8 @@ def markdown(
     header, scores = rows(metrics)
     best = int(history["kept"].to_numpy().argmax()) + 1
     missing = [f"{name} {count:,}" for name, count in quality["missing"].items() if count]
-    units = ", ".join(
-        f"{name} in {card.columns[name].unit or 'its own units'}" for name in targets(params, card)
-    )
+    names = targets(params, card)
+    units = ", ".join(f"{name} in {card.columns[name].unit or 'its own units'}" for name in names)
     data = (
         f"Inputs: {', '.join(inputs(params, card))}. Fitted on "
         f"{sentence(Count(**metrics['training_windows']))}. Source: {card.source} ({card.licence})."

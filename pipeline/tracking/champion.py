@@ -150,12 +150,9 @@ def load(uri: str, backend: Backend = "tensorflow") -> Forecaster:
         cause = error.__cause__
         if isinstance(cause, ImportError) and str(cause.name).startswith("pipeline"):
             raise _of_other_code(uri, cause, bool(where)) from None
-        advice = "; make promote RUN=ID makes a run's model the champion" * uri.endswith(
-            f"@{ALIAS}"
-        )
+        hint = "; make promote RUN=ID makes a run's model the champion" * uri.endswith(f"@{ALIAS}")
         raise PipelineError(
-            f"--model {uri}: expected a model{where}: "
-            f"{logged_runs.reason(error).rstrip('.')}{advice}"
+            f"--model {uri}: expected a model{where}: {logged_runs.reason(error).rstrip('.')}{hint}"
         ) from None
     except yaml.YAMLError as error:
         raise PipelineError(
