@@ -271,7 +271,7 @@ def test_a_deleted_store_is_filled_again_exactly_once(repository: Path, tmp_path
     assert experiment is not None
     (restored,) = client.search_runs([experiment.experiment_id])
     assert restored.data.tags["pipeline.restored"] == "true"
-    assert restored.data.tags["pipeline.environment"].startswith("not known")
+    assert restored.data.tags["pipeline.environment"].startswith("unknown: restored from files")
     assert len(client.get_metric_history(restored.info.run_id, "train/loss")) == 2
     assert restored.data.metrics["test/rmse"] == metrics_of(repository)["test"]["rmse"]
 
@@ -289,7 +289,7 @@ def test_what_the_present_parameters_did_not_make_is_not_sent(
         said = run(repository, *command, env=store, status=1)
     finally:
         params.write_bytes(before)
-    assert said.startswith("error: nothing is sent: what lies here was not made by the present")
+    assert said.startswith("error: nothing is sent: the files here were not made by the present")
     assert "(train: params.yaml: train modified)" in said
     assert not (tmp_path / "other.db").exists()
 

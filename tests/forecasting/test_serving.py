@@ -472,7 +472,16 @@ def test_the_champion_of_any_data_set_is_asked_for(
 
 def test_make_serve_hands_on_port_and_backend() -> None:
     """And nothing else: the model is the command's to find."""
-    said = run(ROOT, "make", "-n", "--old-file=setup", "serve", "PORT=1234", "BACKEND=numpy")
+    said = run(
+        ROOT,
+        "make",
+        "-n",
+        "--no-print-directory",
+        "--old-file=setup",
+        "serve",
+        "PORT=1234",
+        "BACKEND=numpy",
+    )
     assert said.endswith("-m pipeline serve --port 1234 --backend numpy\n")
 
 

@@ -317,7 +317,7 @@ def test_a_missing_input_is_named(name: str, tmp_path: Path) -> None:
     rows = noise(20, 2).astype(np.float32)
     assert np.isfinite(served.forecast(rows, np.array([12, 15]))).all()
     rows[10, 1] = np.nan
-    with pytest.raises(PipelineError, match="feature b: expected a number"):
+    with pytest.raises(PipelineError, match="feature b: expected a finite number"):
         served.forecast(rows, np.array([12, 15]))
 
 

@@ -12,13 +12,15 @@ from dvc.utils.hydra import apply_overrides
 from pipeline.config.experiment import read_experiment
 from pipeline.config.params import Params
 from pipeline.files import artifacts, paths
+from pipeline.files.yaml import read_record
 from pipeline.reproduction import clean_clone, worked_examples
 from pipeline.reproduction.committed_results import Machine
 from pipeline.reproduction.worked_examples import Example
 from tests.repositories import ROOT
 
 with chdir(ROOT):
-    EXAMPLES = {example.name: example for example in worked_examples.read_definitions()}
+    DEFINED = read_record(worked_examples.DEFINITIONS, worked_examples.Definitions)
+    EXAMPLES = {example.name: example for example in DEFINED.examples}
     ROWS: list[dict[str, Any]] = artifacts.read_json(worked_examples.RESULTS)
 
 
