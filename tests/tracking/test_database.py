@@ -145,6 +145,7 @@ def run_for(
 ) -> tuple[str, float]:
     """What a command says and how long it runs in a new directory, if it is sent a signal then."""
     place.mkdir()
+    (place / "params.yaml").touch()  # of a project
     began = time.monotonic()
     env = environment({"PYTHONPATH": str(ROOT)})
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
