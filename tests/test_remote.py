@@ -91,4 +91,5 @@ def test_a_version_aware_remote_changes_no_checksum(
     one = tmp_path / "one"
     assert "cloud:" in (one / "dvc.lock").read_text()
     assert run(one, sys.executable, "-m", "pipeline", "check") == ""
-    assert "up to date" in run(one, "dvc", "repro", "ingest", env=KEYS)
+    # Of a directory that lists its files DVC writes its own entry anew; it runs nothing.
+    assert "Running stage" not in run(one, "dvc", "repro", "ingest", env=KEYS)

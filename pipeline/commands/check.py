@@ -1,10 +1,9 @@
 """Check params.yaml, card, table, dvc.lock and Git; write data/versions.json if it is old."""
 
 import argparse
-import sys
 
 from pipeline.config import versions
-from pipeline.config.experiment import raw_table, read_experiment, ridge_left_out
+from pipeline.config.experiment import raw_table, read_experiment
 from pipeline.files import artifacts, paths
 from pipeline.repository import lockfile
 from pipeline.runtime import determinism
@@ -18,8 +17,6 @@ def main() -> None:
         print(f"{paths.VERSIONS}: written, so every stage will run again: {changes}")
     params, card = read_experiment()
     raw_table(params, card)
-    if reason := ridge_left_out(params, card):
-        print(f"params.yaml: the report will have no ridge: {reason}", file=sys.stderr)
     lockfile.check_repository()
     lockfile.check_rwlock()
     if lockfile.LOCK.exists():

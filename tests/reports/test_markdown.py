@@ -119,7 +119,8 @@ def test_ridge_is_left_out_before_training(
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(experiment, "RIDGE_BYTES", 0)
     project.write(card={"season": [6, 12]})
-    monkeypatch.setattr("sys.argv", ["config"])
+    monkeypatch.setattr("sys.argv", ["check"])
+    (project.root / ".git").mkdir()
     with chdir(project.root):
         check.main()
     project.run("ingest", "impute_scale", "window")
