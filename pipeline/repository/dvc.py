@@ -12,12 +12,15 @@ from pipeline.repository import lockfile
 from pipeline.repository.git import last_words
 
 
-def stale() -> list[str]:
-    """What dvc.lock was not made from: command, code, data, parameters, committed outputs."""
+def stale(*stages: str) -> list[str]:
+    """What dvc.lock was not made from: command, code, data, parameters, committed outputs.
+
+    Of these stages; of all, if none is named.
+    """
     made = {path for outputs in lockfile.declared().values() for path in outputs}
     return [
         f"{stage}: {difference}"
-        for stage, states in json.loads(run(Path(), "status", "--json")).items()
+        for stage, states in json.loads(run(Path(), "status", "--json", *stages)).items()
         if not stage.endswith(".dvc")  # a data set that this experiment does not use
         for state in states
         for difference in _differences(state, made)

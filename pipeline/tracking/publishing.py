@@ -120,7 +120,7 @@ def _origin(source: Run | None) -> dict[str, str]:
 def _trained_by_this_code() -> bool:
     """Whether dvc.lock has the model on disk as made by the code and the card that lie here."""
     try:
-        return not [change for change in dvc.stale() if change.startswith("train: ")]
+        return not dvc.stale("train")  # of evaluate, which may be running, DVC would say nothing
     except PipelineError:
         return False
 
