@@ -21,7 +21,8 @@ from benchmarks import project
 from benchmarks.measure import ABSENT, ROOT, ROUNDS, Program, Row, interpreter, ratio, row
 from pipeline.config.cards import read_card_file
 from pipeline.data.windows import Runs
-from pipeline.files import artifacts, paths
+from pipeline.files import artifacts
+from pipeline.files.layout import HERE
 from pipeline.preparation.scaling import Scaler
 
 PATIENCE = 10  # times our seconds
@@ -133,31 +134,31 @@ def _table(dataset: str) -> Path | None:
     """The raw table, from data/raw or from the folder that FORECAST_DATA names."""
     known = {"etth1": "ETTh1"}.get(dataset, dataset)
     shared = Path(os.environ.get("FORECAST_DATA", ROOT)) / f"{known}.csv"
-    places = (ROOT / paths.raw_table(dataset), shared)
+    places = (ROOT / HERE.raw_table(dataset), shared)
     return next((path for path in places if path.is_file()), None)
 
 
 def _prepare(directory: Path, task: Task, raw: Path) -> dict[str, Any]:
     """Run the stages up to `window`, and write what the others need; the case for all."""
-    card_path = paths.card(task.dataset)
+    card_path = HERE.card(task.dataset)
     project.write(
         directory, ingest={"dataset": task.dataset}, window=task.window, train=TRAIN | task.train,
         impute_scale={"transforms": []},
     )  # fmt: skip
-    for source, place in ((ROOT / card_path, card_path), (raw, paths.raw_table(task.dataset))):
+    for source, place in ((ROOT / card_path, card_path), (raw, HERE.raw_table(task.dataset))):
         (directory / place).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, directory / place)
     for stage in ("ingest", "impute_scale", "window"):
         project.command(ROOT, "env", "-C", str(directory), f"PYTHONPATH={ROOT}", "python", "-m",
                         f"pipeline.stages.{stage}")  # fmt: skip
     card = read_card_file(directory / card_path)
-    series = pd.read_parquet(directory / paths.SERIES)
-    scaler = artifacts.read_json_record(directory / paths.SCALER, Scaler)
+    series = pd.read_parquet(directory / HERE.series)
+    scaler = artifacts.read_json_record(directory / HERE.scaler, Scaler)
     horizon, look_back = task.window["horizon"], task.window["look_back"]
     targets = list(card.targets)
     standardised = scaler.standardise(series[targets].to_numpy(), targets)
     origins = {
-        span: np.asarray(Runs(np.load(directory / paths.windows(span)))) + look_back - 1
+        span: np.asarray(Runs(np.load(directory / HERE.origins(span)))) + look_back - 1
         for span in ("train", "validation", "test")
     }
     if task.targets:

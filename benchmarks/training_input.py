@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.windows import Runs
-from pipeline.files import artifacts, paths
+from pipeline.files import artifacts
 from pipeline.files.aligned import aligned_zeros
+from pipeline.files.layout import HERE
 from pipeline.runtime import determinism, process
 
 BATCH, BATCHES = 256, 300
@@ -20,7 +21,7 @@ BATCH, BATCHES = 256, 300
 
 def main(way: str, look_back: int) -> None:
     """Draw some batches of one-step windows over data/prepared/values.npy."""
-    values = artifacts.read_array(paths.VALUES)
+    values = artifacts.read_array(HERE.values)
     process.settle()
     determinism.settle(1)
     import keras
@@ -30,7 +31,7 @@ def main(way: str, look_back: int) -> None:
         from benchmarks.networks import epoch
         from pipeline.training.batches import Examples
 
-        starts = Runs(artifacts.read_array(paths.windows("train")))
+        starts = Runs(artifacts.read_array(HERE.origins("train")))
         # The targets are an array of their own, as in the stage: standardised, gaps left open.
         targets = aligned_zeros(*values.shape)
         targets[:] = values

@@ -12,7 +12,8 @@ from numpy.lib.format import open_memmap
 
 from benchmarks import project
 from benchmarks.measure import Row, peak, row
-from pipeline.files import artifacts, paths
+from pipeline.files import artifacts
+from pipeline.files.layout import HERE
 from pipeline.preparation.imputation import BEYOND
 from pipeline.preparation.scaling import Scale, Scaler
 
@@ -73,15 +74,15 @@ def _rivals(directory: Path, size: int, ours: dict[int, dict[str, float]]) -> It
 def _prepare(directory: Path, size: int) -> None:
     """What impute_scale leaves for a series of one column, a gap in every hundred thousand rows."""
     shutil.rmtree(directory / "data", ignore_errors=True)
-    for folder in (paths.PREPARED, paths.INGESTED):
+    for folder in (HERE.prepared, HERE.series.parent):
         (directory / folder).mkdir(parents=True)
     project.write(directory)
     random = np.random.default_rng(1)
-    values = open_memmap(directory / paths.VALUES, "w+", np.float32, (size, 1))
-    state = open_memmap(directory / paths.IMPUTED, "w+", np.uint8, (size, 1))
+    values = open_memmap(directory / HERE.values, "w+", np.float32, (size, 1))
+    state = open_memmap(directory / HERE.imputed, "w+", np.uint8, (size, 1))
     state[50_000::100_000] = BEYOND
     schema = pa.schema({"level": pa.float64(), "time": pa.timestamp("us")})
-    with pq.ParquetWriter(directory / paths.SERIES, schema, use_dictionary=["level"]) as file:
+    with pq.ParquetWriter(directory / HERE.series, schema, use_dictionary=["level"]) as file:
         for start in range(0, size, BLOCK):
             part = slice(start, min(start + BLOCK, size))
             values[part, 0] = random.standard_normal(part.stop - part.start, np.float32)
@@ -89,17 +90,17 @@ def _prepare(directory: Path, size: int) -> None:
             columns = [np.zeros(len(times)), times.astype("datetime64[us]")]
             file.write_table(pa.table(columns, schema=schema))
     scaler = Scaler(columns={"level": Scale()})
-    artifacts.write_json(directory / paths.SCALER, scaler.model_dump())
+    artifacts.write_json(directory / HERE.scaler, scaler.model_dump())
 
 
 def _peaks(directory: Path, size: int, look_back: int) -> dict[str, float]:
-    values = directory / paths.VALUES
+    values = directory / HERE.values
     if not values.exists() or len(np.load(values, mmap_mode="r")) != size:
         _prepare(directory, size)
     project.write(directory, window={"look_back": look_back})
     window = peak("pipeline.stages.window", cwd=directory)
     training_input = peak("benchmarks.training_input", "ours", str(look_back), cwd=directory)
-    files = (directory / paths.WINDOWS).iterdir()
+    files = (directory / HERE.windows).iterdir()
     return {
         "window": window["mb"],
         "window seconds": window["seconds"],

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.files import paths
+from pipeline.files.layout import HERE
 from tests.toys import ROOT, from_yaml
 
 MODULES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "pipeline").rglob("*.py"))
@@ -23,6 +23,7 @@ ORDER = (
     "reproduction",
     "tracking",
     "reports",
+    "experiments",
     "evaluation forecasting training",
     "models",
     "preparation",
@@ -213,11 +214,12 @@ def test_a_stage_is_settled_before_it_imports(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_is_a_page(stage: str) -> None:
-    """A stage reads, calls its packages and writes: its module has one function, on one page."""
-    text = (ROOT / f"pipeline/stages/{stage}.py").read_text(encoding="utf-8")
-    made = (ast.FunctionDef, ast.ClassDef)
-    assert [node.name for node in ast.parse(text).body if isinstance(node, made)] == ["main"]
-    assert len(text.splitlines()) <= 85
+    """A stage is few lines around the experiment's step, which is one function on one page."""
+    door, step = (ROOT / f"pipeline/{part}/{stage}.py" for part in ("stages", "experiments"))
+    body = ast.parse(step.read_text(encoding="utf-8")).body
+    assert [node.name for node in body if isinstance(node, ast.FunctionDef)] == [stage]
+    assert len(step.read_text(encoding="utf-8").splitlines()) <= 95
+    assert len(door.read_text(encoding="utf-8").splitlines()) <= 30
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -240,23 +242,23 @@ def test_stages_have_modules() -> None:
 
 
 def test_paths_are_those_of_dvc() -> None:
-    """Every file of dvc.yaml is one that files/paths.py names, and every artifact is an out."""
+    """Every file of dvc.yaml is one that files/layout.py names, and every artifact is an out."""
     dataset = "${ingest.dataset}"
-    raw = {str(paths.RAW / dataset), str(paths.card(dataset))}
-    folders = {str(getattr(paths, name)) for name in FOLDERS}
-    windows = {str(paths.windows(span)) for span in ("train", "validation", "test")}
-    named = {str(value) for value in vars(paths).values() if isinstance(value, Path)}
-    versions = {str(paths.VERSIONS)}
+    raw = {str(HERE.raw / dataset), str(HERE.card(dataset))}
+    folders = {str(getattr(HERE, name)) for name in FOLDERS}
+    windows = {str(HERE.origins(span)) for span in ("train", "validation", "test")}
+    named = {str(value) for value in vars(HERE).values() if isinstance(value, Path)}
+    versions = {str(HERE.versions)}
     assert all(versions <= data(stage) for stage in STAGES)
     outs = {path for stage in STAGES for path in outputs(stage)}
     assert outs <= named - folders - versions
-    assert unknown((named | windows) - folders - {str(paths.PARAMS)} - versions, outs) == set()
+    assert unknown((named | windows) - folders - {str(HERE.params)} - versions, outs) == set()
     assert (
         unknown({path for stage in STAGES for path in data(stage)}, outs | raw | versions) == set()
     )
 
 
-FOLDERS = ("CARDS", "RAW", "INGESTED", "PREPARED", "REPORTS")
+FOLDERS = ("root", "project", "cards", "raw", "prepared", "reports")
 
 
 def unknown(files: set[str], known: set[str]) -> set[str]:
@@ -266,15 +268,15 @@ def unknown(files: set[str], known: set[str]) -> set[str]:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_names_no_file_that_dvc_does_not_know(stage: str) -> None:
-    """What a stage's module takes from pipeline/files/paths.py is among its deps and outs."""
+    """What a stage takes from the layout is among its deps and outs."""
     known = data(stage) | outputs(stage)
-    module = ast.parse((ROOT / f"pipeline/stages/{stage}.py").read_text(encoding="utf-8"))
+    module = ast.parse((ROOT / f"pipeline/experiments/{stage}.py").read_text(encoding="utf-8"))
     used = {
         node.attr
         for node in ast.walk(module)
         if isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)
-        and node.value.id == "paths"
-        and node.attr.isupper()
+        and node.value.id == "layout"
+        and isinstance(getattr(HERE, node.attr), Path)
     }
-    assert unknown({str(getattr(paths, name)) for name in used}, known) == set()
+    assert unknown({str(getattr(HERE, name)) for name in used}, known) == set()

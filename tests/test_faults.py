@@ -421,6 +421,7 @@ BREAK: dict[str, Callable[[bytes], bytes]] = {
 )
 def test_a_broken_file_is_found_before_use(finished: Path, file: str, how: str) -> None:
     """A model is not built from it; the line names the file and the command that mends it."""
+    from pipeline.files.layout import HERE
     from pipeline.forecasting.forecaster import Forecaster, stage_files
 
     path = finished / "data" / file
@@ -428,7 +429,7 @@ def test_a_broken_file_is_found_before_use(finished: Path, file: str, how: str) 
     path.write_bytes(BREAK[how](whole))
     try:
         with chdir(finished), pytest.raises(PipelineError) as caught:
-            Forecaster.load(stage_files("toy"))
+            Forecaster.load(stage_files(HERE, "toy"))
     finally:
         path.write_bytes(whole)
     line = str(caught.value)

@@ -3,8 +3,9 @@
 import argparse
 
 from pipeline.config import versions
-from pipeline.config.experiment import raw_table, read_experiment
-from pipeline.files import artifacts, paths
+from pipeline.config.reading import raw_table, read_experiment
+from pipeline.files import artifacts
+from pipeline.files.layout import HERE
 from pipeline.repository import lockfile
 from pipeline.runtime import determinism
 
@@ -12,11 +13,10 @@ from pipeline.runtime import determinism
 def main() -> None:
     """Silent when all is right."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    if changes := "; ".join(versions.changes()):
-        artifacts.write_json(paths.VERSIONS, determinism.libraries())
-        print(f"{paths.VERSIONS}: written, so every stage will run again: {changes}")
-    params, card = read_experiment()
-    raw_table(params, card)
+    if changes := "; ".join(versions.changes(HERE)):
+        artifacts.write_json(HERE.versions, determinism.libraries())
+        print(f"{HERE.versions}: written, so every stage will run again: {changes}")
+    raw_table(read_experiment(), HERE)
     lockfile.check_repository()
     lockfile.check_rwlock()
     if lockfile.LOCK.exists():

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from pipeline.config.cards import Card
-from pipeline.config.experiment import raw_table, read_experiment, split
-from pipeline.config.params import Params
+from pipeline.config.experiment import Experiment
+from pipeline.config.reading import raw_table, read_experiment
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts, hashing
+from pipeline.files.layout import HERE
 from pipeline.reports import comparison_pictures, markdown, page, terminal
 from pipeline.reports.formatting import escape_markdown
 from pipeline.runtime import process
@@ -21,10 +21,10 @@ from pipeline.tracking.labels import CARD
 from pipeline.tracking.logged_runs import Trial
 
 
-def present(trials: Sequence[Trial], params: Params, card: Card) -> list[Trial]:
+def present(trials: Sequence[Trial], experiment: Experiment) -> list[Trial]:
     """The runs on the raw table and split that the repository has now."""
-    digest = hashing.sha256(raw_table(params, card))
-    ends = split(params, card).model_dump(mode="json")
+    digest = hashing.sha256(raw_table(experiment, HERE))
+    ends = experiment.split.model_dump(mode="json")
     return [t for t in trials if t.data == digest and json.loads(t.params["window.split"]) == ends]
 
 
@@ -56,13 +56,13 @@ def compare(wanted: Sequence[str], output: Path, log: bool) -> None:
     if wanted:
         trials = [logged_runs.find(name) for name in dict.fromkeys(wanted)]
     else:
-        params, card = read_experiment()
-        known = logged_runs.newest(params.ingest.dataset)
-        trials = present(known, params, card)
+        experiment = read_experiment()
+        known = logged_runs.newest(experiment.dataset)
+        trials = present(known, experiment)
         others = len(known) - len(trials)
         if not trials:
             raise PipelineError(
-                f"{store.shown()}: expected runs of {params.ingest.dataset} on the present "
+                f"{store.shown()}: expected runs of {experiment.dataset} on the present "
                 f"table and split, found none ({others} on others); dvc exp run makes one, and "
                 "to compare runs of other data, give their ids"
             )
@@ -97,8 +97,8 @@ def compare(wanted: Sequence[str], output: Path, log: bool) -> None:
     artifacts.write_text(output, html)
     logged_as = f"; in MLflow as run {logged_runs.log_page(trials, html)}" if log else ""
     print(f"{output}: the page{logged_as}")
-    for experiment in dict.fromkeys(trial.experiment for trial in trials):
-        print(f"In MLflow's UI: {logged_runs.address(experiment)}")
+    for of in dict.fromkeys(trial.experiment for trial in trials):
+        print(f"In MLflow's UI: {logged_runs.address(of)}")
 
 
 def _show(header: Sequence[str], lines: Sequence[Sequence[str]], title: str, *notes: str) -> None:

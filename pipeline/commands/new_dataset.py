@@ -18,15 +18,16 @@ import pandas as pd
 
 from pipeline.config import input_names
 from pipeline.config.cards import Card, read_card_file
-from pipeline.config.experiment import moved, read_params
 from pipeline.config.params import Params, Window
+from pipeline.config.reading import moved, read_params
 from pipeline.data import column_guesses, quality, splits, tables, windows
 from pipeline.data.date_formats import Question, Stamps
 from pipeline.data.splits import Spans
 from pipeline.data.starter_card import Look, draft, look
 from pipeline.data.windows import Runs
 from pipeline.errors import PipelineError
-from pipeline.files import artifacts, paths
+from pipeline.files import artifacts
+from pipeline.files.layout import HERE, require
 from pipeline.preparation import imputation
 from pipeline.preparation.training_windows import TOO_MANY, Count, remarks, training_windows
 from pipeline.repository import changed_params
@@ -64,13 +65,13 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     raw = _in_place(arguments.table)
-    path = paths.card(raw.parent.name)
+    path = HERE.card(raw.parent.name)
     params = read_params()
     if path.exists() and not arguments.force:
         if arguments.format:
             raise PipelineError(f"{path}: exists; --force --format writes a new one")
         card = read_card_file(path)
-        if paths.raw_table(raw.parent.name, card.file) != raw:
+        if HERE.raw_table(raw.parent.name, card.file) != raw:
             raise PipelineError(f"{path}: file: expected {raw.name}, found {card.file}")
         print(f"{path}: exists and is kept; --force writes a new one")
     else:
@@ -177,15 +178,15 @@ def _costly(tried: Tried, seen: Look, card: Card) -> dict[str, str]:
 
 def _in_place(table: Path) -> Path:
     """The table as data/raw/NAME/FILE.csv; PipelineError with what puts it there."""
-    paths.require(table, "expected the data set's table here")
-    folder, raw = table.absolute().parent, paths.RAW.resolve()
+    require(table, "expected the data set's table here")
+    folder, raw = table.absolute().parent, HERE.raw.resolve()
     inside = folder.parent.resolve() == raw
     name = re.sub(r"[^\w-]+", "_", (folder if inside else table.with_suffix("")).name).strip("_")
-    place = paths.raw_table(name or "mine")
+    place = HERE.raw_table(name or "mine")
     if table.suffix != ".csv":
         raise PipelineError(f"{table}: expected text, {place}, found {table.suffix or 'no'} suffix")
     if inside and re.fullmatch(r"[\w-]+", folder.name):
-        return paths.raw_table(folder.name, table.name)
+        return HERE.raw_table(folder.name, table.name)
     copied = f"mkdir -p {place.parent} && cp {shlex.quote(str(table))} {place}"
     raise PipelineError(
         f"{table}: expected the table in a directory of its own, data/raw/NAME, the name of "
@@ -203,7 +204,7 @@ def write(path: Path, text: str) -> Card:
 def remarked(tried: Tried, card: Card, params: Params) -> list[str]:
     """What the first stages would remark on, one line each."""
     found, window = tried.quality, tried.suited.window
-    starts, count = _windows(tried, card, card.inputs, card.targets)
+    train, count = _windows(tried, card, card.inputs, card.targets)
     lines = [
         f"{found['rows']:,} rows, every {card.frequency} from {found['first']} to {found['last']}",
         *quality.remarks(found, card.targets),
@@ -219,22 +220,17 @@ def remarked(tried: Tried, card: Card, params: Params) -> list[str]:
     lines.append(
         f"with look-back {window.look_back:,} and horizon {window.horizon:,} of {of}: {sentence}"
     )
-    return [*lines, *others, *_too_short(starts, tried.spans, card, window)]
+    return [*lines, *others, *_too_short(train, tried.spans, card, window)]
 
 
 def _too_short(train: Runs, spans: Spans, card: Card, window: Window) -> list[str]:
     """For each span without a window what the window stage would refuse, one line each."""
     look_back, horizon = window.look_back, window.horizon
-    starts = {
-        "train": train,
-        "validation": windows.scored_starts(spans.validation, look_back, horizon),
-        "test": windows.scored_starts(spans.test, look_back, horizon),
-    }
     context = input_names.context(input_names.expand(card.inputs, card), card.season, horizon)
     lines = []
-    for name, rows in starts.items():
+    for name, origins in splits.origins(train, spans, horizon).items():
         try:
-            windows.check_starts(name, rows, getattr(spans, name), look_back, horizon, context)
+            windows.check_origins(name, origins, spans[name], look_back, horizon, context)
         except PipelineError as error:
             lines.append(f"check: {error}")
     return lines
@@ -264,7 +260,8 @@ def _windows(
     channels = imputation.one_hot(tried.series[needed], card.categories)
     suited, names = tried.suited, list(channels.columns)
     state = imputation.gap_state(channels, suited.impute_scale.imputation.limit)
-    return training_windows(state, names, inputs, targets, card, tried.spans.train, suited.window)
+    span = tried.spans["train"]
+    return training_windows(state, names, inputs, targets, card, span, suited.window)
 
 
 def _suited(frame: pd.DataFrame, card: Card, params: Params) -> Params:
@@ -290,7 +287,7 @@ def commands(raw: Path, params: Params, suited: Params) -> list[str]:
     settings = " ".join(f"-S {shlex.quote(flag)}" for flag in flags)
     return [
         f"dvc add {raw.parent}",
-        f"git add {raw.parent}.dvc {paths.card(name)}",
+        f"git add {raw.parent}.dvc {HERE.card(name)}",
         f'git commit -m "Add the data set {name}"',
         f"dvc exp run {settings}",
         "dvc exp show --only-changed --drop '.*/|Created'",

@@ -7,7 +7,8 @@ from typing import get_args
 
 from pipeline.data import tables
 from pipeline.errors import PipelineError
-from pipeline.files import artifacts, paths
+from pipeline.files import artifacts
+from pipeline.files.layout import HERE, require
 from pipeline.forecasting.forecaster import Backend, Forecaster, portable, stage_files
 from pipeline.models.spec import Spec
 from pipeline.runtime import determinism, process
@@ -32,7 +33,7 @@ def main() -> None:
         "2014-05-01 12:00; without it, the last row that has a value",
     )
     options = parser.parse_args()
-    paths.require(options.input, "expected raw rows as CSV")
+    require(options.input, "expected raw rows as CSV")
     suffix = options.output.suffix.lower()
     if suffix not in ("", ".csv", ".parquet"):
         raise PipelineError(f"{options.output}: expected .csv or .parquet, found {suffix}")
@@ -43,8 +44,8 @@ def main() -> None:
 
         forecaster = champion.load(options.model, options.backend)
     else:
-        dataset = artifacts.read_json_record(paths.MODEL_JSON, Spec).dataset
-        forecaster = Forecaster.load(stage_files(dataset), options.backend)
+        dataset = artifacts.read_json_record(HERE.model_json, Spec).dataset
+        forecaster = Forecaster.load(stage_files(HERE, dataset), options.backend)
     rows = tables.read_table(options.input, forecaster.card)
     forecast = forecaster.predict(rows, options.origins, str(options.input))
     if suffix == ".parquet":

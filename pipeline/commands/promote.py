@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.config.experiment import read_params
+from pipeline.config.reading import read_params
 from pipeline.errors import PipelineError
 from pipeline.evaluation import metrics
 from pipeline.reports.formatting import percent

@@ -4,7 +4,7 @@ import argparse
 import socket
 
 from pipeline.commands.predict import add_model
-from pipeline.config.experiment import read_params
+from pipeline.config.reading import read_params
 from pipeline.errors import PipelineError
 from pipeline.forecasting.forecaster import Backend
 from pipeline.runtime import determinism

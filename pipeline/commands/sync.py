@@ -5,9 +5,9 @@ After an outage, a restore from DVC's cache or the loss of the database.
 
 import argparse
 
-from pipeline.config.experiment import read_experiment
+from pipeline.config.reading import read_experiment
 from pipeline.errors import PipelineError
-from pipeline.files import paths
+from pipeline.files.layout import HERE, require
 from pipeline.reports import page
 from pipeline.repository import dvc
 from pipeline.tracking import database, logged_runs, publishing, relocation
@@ -24,14 +24,14 @@ def main() -> None:
     if parser.parse_args().moved:
         print(relocation.mend(database.own()))
         return
-    params, card = read_experiment()
-    for file in (paths.WEIGHTS, paths.METRICS, paths.REPORT):
-        paths.require(file, "there is nothing to send yet; run make first")
+    experiment = read_experiment()
+    for file in (HERE.weights, HERE.metrics, HERE.report):
+        require(file, "there is nothing to send yet; run make first")
     if stale := dvc.stale():
         raise PipelineError(
             f"nothing is sent: the files here were not made by the present code and params.yaml "
             f"({stale[0]}); run make, or dvc exp apply NAME for an earlier experiment"
         )
     with logged_runs.answering():
-        run_id = publishing.publish(params, card, page.of_report(params, card))
+        run_id = publishing.publish(experiment, HERE, page.of_report(experiment, HERE))
     print(f"sent as run {run_id}" if run_id else "nothing to send: the store has everything")

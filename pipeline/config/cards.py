@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from pipeline.files import paths
+from pipeline.files.layout import HERE, Layout, require
 from pipeline.files.records import Record
 from pipeline.files.yaml import read_record
 
@@ -259,13 +259,13 @@ class Card(Record):
         }
 
 
-def read_card(dataset: str) -> Card:
+def read_card(dataset: str, layout: Layout = HERE) -> Card:
     """The card of a data set by its name; PipelineError if it is absent or wrong."""
-    path = paths.card(dataset)
-    known = ", ".join(sorted(p.stem for p in paths.CARDS.glob("*.yaml"))) or "none"
-    paths.require(
+    path = layout.card(dataset)
+    known = ", ".join(sorted(p.stem for p in layout.cards.glob("*.yaml"))) or "none"
+    require(
         path,
-        f"known data sets: {known}; python -m pipeline new-dataset {paths.raw_table(dataset)} "
+        f"known data sets: {known}; python -m pipeline new-dataset {layout.raw_table(dataset)} "
         "writes a starter card",
     )
     return read_card_file(path)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from pipeline.config import params as schema
+from pipeline.config.experiment import Experiment
 from pipeline.errors import PipelineError
 
 LIMIT = 16 * 2**30  # bytes of weights and of a batch
@@ -18,13 +19,17 @@ class Size(NamedTuple):
     window: int
 
 
-def check(params: schema.Params, features: int, targets: int, windows: int = 1) -> None:
+def check(experiment: Experiment, windows: int = 1) -> None:
     """PipelineError if weights and a batch need more than LIMIT.
 
     Weights are held with their gradients and an optimizer's two moments, what is made of a window
-    until the way back has used it. `features` and `targets` are how many a window and a forecast
-    have, `windows` how many there are to train on.
+    until the way back has used it. `windows` is how many there are to train on.
     """
+    params, features, targets = (
+        experiment.params,
+        len(experiment.features),
+        len(experiment.targets),
+    )
     size = whole(params, features, targets)
     batch = min(params.train.batch_size, windows)
     look, ahead = params.window.look_back * features, params.window.horizon * targets

@@ -1,21 +1,28 @@
 """The split of a series into its spans: train, validation and test, each after the one before."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 
 from pipeline.config.cards import Split
+from pipeline.config.experiment import Experiment
+from pipeline.data.windows import Runs, scored_origins
 from pipeline.errors import PipelineError
 
+# The half-open row range of each span by its role, in order: train is learned from and starts in
+# row 0, validation chooses, test is looked at once; each follows the last.
+Spans = dict[str, tuple[int, int]]
+SCORED = ("validation", "test")
 
-@dataclass(frozen=True)
-class Spans:
-    """The half-open row ranges of the three spans: train starts in row 0, each follows the last."""
 
-    train: tuple[int, int]
-    validation: tuple[int, int]
-    test: tuple[int, int]
+def of(experiment: Experiment, first: pd.Timestamp, rows: int) -> Spans:
+    """The spans of an experiment's series of so many rows."""
+    card = experiment.card
+    return spans(experiment.split, first, card.step, rows, card.time.timezone)
+
+
+def origins(train: Runs, spans: Spans, horizon: int) -> dict[str, Runs]:
+    """The origins of each span: of the training windows, and every one that is scored."""
+    return {"train": train} | {span: scored_origins(spans[span], horizon) for span in SCORED}
 
 
 def spans(
@@ -30,8 +37,8 @@ def spans(
             before it.
     """
     start = 0
-    bounds = {}
-    for name in ("train", "validation", "test"):
+    bounds: Spans = {}
+    for name in ("train", *SCORED):
         wanted = getattr(split, name)
         end = _end(name, wanted, first, step, rows, zone)
         if end <= start:
@@ -46,7 +53,7 @@ def spans(
             )
         bounds[name] = (start, end)
         start = end
-    return Spans(**bounds)
+    return bounds
 
 
 def _end(

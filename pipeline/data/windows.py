@@ -1,7 +1,7 @@
-"""Windows over a series, as runs of start rows: nothing is copied until a batch is gathered.
+"""Windows over a series, as runs of origins: nothing is copied until a batch is gathered.
 
-With look-back L and horizon H, the window that starts in row s sees rows s to s+L-1, has its origin
-(the last row it sees) in row s+L-1 and its targets in rows s+L to s+L+H-1.
+With look-back L and horizon H, the window of the origin t sees rows t-L+1 to t and has its targets
+in rows t+1 to t+H.
 """
 
 from dataclasses import dataclass
@@ -53,16 +53,10 @@ class Runs:
         return np.cumsum(self.counts)
 
 
-def scored_origins(span: tuple[int, int], horizon: int) -> range:
+def scored_origins(span: tuple[int, int], horizon: int) -> Runs:
     """Every origin whose `horizon` targets all lie in the span, whatever its look-back sees."""
     first, end = span
-    return range(max(first - 1, 0), end - horizon)
-
-
-def scored_starts(span: tuple[int, int], look_back: int, horizon: int) -> Runs:
-    """Start rows of the windows of the scored origins."""
-    origins = scored_origins(span, horizon)
-    return one_run(range(origins.start - look_back + 1, origins.stop - look_back + 1))
+    return one_run(range(max(first - 1, 0), end - horizon))
 
 
 def one_run(rows: range) -> Runs:
@@ -71,7 +65,7 @@ def one_run(rows: range) -> Runs:
     return Runs(runs[: len(rows)])  # none, if there are no rows
 
 
-def train_starts(
+def training_origins(
     span: tuple[int, int],
     look_back: int,
     horizon: int,
@@ -80,22 +74,22 @@ def train_starts(
     beyond: npt.NDArray[np.bool_],
     observed: npt.NDArray[np.bool_],
 ) -> Runs:
-    """Start rows of the training windows: inside the span, inputs usable, some target observed.
+    """The origins of training windows: inside the span, inputs usable, some target observed.
 
     Args:
         context: rows that the first row's features need before it.
         beyond: [rows] whether some feature is made of a value imputed beyond the gap limit.
         observed: [rows] whether some target was observed.
     """
-    begin, end = span[0] + context, span[1] - look_back - horizon + 1
-    first, last = true_runs(beyond)  # a window that starts here sees one of these rows:
-    unusable = first - look_back + 1, last
-    first, last = true_runs(~observed)  # and one that starts here has all its targets in a gap:
+    begin, end = span[0] + context + look_back - 1, span[1] - horizon
+    first, last = true_runs(beyond)  # a window of these origins sees one of these rows:
+    unusable = first, last + look_back - 1
+    first, last = true_runs(~observed)  # and of these has all its targets in a gap:
     blind = last - first >= horizon
-    nothing = first[blind] - look_back, last[blind] - look_back - horizon + 1
+    nothing = first[blind] - 1, last[blind] - horizon
     shut, free = (np.concatenate(pair) for pair in zip(unusable, nothing, strict=True))
     order = np.argsort(shut, kind="stable")
-    # Between the starts that are shut out, and on the grid of the stride.
+    # Between the origins that are shut out, and on the grid of the stride.
     opens = np.maximum([begin, *np.maximum.accumulate(free[order])], begin)
     closes = np.minimum([*shut[order], end], end)
     opens, closes = (begin - (begin - rows) // stride * stride for rows in (opens, closes))
@@ -118,24 +112,24 @@ def check_length(rows: int, look_back: int, horizon: int) -> None:
         )
 
 
-def check_starts(
-    name: str, starts: Runs, span: tuple[int, int], look_back: int, horizon: int, context: int
+def check_origins(
+    name: str, origins: Runs, span: tuple[int, int], look_back: int, horizon: int, context: int
 ) -> None:
     """PipelineError if a span has no window, or one that begins before the series does."""
     rows = span[1] - span[0]
-    if len(starts) == 0 and name != "train":  # what comes before their targets is another span's
+    if len(origins) == 0 and name != "train":  # what comes before their targets is another span's
         raise PipelineError(
             f"split.{name}: expected at least one horizon of {horizon:,} rows, found {rows:,}; set "
             f"-S window.horizon={rows} or less, or move the ends of split"
         )
-    if len(starts) == 0:
+    if len(origins) == 0:
         before = f" after {context} rows that its first features are made from" if context else ""
         raise PipelineError(
             f"split.{name}: expected at least one window of look-back {look_back} and horizon "
             f"{horizon}{before}, found none in {rows:,} rows; shorten the window (-S "
             "window.look_back=ROWS -S window.horizon=ROWS) or the gaps in the data"
         )
-    if starts[0] < context:
+    if origins[0] - look_back + 1 < context:
         raise PipelineError(
             f"window.look_back: expected at most the {span[0] - context:,} rows before the "
             f"{name} span, found {look_back:,}"
@@ -153,8 +147,18 @@ def check_observed(
         )
 
 
+def seen(series: npt.NDArray[Float], origins: Rows, look_back: int) -> npt.NDArray[Float]:
+    """What windows see: [rows, F], [N] -> [N, look_back, F], the last row the origin's."""
+    return gather(series, origins - look_back + 1, look_back)
+
+
+def ahead(series: npt.NDArray[Float], origins: Rows, horizon: int) -> npt.NDArray[Float]:
+    """What comes after origins: [rows, K], [N] -> [N, horizon, K]."""
+    return gather(series, origins + 1, horizon)
+
+
 def gather(series: npt.NDArray[Float], starts: Rows, length: int) -> npt.NDArray[Float]:
-    """The windows that start in the given rows: [rows, features] -> [windows, length, features]."""
+    """`length` rows from each of the given rows on: [rows, F], [N] -> [N, length, F]."""
     shape = (length, *series.shape[1:])
     # A window's rows lie side by side, so that each is copied as one piece.
     return sliding_window_view(series, shape)[starts].reshape(len(starts), *shape)

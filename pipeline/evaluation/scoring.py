@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.data.windows import Rows, gather
+from pipeline.data.windows import Rows, ahead
 from pipeline.evaluation import metrics
 from pipeline.evaluation.metrics import Scores
 from pipeline.preparation.imputation import BEYOND, OBSERVED, gap_state
@@ -57,7 +57,7 @@ class Yardstick:
 
 def observed(targets: pd.DataFrame, origins: Rows, horizon: int) -> Floats:
     """What came after each origin: [rows, K] -> [N, H, K], NaN where it was not observed."""
-    values: Floats = gather(targets.to_numpy(np.float64), origins + 1, horizon)
+    values: Floats = ahead(targets.to_numpy(np.float64), origins, horizon)
     return values
 
 

@@ -13,9 +13,10 @@ import pandas as pd
 from pipeline.config import input_names
 from pipeline.config.cards import Card, read_card_file
 from pipeline.data import tables, timestamps
-from pipeline.data.windows import Rows, gather
+from pipeline.data.windows import Rows, seen
 from pipeline.errors import PipelineError
-from pipeline.files import artifacts, paths
+from pipeline.files import artifacts
+from pipeline.files.layout import HERE, Layout
 from pipeline.models.spec import Spec
 from pipeline.preparation import features
 from pipeline.preparation.imputation import Imputer, one_hot
@@ -29,26 +30,26 @@ LOG = logging.getLogger(__name__)
 Backend = Literal["tensorflow", "numpy"]
 
 
-def stage_files(dataset: str) -> dict[str, Path]:
+def stage_files(layout: Layout, dataset: str) -> dict[str, Path]:
     """What makes a Forecaster, where the stages leave it, by the name it has in a bundle."""
     return {
-        "card.yaml": paths.card(dataset),
-        "model.json": paths.MODEL_JSON,
-        "model.weights.h5": paths.WEIGHTS,
-        "imputer.json": paths.IMPUTER,
-        "scaler.json": paths.SCALER,
+        "card.yaml": layout.card(dataset),
+        "model.json": layout.model_json,
+        "model.weights.h5": layout.weights,
+        "imputer.json": layout.imputer,
+        "scaler.json": layout.scaler,
     }
 
 
-def bundle(dataset: str, directory: Path) -> None:
+def bundle(layout: Layout, dataset: str, directory: Path) -> None:
     """Copy what makes a Forecaster to one flat directory, to be logged and served."""
-    for name, source in stage_files(dataset).items():
+    for name, source in stage_files(layout, dataset).items():
         shutil.copyfile(source, directory / name)
 
 
 def bundled_files(directory: Path) -> dict[str, Path]:
     """What makes a Forecaster, in a directory that `bundle` filled."""
-    return {name: directory / name for name in stage_files("")}
+    return {name: directory / name for name in stage_files(HERE, "")}
 
 
 def rows_needed(spec: Spec, card: Card, imputer: Imputer) -> int:
@@ -147,12 +148,11 @@ class Forecaster:
         Raises:
             PipelineError: names a feature that is missing in some window.
         """
-        starts = origins - self.spec.look_back + 1
-        padded = np.concatenate([starts, np.full(-len(starts) % BATCH, starts[-1])])
+        padded = np.concatenate([origins, np.full(-len(origins) % BATCH, origins[-1])])
         look_back = self.spec.look_back
-        batches = (gather(prepared, rows, look_back) for rows in padded.reshape(-1, BATCH))
+        batches = (seen(prepared, rows, look_back) for rows in padded.reshape(-1, BATCH))
         scaled = np.concatenate([self.network(self._whole(batch)) for batch in batches])
-        return self.units(scaled[: len(starts)])
+        return self.units(scaled[: len(origins)])
 
     def _whole(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         bad = ~np.isfinite(windows).all(axis=(0, 1))

@@ -26,13 +26,12 @@ def ridge(
 ) -> Callable[[Rows], Floats]:
     """Ridge regression on what a network sees: from origins [B] to standardised [B, H, K].
 
-    Of features `prepared` [rows, F], targets [rows, K] in their units, and start rows of windows.
+    Of features `prepared` [rows, F], targets [rows, K] in their units, and origins.
     """
     features = scaler.linear(prepared, spec.features)
     standardised = scaler.standardise(targets.to_numpy(), spec.targets)
     shape = spec.look_back, spec.horizon
-    forecast = fit_ridge(features, standardised, train, validation, *shape)
-    return lambda origins: forecast(origins - spec.look_back + 1)
+    return fit_ridge(features, standardised, train, validation, *shape)
 
 
 def naive(seasons: Sequence[int]) -> dict[str, Rule]:

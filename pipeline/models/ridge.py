@@ -8,7 +8,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from pipeline.config.params import ALPHAS
-from pipeline.data.windows import Rows, gather
+from pipeline.data.windows import Rows, ahead, seen
 from pipeline.runtime.determinism import THREADS
 
 Floats = npt.NDArray[np.float64]
@@ -23,23 +23,23 @@ def fit_ridge(
     look_back: int,
     horizon: int,
 ) -> Callable[[Rows], Floats]:
-    """Ridge regression on a network's windows: from start rows [B] to standardised [B, H, K].
+    """Ridge regression on a network's windows: from origins [B] to standardised [B, H, K].
 
     `features` [rows, F] are scaled, `targets` [rows, K] standardised, NaN where not observed;
-    `train` and `validation` are start rows of windows.
+    `train` and `validation` are origins.
     """
 
-    def windows(starts: Rows) -> Floats:
+    def windows(origins: Rows) -> Floats:
         # float64: normal equations square the condition number, which float32 cannot hold.
-        seen = gather(features, starts, look_back)
-        return seen.reshape(len(starts), look_back * features.shape[1]).astype(np.float64)
+        flat = seen(features, origins, look_back).reshape(len(origins), -1)
+        return flat.astype(np.float64)
 
-    kernel, bias = solve_ridge(windows, targets, train, validation, look_back, horizon, ALPHAS)
+    kernel, bias = solve_ridge(windows, targets, train, validation, horizon, ALPHAS)
 
-    def predict(starts: Rows) -> Floats:
+    def predict(origins: Rows) -> Floats:
         with threadpool_limits(THREADS):
-            steps = [windows(rows) @ kernel + bias for rows in _blocks(starts)]
-        return np.concatenate(steps).reshape(len(starts), horizon, -1)
+            steps = [windows(rows) @ kernel + bias for rows in _blocks(origins)]
+        return np.concatenate(steps).reshape(len(origins), horizon, -1)
 
     return predict
 
@@ -49,7 +49,6 @@ def solve_ridge(
     targets: npt.NDArray[np.floating],
     train: Rows,
     validation: Rows,
-    look_back: int,
     horizon: int,
     alphas: Sequence[float],
 ) -> tuple[Floats, Floats]:
@@ -68,13 +67,13 @@ def solve_ridge(
     def solved(first: int, last: int, some: slice) -> tuple[Floats, Floats]:
         """Of the steps from `first` to before `last`, of some of the targets."""
 
-        def examples(starts: Rows) -> Iterator[tuple[Floats, Floats]]:
-            for rows in _blocks(starts):
-                ahead = gather(targets[:, some], rows + look_back + first, last - first)
+        def examples(origins: Rows) -> Iterator[tuple[Floats, Floats]]:
+            for rows in _blocks(origins):
+                wanted = ahead(targets[:, some], rows + first, last - first)
                 columns = (last - first) * (some.stop - some.start)
-                yield windows(rows), ahead.reshape(len(rows), columns).astype(np.float64)
+                yield windows(rows), wanted.reshape(len(rows), columns).astype(np.float64)
 
-        before, after = (missing[train + look_back + step, some] for step in (first, last))
+        before, after = (missing[train + 1 + step, some] for step in (first, last))
         whole = train[(before == after).all(axis=1)]
         halves = []
         if 2 * len(whole) < len(train):
@@ -128,5 +127,5 @@ def _ridge(
     return best, bias - mean @ best
 
 
-def _blocks(starts: Rows) -> list[Rows]:
-    return np.array_split(starts, range(BLOCK, len(starts), BLOCK))
+def _blocks(origins: Rows) -> list[Rows]:
+    return np.array_split(origins, range(BLOCK, len(origins), BLOCK))

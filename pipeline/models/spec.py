@@ -1,9 +1,7 @@
 """model.json: everything that rebuilds a network but its weights."""
 
-from pipeline.config import input_names
-from pipeline.config.cards import Card
-from pipeline.config.experiment import inputs, targets
-from pipeline.config.params import Model, Params, Recurrent, Train, Window
+from pipeline.config.experiment import Experiment
+from pipeline.config.params import Model, Recurrent, Train, Window
 from pipeline.files.records import Record
 
 
@@ -18,15 +16,15 @@ class Spec(Record):
     train: Train
 
     @classmethod
-    def of(cls, params: Params, card: Card) -> "Spec":
+    def of(cls, experiment: Experiment) -> "Spec":
         """The network that the parameters ask for on the card's data."""
         return cls(
-            dataset=params.ingest.dataset,
-            inputs=inputs(params, card),
-            features=tuple(input_names.expand(inputs(params, card), card)),
-            targets=targets(params, card),
-            window=params.window,
-            train=params.train,
+            dataset=experiment.dataset,
+            inputs=experiment.inputs,
+            features=experiment.features,
+            targets=experiment.targets,
+            window=experiment.params.window,
+            train=experiment.params.train,
         )
 
     @property

@@ -1,4 +1,4 @@
-"""Training windows: which rows start one, how many could, and which input costs how many."""
+"""Training windows: which origins have one, how many could, and which input costs how many."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ import numpy.typing as npt
 from pipeline.config import input_names
 from pipeline.config.cards import Card
 from pipeline.config.params import Window
-from pipeline.data.windows import Runs, train_starts, true_runs
+from pipeline.data.windows import Runs, training_origins, true_runs
 from pipeline.files.records import Record
 from pipeline.preparation import features
 from pipeline.preparation.imputation import BEYOND, OBSERVED
@@ -39,7 +39,7 @@ def training_windows(
     span: tuple[int, int],
     window: Window,
 ) -> tuple[Runs, Count]:
-    """The start rows of the training windows, and their count.
+    """The origins of the training windows, and their count.
 
     `state` [rows, channels] is what `imputation.gap_state` gives, `channels` names its columns;
     inputs and targets are named as in the card or the parameters.
@@ -62,22 +62,22 @@ def training_windows(
         runs = [true_runs(column) for column in (seen(name)[: span[1]] != OBSERVED).T]
         return max(int((end - first).max(initial=0)) for first, end in runs)
 
-    def starts(shut: npt.NDArray[np.bool_], observed: npt.NDArray[np.bool_] = ~none) -> Runs:
-        return train_starts(span, *size, context, shut, observed)
+    def origins(shut: npt.NDArray[np.bool_], observed: npt.NDArray[np.bool_] = ~none) -> Runs:
+        return training_origins(span, *size, context, shut, observed)
 
-    possible, lost, costs = len(starts(none)), {}, np.zeros(len(state), np.uint16)
+    possible, lost, costs = len(origins(none)), {}, np.zeros(len(state), np.uint16)
     for name in inputs:
         shut = unusable(name)
         costs += shut
-        if windows := possible - len(starts(shut)):
+        if windows := possible - len(origins(shut)):
             lost[name] = windows
-    kept = starts(costs > 0, observed)
+    kept = origins(costs > 0, observed)
     return kept, Count(
         possible=possible,
         kept=len(kept),
-        unobserved=possible - len(starts(none, observed)),
+        unobserved=possible - len(origins(none, observed)),
         lost=lost,
-        without={name: len(starts(costs - unusable(name) > 0, observed)) for name in lost},
+        without={name: len(origins(costs - unusable(name) > 0, observed)) for name in lost},
         longest={name: longest(name) for name in lost},
     )
 

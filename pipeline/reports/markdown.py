@@ -7,15 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.config.cards import Card
-from pipeline.config.experiment import inputs, ridge_left_out, targets
+from pipeline.config.checks import ridge_left_out
+from pipeline.config.experiment import Experiment
 from pipeline.config.params import Params
 from pipeline.evaluation.scoring import MODEL
-from pipeline.files import paths
+from pipeline.files.layout import HERE
 from pipeline.preparation.training_windows import Count, sentence
 from pipeline.reports import terminal
 from pipeline.reports.formatting import escape_markdown, number, percent
-from pipeline.reports.network_memory import Memory
 
 # What a reader should see in each picture; a picture not named here has only its title.
 CAPTIONS = {
@@ -67,49 +66,48 @@ def show(metrics: dict[str, Any], title: str) -> None:
     terminal.show(scores)
 
 
-def heading(params: Params, card: Card) -> str:
+def heading(experiment: Experiment) -> str:
     """One line: what is forecast, from what, how far ahead."""
-    return (
-        f"{', '.join(targets(params, card))}, {params.window.horizon} steps of {card.frequency} "
-        f"ahead, by {params.train.model.name}"
-    )
+    params = experiment.params
+    steps = f"{params.window.horizon} steps of {experiment.card.frequency}"
+    return f"{', '.join(experiment.targets)}, {steps} ahead, by {params.train.model.name}"
 
 
 def markdown(
-    params: Params,
-    card: Card,
+    experiment: Experiment,
     metrics: dict[str, Any],
     history: pd.DataFrame,
     quality: dict[str, Any],
     pictures: Sequence[str],
-    memory: Memory | None,
+    memory: tuple[str, list[str]] | None,
     versions: dict[str, Any],
 ) -> str:
     """report.md: scores, pictures, what is remembered, the data, and how to make it again."""
+    params, card = experiment.params, experiment.card
     header, scores = rows(metrics)
     best = int(history["kept"].to_numpy().argmax()) + 1
     missing = [f"{name} {count:,}" for name, count in quality["missing"].items() if count]
-    names = targets(params, card)
+    names = experiment.targets
     units = ", ".join(f"{name} in {card.columns[name].unit or 'its own units'}" for name in names)
     data = (
-        f"Inputs: {', '.join(inputs(params, card))}. Fitted on "
+        f"Inputs: {', '.join(experiment.inputs)}. Fitted on "
         f"{sentence(Count(**metrics['training_windows']))}. Source: {card.source} ({card.licence})."
     )
     fetch = [card.fetch] if card.fetch else []
     parts = [
         f"# {escape_markdown(card.title)}",
-        f"Forecast: {escape_markdown(heading(params, card))}. Scores are those of the test span "
+        f"Forecast: {escape_markdown(heading(experiment))}. Scores are those of the test span "
         f"({metrics['test']['n']:,} forecasts of observed values), {escape_markdown(units)}.",
         "## Scores beside the baselines",
         table(header, scores),
-        *([f"Left out: {reason}."] if (reason := ridge_left_out(params, card)) else []),
+        *([f"Left out: {reason}."] if (reason := ridge_left_out(experiment)) else []),
         *(_by_target(metrics["test_by_target"]) if "test_by_target" in metrics else []),
         "Skill is 1 - RMSE of the model / RMSE of the baseline: above 0, the model is better. "
         f"{_against_the_best(metrics)}The model was chosen on the validation span (kept: epoch "
         f"{best} of {len(history)}); the test span was only scored."
         f"{_of_gaps(metrics['test_origins'], params)}",
         *(_picture(name) for name in pictures if name != "missing"),
-        *(["## Memory", memory.sentence, *map(_picture, memory.pictures)] if memory else []),
+        *(["## Memory", memory[0], *map(_picture, memory[1])] if memory else []),
         "## Data",
         f"{quality['rows']:,} rows from {quality['first']} to {quality['last']}, every "
         f"{card.frequency}; {quality['absent_rows']:,} time stamps absent. Missing values: "
@@ -117,7 +115,7 @@ def markdown(
         f"scored. {escape_markdown(data)}",
         *(_picture(name) for name in pictures if name == "missing"),
         "## How to reproduce this",
-        f"In a clone of the repository that has `{paths.RAW / params.ingest.dataset}`, with "
+        f"In a clone of the repository that has `{HERE.raw / experiment.dataset}`, with "
         "the parameters below in `params.yaml`:",
         _code(["make setup", *fetch, "make"]),
         "Made with " + ", ".join(f"{name} {number}" for name, number in versions.items()) + ".",
@@ -198,7 +196,7 @@ def table(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
 
 
 def _picture(name: str) -> str:
-    image = f"![{name.replace('_', ' ')}]({paths.PLOTS.name}/{name}.png)"
+    image = f"![{name.replace('_', ' ')}]({HERE.plots.name}/{name}.png)"
     return f"{image}\n\n{CAPTIONS[name]}" if name in CAPTIONS else image
 
 

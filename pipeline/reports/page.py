@@ -9,9 +9,8 @@ from jinja2 import Environment, PackageLoader
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from pipeline.config.cards import Card
-from pipeline.config.params import Params
-from pipeline.files import paths
+from pipeline.config.experiment import Experiment
+from pipeline.files.layout import Layout
 from pipeline.reports import markdown
 from pipeline.repository import changed_params, provenance
 from pipeline.runtime import determinism
@@ -36,15 +35,16 @@ def html(title: str, markdown: str, pictures: Mapping[str, bytes]) -> str:
     return PAGE.get_template("page.html").render(title=title, body=Markup(body))  # noqa: S704
 
 
-def of_report(params: Params, card: Card) -> str:
+def of_report(experiment: Experiment, layout: Layout) -> str:
     """The report with what no stage output may hold: commit, date, host."""
-    tags = provenance.tags(params.ingest.dataset)
+    tags = provenance.tags(experiment.dataset)
     facts = {
         "commit": tags.get("git.commit", "not in Git") + CHANGED.get(tags.get("git.dirty", ""), ""),
         "date": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "host": f"{platform.node()}, {determinism.processor()}",
     }
-    text = paths.REPORT.read_text(encoding="utf-8")
-    own = markdown.provenance(facts, tags.get("git.commit"), changed_params.flags(params))
-    pictures = {f"plots/{file.name}": file.read_bytes() for file in paths.PLOTS.glob("*.png")}
-    return html(card.title, f"{text}\n{own}", pictures)
+    text = layout.report.read_text(encoding="utf-8")
+    flags = changed_params.flags(experiment.params)
+    own = markdown.provenance(facts, tags.get("git.commit"), flags)
+    pictures = {f"plots/{file.name}": file.read_bytes() for file in layout.plots.glob("*.png")}
+    return html(experiment.card.title, f"{text}\n{own}", pictures)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.config.params import Params, flatten
 from pipeline.errors import PipelineError
-from pipeline.files import paths
+from pipeline.files.layout import HERE
 from pipeline.files.records import parse
 from pipeline.files.yaml import load_yaml
 from pipeline.repository import git
@@ -17,10 +17,10 @@ PLAIN = re.compile(r"(?!(?i:true|false|null|nan|inf)$)[A-Za-z_][\w.:-]*", re.ASC
 
 def _committed() -> tuple[Params, list[str]] | None:
     """The commit's parameters and the keys of its file, if this code reads them."""
-    file = git.ask("show", f"HEAD:./{paths.PARAMS}")
+    file = git.ask("show", f"HEAD:./{HERE.params}")
     try:
-        tree = load_yaml(file.stdout.encode(), f"HEAD:{paths.PARAMS}")
-        return parse(tree, Params, f"HEAD:{paths.PARAMS}"), [key for key, _ in flatten(tree)]
+        tree = load_yaml(file.stdout.encode(), f"HEAD:{HERE.params}")
+        return parse(tree, Params, f"HEAD:{HERE.params}"), [key for key, _ in flatten(tree)]
     except PipelineError:
         return None
 

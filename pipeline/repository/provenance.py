@@ -9,7 +9,7 @@ from functools import cache
 
 import psutil
 
-from pipeline.files import paths
+from pipeline.files.layout import HERE
 from pipeline.repository import git
 
 PROCESS = "pipeline.process"
@@ -26,9 +26,9 @@ def tags(dataset: str) -> dict[str, str]:
     """Commit, whether what makes a run of the data set differs, what DVC says, and the process."""
     tags = {"mlflow.source.type": "PROJECT", "mlflow.source.name": "dvc repro", PROCESS: process()}
     # params.yaml, dvc.lock and outputs are changed by DVC as it works, so they do not count.
-    raw = str(paths.RAW / dataset)
-    data = (str(paths.card(dataset)), raw, f"{raw}.dvc")
-    makers = ("pipeline", *data, str(paths.VERSIONS), "dvc.yaml", "requirements.lock", *SHADOWS)
+    raw = str(HERE.raw / dataset)
+    data = (str(HERE.card(dataset)), raw, f"{raw}.dvc")
+    makers = ("pipeline", *data, str(HERE.versions), "dvc.yaml", "requirements.lock", *SHADOWS)
     commit, changes, files = (
         git.ask("rev-parse", "--verify", "HEAD"),
         git.ask("status", "--porcelain", "--untracked-files=all", "--", *makers),

@@ -4,7 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from pipeline.files import paths
+from pipeline.files.layout import HERE
 from pipeline.repository import dvc, git
 
 
@@ -18,7 +18,7 @@ def make(directory: Path) -> Path:
         print("note: changes that are not committed are left out", file=sys.stderr)
     git.run(source, "clone", "--quiet", "--no-checkout", str(source), str(directory))
     git.run(directory, "checkout", "--quiet", "--detach", git.run(source, "rev-parse", "HEAD"))
-    for folder in paths.RAW.glob("*/"):
+    for folder in HERE.raw.glob("*/"):
         if not (directory / folder).exists():
             shutil.copytree(folder, directory / folder)
     dvc.run(directory, "config", "--local", "cache.dir", f"{directory}.cache")

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import PipelineError
-from pipeline.files import artifacts, hashing, paths
+from pipeline.files import artifacts, hashing
+from pipeline.files.layout import HERE, require
 from pipeline.files.records import Record
 from pipeline.repository import lockfile
 from pipeline.repository.lockfile import Lock
 from pipeline.runtime import determinism
 
-FILE = paths.REPORTS / "reference.json"
+FILE = HERE.reports / "reference.json"
 
 
 class Machine(Record):
@@ -72,7 +73,7 @@ class Reference(Record):
 
 def read(lock: Lock) -> Reference:
     """The committed reference, which must belong to the committed dvc.lock."""
-    file = paths.require(FILE, "make it with: make; then commit it")
+    file = require(FILE, "make it with: make; then commit it")
     reference = artifacts.read_json_record(file, Reference)
     if reference.outputs != digest(lock):
         raise PipelineError(
@@ -84,10 +85,10 @@ def read(lock: Lock) -> Reference:
 
 def prepared() -> dict[str, Any]:
     """What impute_scale wrote, in numbers: its JSON, and each column's mean, spread and range."""
-    values = np.asarray(artifacts.read_array(paths.VALUES), np.float64)
+    values = np.asarray(artifacts.read_array(HERE.values), np.float64)
     return {
-        "imputer": artifacts.read_json(paths.IMPUTER),
-        "scaler": artifacts.read_json(paths.SCALER),
+        "imputer": artifacts.read_json(HERE.imputer),
+        "scaler": artifacts.read_json(HERE.scaler),
         "values": {
             "mean": values.mean(axis=0).tolist(),
             "deviation": values.std(axis=0).tolist(),

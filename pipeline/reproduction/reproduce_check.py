@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config.experiment import read_params
+from pipeline.config.reading import read_params
 from pipeline.errors import PipelineError
-from pipeline.files import artifacts, paths
+from pipeline.files import artifacts
+from pipeline.files.layout import HERE
 from pipeline.reports import terminal
 from pipeline.repository import dvc, lockfile
 from pipeline.repository.lockfile import Lock
@@ -60,7 +61,7 @@ def same_bytes(
 def same_numbers(expected: Reference, made: dict[str, Any]) -> list[Finding]:
     """What impute_scale learned and made, number by number."""
     distances = {k: _distance(content, made[k]) for k, content in expected.prepared.items()}
-    return [_close(f"{paths.PREPARED}: {k}", distance) for k, distance in distances.items()]
+    return [_close(f"{HERE.prepared}: {k}", distance) for k, distance in distances.items()]
 
 
 def same_rules(expected: dict[str, Any], made: dict[str, Any]) -> list[Finding]:
@@ -68,11 +69,11 @@ def same_rules(expected: dict[str, Any], made: dict[str, Any]) -> list[Finding]:
     findings = []
     for rule, scores in expected["baselines"].items():
         distance = _distance(scores, made["baselines"].get(rule))
-        findings.append(_close(f"{paths.METRICS}: {rule}", distance))
+        findings.append(_close(f"{HERE.metrics}: {rule}", distance))
     for span in ("test", "validation"):
         count, found = expected[span]["n"], made[span]["n"]
         verdict = "identical" if count == found else "differs"
-        name = f"{paths.METRICS}: {span}/n"
+        name = f"{HERE.metrics}: {span}/n"
         findings.append(Finding(name, str(count), str(found), verdict, count == found))
     return findings
 
@@ -84,7 +85,7 @@ def in_band(band: Band, scores: dict[str, float]) -> list[Finding]:
         value = scores.get(name, np.nan)
         passed = score.low <= value <= score.high
         expected = f"{score.low:.5g} to {score.high:.5g} ({len(band.seeds)} seeds)"
-        output, verdict = f"{paths.SUMMARY}: {name}", "within" if passed else "outside"
+        output, verdict = f"{HERE.summary}: {name}", "within" if passed else "outside"
         findings.append(Finding(output, expected, f"{value:.5g}", verdict, passed))
     return findings
 
@@ -130,7 +131,7 @@ def check() -> list[Finding]:
             f"dvc.lock: expected it to be made from the committed state, found {'; '.join(stale)}; "
             "run: make; then commit"
         )
-    expected, metrics = committed_results.read(committed), artifacts.read_json(paths.METRICS)
+    expected, metrics = committed_results.read(committed), artifacts.read_json(HERE.metrics)
     here = Machine.here()
     difference = expected.machine.difference(here)
     if difference:
@@ -148,7 +149,7 @@ def check() -> list[Finding]:
     return [
         *same_bytes(committed, made, EXACT, expected.directories),
         *same_numbers(expected, committed_results.prepared()),
-        *same_rules(metrics, artifacts.read_json(paths.METRICS)),
+        *same_rules(metrics, artifacts.read_json(HERE.metrics)),
         *in_band(band, seed_band.scores()),
     ]
 

@@ -15,17 +15,18 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from pipeline.config.experiment import read_params
 from pipeline.config.params import Params
+from pipeline.config.reading import read_params
 from pipeline.errors import PipelineError
-from pipeline.files import artifacts, paths
+from pipeline.files import artifacts
+from pipeline.files.layout import HERE, require
 from pipeline.files.records import Record
 from pipeline.files.yaml import read_yaml
 from pipeline.repository import dvc
 from pipeline.reproduction import clean_clone
 from pipeline.runtime.progress import progress
 
-FILE = paths.REPORTS / "seed_band.json"
+FILE = HERE.reports / "seed_band.json"
 LEAST = 10  # seeds, of a band that anything is compared with
 LEVEL = 0.99
 
@@ -59,7 +60,7 @@ class Band(Record):
 def read(params: Params) -> Band:
     """The committed band, which must have been made with these parameters."""
     remedy = "make it with: python -m pipeline seed-band; then commit it"
-    file = paths.require(FILE, remedy)
+    file = require(FILE, remedy)
     try:
         band = artifacts.read_json_record(file, Band)
     except PipelineError as error:
@@ -88,7 +89,7 @@ def scores() -> dict[str, float]:
 
     Skill follows from them and from the baselines' scores, which have no seed.
     """
-    summary = artifacts.read_json(paths.SUMMARY)
+    summary = artifacts.read_json(HERE.summary)
     return {
         f"{span}/{name}": value
         for span in ("test", "validation")
@@ -108,7 +109,7 @@ def main() -> None:
     draws: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory(prefix="seed-band-") as temporary:
         directory = clean_clone.make(Path(temporary) / "clone")
-        knobs = directory / paths.PARAMS
+        knobs = directory / HERE.params
         committed = read_params(knobs)
         if parameters(committed) != parameters(params):
             raise PipelineError("params.yaml: expected it as it is committed; commit it first")

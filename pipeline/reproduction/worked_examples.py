@@ -10,17 +10,17 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import chdir
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from pipeline.config.experiment import read_experiment
 from pipeline.config.params import Baseline
+from pipeline.config.reading import read_experiment
 from pipeline.errors import PipelineError
 from pipeline.evaluation.scoring import MODEL
-from pipeline.files import artifacts, hashing, paths
+from pipeline.files import artifacts, hashing
+from pipeline.files.layout import Layout
 from pipeline.files.records import Record
 from pipeline.files.yaml import read_record
 from pipeline.reports.formatting import percent
@@ -116,19 +116,18 @@ def perform(directory: Path, example: Example, seed: int) -> Run:
     began = time.monotonic()
     dvc.run(directory, "exp", "run", *example.flags, "-S", f"train.seed={seed}")
     seconds = time.monotonic() - began
-    with chdir(directory):
-        params, _ = read_experiment()
-        model = params.train.model
-        units = "" if isinstance(model, Baseline) else f" {list(model.units)}"
-        return Run(
-            seed=seed,
-            model=f"{model.name}{units}",
-            params_sha256=hashing.sha256(paths.PARAMS),
-            dvc_lock_sha256=hashing.sha256(lockfile.LOCK),
-            machine_sha256=Machine.here().sha256,
-            seconds=round(seconds, 1),
-            metrics=artifacts.read_json(paths.METRICS),
-        )
+    layout = Layout(directory)
+    model = read_experiment(layout).params.train.model
+    units = "" if isinstance(model, Baseline) else f" {list(model.units)}"
+    return Run(
+        seed=seed,
+        model=f"{model.name}{units}",
+        params_sha256=hashing.sha256(layout.params),
+        dvc_lock_sha256=hashing.sha256(directory / lockfile.LOCK),
+        machine_sha256=Machine.here().sha256,
+        seconds=round(seconds, 1),
+        metrics=artifacts.read_json(layout.metrics),
+    )
 
 
 def rows(example: Example, runs: list[Run]) -> list[dict[str, Any]]:

@@ -1,11 +1,13 @@
 """How far a long command has come, as a bar on the terminal; nothing in a pipe or a log."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+Tell = Callable[[str], None]
 REFRESH = 4  # times a second, of some milliseconds each: an epoch may take as long
 
 
@@ -23,3 +25,8 @@ def progress(unit: str, total: int) -> Iterator[Callable[[str], None]]:
     with Progress(*columns, console=console, refresh_per_second=REFRESH, disable=hidden) as bar:
         task = bar.add_task(unit, total=total, said="")
         yield lambda said: bar.update(task, advance=1, said=said)
+
+
+def say(line: str) -> None:
+    """Print a line that is no result: to standard error."""
+    print(line, file=sys.stderr)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pipeline.config.cards import Card
-from pipeline.config.experiment import inputs, split, targets, transforms
+from pipeline.config.experiment import Experiment
 from pipeline.config.params import Params, Stack, flatten
 from pipeline.reports.formatting import escape_markdown
 from pipeline.repository import changed_params
@@ -37,15 +37,16 @@ SERVING = (
 )
 
 
-def hyperparameters(params: Params, card: Card) -> Iterator[tuple[str, Any]]:
+def hyperparameters(experiment: Experiment) -> Iterator[tuple[str, Any]]:
     """Every parameter flat by section, with the card's defaults in the place of null."""
-    bent = (f"{name}:{column}" for column, name in transforms(params, card).items())
+    bent = (f"{name}:{column}" for column, name in experiment.transforms.items())
     resolved = {
         "impute_scale.transforms": ", ".join(bent) or "none",
-        "window.inputs": ", ".join(inputs(params, card)),
-        "window.targets": ", ".join(targets(params, card)),
-        "window.split": json.dumps(split(params, card).model_dump(mode="json")),
+        "window.inputs": ", ".join(experiment.inputs),
+        "window.targets": ", ".join(experiment.targets),
+        "window.split": json.dumps(experiment.split.model_dump(mode="json")),
     }
+    params = experiment.params
     for name, value in params.flat().items():
         section, key = name.split(".", 1)
         if section == "evaluate" or key.startswith("split."):
@@ -54,7 +55,7 @@ def hyperparameters(params: Params, card: Card) -> Iterator[tuple[str, Any]]:
         yield name, resolved.get(name, text)
     if params.window.split:
         yield "window.split", resolved["window.split"]
-    decided = json.dumps(decisive(card_tree(card)), sort_keys=True)
+    decided = json.dumps(decisive(card_tree(experiment.card)), sort_keys=True)
     yield CARD, hashlib.sha256(decided.encode()).hexdigest()[:12]
 
 
@@ -88,11 +89,12 @@ def name(params: Params) -> str:
     return textwrap.shorten(f"{experiment}: {described}" if experiment else described, LONGEST)
 
 
-def note(params: Params, card: Card) -> str:
+def note(experiment: Experiment) -> str:
     """What the UI shows above a run."""
+    params, card = experiment.params, experiment.card
     return (
         f"**{escape_markdown(card.title)}**\n\n"
-        f"Forecasts {escape_markdown(', '.join(targets(params, card)))} "
+        f"Forecasts {escape_markdown(', '.join(experiment.targets))} "
         f"{params.window.horizon} steps of {card.frequency} ahead from the "
         f"{params.window.look_back} rows before, with {params.train.model.name} "
         f"({params.train.loss} loss, seed {params.train.seed}). Scores are in the target's own "

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from mlflow.entities import RunTag
 
-from pipeline.config.cards import Card
-from pipeline.config.params import Params
+from pipeline.config.experiment import Experiment
+from pipeline.files.layout import Layout
 from pipeline.repository import provenance
 from pipeline.runtime import determinism
 from pipeline.tracking import labels, store
@@ -18,19 +18,20 @@ from pipeline.tracking.labels import Epoch
 class TrainingRun:
     """A run that is logged while it trains. If the store fails, training goes on without it."""
 
-    def __init__(self, params: Params, card: Card) -> None:
+    def __init__(self, experiment: Experiment, layout: Layout) -> None:
+        self.layout = layout
         self.offline = False
         self.seconds = 0.0  # that epochs have waited for the store
 
         def start() -> None:
             self.client = store.connect()
-            experiment = store.experiment_id(self.client, params.ingest.dataset)
-            for run in store.abandoned(self.client, experiment):
+            name = store.experiment_id(self.client, experiment.dataset)
+            for run in store.abandoned(self.client, name):
                 self.client.set_terminated(run.info.run_id, "KILLED")
             machine = {provenance.ENVIRONMENT: json.dumps(determinism.settings())}
-            tags = provenance.tags(params.ingest.dataset) | machine
-            self.id = store.create(self.client, params, card, tags)
-            store.describe(self.client, self.id, params, card)
+            tags = provenance.tags(experiment.dataset) | machine
+            self.id = store.create(self.client, experiment, layout, tags)
+            store.describe(self.client, self.id, experiment, layout)
 
         self._send(start)
 
@@ -43,7 +44,7 @@ class TrainingRun:
     def finish(self, history: Sequence[Epoch], seconds: float) -> None:
         """Log the best epoch and how long the fit took; link the run to the files just written."""
         best = {**labels.best(history), "time/fit_seconds": seconds - self.seconds}
-        tags = [RunTag(store.CONTENT, store.content())]
+        tags = [RunTag(store.CONTENT, store.content(self.layout))]
         self._send(lambda: self.client.log_batch(self.id, store.metrics(best), tags=tags))
 
     def end(self, status: str) -> None:
@@ -61,9 +62,9 @@ class TrainingRun:
 
 
 @contextmanager
-def training_run(params: Params, card: Card) -> Iterator[TrainingRun]:
+def training_run(experiment: Experiment, layout: Layout) -> Iterator[TrainingRun]:
     """An MLflow run around a training; it ends as FAILED or KILLED if the training does."""
-    run = TrainingRun(params, card)
+    run = TrainingRun(experiment, layout)
     try:
         yield run
     except BaseException as error:

@@ -20,12 +20,11 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
 import pipeline
-from pipeline.config.cards import Card
-from pipeline.config.experiment import targets
-from pipeline.config.params import Params
+from pipeline.config.experiment import Experiment
 from pipeline.data import tables
 from pipeline.errors import PipelineError
-from pipeline.files import artifacts, paths
+from pipeline.files import artifacts
+from pipeline.files.layout import Layout
 from pipeline.forecasting import forecaster
 from pipeline.models.spec import Spec
 from pipeline.preparation.imputation import Imputer
@@ -45,10 +44,12 @@ PACKAGE = Path(pipeline.__file__).parent
 SERVED = "__init__.py config data errors.py files forecasting lstm models preparation runtime"
 
 
-def publish_or_warn(params: Params, card: Card, page: str, example: pd.DataFrame) -> None:
+def publish_or_warn(
+    experiment: Experiment, layout: Layout, page: str, example: pd.DataFrame
+) -> None:
     """`publish`, where a store that cannot be reached must not fail the stage."""
     try:
-        publish(params, card, page, example)
+        publish(experiment, layout, page, example)
     except PipelineError as error:  # the repository was moved since it trained
         store.warn(error)
     except store.unavailable() as error:
@@ -56,7 +57,7 @@ def publish_or_warn(params: Params, card: Card, page: str, example: pd.DataFrame
 
 
 def publish(
-    params: Params, card: Card, page: str, example: pd.DataFrame | None = None
+    experiment: Experiment, layout: Layout, page: str, example: pd.DataFrame | None = None
 ) -> str | None:
     """Send what the store lacks of the files on disk: the run itself, scores, pictures, the model.
 
@@ -68,16 +69,17 @@ def publish(
         The id of the run that now holds them, or None if the store lacked nothing.
     """
     client = store.connect()
-    experiment = store.experiment_id(client, params.ingest.dataset)
-    linked, scored = store.content(), store.digest(paths.METRICS, paths.REPORT, paths.HISTORY)
-    _offer_view(client, experiment, params, card)
+    group = store.experiment_id(client, experiment.dataset)
+    linked = store.content(layout)
+    scored = store.digest(layout.metrics, layout.report, layout.history)
+    _offer_view(client, group, experiment)
     trained = client.search_runs(
-        [experiment], f"tags.`{CONTENT}` = '{linked}'", order_by=["start_time DESC"]
+        [group], f"tags.`{CONTENT}` = '{linked}'", order_by=["start_time DESC"]
     )
-    of = store.experiment(params, card)
+    of = store.digest_of(experiment, layout)
     alike = [run for run in trained if run.data.tags.get(EXPERIMENT) == of]
     waiting = [run for run in alike if not run.data.tags.keys() & {SCORES, REPEATED_BY}]
-    here = provenance.tags(params.ingest.dataset)
+    here = provenance.tags(experiment.dataset)
     by = provenance.of_scores(here | {ENVIRONMENT: json.dumps(determinism.settings())})
     if waiting:
         run_id = str(waiting[0].info.run_id)
@@ -88,14 +90,14 @@ def publish(
         # What a dirty tree made is another run than the same made by what is committed.
         if any(provenance.clean(known) or not provenance.clean(tags | by) for known in same):
             return None
-        run_id = _from_files(client, experiment, params, card, tags)
+        run_id = _from_files(client, group, experiment, layout, tags)
         if source:
             times = {k: v for k, v in source.data.metrics.items() if k.startswith("time/")}
             _log_metrics(client, run_id, store.metrics(times))
         client.set_tag(run_id, CONTENT, linked)
     client.set_tag(run_id, provenance.PROCESS, provenance.process())
     # The model first: MLflow asks for the history of every metric that is there before it.
-    _send_scores(client, run_id, _log_model(run_id, params, card, example))
+    _send_scores(client, run_id, layout, _log_model(run_id, experiment, layout, example))
     client.log_text(run_id, page, "report/report.html")
     client.log_batch(run_id, tags=[RunTag(k, v) for k, v in {SCORES: scored, **by}.items()])
     client.set_terminated(run_id, "FINISHED")
@@ -126,16 +128,20 @@ def _trained_by_this_code() -> bool:
 
 
 def _from_files(
-    client: mlflow.MlflowClient, experiment: str, params: Params, card: Card, tags: dict[str, str]
+    client: mlflow.MlflowClient,
+    group: str,
+    experiment: Experiment,
+    layout: Layout,
+    tags: dict[str, str],
 ) -> str:
     """A run with what a training logs, from the files that it left; its id."""
-    table = pd.read_csv(paths.HISTORY, float_precision="round_trip").drop(columns="epoch")
+    table = pd.read_csv(layout.history, float_precision="round_trip").drop(columns="epoch")
     best = labels.best(table.to_dict("records"))  # type: ignore[arg-type]
     history: list[Any] = table.drop(columns="kept").to_dict("records")
-    run_id = _unfinished(client, experiment, params, card, history) or store.create(
-        client, params, card, tags
+    run_id = _unfinished(client, group, experiment, layout, history) or store.create(
+        client, experiment, layout, tags
     )
-    store.describe(client, run_id, params, card)
+    store.describe(client, run_id, experiment, layout)
     logged = len(client.get_metric_history(run_id, LOSS))
     lost = [
         metric
@@ -153,21 +159,25 @@ def _end_repeated(client: mlflow.MlflowClient, run: Run, by: str) -> None:
         client.set_terminated(run.info.run_id, "KILLED")
 
 
-def _offer_view(client: mlflow.MlflowClient, experiment: str, params: Params, card: Card) -> None:
+def _offer_view(client: mlflow.MlflowClient, group: str, experiment: Experiment) -> None:
     """Give the experiment a view of its runs, best first, unless somebody gave it one."""
-    error = "rmse" if len(targets(params, card)) == 1 else "mse_scaled"
-    known = client.get_experiment(experiment).tags
-    for key, value in labels.view(experiment, error, time.time()).items():
+    error = "rmse" if len(experiment.targets) == 1 else "mse_scaled"
+    known = client.get_experiment(group).tags
+    for key, value in labels.view(group, error, time.time()).items():
         if key not in known:
-            client.set_experiment_tag(experiment, key, value)
+            client.set_experiment_tag(group, key, value)
 
 
 def _unfinished(
-    client: mlflow.MlflowClient, experiment: str, params: Params, card: Card, history: list[Epoch]
+    client: mlflow.MlflowClient,
+    group: str,
+    experiment: Experiment,
+    layout: Layout,
+    history: list[Epoch],
 ) -> str | None:
     """The run of this very training that the store lost sight of, known by what it holds."""
-    of = store.experiment(params, card)
-    for run in store.abandoned(client, experiment):
+    of = store.digest_of(experiment, layout)
+    for run in store.abandoned(client, group):
         logged = [point.value for point in client.get_metric_history(run.info.run_id, LOSS)]
         if run.data.tags.get(EXPERIMENT) == of and logged == [
             epoch[LOSS] for epoch in history[: len(logged)]
@@ -181,16 +191,16 @@ def _log_metrics(client: mlflow.MlflowClient, run_id: str, metrics: list[Metric]
         client.log_batch(run_id, metrics[i : i + 1000])
 
 
-def _send_scores(client: mlflow.MlflowClient, run_id: str, model: str) -> None:
-    scores = labels.flat_scores(artifacts.read_json(paths.METRICS))
-    scores["model/weights"] = _weights()
+def _send_scores(client: mlflow.MlflowClient, run_id: str, layout: Layout, model: str) -> None:
+    scores = labels.flat_scores(artifacts.read_json(layout.metrics))
+    scores["model/weights"] = _weights(layout.weights)
     _log_metrics(client, run_id, store.metrics(scores, model=model))
-    for file in (paths.METRICS, paths.HISTORY, paths.REPORT):
+    for file in (layout.metrics, layout.history, layout.report):
         client.log_artifact(run_id, str(file), "report")
-    client.log_artifacts(run_id, str(paths.PLOTS), "report/plots")
+    client.log_artifacts(run_id, str(layout.plots), "report/plots")
 
 
-def _weights() -> int:
+def _weights(path: Path) -> int:
     """How many numbers the network has learned."""
     sizes: list[int] = []
 
@@ -199,18 +209,20 @@ def _weights() -> int:
         if learned and not name.startswith("optimizer/"):
             sizes.append(item.size)
 
-    with h5py.File(paths.WEIGHTS, "r") as file:
+    with h5py.File(path, "r") as file:
         file.visititems(visit)
     return sum(sizes)
 
 
-def _log_model(run_id: str, params: Params, card: Card, example: pd.DataFrame | None) -> str:
+def _log_model(
+    run_id: str, experiment: Experiment, layout: Layout, example: pd.DataFrame | None
+) -> str:
     """The Forecaster as a pyfunc made from code, weights and JSON, no pickle; the model's id."""
-    determinism.settle(params.train.seed)  # MLflow tries the model here
+    determinism.settle(experiment.params.train.seed)  # MLflow tries the model here
     with tempfile.TemporaryDirectory() as directory, mlflow.start_run(run_id=run_id):
         files, code = Path(directory, "forecaster"), Path(directory, PACKAGE.name)
         files.mkdir()
-        forecaster.bundle(params.ingest.dataset, files)
+        forecaster.bundle(layout, experiment.dataset, files)
         shutil.copytree(PACKAGE, code, ignore=_not_served)
         info = mlflow.pyfunc.log_model(
             name="model",
@@ -218,7 +230,7 @@ def _log_model(run_id: str, params: Params, card: Card, example: pd.DataFrame | 
             artifacts={"forecaster": str(files)},
             code_paths=[str(code)],
             signature=signature(),
-            input_example=_example(params, card) if example is None else example,
+            input_example=_example(experiment, layout) if example is None else example,
             pip_requirements=[f"{name}=={version(name)}" for name in LIBRARIES.split()],
             tags={"mlflow.note.content": labels.SERVING},
         )
@@ -230,11 +242,12 @@ def _not_served(directory: str, names: list[str]) -> set[str]:
     return {"__pycache__", *top}
 
 
-def _example(params: Params, card: Card) -> pd.DataFrame:
+def _example(experiment: Experiment, layout: Layout) -> pd.DataFrame:
     """The newest raw rows, from the table."""
-    spec = artifacts.read_json_record(paths.MODEL_JSON, Spec)
-    raw = paths.raw_table(params.ingest.dataset, card.file)
-    imputer = artifacts.read_json_record(paths.IMPUTER, Imputer)
+    spec = artifacts.read_json_record(layout.model_json, Spec)
+    card = experiment.card
+    raw = layout.raw_table(experiment.dataset, card.file)
+    imputer = artifacts.read_json_record(layout.imputer, Imputer)
     return forecaster.newest(tables.read_table(raw, card), spec, card, imputer)
 
 

@@ -20,9 +20,9 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from pipeline.config.cards import Card
-from pipeline.config.params import Params
-from pipeline.files import artifacts, hashing, paths
+from pipeline.config.experiment import Experiment
+from pipeline.files import artifacts, hashing
+from pipeline.files.layout import Layout
 from pipeline.repository import provenance
 from pipeline.repository.provenance import ENVIRONMENT
 from pipeline.tracking import database, labels, relocation
@@ -106,15 +106,15 @@ def experiment_id(client: mlflow.MlflowClient, name: str) -> str:
     return str(experiment.experiment_id)
 
 
-def content() -> str:
+def content(layout: Layout) -> str:
     """One digest over everything that makes a forecast: model.json, weights, imputer, scaler."""
-    return digest(paths.MODEL_JSON, paths.WEIGHTS, paths.IMPUTER, paths.SCALER)
+    return digest(layout.model_json, layout.weights, layout.imputer, layout.scaler)
 
 
-def experiment(params: Params, card: Card) -> str:
+def digest_of(experiment: Experiment, layout: Layout) -> str:
     """One digest over what a run is of: parameters, what the card decides, and the table."""
-    table = artifacts.read_json(paths.QUALITY)["sha256"]
-    parts = [*labels.hyperparameters(params, card), ("table", table)]
+    table = artifacts.read_json(layout.quality)["sha256"]
+    parts = [*labels.hyperparameters(experiment), ("table", table)]
     return hashlib.sha256(artifacts.json_text(parts).encode()).hexdigest()
 
 
@@ -132,26 +132,32 @@ def abandoned(client: mlflow.MlflowClient, experiment: str) -> list[Run]:
     ]
 
 
-def create(client: mlflow.MlflowClient, params: Params, card: Card, tags: Mapping[str, str]) -> str:
+def create(
+    client: mlflow.MlflowClient, experiment: Experiment, layout: Layout, tags: Mapping[str, str]
+) -> str:
     """A new run, tagged with what it is of and, by the tags given, where it comes from; its id."""
-    about = {"mlflow.note.content": labels.note(params, card), EXPERIMENT: experiment(params, card)}
+    of = digest_of(experiment, layout)
+    about = {"mlflow.note.content": labels.note(experiment), EXPERIMENT: of}
     run = client.create_run(
-        experiment_id(client, params.ingest.dataset),
+        experiment_id(client, experiment.dataset),
         tags={**about, **tags},
-        run_name=labels.name(params),
+        run_name=labels.name(experiment.params),
     )
     return str(run.info.run_id)
 
 
-def describe(client: mlflow.MlflowClient, run_id: str, params: Params, card: Card) -> None:
+def describe(
+    client: mlflow.MlflowClient, run_id: str, experiment: Experiment, layout: Layout
+) -> None:
     """Log parameters, data set and machine; what the run holds of them already stays."""
-    logged = [Param(name, str(value)) for name, value in labels.hyperparameters(params, card)]
+    logged = [Param(name, str(value)) for name, value in labels.hyperparameters(experiment)]
     client.log_batch(run_id, params=logged)
-    raw = paths.raw_table(params.ingest.dataset, card.file)
-    quality = artifacts.read_json(paths.QUALITY)
+    card, dataset_name = experiment.card, experiment.dataset
+    raw = layout.raw_table(dataset_name, card.file)
+    quality = artifacts.read_json(layout.quality)
     sha256 = quality["sha256"]
     dataset = Dataset(
-        name=params.ingest.dataset,
+        name=dataset_name,
         digest=sha256[:12],
         source_type="local",
         source=json.dumps({"path": str(raw), "sha256": sha256, "origin": card.source}),

@@ -20,7 +20,7 @@ Gather = Callable[[tf.Tensor], tf.Tensor]
 
 @dataclass(frozen=True)
 class Examples:
-    """Where windows start in one series: what a network is fitted and stopped on."""
+    """One series and its origins: what a network is fitted and stopped on."""
 
     features: npt.NDArray[np.float32]  # [rows, F] scaled
     targets: npt.NDArray[np.float32]  # [rows, K] standardised, NaN where not observed
@@ -55,8 +55,8 @@ class Examples:
         return cls(seen, targets, train, validation, spec.look_back, spec.horizon)
 
 
-def order(starts: Rows | Runs, batch_size: int) -> tf.data.Dataset:
-    """Batches of positions in `starts`, [B], from first to last; the last batch may be smaller.
+def order(origins: Rows | Runs, batch_size: int) -> tf.data.Dataset:
+    """Batches of positions in `origins`, [B], from first to last; the last batch may be smaller.
 
     What follows from a position is left to those who train: a data set compiles its functions anew
     for each epoch, and its iterator copies what they read.
@@ -64,15 +64,15 @@ def order(starts: Rows | Runs, batch_size: int) -> tf.data.Dataset:
     # An epoch would end by waiting for the thread that tunes its data set and sleeps for seconds.
     options = tf.data.Options()
     options.autotune.enabled = False
-    return tf.data.Dataset.range(len(starts)).batch(batch_size).with_options(options)
+    return tf.data.Dataset.range(len(origins)).batch(batch_size).with_options(options)
 
 
-def lookup(starts: Rows | Runs) -> Gather:
-    """From positions to start rows, both [B], as `Runs` has it, in TensorFlow."""
-    if not isinstance(starts, Runs):
-        return lambda positions: tf.gather(tf.constant(starts), positions)
-    first, _, stride = (tf.constant(column) for column in starts.runs.T)
-    before = tf.constant(starts.ends - starts.counts)  # positions before each run
+def lookup(origins: Rows | Runs) -> Gather:
+    """From positions to origins, both [B], as `Runs` has it, in TensorFlow."""
+    if not isinstance(origins, Runs):
+        return lambda positions: tf.gather(tf.constant(origins), positions)
+    first, _, stride = (tf.constant(column) for column in origins.runs.T)
+    before = tf.constant(origins.ends - origins.counts)  # positions before each run
 
     def row_at(positions: tf.Tensor) -> tf.Tensor:
         run = tf.searchsorted(before, positions, side="right") - 1
@@ -83,25 +83,25 @@ def lookup(starts: Rows | Runs) -> Gather:
 
 
 def gatherers(examples: Examples) -> tuple[Gather, Gather]:
-    """From start rows, [B], to windows, [B, L, F], and from start rows to targets, [B, H, K]."""
+    """From origins, [B], to windows, [B, L, F], and from origins to targets, [B, H, K]."""
     features, targets = _held(examples.features), _held(examples.targets)
-    seen = tf.range(examples.look_back, dtype=tf.int64)
-    ahead = tf.range(examples.horizon, dtype=tf.int64) + examples.look_back
+    seen = tf.range(1 - examples.look_back, 1, dtype=tf.int64)
+    ahead = tf.range(1, examples.horizon + 1, dtype=tf.int64)
     return (
-        lambda starts: tf.gather(features, starts[:, None] + seen),
-        lambda starts: tf.gather(targets, starts[:, None] + ahead),
+        lambda origins: tf.gather(features, origins[:, None] + seen),
+        lambda origins: tf.gather(targets, origins[:, None] + ahead),
     )
 
 
-def batches(examples: Examples, starts: Rows | Runs, batch_size: int) -> tf.data.Dataset:
+def batches(examples: Examples, origins: Rows | Runs, batch_size: int) -> tf.data.Dataset:
     """Batches of windows and targets, ([B, L, F], [B, H, K]), in order: to look at once."""
-    row_at, (windows, observed) = lookup(starts), gatherers(examples)
+    row_at, (windows, observed) = lookup(origins), gatherers(examples)
 
     def batch(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         rows = row_at(positions)
         return windows(rows), observed(rows)
 
-    return order(starts, batch_size).map(batch)
+    return order(origins, batch_size).map(batch)
 
 
 def _held(array: npt.NDArray[np.float32]) -> tf.Tensor:

@@ -96,18 +96,18 @@ def _solve(
         flat = keras.Model(network.input, network.get_layer("flat").output)
         seen, _ = gatherers(examples)
 
-        def windows(starts: Rows) -> npt.NDArray[np.float64]:
-            return np.asarray(flat(seen(starts)), np.float64)
+        def windows(origins: Rows) -> npt.NDArray[np.float64]:
+            return np.asarray(flat(seen(origins)), np.float64)
 
         spans = np.asarray(examples.train), np.asarray(examples.validation)
-        shape = examples.look_back, examples.horizon
-        solved = solve_ridge(windows, examples.targets, *spans, *shape, settings.model.alphas)
+        alphas = settings.model.alphas
+        solved = solve_ridge(windows, examples.targets, *spans, examples.horizon, alphas)
         network.get_layer("head").set_weights(solved)
     loss = masked(settings.loss, settings.huber_delta, loss_weights(examples, settings))
     scores = {}
-    for name, starts in (("train", examples.train), ("validation", examples.validation)):
+    for name, origins in (("train", examples.train), ("validation", examples.validation)):
         mean = keras.metrics.Mean(dtype="float64")
-        for windows, observed in batches(examples, starts, 1024):
+        for windows, observed in batches(examples, origins, 1024):
             mean.update_state(loss(observed, network(windows)), sample_weight=known(observed))
         scores[f"{name}/loss"] = float(mean.result())
     on_epoch(0, scores)

@@ -54,7 +54,7 @@ def loss_weights(examples: Examples, settings: Train) -> npt.NDArray[np.float32]
     if settings.loss_weights == "equal":
         return np.ones(shape, np.float32)
     last = int(examples.train[len(examples.train) - 1])
-    known = examples.targets[: last + examples.look_back + examples.horizon]
+    known = examples.targets[: last + 1 + examples.horizon]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of a step without a pair
         errors = np.array(

@@ -18,7 +18,8 @@ from mlflow.utils.validation import MAX_ENTITY_KEY_LENGTH, _validate_metric_name
 
 from pipeline.commands import compare, promote
 from pipeline.config.cards import Card
-from pipeline.config.experiment import read_experiment, targets
+from pipeline.config.experiment import Experiment
+from pipeline.config.reading import read_experiment
 from pipeline.errors import PipelineError
 from pipeline.evaluation import scoring
 from pipeline.evaluation.scoring import MODEL, Forecasts, Yardstick
@@ -192,7 +193,7 @@ def logged(project: Project, seed: int, **changes: dict[str, Any]) -> str:
         store.describe(client, run, params, card)
         experiment = store.experiment_id(client, params.ingest.dataset)
         publishing._offer_view(client, experiment, params, card)
-        named = targets(params, card)
+        named = experiment.targets
         yardstick = Yardstick(np.ones(len(named)), np.ones(len(named)))
         metrics = scoring.report(spans, named, yardstick, {})
     client.log_dict(run, metrics, "report/metrics.json")
@@ -343,7 +344,9 @@ def test_what_a_card_decides_is_a_parameter_of_the_run(change: dict, same: bool)
     """Another unit, bound, season or mark is another run; other prose is not."""
     params = toy_params({"window.inputs": ["level"], "window.split": CARD["split"]})
     one, other = (
-        dict(labels.hyperparameters(params, parse(changed(CARD, card), Card, "toy.yaml")))
+        dict(
+            labels.hyperparameters(Experiment(params, parse(changed(CARD, card), Card, "toy.yaml")))
+        )
         for card in ({}, change)
     )
     assert (one == other) == same

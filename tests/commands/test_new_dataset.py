@@ -13,10 +13,10 @@ from dvc.utils import hydra
 
 from pipeline.commands import new_dataset
 from pipeline.config import cards
-from pipeline.config.experiment import read_params
+from pipeline.config.reading import read_params
 from pipeline.data import splits, tables
 from pipeline.errors import PipelineError
-from pipeline.files import paths
+from pipeline.files.layout import HERE
 
 ROOT = Path(__file__).parents[2]
 HOURS = pd.date_range("2024-01-01", periods=200, freq="h")
@@ -35,7 +35,7 @@ def repository(tmp_path, monkeypatch):
 
 def store(text, encoding="utf-8"):
     """The text as data/raw/mine/mine.csv."""
-    path = paths.raw_table("mine")
+    path = HERE.raw_table("mine")
     path.parent.mkdir(exist_ok=True)
     path.write_text(text, encoding=encoding, newline="")
     return path
@@ -214,7 +214,7 @@ def test_encoding_is_guessed(encoding, unit, monkeypatch):
 def test_usual_mark_for_missing_is_pointed_out_and_not_applied(monkeypatch):
     """-999 among positive numbers gets a remark, and stays a number."""
     run(monkeypatch, str(store(table(load=["-999", "-999", *LOAD[2:]]))))
-    text = paths.card("mine").read_text()
+    text = HERE.card("mine").read_text()
     assert 'check: "-999" in 2 rows, the others lie from 40 to 60; missing or wrong?' in text
     assert cards.read_card("mine").missing == cards.Card.model_fields["missing"].default
 
@@ -222,7 +222,7 @@ def test_usual_mark_for_missing_is_pointed_out_and_not_applied(monkeypatch):
 def test_missing_values_are_counted(monkeypatch):
     """A column's comment says how many values are missing."""
     run(monkeypatch, str(store(table(load=GAPS))))
-    assert f"{200 - sum('.' in value for value in GAPS)} missing" in paths.card("mine").read_text()
+    assert f"{200 - sum('.' in value for value in GAPS)} missing" in HERE.card("mine").read_text()
 
 
 def test_split_is_in_order_and_ends_with_the_series(monkeypatch):
@@ -255,7 +255,7 @@ def test_last_day_of_a_wide_table_may_still_be_running(monkeypatch, capsys):
     lines[-1] = ",".join([*lines[-1].split(",")[:41], *[""] * 56])
     run(monkeypatch, str(store("\n".join([*lines, ""]))))
     assert cards.read_card("mine").split.test == "2024-01-30 09:45:00"
-    assert "layout: wide # check: " in paths.card("mine").read_text()
+    assert "layout: wide # check: " in HERE.card("mine").read_text()
     printed = capsys.readouterr().out
     assert "  check: layout: wide" in printed
     assert "no value after 2024-01-30 09:45:00: its other 56 times" in printed
@@ -278,7 +278,7 @@ def test_columns_that_may_be_hours_are_pointed_out(first, last, monkeypatch, cap
         f"check: {first} to {last}: hours of a day? rename them 00:00 to 23:00"
         in capsys.readouterr().out
     )
-    assert f"layout: long # check: {first} to {last}: hours of" in paths.card("mine").read_text()
+    assert f"layout: long # check: {first} to {last}: hours of" in HERE.card("mine").read_text()
     assert cards.read_card("mine").frequency == "1D"
 
 
@@ -297,14 +297,14 @@ def test_card_is_kept_unless_forced(monkeypatch, capsys):
     """A card that is there is tried as it stands, and overwritten with --force alone."""
     raw = store(table())
     run(monkeypatch, str(raw))
-    ours = paths.card("mine").read_text().replace("title: mine", "title: Ours")
-    paths.card("mine").write_text(ours)
+    ours = HERE.card("mine").read_text().replace("title: mine", "title: Ours")
+    HERE.card("mine").write_text(ours)
     capsys.readouterr()
     run(monkeypatch, str(raw))
     printed = capsys.readouterr().out
     assert "mine.yaml: exists and is kept; --force writes a new one" in printed
     assert "dvc add data/raw/mine\n" in printed
-    assert paths.card("mine").read_text() == ours
+    assert HERE.card("mine").read_text() == ours
     store(table(load=LOAD[::-1]))
     with pytest.raises(
         PipelineError, match=r"is there, but ingest will refuse.*not the file its.*--force if"
@@ -356,9 +356,9 @@ def test_commands_undo_the_parameters_of_another_data_set(monkeypatch, capsys):
     """One flag names the data set; others undo columns that params.yaml names."""
     run(monkeypatch, str(store(table())))
     assert "dvc exp run -S ingest.dataset=mine\n" in capsys.readouterr().out
-    text = paths.PARAMS.read_text()
+    text = HERE.params.read_text()
     text = text.replace("  transforms: null", "  transforms: [log1p:pm2.5]")
-    paths.PARAMS.write_text(text.replace("  inputs: null", "  inputs: [pm2.5, hour]"))
+    HERE.params.write_text(text.replace("  inputs: null", "  inputs: [pm2.5, hour]"))
     run(monkeypatch, str(store(table())), "--force")
     flags = "-S ingest.dataset=mine -S window.inputs=null -S impute_scale.transforms=null\n"
     assert flags in capsys.readouterr().out
@@ -379,8 +379,8 @@ def test_the_limit_that_bridges_regular_gaps_stands_in_the_command(monkeypatch, 
 @pytest.mark.parametrize("name", ["2024", "2024_05", "1e3", "1e5", "true", "null", "no", "größe"])
 def test_a_name_that_yaml_reads_otherwise_stays_a_name(name):
     """The printed flag sets text, whatever number or word of YAML a table is called by."""
-    command = new_dataset.commands(paths.raw_table(name), read_params(), read_params())[3]
-    hydra.apply_overrides(paths.PARAMS, [shlex.split(command)[4]])
+    command = new_dataset.commands(HERE.raw_table(name), read_params(), read_params())[3]
+    hydra.apply_overrides(HERE.params, [shlex.split(command)[4]])
     assert read_params().ingest.dataset == name
 
 

@@ -19,7 +19,8 @@ import pytest
 import pipeline.tracking
 from pipeline.commands import predict
 from pipeline.errors import PipelineError
-from pipeline.files import artifacts, paths
+from pipeline.files import artifacts
+from pipeline.files.layout import HERE
 from pipeline.forecasting import forecaster
 from pipeline.forecasting.forecaster import Forecaster, portable, stage_files
 from pipeline.models.spec import Spec
@@ -45,8 +46,8 @@ def made(project: Project, monkeypatch: pytest.MonkeyPatch) -> Make:
     def make(table: pd.DataFrame | None = None, **card: Any) -> Forecaster:
         project.write(table, card).run("ingest", "impute_scale")
         with chdir(project.root):
-            artifacts.write_json(paths.MODEL_JSON, SPEC.model_dump(mode="json"))
-            return Forecaster.load(stage_files("toy"))
+            artifacts.write_json(HERE.model_json, SPEC.model_dump(mode="json"))
+            return Forecaster.load(stage_files(HERE, "toy"))
 
     return make
 
@@ -91,7 +92,7 @@ def test_the_output_is_what_its_name_says(
     assert pd.api.types.is_datetime64_any_dtype(frame["time"])
     text = pd.read_csv(project.root / "out.CSV", parse_dates=["origin", "time"])
     pd.testing.assert_frame_equal(text, frame, check_dtype=False)
-    (project.root / paths.MODEL_JSON).unlink()
+    (project.root / HERE.model_json).unlink()
     with pytest.raises(PipelineError, match=r"out\.xlsx: expected \.csv or \.parquet, found \.xls"):
         run(project, monkeypatch, *files, "out.xlsx")
 
@@ -125,7 +126,7 @@ def test_an_empty_model_is_not_the_one_just_trained(
 
     def load(uri: str, _: str) -> Forecaster:
         asked.append(uri)
-        return Forecaster.load(stage_files("toy"))
+        return Forecaster.load(stage_files(HERE, "toy"))
 
     champion = SimpleNamespace(load=load)
     monkeypatch.setattr(pipeline.tracking, "champion", champion, raising=False)

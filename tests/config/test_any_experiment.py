@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.config import network_size
-from pipeline.config.experiment import check, inputs, read_experiment, targets
-from pipeline.config.input_names import expand
-from pipeline.config.params import Params, flatten
+from pipeline.config.checks import check
+from pipeline.config.experiment import Experiment
+from pipeline.config.params import flatten
+from pipeline.config.reading import read_experiment
 from pipeline.errors import PipelineError
 from pipeline.models.registry import MODELS, build
 from pipeline.models.spec import Spec
@@ -92,18 +93,6 @@ def edited(tree: dict[str, Any], edits: dict[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def wanted(params: Params, card: Any) -> Spec:
-    """What train would build."""
-    return Spec(
-        dataset="toy",
-        inputs=inputs(params, card),
-        features=tuple(expand(inputs(params, card), card)),
-        targets=targets(params, card),
-        window=params.window,
-        train=params.train,
-    )
-
-
 def scaler(spec: Spec) -> Scaler:
     """A scale for each feature."""
     return Scaler(columns={name: Scale() for name in {*spec.features, *spec.targets}})
@@ -128,13 +117,13 @@ def test_any_experiment_ends_well(
         path.write_text(to_yaml(tree))
     try:
         with chdir(project.root):
-            params, card = read_experiment()
+            experiment = read_experiment()
         project.run("ingest", "impute_scale", "window")
     except PipelineError as error:
         assert len(str(error).splitlines()) == 1
         return
-    spec = wanted(params, card)
-    size = network_size.whole(params, len(spec.features), len(spec.targets))
+    spec = Spec.of(experiment)
+    size = network_size.whole(experiment.params, len(spec.features), len(spec.targets))
     if max(size) <= SMALL:
         network = build(spec, scaler(spec))
         assert sum(np.prod(w.shape) for w in network.trainable_variables) == size.weights
@@ -157,7 +146,7 @@ def test_weights_are_counted_before_they_are_made(name: str, units: list[int]) -
             {f"train.{key}": value for key, value in train.items()}
             | {"window.inputs": columns, "window.targets": ["level", "flow"], "window.horizon": 6}
         )
-        spec = wanted(params, toy_card())
+        spec = Spec.of(Experiment(params, toy_card()))
         network = build(spec, scaler(spec))
         counted = network_size.whole(params, len(spec.features), len(spec.targets)).weights
         assert counted == sum(np.prod(weight.shape) for weight in network.trainable_variables)
@@ -182,16 +171,16 @@ def test_a_network_beyond_memory_is_refused_before_it_is_built(changes: dict[str
         r"train\.model: expected at most 16\.0 GiB for weights and a batch, found about [\d,]+"
     )
     with pytest.raises(PipelineError, match=message):
-        check(toy_params(changes), toy_card())
+        check(Experiment(toy_params(changes), toy_card()))
 
 
 def test_a_batch_beyond_memory_is_refused_before_training(project: Project) -> None:
     """Once it is known how many windows there are; a batch of all of few windows is none."""
-    params = toy_params({"train.batch_size": 10**9})
-    check(params, toy_card())
-    network_size.check(params, 4, 1, windows=1000)
+    experiment = Experiment(toy_params({"train.batch_size": 10**9}), toy_card())
+    check(experiment)
+    network_size.check(experiment, windows=1000)
     with pytest.raises(PipelineError, match="for a batch of 100,000,000 windows of 8 rows"):
-        network_size.check(params, 4, 1, windows=10**8)
+        network_size.check(experiment, windows=10**8)
     project.write(params={"train.batch_size": 10**9}).run("ingest", "impute_scale", "window")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(network_size, "LIMIT", 100_000)

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.config.cards import read_card_file
-from pipeline.config.experiment import read_experiment, read_params
+from pipeline.config.cards import read_card, read_card_file
+from pipeline.config.checks import check
+from pipeline.config.experiment import Experiment
+from pipeline.config.reading import read_experiment, read_params
 from pipeline.errors import PipelineError
 from pipeline.files.yaml import load_yaml
 from tests.toys import ROOT, Project, from_yaml, to_yaml, toy_params
@@ -28,8 +30,10 @@ def test_the_committed_parameters_and_cards_agree(dataset: str, tmp_path: Path) 
     content["ingest"]["dataset"] = dataset
     (tmp_path / "params.yaml").write_text(to_yaml(content))
     with chdir(ROOT):
-        params, card = read_experiment(tmp_path / "params.yaml")
-    assert set(card.targets) <= set(card.columns)
+        params = read_params(tmp_path / "params.yaml")
+        experiment = Experiment(params, read_card(dataset))
+        check(experiment)
+    assert set(experiment.targets) <= set(experiment.card.columns)
     assert params.window.look_back > 0
 
 

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from pipeline.config.cards import Card
 from pipeline.data import tables
 from pipeline.errors import PipelineError
+from pipeline.files.layout import HERE
 from pipeline.files.records import parse
 from pipeline.forecasting import endpoints
 from pipeline.forecasting.forecaster import Forecaster, stage_files
@@ -283,7 +284,7 @@ NASTY = st.sampled_from(
 def toy(finished_toy: Path) -> Forecaster:
     """What the toy repository has trained, run by NumPy."""
     with chdir(finished_toy):
-        return Forecaster.load(stage_files("toy"), "numpy")
+        return Forecaster.load(stage_files(HERE, "toy"), "numpy")
 
 
 def request_rows(rows: int = 60) -> list[dict[str, Any]]:

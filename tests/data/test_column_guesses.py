@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from pipeline.commands import new_dataset
 from pipeline.config import cards
-from pipeline.config.experiment import read_params
+from pipeline.config.reading import read_params
 from pipeline.data import column_guesses
 from pipeline.errors import PipelineError
-from pipeline.files import paths
+from pipeline.files.layout import HERE
 from tests.commands.test_new_dataset import HOURS, LOAD, repository, run, store, table, with_column
 from tests.toys import ROOT
 
@@ -59,7 +59,7 @@ def test_two_formats_that_fit_are_both_named_and_asked_about(monkeypatch, capsys
     both = "%d/%m/%Y (every 1D from 2024-01-01 to 2024-01-12)", "%m/%d/%Y (months or years from"
     assert "is written without time.format" in line
     assert "new-dataset data/raw/mine/mine.csv --force --format" in line
-    card = paths.card("mine").read_text()
+    card = HERE.card("mine").read_text()
     assert all(reading in line and reading in card for reading in both)
     assert "format: null # check: '01/01/2024', '07/01/2024', '12/01/2024'" in card
     run(monkeypatch, str(raw), "--force", "--format", "%d/%m/%Y")
@@ -81,7 +81,7 @@ def test_format_that_is_not_known_is_left_open_with_three_values(monkeypatch):
     raw = store(table("%Y_%m_%d_%H"))
     line = refused(monkeypatch, raw)
     assert "column time: no format is known that reads '2024_01_01_00', '2024_01_05" in line
-    card = paths.card("mine").read_text()
+    card = HERE.card("mine").read_text()
     assert "format: null # check: no format is known that reads '2024_01_01_00'" in card
     with pytest.raises(PipelineError, match="a format for the column"):
         cards.read_card("mine")
@@ -110,7 +110,7 @@ def test_grid_that_is_mostly_empty_is_asked_about(monkeypatch, capsys):
     assert re.search(
         r"warning: 7\d% of the times are absent: is 1h the step", capsys.readouterr().out
     )
-    assert re.search(r"frequency: 1h # .* absent times: \d+ of \d+", paths.card("mine").read_text())
+    assert re.search(r"frequency: 1h # .* absent times: \d+ of \d+", HERE.card("mine").read_text())
 
 
 def test_irregular_times_are_told(monkeypatch):
@@ -153,7 +153,7 @@ def test_word_confirmed_in_the_card_is_missing(monkeypatch, capsys):
     """A word that a person adds to the card's marks lets the same command accept the table."""
     raw = store(table(load=words_at(["off", "NA"])))
     assert '"off" 10 times' in refused(monkeypatch, raw)
-    path = paths.card("mine")
+    path = HERE.card("mine")
     path.write_text(path.read_text().replace("missing: [NA]", "missing: [NA, off]"))
     run(monkeypatch, str(raw))
     assert "ingest will accept the table" in capsys.readouterr().out
@@ -167,7 +167,7 @@ def test_none_among_words_is_a_level_and_said(monkeypatch, capsys):
     assert "None" not in card.missing
     said = 'check: holiday: "None" in 199 rows, taken for a level: if it means missing, move it'
     assert said in capsys.readouterr().out
-    assert said.removeprefix("check: holiday: ") in paths.card("mine").read_text()
+    assert said.removeprefix("check: holiday: ") in HERE.card("mine").read_text()
 
 
 def test_mark_among_words_is_missing_and_said(monkeypatch, capsys):
@@ -359,7 +359,7 @@ def test_any_table_gets_a_card_or_one_line(names, data):
     writer = csv.writer(text)
     writer.writerow([*names, "when"])
     writer.writerows([*row, time] for row, time in zip(rows, hours, strict=True))
-    raw, path = store(text.getvalue()), paths.card("mine")
+    raw, path = store(text.getvalue()), HERE.card("mine")
     try:
         card = new_dataset.begin(raw, path, None, PARAMS)
         new_dataset.remarked(new_dataset.attempt(raw, card, PARAMS, "kept"), card, PARAMS)

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from pipeline.config.cards import Card, Split
 from pipeline.data import splits, windows
-from pipeline.data.splits import Spans
 from pipeline.data.windows import Rows
 from pipeline.errors import PipelineError
 from tests.toys import Project, toy_times
@@ -62,7 +61,7 @@ def starts_of(
 ) -> Rows:
     """Training windows where the rows given are imputed beyond the limit, or have no target."""
     rows = np.arange(span[1])
-    starts = windows.train_starts(
+    starts = windows.training_origins(
         span,
         look_back,
         horizon,
@@ -102,7 +101,9 @@ def test_starts_are_those_of_a_loop(data: st.DataObject) -> None:
     beyond, observed = (np.array(data.draw(flags), bool) for _ in range(2))
     look_back, horizon, stride = (data.draw(st.integers(1, 4)) for _ in range(3))
     context = data.draw(st.integers(0, 3))
-    found = windows.train_starts((0, rows), look_back, horizon, stride, context, beyond, observed)
+    found = windows.training_origins(
+        (0, rows), look_back, horizon, stride, context, beyond, observed
+    )
     expected = [
         start
         for start in range(context, rows - look_back - horizon + 1, stride)
@@ -147,8 +148,8 @@ def test_the_scored_origins_of_the_committed_data(beijing: tuple[Card, pd.DataFr
     """A horizon of 24 hours has 8,737 origins in 2014 and 207,312 observed targets."""
     card, frame = beijing
     spans = splits.spans(card.split, frame.index[0], card.step, len(frame))
-    assert spans == Spans(train=(0, 26_304), validation=(26_304, 35_064), test=(35_064, 43_824))
-    origins = np.array(windows.scored_origins(spans.test, 24))
+    assert spans == {"train": (0, 26_304), "validation": (26_304, 35_064), "test": (35_064, 43_824)}
+    origins = np.array(windows.scored_origins(spans["test"], 24))
     observed = frame["pm2.5"].notna().to_numpy()
     assert len(origins) == 8737
     assert windows.gather(observed, origins + 1, 24).sum() == 207_312
@@ -172,9 +173,11 @@ def test_spans_end_where_the_split_says(ends: tuple[str, str, str], rows: tuple[
     """Ends are row counts, fractions, or the last time in a span; a date means all of its day."""
     split = Split(train=ends[0], validation=ends[1], test=ends[2])
     train, validation, test = rows
-    assert splits.spans(split, *regular(96)) == Spans(
-        train=(0, train), validation=(train, validation), test=(validation, test)
-    )
+    assert splits.spans(split, *regular(96)) == {
+        "train": (0, train),
+        "validation": (train, validation),
+        "test": (validation, test),
+    }
 
 
 @pytest.mark.parametrize(
@@ -199,7 +202,7 @@ def test_a_split_of_zoned_times() -> None:
     """Where the series is kept in UTC, ends without an offset are UTC, others are converted."""
     split = Split(train="2014-01-01 11:00", validation="2014-01-02 00:00+01:00", test="2014-01-02")
     spans = splits.spans(split, regular(48)[0].tz_localize("UTC"), *regular(48)[1:])
-    assert spans == Spans(train=(0, 12), validation=(12, 24), test=(24, 48))
+    assert spans == {"train": (0, 12), "validation": (12, 24), "test": (24, 48)}
 
 
 def test_a_split_of_local_times() -> None:
@@ -207,7 +210,7 @@ def test_a_split_of_local_times() -> None:
     split = Split(train="2014-01-01 12:00", validation="2014-01-01", test="2014-01-02 12:00")
     first, *rest = regular(48)  # kept in UTC: 01:00 in Berlin
     spans = splits.spans(split, first.tz_localize("UTC"), *rest, zone="Europe/Berlin")
-    assert spans == Spans(train=(0, 12), validation=(12, 23), test=(23, 36))
+    assert spans == {"train": (0, 12), "validation": (12, 23), "test": (23, 36)}
 
 
 def test_a_split_may_end_in_the_hour_that_is_to_be_repeated() -> None:
@@ -215,7 +218,7 @@ def test_a_split_may_end_in_the_hour_that_is_to_be_repeated() -> None:
     split = Split(train="2014-10-25", validation="2014-10-26 01:00", test="2014-10-26 02:00")
     first = pd.Timestamp("2014-10-25", tz="Europe/Berlin").tz_convert("UTC")
     spans = splits.spans(split, first, pd.Timedelta("1h"), 27, zone="Europe/Berlin")
-    assert spans == Spans(train=(0, 24), validation=(24, 26), test=(26, 27))
+    assert spans == {"train": (0, 24), "validation": (24, 26), "test": (26, 27)}
 
 
 def test_rows_after_the_last_span_are_said(
@@ -245,7 +248,7 @@ def test_a_span_without_windows_is_refused() -> None:
         ("test", "expected at least one horizon of 4 rows, found 3; set -S window.horizon=3"),
     ):
         with pytest.raises(PipelineError, match=rf"split.{name}: {message}"):
-            windows.check_starts(name, nothing, (7, 10), look_back=5, horizon=4, context=0)
+            windows.check_origins(name, nothing, (7, 10), look_back=5, horizon=4, context=0)
 
 
 def test_a_look_back_before_the_series_is_refused() -> None:
@@ -253,7 +256,7 @@ def test_a_look_back_before_the_series_is_refused() -> None:
     starts = windows.scored_starts((10, 20), 12, 2)
     message = "window.look_back: expected at most the 9 rows before the validation span, found 12"
     with pytest.raises(PipelineError, match=message):
-        windows.check_starts("validation", starts, (10, 20), look_back=12, horizon=2, context=1)
+        windows.check_origins("validation", starts, (10, 20), look_back=12, horizon=2, context=1)
 
 
 def test_a_span_without_observed_targets_is_refused() -> None:
@@ -278,4 +281,4 @@ def test_a_split_may_end_where_clocks_change(zone: str, day: str, rows: int) -> 
     first = midnight.tz_localize(zone, nonexistent="shift_forward").tz_convert("UTC")
     later = [str((midnight + pd.Timedelta(days=days)).date()) for days in (2, 3)]
     split = Split(train=day, validation=later[0], test=later[1])
-    assert splits.spans(split, first, pd.Timedelta("1h"), 99, zone).train == (0, rows)
+    assert splits.spans(split, first, pd.Timedelta("1h"), 99, zone)["train"] == (0, rows)

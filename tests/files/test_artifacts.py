@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.files import artifacts, paths
+from pipeline.files import artifacts
+from pipeline.files.layout import require
 from tests.toys import ROOT
 
 WRITE = """
@@ -112,7 +113,7 @@ def test_a_read_only_file_system_is_told(tmp_path: Path) -> None:
 def test_what_is_read_may_be_a_pipe_and_no_directory(tmp_path: Path) -> None:
     """A named pipe is as good as a file; a directory, or a name that cannot be, is no file."""
     os.mkfifo(tmp_path / "pipe")
-    assert paths.require(tmp_path / "pipe", "make it") == tmp_path / "pipe"
+    assert require(tmp_path / "pipe", "make it") == tmp_path / "pipe"
     for path in (tmp_path, tmp_path / "none", tmp_path / ("n" * 300)):
         with pytest.raises(PipelineError, match=r"no such file; make it"):
-            paths.require(path, "make it")
+            require(path, "make it")

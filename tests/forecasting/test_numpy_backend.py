@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.data import tables
 from pipeline.errors import PipelineError
+from pipeline.files.layout import HERE
 from pipeline.forecasting import numpy_backend
 from pipeline.forecasting.forecaster import Forecaster, stage_files
 from pipeline.models.registry import build
@@ -114,7 +115,7 @@ def test_a_forecast_from_gaps_alone_is_told(
 ) -> None:
     """Where a whole look-back has no value of the target, a line says so; the forecast is made."""
     with chdir(finished_toy):
-        forecaster = Forecaster.load(stage_files("toy"), "numpy")
+        forecaster = Forecaster.load(stage_files(HERE, "toy"), "numpy")
         table = tables.read_table(Path("data/raw/toy/toy.csv"), forecaster.card)
     forecaster.predict(table)
     assert caplog.messages == []

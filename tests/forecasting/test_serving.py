@@ -25,6 +25,7 @@ from mlflow.pyfunc import scoring_server
 from pipeline.commands import predict, serve
 from pipeline.data import tables
 from pipeline.errors import PipelineError
+from pipeline.files.layout import HERE
 from pipeline.forecasting import endpoints, forecaster
 from pipeline.forecasting.forecaster import Forecaster
 from pipeline.tracking import champion
@@ -113,7 +114,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, setting in NO_STORE.items():
             patch.setenv(name, setting)
         project.run("ingest", "impute_scale", "window", "train")
-        forecaster.bundle("toy", bundle)
+        forecaster.bundle(HERE, "toy", bundle)
     mlflow.pyfunc.save_model(
         project.root / "model",
         python_model=str(ROOT / "pipeline/forecasting/served_model.py"),

@@ -97,7 +97,7 @@ def test_naive_rules_on_the_committed_data(
     """Twenty-four hours ahead through 2014, the rules score what others have measured."""
     card, frame = beijing
     targets = frame[["pm2.5"]]
-    span = splits.spans(card.split, frame.index[0], card.step, len(frame)).test
+    span = splits.spans(card.split, frame.index[0], card.step, len(frame))["test"]
     origins = np.array(windows.scored_origins(span, 24))
     observed = scoring.observed(targets, origins, 24)
     forecast = naive(card.seasons)[rule](targets, origins, 24)

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from pipeline.config.experiment import check
+from pipeline.config.checks import check
+from pipeline.config.experiment import Experiment
 from pipeline.config.params import Baseline, Model, Train, Window
 from pipeline.data.windows import gather
 from pipeline.errors import PipelineError
@@ -579,4 +580,4 @@ MISTAKES = [
 def test_what_a_model_cannot_do_is_said(changes: dict[str, Any], message: str) -> None:
     """One line names the key, what was expected and what was found."""
     with pytest.raises(PipelineError, match=message):
-        check(toy_params(changes), toy_card())
+        check(Experiment(toy_params(changes), toy_card()))

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from pipeline.config import input_names
-from pipeline.data.windows import gather, scored_origins, train_starts
+from pipeline.data.windows import gather, scored_origins, training_origins
 from pipeline.evaluation import scoring
 from pipeline.evaluation.scoring import MODEL, Forecasts, Yardstick
 from pipeline.forecasting.forecaster import Forecaster
@@ -113,7 +113,7 @@ def trained(made: Spec, frame: pd.DataFrame, path: Path) -> Forecaster:
     names = list(made.targets)
     complete = np.ones(len(frame), bool)
     span = (0, len(frame))
-    starts = np.asarray(train_starts(span, LOOK_BACK, made.horizon, 1, 0, ~complete, complete))
+    starts = np.asarray(training_origins(span, LOOK_BACK, made.horizon, 1, 0, ~complete, complete))
     times = pd.DatetimeIndex(frame.index)
     examples = Examples(
         features=features.build(

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from pipeline.config import input_names
-from pipeline.files import artifacts, paths
+from pipeline.files import artifacts
+from pipeline.files.layout import HERE
 from pipeline.forecasting.forecaster import Forecaster, rows_needed
 from pipeline.models.registry import build
 from pipeline.models.spec import Spec
@@ -97,8 +98,8 @@ def test_gap_inputs_are_served_as_they_are_trained(
     table, params = toy_table(missing=0.4), toy_params({"window.inputs": list(inputs)})
     project.write(table, params={"window.inputs": list(inputs)}).run(*PREPARING)
     monkeypatch.chdir(project.root)
-    card, scaler = toy_card(), artifacts.read_json_record(paths.SCALER, Scaler)
-    imputer = artifacts.read_json_record(paths.IMPUTER, Imputer)
+    card, scaler = toy_card(), artifacts.read_json_record(HERE.scaler, Scaler)
+    imputer = artifacts.read_json_record(HERE.imputer, Imputer)
     made = Spec(
         dataset="toy",
         inputs=inputs,
@@ -112,14 +113,14 @@ def test_gap_inputs_are_served_as_they_are_trained(
     served = Forecaster(card, made, imputer, scaler, Path("model.weights.h5"))
 
     seen = features.build(
-        artifacts.read_array(paths.VALUES),
+        artifacts.read_array(HERE.values),
         [name for group in card.channels.values() for name in group],
         made.features,
         toy_times(len(table)),
         card,
         made.horizon,
         scaler.changes,
-        features.Gaps(artifacts.read_array(paths.IMPUTED), imputer.limit),
+        features.Gaps(artifacts.read_array(HERE.imputed), imputer.limit),
     )
     prepared = served.prepare(served.read(table.astype(object)))
     np.testing.assert_array_equal(prepared, seen)

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from pipeline.config.experiment import read_experiment
+from pipeline.config.experiment import Experiment
+from pipeline.config.reading import read_experiment
+from pipeline.files.layout import HERE
 from pipeline.reports import comparison_pictures, markdown, page, pictures
 from pipeline.reports.formatting import escape_markdown, escape_mathtext
 from pipeline.tracking import labels
@@ -100,7 +102,7 @@ def test_pictures_show_names_as_they_are(name: str) -> None:
 def test_a_note_shows_a_title_and_targets_as_they_are(name: str) -> None:
     """What the UI shows above a run loads nothing and links nowhere."""
     card = toy_card(title=name, columns={name: {}}, targets=[name], inputs=[name])
-    seen = shown(labels.note(toy_params(), card))
+    seen = shown(labels.note(Experiment(toy_params(), card)))
     assert set(seen.tags) == {"p", "strong"}
     assert "".join(seen.texts).startswith(f"{name}Forecasts {name} 3 steps")
 
@@ -133,7 +135,7 @@ def test_a_whole_report_shows_names_as_they_are(
     project.card.write_text(to_yaml(card))
     project.run(*STAGES)
     with chdir(project.root):
-        seen = Seen(page.of_report(*read_experiment()))
+        seen = Seen(page.of_report(read_experiment(), HERE))
     whole = " ".join(seen.texts)
     for text in (title, f"{target}, 3 steps of 1h ahead", f"{target} in $m$", "(*MIT*)"):
         assert text in whole

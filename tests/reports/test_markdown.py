@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from pipeline.commands import check
-from pipeline.config import experiment
+from pipeline.config import checks
+from pipeline.config.experiment import Experiment
 from pipeline.evaluation import scoring
 from pipeline.evaluation.scoring import MODEL, Forecasts, Yardstick
 from pipeline.models.baselines import naive
@@ -48,8 +49,9 @@ def scored(series: pd.Series, model: float, seasons: list[int]) -> dict[str, Any
 
 def text(metrics: dict[str, Any], **params: Any) -> str:
     """The report of the toy card and parameters."""
-    facts = toy_params({f"window.{key}": value for key, value in params.items()}), toy_card()
-    return markdown.markdown(*facts, metrics, HISTORY, QUALITY, [], None, {})
+    changes = {f"window.{key}": value for key, value in params.items()}
+    experiment = Experiment(toy_params(changes), toy_card())
+    return markdown.markdown(experiment, metrics, HISTORY, QUALITY, [], None, {})
 
 
 @pytest.fixture
@@ -117,7 +119,7 @@ def test_ridge_is_left_out_before_training(
     """Above the bound one line comes with the windows; the report has the other baselines."""
     for name, value in NO_STORE.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(experiment, "RIDGE_BYTES", 0)
+    monkeypatch.setattr(checks, "RIDGE_BYTES", 0)
     project.write(card={"season": [6, 12]})
     monkeypatch.setattr("sys.argv", ["check"])
     (project.root / ".git").mkdir()

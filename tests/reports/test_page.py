@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from dvc.utils.hydra import apply_overrides
 
-from pipeline.config.experiment import read_params
 from pipeline.config.params import Params
+from pipeline.config.reading import read_params
 from pipeline.repository import changed_params as differences
 from pipeline.tracking import labels
 from tests.repositories import commit

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.commands import check
-from pipeline.config.experiment import read_experiment
+from pipeline.config.reading import read_experiment
 from pipeline.errors import PipelineError
+from pipeline.files.layout import HERE
 from pipeline.reports import page
 from pipeline.repository import provenance
 from pipeline.reproduction import clean_clone
@@ -87,7 +88,7 @@ def test_a_clean_tree_says_nothing(repository: Path, capsys: pytest.CaptureFixtu
     (repository / "pipeline/new.py").write_text("")
     assert provenance.tags("toy")["git.dirty"] == "true"
     (repository / "pipeline/new.py").unlink()
-    (repository / "pipeline/files/paths.py").write_text("")
+    (repository / "pipeline/files/layout.py").write_text("")
     assert provenance.tags("toy")["git.dirty"] == "true"
     assert capsys.readouterr().err == ""
 
@@ -129,7 +130,7 @@ def test_a_report_needs_no_git(
     """The page of a report is written where Git is absent, and says that nothing is known of it."""
     with chdir(copied(finished_toy, tmp_path / "toy")):
         without_git(Path.cwd(), monkeypatch)
-        assert "not in Git" in page.of_report(*read_experiment())
+        assert "not in Git" in page.of_report(read_experiment(), HERE)
 
 
 @pytest.mark.parametrize(

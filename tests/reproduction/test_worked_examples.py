@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from dvc.utils.hydra import apply_overrides
 
-from pipeline.config.experiment import read_experiment
 from pipeline.config.params import Params
-from pipeline.files import artifacts, paths
+from pipeline.config.reading import read_experiment
+from pipeline.files import artifacts
+from pipeline.files.layout import HERE
 from pipeline.files.yaml import read_record
 from pipeline.reproduction import clean_clone, worked_examples
 from pipeline.reproduction.committed_results import Machine
@@ -27,7 +28,7 @@ with chdir(ROOT):
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     """The committed parameters and cards, to be changed."""
-    shutil.copy(ROOT / paths.PARAMS, tmp_path)
+    shutil.copy(ROOT / HERE.params, tmp_path)
     shutil.copytree(ROOT / "data/datasets", tmp_path / "data/datasets")
     return tmp_path
 
@@ -35,7 +36,7 @@ def directory(tmp_path: Path) -> Path:
 def params_of(directory: Path, example: Example) -> Params:
     """The parameters that an example's command sets, checked against the card."""
     with chdir(directory):
-        apply_overrides(paths.PARAMS, example.flags[1::2])
+        apply_overrides(HERE.params, example.flags[1::2])
         return read_experiment()[0]
 
 

@@ -16,9 +16,10 @@ from click.testing import CliRunner
 from mlflow.cli import cli
 
 from pipeline.commands import promote, sync
-from pipeline.config.experiment import read_experiment
+from pipeline.config.reading import read_experiment
 from pipeline.errors import PipelineError
-from pipeline.files import artifacts, paths
+from pipeline.files import artifacts
+from pipeline.files.layout import HERE
 from pipeline.repository import provenance
 from pipeline.runtime import determinism
 from pipeline.tracking import database, live_run, logged_runs, publishing, store
@@ -48,7 +49,7 @@ def trained(toy: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
         host = provenance.process().partition(" ")[0]
         with monkeypatch.context() as patch:
             patch.setattr(provenance, "process", lambda: f"{host} 1 0")
-            with live_run.training_run(*read_experiment()) as log:
+            with live_run.training_run(read_experiment(), HERE) as log:
                 log.finish(history, 1.0)
         return str(log.id)
 
@@ -57,7 +58,7 @@ def trained(toy: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
 
 def send() -> str | None:
     """Send what the store lacks; the run's id."""
-    return publishing.publish(*read_experiment(), "a page")
+    return publishing.publish(read_experiment(), HERE, "a page")
 
 
 def logged() -> list[mlflow.entities.Run]:
@@ -80,9 +81,9 @@ def clean(found: mlflow.entities.Run) -> tuple[bool, str]:
 
 def score(rmse: float) -> None:
     """Other scores, as other code or other rows give them."""
-    metrics = artifacts.read_json(paths.METRICS)
+    metrics = artifacts.read_json(HERE.metrics)
     metrics["test"]["rmse"] = rmse
-    artifacts.write_json(paths.METRICS, metrics)
+    artifacts.write_json(HERE.metrics, metrics)
 
 
 def test_scores_of_uncommitted_code_are_a_run_of_their_own(toy: Path) -> None:
@@ -90,7 +91,7 @@ def test_scores_of_uncommitted_code_are_a_run_of_their_own(toy: Path) -> None:
 
     Back at the first scores, the store has them.
     """
-    before = artifacts.read_json(paths.METRICS)["test"]["rmse"]
+    before = artifacts.read_json(HERE.metrics)["test"]["rmse"]
     assert send() is None
     code = toy / "pipeline/evaluation/metrics.py"
     code.write_text(code.read_text() + "# better scores\n")
@@ -128,7 +129,7 @@ def test_scores_of_uncommitted_code_are_a_run_of_their_own(toy: Path) -> None:
 @pytest.mark.slow
 def test_uncommitted_code_makes_no_champion(toy: Path) -> None:
     """A metric changed in the tree alone: evaluate's scores are a run that promotion refuses."""
-    before = artifacts.read_json(paths.METRICS)["test"]["rmse"]
+    before = artifacts.read_json(HERE.metrics)["test"]["rmse"]
     code = toy / "pipeline/evaluation/metrics.py"
     honest = "sk.root_mean_squared_error(y, f)"
     assert honest in code.read_text()
@@ -157,13 +158,13 @@ def test_uncommitted_code_makes_no_champion(toy: Path) -> None:
 
 def test_another_experiment_with_the_same_training_is_another_run(toy: Path) -> None:
     """Other test rows, or a card whose minimum changes no score; back again, nothing is sent."""
-    original = paths.card("toy").read_text()
+    original = HERE.card("toy").read_text()
     card = from_yaml(original)
     for changes in ({"columns": card["columns"] | {"level": {"unit": "m", "minimum": -1e6}}}, {}):
-        paths.card("toy").write_text(to_yaml(card | changes) + "# a remark\n")
+        HERE.card("toy").write_text(to_yaml(card | changes) + "# a remark\n")
         assert (send() is None) == (not changes)
     split = card["split"] | {"test": 299}
-    paths.card("toy").write_text(to_yaml(card | {"split": split}))
+    HERE.card("toy").write_text(to_yaml(card | {"split": split}))
     score(0.3)
     assert send() is not None
     ends = [json.loads(run.data.params["window.split"])["test"] for run in logged()]
@@ -234,7 +235,7 @@ def test_a_run_that_was_cut_off_is_completed_if_it_is_this_one(own: bool) -> Non
     """The tag it began with tells; another experiment's run is left alone."""
     client = store.connect()
     host = provenance.process().partition(" ")[0]
-    of = store.experiment(*read_experiment()) if own else "another"
+    of = store.digest_of(read_experiment(), HERE) if own else "another"
     tags = {provenance.PROCESS: f"{host} 1 0", store.EXPERIMENT: of}
     begun = client.create_run(store.experiment_id(client, "toy"), tags=tags).info.run_id
     assert (send() == begun) == own
@@ -280,7 +281,7 @@ def test_a_moved_directory_keeps_its_runs(
 
     monkeypatch.chdir(new)
     with pytest.raises(PipelineError, match=f"their addresses in {old}/mlartifacts: ") as caught:
-        live_run.training_run(*read_experiment()).__enter__()
+        live_run.training_run(read_experiment(), HERE).__enter__()
     monkeypatch.setattr(sys, "argv", str(caught.value).rpartition("python -m pipeline ")[2].split())
     sync.main()
     assert f"addresses now point to {new}/mlartifacts instead of {old}" in (capsys.readouterr().out)
@@ -306,7 +307,7 @@ def test_a_deleted_experiment_is_said_to_be_deleted(capsys: pytest.CaptureFixtur
     client = store.connect()
     experiment = client.get_experiment_by_name("toy").experiment_id
     client.delete_experiment(experiment)
-    with live_run.training_run(*read_experiment()):
+    with live_run.training_run(read_experiment(), HERE):
         pass
     said = capsys.readouterr().err
     assert said.count("\n") == 1

@@ -1,0 +1,131 @@
+"""What an experiment's parameters and its card must agree on, checked before anything runs."""
+
+from pipeline.config import network_size
+from pipeline.config.experiment import Experiment
+from pipeline.config.input_names import expand
+from pipeline.config.params import Baseline, Naive, Params, Ridge, SeasonalNaive, Segment
+from pipeline.errors import PipelineError
+from pipeline.files.layout import HERE, Layout
+
+# Of what ridge regression solves; for moments it takes some three and a half times as much.
+RIDGE_BYTES = 400 * 2**20
+
+
+def check(experiment: Experiment, layout: Layout = HERE) -> None:
+    """PipelineError where the parameters ask for what the card does not have."""
+    params, card = experiment.params, experiment.card
+    numeric, own = card.numeric, layout.card(experiment.dataset)
+    targets_key = "window.targets" if params.window.targets else f"{own}: targets"
+    inputs_key = "window.inputs" if params.window.inputs else f"{own}: inputs"
+    for key, names in (
+        ("impute_scale.transforms", [column for _, column in experiment.terms]),
+        (targets_key, experiment.targets),
+    ):
+        for name in names:
+            if name in card.excluded:
+                raise PipelineError(
+                    f"{key}: {name} is excluded by the card, expected it to be used"
+                )
+            if name not in numeric:
+                other = f"; of another data set? -S {key}=null"
+                ours = other if key.endswith("transforms") else ""
+                raise PipelineError(
+                    f"{key}: expected numeric columns of the card ({', '.join(numeric)}), "
+                    f"found {name}{ours}"
+                )
+        if len(set(names)) != len(names):
+            raise PipelineError(f"{key}: expected each column once, found {', '.join(names)}")
+    expand(experiment.inputs, card, inputs_key)
+    _check_own_past(experiment)
+    _check_wrappers(params)
+    _check_compiler(params)
+    _check_window(params)
+    if isinstance(params.train.model, Ridge) and (reason := ridge_left_out(experiment)):
+        raise PipelineError(f"train.model.name: expected a model that fits into memory; {reason}")
+    if isinstance(params.train.model, Segment):
+        _check_channels(experiment)
+    network_size.check(experiment)
+
+
+def _check_own_past(experiment: Experiment) -> None:
+    train = experiment.params.train
+    for key, needed, why in (
+        ("residual", train.residual != "none", "its last value is what the network corrects"),
+        ("normalisation", train.normalisation != "none", "its own past is what is normalised"),
+        ("model.name", isinstance(train.model, Naive | SeasonalNaive), "it sees nothing else"),
+    ):
+        for name in experiment.targets:
+            if needed and name not in experiment.features:
+                raise PipelineError(
+                    f"train.{key}: expected {name} among window.inputs, since {why}; "
+                    f"found {', '.join(experiment.features)}"
+                )
+
+
+def _check_wrappers(params: Params) -> None:
+    train = params.train
+    for key, found in (("residual", train.residual), ("normalisation", train.normalisation)):
+        if isinstance(train.model, Baseline) and found != "none":
+            raise PipelineError(
+                f"train.{key}: expected none with train.model.name {train.model.name}, which is "
+                f"a complete baseline; found {found}"
+            )
+
+
+def _check_compiler(params: Params) -> None:
+    model = params.train.model
+    if params.train.acceleration == "xla" and model.name == "cnn_lstm":
+        raise PipelineError(
+            f"train.acceleration: expected none with train.model.name {model.name}, "
+            "whose pooling XLA cannot repeat to the byte, found xla"
+        )
+
+
+def _check_window(params: Params) -> None:
+    model, look_back = params.train.model, params.window.look_back
+    needed = model.season if isinstance(model, SeasonalNaive) else 1
+    if model.name in ("drift", "last_change", "attention_lstm"):
+        needed = 2
+    if look_back < needed:
+        raise PipelineError(
+            f"window.look_back: expected at least {needed} with train.model.name {model.name}, "
+            f"found {look_back}"
+        )
+    if isinstance(model, Segment) and look_back % model.segment:
+        raise PipelineError(
+            f"window.look_back: expected a multiple of train.model.segment ({model.segment}), "
+            f"found {look_back}"
+        )
+
+
+def _check_channels(experiment: Experiment) -> None:
+    name, names = experiment.params.train.model.name, experiment.targets
+    if experiment.features != names:
+        raise PipelineError(
+            f"window.inputs: expected the targets and nothing else ({', '.join(names)}) with "
+            f"train.model.name {name}, which forecasts each channel from itself; "
+            f"found {', '.join(experiment.features)}"
+        )
+    if bent := [target for target in names if target in experiment.transforms]:
+        raise PipelineError(
+            f"impute_scale.transforms: expected none of a target with train.model.name {name}, "
+            f"which has one scale for what it sees and forecasts; found {', '.join(bent)} in the "
+            "card or params.yaml; set -S 'impute_scale.transforms=[]'"
+        )
+
+
+def ridge_left_out(experiment: Experiment) -> str | None:
+    """Why ridge regression is not fitted, in one line; None where it is.
+
+    It solves for [L * F, H * K] numbers by a matrix of [L * F, L * F], both of which it holds.
+    """
+    window, features = experiment.params.window, len(experiment.features)
+    columns = window.look_back * features
+    size = 8 * columns * (columns + window.horizon * len(experiment.targets))
+    if size <= RIDGE_BYTES:
+        return None
+    return (
+        f"ridge of {window.look_back:,} rows x {features} features would take "
+        f"{size / 2**30:.2g} GiB and more, expected at most {RIDGE_BYTES / 2**30:.2g}: "
+        "shorten window.look_back or use fewer window.inputs"
+    )

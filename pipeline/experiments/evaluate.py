@@ -1,0 +1,80 @@
+"""Evaluate: forecast validation and test as a user would, and score beside the baselines."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.config.checks import ridge_left_out
+from pipeline.config.experiment import Experiment
+from pipeline.data import splits, tables
+from pipeline.data.splits import SCORED, Spans
+from pipeline.data.windows import Runs
+from pipeline.evaluation import network_memory, scoring
+from pipeline.evaluation.network_memory import Memory
+from pipeline.evaluation.scoring import MODEL, Forecast, Forecasts, Yardstick
+from pipeline.files import artifacts
+from pipeline.files.layout import Layout
+from pipeline.forecasting.forecaster import Forecaster, newest, stage_files
+from pipeline.models.baselines import naive, ridge
+from pipeline.preparation.training_windows import Count
+from pipeline.runtime import determinism
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was forecast, how good it is, and what a report shows beside it."""
+
+    metrics: dict[str, Any]  # metrics.json
+    forecasts: dict[str, Forecasts]  # by span
+    series: pd.DataFrame  # the regular series, in its units
+    spans: Spans
+    yardstick: Yardstick
+    memory: Memory | None  # of a plain stack of recurrent layers
+    example: pd.DataFrame  # the table's newest rows, as many as a forecast needs
+
+
+def evaluate(experiment: Experiment, layout: Layout) -> Evaluation:
+    """The raw table, data/model and data/windows -> the scores and forecasts of data/reports."""
+    card = experiment.card
+    determinism.settle(experiment.params.train.seed)
+    forecaster = Forecaster.load(stage_files(layout, experiment.dataset))
+    spec = forecaster.spec
+    raw = layout.raw_table(experiment.dataset, card.file)
+    table = tables.read_table(raw, card)
+    prepared = forecaster.prepare(forecaster.read(table, str(raw)))
+    example = newest(table, spec, card, forecaster.imputer)
+    del table  # its text takes more memory than all that follows
+    series = artifacts.read_frame(layout.series)
+    targets, times = series[list(spec.targets)], pd.DatetimeIndex(series.index)
+    origins = {
+        span: np.asarray(Runs(artifacts.read_array(layout.origins(span))))
+        for span in ("train", *SCORED)
+    }
+    count = artifacts.read_json_record(layout.windows_quality, Count)
+    rows = splits.of(experiment, times[0], len(times))
+
+    by: dict[str, Forecast] = {MODEL: partial(forecaster.forecast, prepared)}
+    by |= {
+        name: partial(rule, targets, horizon=spec.horizon)
+        for name, rule in naive(card.seasons).items()
+    }
+    if not ridge_left_out(experiment):
+        fitted = origins["train"], origins["validation"]
+        solved = ridge(spec, forecaster.scaler, prepared, targets, *fitted)
+        by["ridge"] = lambda rows: forecaster.units(solved(rows))
+    forecasts = {span: Forecasts.of(by, targets, origins[span], spec.horizon) for span in SCORED}
+    yardstick = Yardstick.of(targets.iloc[slice(*rows["train"])], card.season)
+    memory = network_memory.measure(spec, layout.weights, prepared, origins["validation"])
+    in_gaps = scoring.in_gaps(targets, origins["test"], forecaster.imputer.limit)
+    metrics = scoring.rounded(
+        scoring.report(forecasts, spec.targets, yardstick, card.spans)
+        | ({"memory": memory.scores} if memory else {})
+        | {"training_windows": count.model_dump(), "test_origins": in_gaps}
+    )
+    artifacts.write_json(layout.metrics, metrics)
+    artifacts.write_json(layout.summary, scoring.summary(metrics))
+    artifacts.write_frame(layout.predictions, scoring.table(forecasts, spec.targets, times))
+    return Evaluation(metrics, forecasts, series, rows, yardstick, memory, example)

@@ -1,0 +1,73 @@
+"""Train: fit the network and keep its best epoch; who logs it is handed in."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+from pipeline.config import network_size
+from pipeline.config.experiment import Experiment
+from pipeline.data.windows import Runs
+from pipeline.files import artifacts
+from pipeline.files.layout import Layout
+from pipeline.models.spec import Spec
+from pipeline.preparation.features import Gaps
+from pipeline.preparation.scaling import Scaler
+from pipeline.runtime import determinism
+
+Epoch = dict[str, float]
+
+
+class Log(Protocol):
+    """What watches a training; it changes no output."""
+
+    def epoch(self, number: int, scores: Epoch) -> None:
+        """Take one epoch's scores; `number` counts from 0."""
+
+    def finish(self, history: Sequence[Epoch], seconds: float) -> None:
+        """Take all epochs, and how long they took, once the files are written."""
+
+
+class Silent(nullcontext["Silent"]):
+    """Watches nothing."""
+
+    def __init__(self, *_: object) -> None:
+        super().__init__(self)
+
+    def epoch(self, number: int, scores: Epoch) -> None:
+        """Nothing."""
+
+    def finish(self, history: Sequence[Epoch], seconds: float) -> None:
+        """Nothing."""
+
+
+Logging = Callable[[Experiment, Layout], AbstractContextManager[Log]]
+
+
+def train(experiment: Experiment, layout: Layout, logging: Logging = Silent) -> None:
+    """data/prepared and data/windows -> data/model and data/reports/history.csv."""
+    params, card = experiment.params, experiment.card
+    spec = Spec.of(experiment)
+    scaler = artifacts.read_json_record(layout.scaler, Scaler)
+    series, values = artifacts.read_frame(layout.series), artifacts.read_array(layout.values)
+    gaps = Gaps(artifacts.read_array(layout.imputed), params.impute_scale.imputation.limit)
+    origins = (Runs(artifacts.read_array(layout.origins(s))) for s in ("train", "validation"))
+
+    determinism.settle(params.train.seed)
+    # TensorFlow comes with these, so only now that the input is right.
+    from pipeline.models.registry import build
+    from pipeline.training import fit
+    from pipeline.training.batches import Examples
+
+    examples = Examples.of(spec, card, series, values, gaps, scaler, *origins)
+    network_size.check(experiment, len(examples.train))
+    network = build(spec, scaler)
+    with logging(experiment, layout) as log:
+        began = time.monotonic()
+        history = fit.fit(network, examples, params.train, log.epoch)
+        seconds = time.monotonic() - began
+        with artifacts.replacing(layout.weights) as beside:
+            network.save_weights(beside)
+        artifacts.write_json(layout.model_json, spec.model_dump(mode="json"))
+        artifacts.write_text(layout.history, fit.table(history))
+        log.finish(history, seconds)

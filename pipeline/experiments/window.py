@@ -1,0 +1,53 @@
+"""Window: the origins of each span's windows; an index, not copies."""
+
+from pipeline.config import input_names
+from pipeline.config.checks import ridge_left_out
+from pipeline.config.experiment import Experiment
+from pipeline.data import splits, windows
+from pipeline.errors import PipelineError
+from pipeline.files import artifacts
+from pipeline.files.layout import Layout
+from pipeline.preparation.imputation import OBSERVED
+from pipeline.preparation.scaling import Scaler
+from pipeline.preparation.training_windows import remarks, training_windows
+from pipeline.runtime.progress import Tell, say
+
+
+def window(experiment: Experiment, layout: Layout, tell: Tell = say) -> None:
+    """data/prepared -> data/windows; training windows that gaps cost are told."""
+    card, targets, settings = experiment.card, experiment.targets, experiment.params.window
+    look_back, horizon = settings.look_back, settings.horizon
+    first = artifacts.read_first_time(layout.series)
+    state = artifacts.read_array(layout.imputed)
+    spans = splits.of(experiment, first, len(state))
+    windows.check_length(len(state), look_back, horizon)
+    if unused := len(state) - spans["test"][1]:
+        after = first + (spans["test"][1] - 1) * card.step
+        tell(f"{layout.series}: {unused:,} rows after {after}, where split.test ends, are not used")
+
+    scaler = artifacts.read_json_record(layout.scaler, Scaler)
+    for name in targets:
+        if scaler.columns[name].constant:
+            raise PipelineError(
+                f"{layout.series}: column {name}: expected a target that changes in the training "
+                f"span, found {scaler.columns[name].center:g} in every row"
+            )
+
+    channels = [name for group in card.channels.values() for name in group]
+    wanted = experiment.inputs, targets
+    train, count = training_windows(state, channels, *wanted, card, spans["train"], settings)
+    lines = remarks(count, targets)
+    if reason := ridge_left_out(experiment):
+        lines.append(f"the report will have no ridge: {reason}")
+    for line in lines:
+        tell(f"{layout.origins('train')}: {line}")
+    context = input_names.context(experiment.features, card.season, horizon)
+    observed = state[:, [channels.index(name) for name in targets]] == OBSERVED
+    origins = splits.origins(train, spans, horizon)
+    for name, rows in origins.items():
+        windows.check_origins(name, rows, spans[name], look_back, horizon, context)
+        for k, target in enumerate(targets):
+            windows.check_observed(name, target, observed[:, k], spans[name])
+    for name, rows in origins.items():
+        artifacts.write_array(layout.origins(name), rows.runs)
+    artifacts.write_json(layout.windows_quality, count.model_dump())

@@ -1,0 +1,69 @@
+"""Where every file of an experiment is; dvc.yaml names the same places."""
+
+from contextlib import suppress
+from pathlib import Path
+
+from pipeline.errors import PipelineError
+
+
+class Layout:
+    """The places below two roots: an experiment's outputs, and the project that has its data.
+
+    Without `project` they are one, as in a repository; an experiment that runs beside others has a
+    root of its own.
+    """
+
+    def __init__(self, root: Path = Path(), project: Path | None = None) -> None:
+        self.root, self.project = root, project = root, root if project is None else project
+        self.params = project / "params.yaml"
+        self.cards = project / "data/datasets"
+        self.raw = project / "data/raw"
+        self.versions = project / "data/versions.json"
+
+        ingested = root / "data/ingested"
+        self.series = ingested / "series.parquet"
+        self.quality = ingested / "quality.json"
+
+        self.prepared = root / "data/prepared"
+        self.values = self.prepared / "values.npy"
+        self.imputed = self.prepared / "imputed.npy"
+        self.imputer = self.prepared / "imputer.json"
+        self.scaler = self.prepared / "scaler.json"
+
+        self.windows = root / "data/windows"
+        self.windows_quality = self.windows / "quality.json"
+
+        self.model = root / "data/model"
+        self.model_json = self.model / "model.json"
+        self.weights = self.model / "model.weights.h5"
+
+        self.reports = root / "data/reports"
+        self.history = self.reports / "history.csv"
+        self.metrics = self.reports / "metrics.json"
+        self.summary = self.reports / "summary.json"
+        self.predictions = self.reports / "predictions.parquet"
+        self.plots = self.reports / "plots"
+        self.report = self.reports / "report.md"
+
+    def card(self, dataset: str) -> Path:
+        """The card of a data set: data/datasets/NAME.yaml."""
+        return self.cards / f"{dataset}.yaml"
+
+    def raw_table(self, dataset: str, file: str | None = None) -> Path:
+        """A data set's raw table: the card's file in data/raw/NAME, NAME.csv by default."""
+        return self.raw / dataset / (file or f"{dataset}.csv")
+
+    def origins(self, span: str) -> Path:
+        """The origins of a span's windows: data/windows/SPAN.npy."""
+        return self.windows / f"{span}.npy"
+
+
+HERE = Layout()
+
+
+def require(path: Path, remedy: str) -> Path:
+    """The path itself; PipelineError with the remedy if there is no such file, pipe or device."""
+    with suppress(OSError):  # a name too long, a directory that may not be entered
+        if path.exists() and not path.is_dir():
+            return path
+    raise PipelineError(f"{path}: no such file; {remedy}")

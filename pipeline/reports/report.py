@@ -1,0 +1,62 @@
+"""The report of an experiment: its pictures, its text, and its scores on the terminal."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from pipeline.config.experiment import Experiment
+from pipeline.data.splits import SCORED
+from pipeline.evaluation import scoring
+from pipeline.experiments.evaluate import Evaluation
+from pipeline.files import artifacts
+from pipeline.files.layout import Layout
+from pipeline.reports import markdown, network_memory, pictures
+from pipeline.runtime import determinism
+
+
+def write(experiment: Experiment, layout: Layout, evaluation: Evaluation) -> None:
+    """data/reports/plots and data/reports/report.md."""
+    history, card = pd.read_csv(layout.history), experiment.card
+    drawn, memory = draw(experiment, evaluation, history), evaluation.memory
+    remembered = network_memory.draw(memory, card) if memory else {}
+    for name, figure in (drawn | remembered).items():
+        artifacts.write_figure(layout.plots / f"{name}.png", figure)
+    said = (network_memory.sentence(memory, card), list(remembered)) if memory else None
+    text = markdown.markdown(
+        experiment,
+        evaluation.metrics,
+        history,
+        artifacts.read_json(layout.quality),
+        list(drawn),
+        said,
+        determinism.versions(),
+    )
+    artifacts.write_text(layout.report, text)
+
+
+def draw(
+    experiment: Experiment, evaluation: Evaluation, history: pd.DataFrame
+) -> dict[str, Figure]:
+    """The pictures by name: of errors by hour where a step is shorter than a day, of gaps if any.
+
+    `history` is history.csv.
+    """
+    card, names, series = experiment.card, experiment.targets, evaluation.series
+    times, test = pd.DatetimeIndex(series.index), evaluation.forecasts["test"]
+    # Pictures show the hours that people live by, as the card's table has them.
+    local = times if times.tz is None else times.tz_convert(card.time.timezone).tz_localize(None)
+    shown = series.set_axis(local)
+    look_back, stretch = experiment.params.window.look_back, experiment.params.evaluate.stretch
+    drawn = {
+        "forecast": pictures.forecast(test, local, names, card, stretch),
+        "windows": pictures.windows(test, shown[names[0]], look_back, card),
+        "error_by_horizon": pictures.error_by_horizon(evaluation.metrics, names, card),
+        "residuals": pictures.residuals(test, names, card),
+        "loss": pictures.loss(history),
+    }
+    if shown.isna().any(axis=None):
+        ends = [evaluation.spans[span][0] for span in SCORED]
+        drawn["missing"] = pictures.missing(shown, ends, card)
+    if card.step < pd.Timedelta("1D"):
+        hours = scoring.by_hour(test, local.hour.to_numpy(), evaluation.yardstick)
+        drawn["error_by_hour"] = pictures.error_by_hour(hours, names, card)
+    return drawn
