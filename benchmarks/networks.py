@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.config.params import Train, Window
+from pipeline.config.params import Train
 from pipeline.data.windows import one_run
 from pipeline.files.records import parse
 from pipeline.models.registry import build
@@ -38,10 +38,10 @@ def ours(case: dict[str, Any]) -> tuple[keras.Model, Examples, Train]:
     )
     names = tuple(f"column_{i}" for i in range(case["features"]))
     look_back, horizon = case["look_back"], case["horizon"]
-    window = Window(look_back=look_back, horizon=horizon)
     spec = Spec(
-        dataset="random", inputs=names, features=names, targets=names[:1], window=window,
-        train=train,
+        dataset="random", inputs=names, features=names, targets=names[:1], look_back=look_back,
+        horizon=horizon, model=train.model, residual=train.residual,
+        normalisation=train.normalisation,
     )  # fmt: skip
     windows = case["batch"] * case["steps"]
     series = np.random.default_rng(1).normal(size=(windows + look_back + horizon, len(names)))

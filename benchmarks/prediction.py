@@ -80,8 +80,10 @@ def _model(directory: Path) -> dict[str, Path]:
     params = parse(sections, Params, "params")
     names = card.inputs
     spec = Spec(
-        dataset="walk", inputs=names, features=names, targets=card.targets, window=params.window,
-        train=params.train,
+        dataset="walk", inputs=names, features=names, targets=card.targets,
+        look_back=params.window.look_back, horizon=params.window.horizon,
+        model=params.train.model, residual=params.train.residual,
+        normalisation=params.train.normalisation,
     )  # fmt: skip
     scaler = Scaler(columns={"level": Scale()})
     imputer = Imputer(method="ffill", limit=3, season=card.season, means={"level": 0.0})

@@ -187,3 +187,15 @@ class Project:
 def to_keras(p: LSTM) -> tuple[Array, Array, Array]:
     """An LSTM layer's gates as Keras' kernel [F, 4H], recurrent kernel [H, 4H] and bias [4H]."""
     return np.concatenate(p[:4], 1), np.concatenate(p[4:8], 1), np.concatenate(p[8:])
+
+
+def shaped(params: Params) -> dict[str, Any]:
+    """What a Spec takes over from the parameters."""
+    window, train = params.window, params.train
+    return {
+        "look_back": window.look_back,
+        "horizon": window.horizon,
+        "model": train.model,
+        "residual": train.residual,
+        "normalisation": train.normalisation,
+    }

@@ -126,6 +126,10 @@ Network = Recurrent | Convolutional | Attention | EncoderDecoder | Segment
 Model = Annotated[Network | Naive | SeasonalNaive | Ridge, Field(discriminator="name")]
 
 
+Normalisation = Literal["none", "last", "revin"]
+Residual = Literal["none", "last", "damped"]
+
+
 class Schedule(Record):
     """The learning rate over the epochs: constant, or falling to `final` of its first value."""
 
@@ -138,8 +142,8 @@ class Train(Record):
 
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     model: Model
-    normalisation: Literal["none", "last", "revin"] = "none"  # of each window's targets' past
-    residual: Literal["none", "last", "damped"]  # what the network's output is added to
+    normalisation: Normalisation = "none"  # of each window's targets' past
+    residual: Residual  # what the network's output is added to
     loss: Literal["mse", "mae", "huber"]
     huber_delta: Positive = 1.0  # standard deviations: where huber changes from quadratic to linear
     loss_weights: Literal["equal", "persistence"] = "equal"  # of the steps ahead

@@ -28,14 +28,14 @@ def load(spec: Spec, scaler: Scaler, weights: Path) -> Callable[[Windows], Windo
     if stack is None:
         raise PipelineError(
             "backend numpy: expected a model of rnn or lstm without normalisation, found "
-            f"{spec.model.name}, normalisation {spec.train.normalisation}; use backend tensorflow"
+            f"{spec.model.name}, normalisation {spec.normalisation}; use backend tensorflow"
         )
     layers, head, others = read_keras_weights(weights, beside=("damping",))
     kind = "lstm" if isinstance(layers[0], LSTM) else "rnn"
     found: list[Any] = [kind, len(layers[0][0]), [layer[-1].size for layer in layers], head.b.size]
     outputs = spec.horizon * len(spec.targets)
     expected: list[Any] = [stack.name, len(spec.features), list(stack.units), outputs]
-    if spec.train.residual == "damped":
+    if spec.residual == "damped":
         found.append([list(array.shape) for array in others.get("damping", [])])
         expected.append([[spec.horizon, 1]])
     if found != expected:
@@ -47,10 +47,10 @@ def load(spec: Spec, scaler: Scaler, weights: Path) -> Callable[[Windows], Windo
     def network(windows: Windows) -> Windows:
         steps = forecast(layers, head, windows, stack.activation)
         steps = steps.reshape(len(windows), spec.horizon, len(spec.targets))
-        if spec.train.residual == "none":
+        if spec.residual == "none":
             return steps
         last = scaler.restandardise(windows[:, -1:, spec.positions], spec.targets)
-        if spec.train.residual == "damped":
+        if spec.residual == "damped":
             last = last * others["damping"][0]
         return steps + last
 

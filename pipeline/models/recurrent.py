@@ -123,5 +123,5 @@ def head(state: keras.KerasTensor, spec: Spec) -> keras.KerasTensor:
 
 def first_kernel(spec: Spec) -> str:
     """How a head starts: at zero where the last value or the mean is added to what it says."""
-    wrapped = spec.train.residual != "none" or spec.train.normalisation != "none"
+    wrapped = spec.residual != "none" or spec.normalisation != "none"
     return "zeros" if wrapped else "glorot_uniform"

@@ -56,18 +56,18 @@ def build(spec: Spec, scaler: Scaler) -> keras.Model:
         bent = [i for i, name in enumerate(spec.features) if name in scaler.transformed]
         if bent:
             seen = exchange(window, bent, _standardised(window, bent, spec, scaler))
-    if spec.train.normalisation != "none":
-        normalise = Normalisation(spec.train.normalisation, name="normalisation")
+    if spec.normalisation != "none":
+        normalise = Normalisation(spec.normalisation, name="normalisation")
         own, *_ = normalise(ops.take(seen, spec.positions, axis=2))
         seen = exchange(seen, spec.positions, own)
         past, level, width = normalise(past)
     forecast = MODELS[spec.model.name](seen, spec.model, spec)
-    if spec.train.residual != "none":
+    if spec.residual != "none":
         last = past[:, -1:, :]
-        if spec.train.residual == "damped":
+        if spec.residual == "damped":
             last = Damping(spec.horizon, name="damping")(last)
         forecast = forecast + last
-    if spec.train.normalisation != "none":
+    if spec.normalisation != "none":
         forecast = forecast * width + level
     return keras.Model(window, forecast, name=spec.model.name)
 

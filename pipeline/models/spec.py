@@ -1,52 +1,47 @@
 """model.json: everything that rebuilds a network but its weights."""
 
+from typing import Literal
+
 from pipeline.config.experiment import Experiment
-from pipeline.config.params import Model, Recurrent, Train, Window
+from pipeline.config.params import Model, Normalisation, Recurrent, Residual
 from pipeline.files.records import Record
 
 
 class Spec(Record):
-    """A trained network's shape, parameters and place in the data."""
+    """What a trained model needs to be built again and served, and nothing of how it was fitted."""
 
+    format: Literal[1] = 1  # of this record: one that older code cannot read has another
     dataset: str
     inputs: tuple[str, ...]  # as window.inputs or the card names them
     features: tuple[str, ...]  # the channels of a window, in order
     targets: tuple[str, ...]
-    window: Window
-    train: Train
+    look_back: int  # rows that a forecast sees
+    horizon: int  # rows that are forecast
+    model: Model
+    residual: Residual
+    normalisation: Normalisation
 
     @classmethod
     def of(cls, experiment: Experiment) -> "Spec":
         """The network that the parameters ask for on the card's data."""
+        train = experiment.params.train
         return cls(
             dataset=experiment.dataset,
             inputs=experiment.inputs,
             features=experiment.features,
             targets=experiment.targets,
-            window=experiment.params.window,
-            train=experiment.params.train,
+            look_back=experiment.params.window.look_back,
+            horizon=experiment.params.window.horizon,
+            model=train.model,
+            residual=train.residual,
+            normalisation=train.normalisation,
         )
-
-    @property
-    def look_back(self) -> int:
-        """Rows that a forecast sees."""
-        return self.window.look_back
-
-    @property
-    def horizon(self) -> int:
-        """Rows that are forecast."""
-        return self.window.horizon
-
-    @property
-    def model(self) -> Model:
-        """The network's own parameters."""
-        return self.train.model
 
     @property
     def plain_stack(self) -> Recurrent | None:
         """The model's parameters if it is lstm or rnn layers that see the windows as they are."""
         model = self.model
-        plain = model.name in ("lstm", "rnn") and self.train.normalisation == "none"
+        plain = model.name in ("lstm", "rnn") and self.normalisation == "none"
         return model if plain and isinstance(model, Recurrent) else None
 
     @property

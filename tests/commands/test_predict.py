@@ -24,7 +24,7 @@ from pipeline.files.layout import HERE
 from pipeline.forecasting import forecaster
 from pipeline.forecasting.forecaster import Forecaster, portable, stage_files
 from pipeline.models.spec import Spec
-from tests.toys import Project, toy_params, toy_table, toy_times
+from tests.toys import Project, shaped, toy_params, toy_table, toy_times
 
 Make = Callable[..., Forecaster]
 SPEC = Spec(
@@ -32,8 +32,7 @@ SPEC = Spec(
     inputs=("level", "flow"),
     features=("level", "flow"),
     targets=("level",),
-    window=toy_params().window,
-    train=toy_params().train,
+    **shaped(toy_params()),
 )
 
 

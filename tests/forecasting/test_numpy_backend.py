@@ -15,7 +15,7 @@ from pipeline.forecasting.forecaster import Forecaster, stage_files
 from pipeline.models.registry import build
 from pipeline.models.spec import Spec
 from pipeline.preparation.scaling import Scale, Scaler
-from tests.toys import toy_params
+from tests.toys import shaped, toy_params
 
 SCALER = Scaler(
     columns={
@@ -48,8 +48,7 @@ def test_it_forecasts_as_tensorflow_does(
         inputs=names,
         features=names,
         targets=names,
-        window=params.window,
-        train=params.train,
+        **shaped(params),
     )
     network = build(spec, SCALER)
     random = np.random.default_rng(1)
@@ -103,8 +102,7 @@ def test_what_numpy_cannot_run_is_refused(changes: dict[str, str], tmp_path: Pat
         inputs=("level",),
         features=("level",),
         targets=("level",),
-        window=params.window,
-        train=params.train,
+        **shaped(params),
     )
     with pytest.raises(PipelineError, match=r"expected a model of rnn or lstm.*use backend tensor"):
         numpy_backend.load(spec, SCALER, tmp_path / "none.weights.h5")

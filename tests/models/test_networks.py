@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from pipeline.config.checks import check
 from pipeline.config.experiment import Experiment
-from pipeline.config.params import Baseline, Model, Train, Window
+from pipeline.config.params import Baseline, Model, Train
 from pipeline.data.windows import gather
 from pipeline.errors import PipelineError
 from pipeline.files.records import parse
@@ -70,22 +70,32 @@ def train(name: str, keys: dict[str, Any] | None = None, **changes: Any) -> Trai
     return parse(settings | changes, Train, "train")
 
 
+class Fitting(Spec):
+    """A model and how it is fitted."""
+
+    train: Train
+
+
 def spec(
     name: str,
     horizon: int = 3,
     targets: int = 1,
     keys: dict[str, Any] | None = None,
     **changes: Any,
-) -> Spec:
+) -> Fitting:
     """A small model that sees its targets' past and nothing else."""
-    names = tuple("abc"[:targets])
-    return Spec(
+    names, made = tuple("abc"[:targets]), train(name, keys, **changes)
+    return Fitting(
         dataset="toy",
         inputs=names,
         features=names,
         targets=names,
-        window=Window(look_back=LOOK_BACK, horizon=horizon),
-        train=train(name, keys, **changes),
+        look_back=LOOK_BACK,
+        horizon=horizon,
+        model=made.model,
+        residual=made.residual,
+        normalisation=made.normalisation,
+        train=made,
     )
 
 
@@ -94,7 +104,7 @@ def scaler(**scales: Scale) -> Scaler:
     return Scaler(columns={name: scales.get(name, Scale()) for name in "abc"})
 
 
-def fresh(made: Spec) -> keras.Model:
+def fresh(made: Fitting) -> keras.Model:
     """The network of a spec, its weights drawn from the spec's seed."""
     determinism.settle(made.train.seed)
     return build(made, scaler())
@@ -126,7 +136,7 @@ def eight_windows() -> Examples:
 
 
 @cache
-def fitted(name: str) -> tuple[Spec, keras.Model, float]:
+def fitted(name: str) -> tuple[Fitting, keras.Model, float]:
     """A model after two epochs on eight windows, and its loss; shared, since each fit is traced."""
     made = spec(name, targets=2, keys={"units": [24]}, batch_size=8)
     network = fresh(made)

@@ -18,7 +18,7 @@ from pipeline.preparation import features
 from pipeline.preparation.imputation import Imputer, remarks
 from pipeline.preparation.scaling import Scaler
 from pipeline.runtime import determinism
-from tests.toys import Project, toy_card, toy_params, toy_table, toy_times
+from tests.toys import Project, shaped, toy_card, toy_params, toy_table, toy_times
 
 PREPARING = ("ingest", "impute_scale", "window")
 
@@ -105,8 +105,7 @@ def test_gap_inputs_are_served_as_they_are_trained(
         inputs=inputs,
         features=tuple(input_names.expand(inputs, card)),
         targets=("level",),
-        window=params.window,
-        train=params.train,
+        **shaped(params),
     )
     determinism.settle(1)
     build(made, scaler).save_weights("model.weights.h5")

@@ -27,7 +27,7 @@ from pipeline.training import fit, train_step
 from pipeline.training.batches import Examples, batches, gatherers, order
 from pipeline.training.losses import loss_weights, masked
 from pipeline.training.shuffle import Shuffle
-from tests.toys import Project, toy_params
+from tests.toys import Project, shaped, toy_params
 
 _ = np.nan
 
@@ -40,8 +40,7 @@ def spec(residual: str = "last") -> Spec:
         inputs=("level", "flow"),
         features=("level", "flow"),
         targets=("level",),
-        window=params.window,
-        train=params.train,
+        **shaped(params),
     )
 
 
