@@ -46,10 +46,9 @@ def ours(case: dict[str, Any]) -> tuple[keras.Model, Examples, Train]:
     windows = case["batch"] * case["steps"]
     series = np.random.default_rng(1).normal(size=(windows + look_back + horizon, len(names)))
     features = series.astype(np.float32)
-    examples = Examples(
-        features, features[:, :1].copy(), one_run(range(windows)), one_run(range(1)), look_back,
-        horizon,
-    )  # fmt: skip
+    first, targets = look_back - 1, features[:, :1].copy()
+    spans = (one_run(range(first, first + count)) for count in (windows, 1))
+    examples = Examples(features, targets, *spans, look_back, horizon)
     return build(spec, Scaler(columns={name: Scale() for name in names})), examples, train
 
 
@@ -61,5 +60,5 @@ def epoch(
     windows, observed = gatherers(examples)
     shuffle.next_epoch()
     for positions in order(examples.train, batch_size):
-        starts = rows(shuffle(positions))
-        yield windows(starts).numpy(), observed(starts).numpy()
+        origins = rows(shuffle(positions))
+        yield windows(origins).numpy(), observed(origins).numpy()

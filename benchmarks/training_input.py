@@ -31,11 +31,11 @@ def main(way: str, look_back: int) -> None:
         from benchmarks.networks import epoch
         from pipeline.training.batches import Examples
 
-        starts = Runs(artifacts.read_array(HERE.origins("train")))
+        origins = Runs(artifacts.read_array(HERE.origins("train")))
         # The targets are an array of their own, as in the stage: standardised, gaps left open.
         targets = aligned_zeros(*values.shape)
         targets[:] = values
-        batches = epoch(Examples(values, targets, starts, starts, look_back, 1), BATCH, seed=1)
+        batches = epoch(Examples(values, targets, origins, origins, look_back, 1), BATCH, seed=1)
     elif way == "keras":
         batches = keras.utils.timeseries_dataset_from_array(
             values[:-look_back], values[look_back:], look_back, batch_size=BATCH, shuffle=True

@@ -18,8 +18,8 @@ from tests.toys import ROOT, Project
 def examples(rows: int, look_back: int) -> Examples:
     """Every window of a series of one column, a step ahead."""
     series = np.arange(rows, dtype=np.float32)[:, None]
-    starts = one_run(range(rows - look_back))
-    return Examples(series, series, starts, starts, look_back, 1)
+    origins = one_run(range(look_back - 1, rows - 1))
+    return Examples(series, series, origins, origins, look_back, 1)
 
 
 def test_the_index_is_as_large_for_any_look_back(projects: Callable[[str], Project]) -> None:
@@ -35,10 +35,10 @@ def test_the_index_is_as_large_for_any_look_back(projects: Callable[[str], Proje
 
 def test_a_hundred_million_windows_are_one_line() -> None:
     """Where nothing is missing the index is three numbers, and a batch looks up its own rows."""
-    starts = one_run(range(10**8))
-    assert starts.runs.nbytes == 24
-    assert len(starts) == 10**8
-    assert starts[np.array([0, 10**8 - 1])].tolist() == [0, 10**8 - 1]
+    origins = one_run(range(10**8))
+    assert origins.runs.nbytes == 24
+    assert len(origins) == 10**8
+    assert origins[np.array([0, 10**8 - 1])].tolist() == [0, 10**8 - 1]
 
 
 def test_an_epoch_holds_each_window_once() -> None:

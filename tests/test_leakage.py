@@ -96,7 +96,7 @@ def window(table: pd.DataFrame, method: str, origin: int) -> npt.NDArray[np.floa
     times = pd.DatetimeIndex(channels.index)
     given = NAMES, times, CARD, 4, scaler.changes, features.Gaps(state, 2)
     built = features.build(values, list(channels), *given)
-    return windows.gather(built, np.array([origin - LOOK_BACK + 1]), LOOK_BACK)
+    return windows.seen(built, np.array([origin]), LOOK_BACK)
 
 
 @pytest.mark.parametrize("method", ["mean", "ffill", "seasonal"])

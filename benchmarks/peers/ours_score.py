@@ -46,8 +46,7 @@ def prepare(case: dict[str, Any]) -> Any:
 
         def score(span: str) -> float:
             origins = data[f"origins_{span}"]
-            starts = origins - examples.look_back + 1
-            forecast = network.predict(batches(examples, starts, 1024), verbose=0)
+            forecast = network.predict(batches(examples, origins, 1024), verbose=0)
             return error(data["standardised"], origins, forecast)
 
         watch = Stopwatch(case, limit, score)

@@ -157,8 +157,8 @@ def ahead(series: npt.NDArray[Float], origins: Rows, horizon: int) -> npt.NDArra
     return gather(series, origins + 1, horizon)
 
 
-def gather(series: npt.NDArray[Float], starts: Rows, length: int) -> npt.NDArray[Float]:
+def gather(series: npt.NDArray[Float], firsts: Rows, length: int) -> npt.NDArray[Float]:
     """`length` rows from each of the given rows on: [rows, F], [N] -> [N, length, F]."""
     shape = (length, *series.shape[1:])
     # A window's rows lie side by side, so that each is copied as one piece.
-    return sliding_window_view(series, shape)[starts].reshape(len(starts), *shape)
+    return sliding_window_view(series, shape)[firsts].reshape(len(firsts), *shape)

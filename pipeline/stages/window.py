@@ -1,4 +1,4 @@
-"""Window: which rows start a window of each span; an index, not copies."""
+"""Window: the origins of each span's windows; an index, not copies."""
 
 from pipeline.runtime import process
 

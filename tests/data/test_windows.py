@@ -1,4 +1,4 @@
-"""Windows are start rows: what they see, what they forecast, and that spans never overlap."""
+"""Windows are origins: what they see, what they forecast, and that spans never overlap."""
 
 import numpy as np
 import numpy.typing as npt
@@ -38,19 +38,21 @@ def test_the_six_shapes(
     y: list[list[float]],
 ) -> None:
     """The first window of a table that counts in tens, for every shape of input and target."""
-    assert windows.gather(inputs, np.array([0]), 5).tolist() == [x]
-    assert windows.gather(targets, np.array([0]) + 5, horizon).tolist() == [y]
+    origin = np.array([4])
+    assert windows.seen(inputs, origin, 5).tolist() == [x]
+    assert windows.ahead(targets, origin, horizon).tolist() == [y]
 
 
 def test_windows_against_matrices() -> None:
     """All windows of a look-back of 3 and a horizon of 2 over eight rows."""
-    starts = starts_of((0, 8), look_back=3, horizon=2)
+    origins = origins_of((0, 8), look_back=3, horizon=2)
     rows = np.arange(8)
-    assert windows.gather(rows, starts, 3).tolist() == [[0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 5]]
-    assert windows.gather(rows, starts + 3, 2).tolist() == [[3, 4], [4, 5], [5, 6], [6, 7]]
+    assert origins.tolist() == [2, 3, 4, 5]
+    assert windows.seen(rows, origins, 3).tolist() == [[0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 5]]
+    assert windows.ahead(rows, origins, 2).tolist() == [[3, 4], [4, 5], [5, 6], [6, 7]]
 
 
-def starts_of(
+def origins_of(
     span: tuple[int, int],
     look_back: int,
     horizon: int,
@@ -61,7 +63,7 @@ def starts_of(
 ) -> Rows:
     """Training windows where the rows given are imputed beyond the limit, or have no target."""
     rows = np.arange(span[1])
-    starts = windows.training_origins(
+    origins = windows.training_origins(
         span,
         look_back,
         horizon,
@@ -70,32 +72,32 @@ def starts_of(
         beyond=np.isin(rows, beyond),
         observed=~np.isin(rows, unobserved),
     )
-    return np.asarray(starts)
+    return np.asarray(origins)
 
 
-def test_a_stride_skips_starts() -> None:
+def test_a_stride_skips_origins() -> None:
     """With a stride of 2 every other window is used."""
-    assert starts_of((0, 8), look_back=3, horizon=2, stride=2).tolist() == [0, 2]
+    assert origins_of((0, 8), look_back=3, horizon=2, stride=2).tolist() == [2, 4]
 
 
-def test_context_moves_the_first_start() -> None:
-    """A window starts where its first row's features have all the past they need."""
-    assert starts_of((0, 8), look_back=3, horizon=2, context=2).tolist() == [2, 3]
+def test_context_moves_the_first_origin() -> None:
+    """A window's first row is one whose features have all the past they need."""
+    assert origins_of((0, 8), look_back=3, horizon=2, context=2).tolist() == [4, 5]
 
 
 def test_a_gap_beyond_the_limit_is_not_learned_from() -> None:
     """Windows that see a row imputed beyond the limit are left out; those that end before stay."""
-    assert starts_of((0, 10), look_back=3, horizon=2, beyond=(4,)).tolist() == [0, 1, 5]
+    assert origins_of((0, 10), look_back=3, horizon=2, beyond=(4,)).tolist() == [2, 3, 7]
 
 
 def test_a_window_without_a_target_is_not_learned_from() -> None:
     """Windows of which no target was observed are left out; one observed target is enough."""
-    assert starts_of((0, 9), look_back=3, horizon=2, unobserved=(4, 5)).tolist() == [0, 2, 3, 4]
+    assert origins_of((0, 9), look_back=3, horizon=2, unobserved=(4, 5)).tolist() == [2, 4, 5, 6]
 
 
 @given(data=st.data())
-def test_starts_are_those_of_a_loop(data: st.DataObject) -> None:
-    """Runs of starts hold each window that a loop over all windows would keep, and no other."""
+def test_origins_are_those_of_a_loop(data: st.DataObject) -> None:
+    """Runs of origins hold each window that a loop over all windows would keep, and no other."""
     rows = data.draw(st.integers(0, 40))
     flags = st.lists(st.booleans(), min_size=rows, max_size=rows)
     beyond, observed = (np.array(data.draw(flags), bool) for _ in range(2))
@@ -105,10 +107,10 @@ def test_starts_are_those_of_a_loop(data: st.DataObject) -> None:
         (0, rows), look_back, horizon, stride, context, beyond, observed
     )
     expected = [
-        start
-        for start in range(context, rows - look_back - horizon + 1, stride)
-        if not beyond[start : start + look_back].any()
-        and observed[start + look_back : start + look_back + horizon].any()
+        origin
+        for origin in range(context + look_back - 1, rows - horizon, stride)
+        if not beyond[origin - look_back + 1 : origin + 1].any()
+        and observed[origin + 1 : origin + 1 + horizon].any()
     ]
     assert np.asarray(found).tolist() == expected
     assert len(found) == len(expected)
@@ -116,9 +118,8 @@ def test_starts_are_those_of_a_loop(data: st.DataObject) -> None:
 
 def test_the_look_back_of_a_scored_origin_may_lie_in_the_span_before() -> None:
     """The first origin is the last row before the span; the last has all its targets inside."""
-    assert windows.scored_origins((10, 15), horizon=2) == range(9, 13)
-    assert windows.scored_origins((10, 12), horizon=2) == range(9, 10)
-    assert windows.scored_origins((10, 12), horizon=3) == range(0)
+    for end, horizon, origins in ((15, 2, [9, 10, 11, 12]), (12, 2, [9]), (12, 3, [])):
+        assert np.asarray(windows.scored_origins((10, end), horizon)).tolist() == origins
 
 
 @given(
@@ -135,10 +136,10 @@ def test_no_target_belongs_to_two_spans(
     spans = {"train": (0, train), "validation": (train, validation), "test": (validation, test)}
     for name, span in spans.items():
         if name == "train":
-            origins = starts_of(span, look_back, horizon, stride) + look_back - 1
+            origins = origins_of(span, look_back, horizon, stride)
         else:
-            origins = np.array(windows.scored_origins(span, horizon), int)
-        rows = windows.gather(np.arange(200), origins + 1, horizon)
+            origins = np.asarray(windows.scored_origins(span, horizon))
+        rows = windows.ahead(np.arange(200), origins, horizon)
         assert ((rows >= span[0]) & (rows < span[1])).all()
     scored = windows.scored_origins(spans["test"], horizon)
     assert len(scored) == max(0, test - validation - horizon + 1)
@@ -149,10 +150,10 @@ def test_the_scored_origins_of_the_committed_data(beijing: tuple[Card, pd.DataFr
     card, frame = beijing
     spans = splits.spans(card.split, frame.index[0], card.step, len(frame))
     assert spans == {"train": (0, 26_304), "validation": (26_304, 35_064), "test": (35_064, 43_824)}
-    origins = np.array(windows.scored_origins(spans["test"], 24))
+    origins = np.asarray(windows.scored_origins(spans["test"], 24))
     observed = frame["pm2.5"].notna().to_numpy()
     assert len(origins) == 8737
-    assert windows.gather(observed, origins + 1, 24).sum() == 207_312
+    assert windows.ahead(observed, origins, 24).sum() == 207_312
 
 
 def regular(rows: int) -> tuple[pd.Timestamp, pd.Timedelta, int]:
@@ -253,10 +254,10 @@ def test_a_span_without_windows_is_refused() -> None:
 
 def test_a_look_back_before_the_series_is_refused() -> None:
     """A span that starts too early for the look-back says how long it may be."""
-    starts = windows.scored_starts((10, 20), 12, 2)
+    origins = windows.scored_origins((10, 20), 2)
     message = "window.look_back: expected at most the 9 rows before the validation span, found 12"
     with pytest.raises(PipelineError, match=message):
-        windows.check_origins("validation", starts, (10, 20), look_back=12, horizon=2, context=1)
+        windows.check_origins("validation", origins, (10, 20), look_back=12, horizon=2, context=1)
 
 
 def test_a_span_without_observed_targets_is_refused() -> None:

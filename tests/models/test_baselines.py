@@ -127,9 +127,9 @@ def test_ridge_is_scikit_learns(monkeypatch: pytest.MonkeyPatch, block: int, eve
     train, validation = np.arange(50), np.arange(50, 75)
     forecast = fit_ridge(features, targets, train, validation, look_back=3, horizon=2)(validation)
 
-    def examples(starts: windows.Rows) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
-        x = windows.gather(features, starts, 3).reshape(len(starts), -1).astype(np.float64)
-        return x, windows.gather(targets, starts + 3, 2)[..., 0]
+    def examples(origins: windows.Rows) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
+        x = windows.seen(features, origins, 3).reshape(len(origins), -1).astype(np.float64)
+        return x, windows.ahead(targets, origins, 2)[..., 0]
 
     def best(steps: slice) -> npt.NDArray[np.float64]:
         x, y = examples(train)
@@ -169,7 +169,7 @@ def test_ridge_learns_targets_that_are_never_known_together() -> None:
     turns = wave.copy()
     turns[::2, 0] = turns[1::2, 1] = np.nan
     forecast = fit_ridge(wave, turns, train, validation, look_back=4, horizon=2)(validation)
-    expected = windows.gather(wave, validation + 4, 2)
+    expected = windows.ahead(wave, validation, 2)
     np.testing.assert_allclose(forecast, expected, atol=0.05)
 
     many = wave[:, :1].repeat(60, axis=1)

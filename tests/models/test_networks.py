@@ -15,7 +15,7 @@ import tensorflow as tf
 from pipeline.config.checks import check
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Baseline, Model, Train
-from pipeline.data.windows import gather
+from pipeline.data.windows import ahead, seen
 from pipeline.errors import PipelineError
 from pipeline.files.records import parse
 from pipeline.forecasting.forecaster import Forecaster
@@ -113,8 +113,7 @@ def fresh(made: Fitting) -> keras.Model:
 def examples(series: Floats, cut: int, horizon: int = 3) -> Examples:
     """A series [rows, K], its windows to train on before the cut, and the others."""
     values = series.astype(np.float32)
-    last = len(values) - LOOK_BACK - horizon + 1
-    spans = np.arange(cut - LOOK_BACK - horizon + 1), np.arange(cut - LOOK_BACK, last)
+    spans = np.arange(LOOK_BACK - 1, cut - horizon), np.arange(cut - 1, len(values) - horizon)
     return Examples(values, values, *spans, LOOK_BACK, horizon)
 
 
@@ -132,7 +131,7 @@ def eight_windows() -> Examples:
     """Eight windows of two noises, each a hundred and twenty times an epoch."""
     rows = LOOK_BACK + 3 + 7
     shown = examples(noise(rows, 2), rows)
-    return replace(shown, train=np.tile(np.arange(8), 120), validation=np.arange(8))
+    return replace(shown, train=np.tile(shown.train, 120), validation=shown.train)
 
 
 @cache
@@ -207,8 +206,8 @@ def test_in_halves_it_learns_the_same(name: str) -> None:
     series = noise(rows, 2).astype(np.float32)
     targets = series.copy()
     targets[LOOK_BACK : LOOK_BACK + 6, 0] = np.nan
-    starts = np.tile(np.arange(8), 3)[:22]
-    few = Examples(series, targets, starts, np.arange(8), LOOK_BACK, 3)
+    origins = np.arange(LOOK_BACK - 1, LOOK_BACK + 7)
+    few = Examples(series, targets, np.tile(origins, 3)[:22], origins, LOOK_BACK, 3)
     seen = {}
     for acceleration in ("none", "xla"):
         made = spec(name, targets=2, batch_size=7, acceleration=acceleration)
@@ -308,10 +307,10 @@ def test_it_finds_what_is_there_and_nothing_else(name: str) -> None:
     made = spec(name, targets=2, residual="last", epochs=8)
     network, shown = fresh(made), examples(np.stack([wave, walk], axis=1), 600)
     fit.fit(network, shown, made.train)
-    seen = gather(shown.features, shown.validation, LOOK_BACK)
-    came = gather(shown.targets, shown.validation + LOOK_BACK, 3)
-    error = np.square(network.predict(seen, verbose=0) - came).mean(axis=(0, 1))
-    of_wave, of_walk = 1 - np.sqrt(error / np.square(seen[:, -1:] - came).mean(axis=(0, 1)))
+    past = seen(shown.features, shown.validation, LOOK_BACK)
+    came = ahead(shown.targets, shown.validation, 3)
+    error = np.square(network.predict(past, verbose=0) - came).mean(axis=(0, 1))
+    of_wave, of_walk = 1 - np.sqrt(error / np.square(past[:, -1:] - came).mean(axis=(0, 1)))
     assert of_wave > 0.5 or name in ("persistence", "drift", "last_change")
     assert of_walk <= 0.02
 
@@ -504,7 +503,7 @@ def test_ridge_as_a_network_is_the_reports_ridge() -> None:
     features = np.stack([other, (np.log1p(x) - 1) / 0.5], axis=1).astype(np.float32)
     targets = ((x - 3) / 2)[:, None].astype(np.float32)
     targets[40:45] = np.nan
-    train_rows, held_out = np.arange(90), np.arange(95, 130)
+    train_rows, held_out = np.arange(90) + LOOK_BACK - 1, np.arange(95, 130) + LOOK_BACK - 1
     alphas = {"alphas": [1.0, 10.0, 100.0, 1000.0]}
     made = spec("ridge", 2, 1, alphas).model_copy(
         update={"inputs": ("b", "a"), "features": ("b", "a")}
@@ -515,8 +514,8 @@ def test_ridge_as_a_network_is_the_reports_ridge() -> None:
     (scores,) = fit.fit(network, shown, made.train)
     linear = scales.linear(features, ["b", "a"])
     rule = fit_ridge(linear, targets, train_rows, held_out, LOOK_BACK, 2)
-    seen = gather(features, held_out, LOOK_BACK)
-    np.testing.assert_allclose(call(network, seen), rule(held_out), atol=1e-4)
+    past = seen(features, held_out, LOOK_BACK)
+    np.testing.assert_allclose(call(network, past), rule(held_out), atol=1e-4)
     assert set(scores) == {"train/loss", "validation/loss", "kept"}
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from pipeline.config import input_names
-from pipeline.data.windows import gather, scored_origins, training_origins
+from pipeline.data.windows import ahead, scored_origins, seen, training_origins
 from pipeline.evaluation import scoring
 from pipeline.evaluation.scoring import MODEL, Forecasts, Yardstick
 from pipeline.forecasting.forecaster import Forecaster
@@ -74,10 +74,9 @@ def test_the_first_window(
         changes={},
         gaps=features.Gaps(np.zeros(frame.shape, np.uint8), 1),
     )
-    start = np.array([0])
-    assert gather(built, start, LOOK_BACK)[0].tolist() == x
-    assert gather(frame[targets].to_numpy(), start + LOOK_BACK, horizon)[0].tolist() == y
-    origins = start + LOOK_BACK - 1
+    origins = np.array([LOOK_BACK - 1])
+    assert seen(built, origins, LOOK_BACK)[0].tolist() == x
+    assert ahead(frame[targets].to_numpy(), origins, horizon)[0].tolist() == y
     assert scoring.observed(frame[targets], origins, horizon)[0].tolist() == y
 
 
@@ -112,7 +111,7 @@ def trained(made: Spec, frame: pd.DataFrame, path: Path) -> Forecaster:
     names = list(made.targets)
     complete = np.ones(len(frame), bool)
     span = (0, len(frame))
-    starts = np.asarray(training_origins(span, LOOK_BACK, made.horizon, 1, 0, ~complete, complete))
+    origins = np.asarray(training_origins(span, LOOK_BACK, made.horizon, 1, 0, ~complete, complete))
     times = pd.DatetimeIndex(frame.index)
     examples = Examples(
         features=features.build(
@@ -126,8 +125,8 @@ def trained(made: Spec, frame: pd.DataFrame, path: Path) -> Forecaster:
             features.Gaps(np.zeros(frame.shape, np.uint8), 1),
         ),
         targets=scaler.standardise(frame[names].to_numpy(), names).astype(np.float32),
-        train=np.tile(starts, 2400 // len(starts)),
-        validation=starts,
+        train=np.tile(origins, 2400 // len(origins)),
+        validation=origins,
         look_back=LOOK_BACK,
         horizon=made.horizon,
     )

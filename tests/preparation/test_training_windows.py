@@ -41,23 +41,23 @@ def test_each_input_costs_what_it_costs_alone(
     """Counted window by window: possible, kept, lost to an input, and there without it."""
     marks = state(*map(list, zip(*gaps, strict=True)), limit)
     window, rows = Window(look_back=4, horizon=2, stride=stride), len(gaps)
-    starts, count = training_windows(marks, CHANNELS, inputs, ["level"], CARD, (0, rows), window)
+    origins, count = training_windows(marks, CHANNELS, inputs, ["level"], CARD, (0, rows), window)
     expanded = input_names.expand(inputs, CARD)
     context = input_names.context(expanded, CARD.season, 2)
-    every = range(context, rows - 5, stride)
+    every = range(context + 3, rows - 2, stride)
     seen = {
         name: features.made_of(
             marks == 2, CHANNELS, input_names.expand([name], CARD), CARD.season, 2
         )
         for name in inputs
     }
-    lost = {name: {s for s in every if seen[name][s : s + 4].any()} for name in inputs}
-    blind = {s for s in every if (marks[s + 4 : s + 6, 0] != 0).all()}
+    lost = {name: {t for t in every if seen[name][t - 3 : t + 1].any()} for name in inputs}
+    blind = {t for t in every if (marks[t + 1 : t + 3, 0] != 0).all()}
     good = set(every) - blind - set().union(*lost.values())
     others = {
         name: set().union(*(lost[other] for other in inputs if other != name)) for name in inputs
     }
-    assert set(np.asarray(starts).tolist()) == good
+    assert set(np.asarray(origins).tolist()) == good
     assert (count.possible, count.kept, count.unobserved) == (len(every), len(good), len(blind))
     assert count.lost == {name: len(cost) for name, cost in lost.items() if cost}
     bridged = max(count.longest.values(), default=limit)

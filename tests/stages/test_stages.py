@@ -244,11 +244,11 @@ def test_any_table_and_parameters_end_well(
         assert len(str(error).splitlines()) == 1
         return
     assert np.isfinite(np.load(project.root / "data/prepared/values.npy")).all()
-    length = params["window.look_back"] + params["window.horizon"]
+    first, ends = params["window.look_back"] - 1, params["window.horizon"]
     series = pd.read_parquet(project.root / "data/ingested/series.parquet")
     for span in ("train", "validation", "test"):
-        starts = np.asarray(Runs(np.load(project.root / f"data/windows/{span}.npy")))
-        assert 0 <= starts.min() <= starts.max() <= len(series) - length
+        origins = np.asarray(Runs(np.load(project.root / f"data/windows/{span}.npy")))
+        assert first <= origins.min() <= origins.max() < len(series) - ends
 
 
 def test_split_ends_of_a_card_with_a_time_zone_are_local(project: Project) -> None:
@@ -257,5 +257,5 @@ def test_split_ends_of_a_card_with_a_time_zone_are_local(project: Project) -> No
     days = {"train": "2014-01-03", "validation": "2014-01-04", "test": "2014-01-05"}
     project.write(card=zone | {"split": days}).run(*PREPARING)
     (first, end, _stride) = np.load(project.root / "data/windows/test.npy")[0]
-    # The look-back of 8 rows ends an hour before local midnight, the 96th row.
-    assert (first + 8, end + 8 + 3 - 1) == (96, 120)
+    # The first origin is the hour before local midnight, the 96th row.
+    assert (first + 1, end + 3) == (96, 120)

@@ -54,7 +54,7 @@ def examples(rows: int = 60) -> Examples:
     features = np.stack([wave, random.normal(size=rows)], axis=1).astype(np.float32)
     targets = np.where(random.random((rows, 1)) < 0.1, _, features[:, :1]).astype(np.float32)
     cut = rows * 2 // 3
-    return Examples(features, targets, np.arange(cut - 5), np.arange(cut - 3, rows - 4), 3, 2)
+    return Examples(features, targets, np.arange(2, cut - 3), np.arange(cut - 1, rows - 2), 3, 2)
 
 
 def fitted(**settings: Any) -> tuple[keras.Model, list[fit.Epoch]]:
@@ -105,14 +105,12 @@ def test_a_missing_target_has_no_gradient(name: str) -> None:
 def test_batches_are_windows() -> None:
     """They come in order, the last batch with what is left."""
     data = examples()
-    held = [(x.numpy(), y.numpy()) for x, y in batches(data, np.arange(5), 2)]
+    held = [(x.numpy(), y.numpy()) for x, y in batches(data, np.arange(2, 7), 2)]
     assert [len(x) for x, _y in held] == [2, 2, 1]
-    for start, x, y in (
-        (start, x, y)
-        for start, (x, y) in enumerate(pair for xs, ys in held for pair in zip(xs, ys, strict=True))
-    ):
-        np.testing.assert_array_equal(x, data.features[start : start + 3])
-        np.testing.assert_array_equal(y, data.targets[start + 3 : start + 5])
+    pairs = (pair for xs, ys in held for pair in zip(xs, ys, strict=True))
+    for origin, (x, y) in enumerate(pairs, start=2):
+        np.testing.assert_array_equal(x, data.features[origin - 2 : origin + 1])
+        np.testing.assert_array_equal(y, data.targets[origin + 1 : origin + 3])
 
 
 def test_a_series_that_lies_right_is_handed_over() -> None:
@@ -125,7 +123,7 @@ def test_a_series_that_lies_right_is_handed_over() -> None:
     for features, shared in ((aligned, True), (crooked, False)):
         windows, _observed = gatherers(replace(data, features=features))
         features[:] = 7
-        assert (windows(np.arange(50)).numpy() == 7).all() == shared
+        assert (windows(np.arange(2, 52)).numpy() == 7).all() == shared
 
 
 def test_windows_are_shuffled_by_their_seed() -> None:
@@ -149,7 +147,7 @@ def test_windows_are_shuffled_by_their_seed() -> None:
 @pytest.mark.parametrize("acceleration", ["none", "xla"])
 def test_training_sees_every_window_in_its_epochs_order(acceleration: str) -> None:
     """Batch by batch; the last is as large as the others, filled up by windows without targets."""
-    data = replace(examples(), train=np.arange(3, 20), validation=np.arange(30, 32))
+    data = replace(examples(), train=np.arange(5, 22), validation=np.arange(32, 34))
     settings = toy_params({"train.batch_size": 7, "train.acceleration": acceleration}).train
     trained = fit.compiled(build(spec(), SCALER), data, settings)
     seen: list[tuple[npt.NDArray[np.float32], ...]] = []
@@ -160,13 +158,13 @@ def test_training_sees_every_window_in_its_epochs_order(acceleration: str) -> No
         shuffle.next_epoch()
         for positions in order(data.train, 7):
             trained.train_step(positions)
-            starts = data.train[shuffle(positions).numpy()]
+            origins = data.train[shuffle(positions).numpy()]
             windows, targets = seen.pop()
             assert len(windows) == len(targets) == (7 if acceleration == "none" else 8)
-            for start, x, y in zip(starts, windows, targets, strict=False):
-                np.testing.assert_array_equal(x, data.features[start : start + 3])
-                np.testing.assert_array_equal(y, data.targets[start + 3 : start + 5])
-            assert np.isnan(targets[len(starts) :]).all()
+            for origin, x, y in zip(origins, windows, targets, strict=False):
+                np.testing.assert_array_equal(x, data.features[origin - 2 : origin + 1])
+                np.testing.assert_array_equal(y, data.targets[origin + 1 : origin + 3])
+            assert np.isnan(targets[len(origins) :]).all()
             assert np.isfinite(windows).all()
 
 
@@ -239,7 +237,7 @@ def test_the_last_value_is_taken_in_the_targets_own_units() -> None:
 def test_steps_can_be_weighted_by_persistence() -> None:
     """Weights have mean 1 and fall as persistence's error grows; equal weights are 1."""
     walk = np.cumsum(np.random.default_rng(0).normal(size=(400, 1)), axis=0).astype(np.float32)
-    data = Examples(walk, walk, np.arange(390), np.arange(5), 3, 4)
+    data = Examples(walk, walk, np.arange(2, 392), np.arange(2, 7), 3, 4)
     train = toy_params({"train.loss_weights": "persistence"}).train
     weights = loss_weights(data, train)[:, 0]
     np.testing.assert_allclose(weights.mean(), 1, rtol=1e-6)
@@ -258,7 +256,7 @@ def test_steps_can_be_weighted_by_persistence() -> None:
 def test_no_step_weighs_all(series: np.ndarray) -> None:
     """Weights are finite, and of no step many times the others'."""
     column = series[:, None].astype(np.float32)
-    data = Examples(column, column, np.arange(190), np.arange(5), 3, 4)
+    data = Examples(column, column, np.arange(2, 192), np.arange(2, 7), 3, 4)
     weights = loss_weights(data, toy_params({"train.loss_weights": "persistence"}).train)
     assert np.isfinite(weights).all()
     assert weights.max() <= 21 * np.median(weights)
@@ -322,9 +320,9 @@ def test_halves_of_a_batch_share_no_state_but_random_numbers() -> None:
         fit.compiled(network, examples(), toy_params({"train.acceleration": "xla"}).train)
 
 
-def mean_loss(network: keras.Model, data: Examples, starts: npt.NDArray[np.int64]) -> float:
+def mean_loss(network: keras.Model, data: Examples, origins: npt.NDArray[np.int64]) -> float:
     """The mean squared error of all observed targets at once."""
-    windows, observed = next(iter(batches(data, starts, len(starts))))
+    windows, observed = next(iter(batches(data, origins, len(origins))))
     return float(masked("mse")(observed, network(windows)))
 
 
@@ -350,8 +348,8 @@ def test_an_epochs_loss_is_the_mean_over_its_observed_targets(settings: dict[str
     determinism.settle(train.seed)
     network = build(spec().model_copy(update={"train": train}), SCALER)
     [epoch] = fit.fit(network, data, train)
-    for name, starts in (("train", data.train), ("validation", data.validation)):
-        expected = mean_loss(network, data, starts)
+    for name, origins in (("train", data.train), ("validation", data.validation)):
+        expected = mean_loss(network, data, origins)
         assert epoch[f"{name}/loss"] == pytest.approx(expected, rel=1e-5)
 
 
