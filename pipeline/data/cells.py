@@ -20,6 +20,17 @@ def check_names(names: Collection[object], where: str) -> None:
         raise PipelineError(f"{where}: expected column names as text, found {str(odd[0])[:60]}")
 
 
+def with_time(table: pd.DataFrame, card: Card) -> pd.DataFrame:
+    """The table with the stamps of its DatetimeIndex where it lacks the card's time columns."""
+    index = table.index
+    if not isinstance(index, pd.DatetimeIndex) or set(card.time.names) <= set(table.columns):
+        return table
+    if index.tz and card.time.timezone:
+        index = index.tz_convert(card.time.timezone)
+    parts = {name: getattr(index, name) for name in card.time.columns}
+    return table.assign(**(parts or {str(card.time.column): index})).reset_index(drop=True)
+
+
 def as_written(table: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
     """The table with text in the place of objects and booleans; numbers and times stay.
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from pipeline.config import input_names
 from pipeline.config.cards import Card, read_card_file
-from pipeline.data import tables, timestamps
+from pipeline.data import cells, tables, timestamps
 from pipeline.data.windows import Rows, seen
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
@@ -176,7 +176,8 @@ class Forecaster:
         """Forecasts from raw rows, as they are served.
 
         Args:
-            raw: rows with the card's raw columns in original units, missing values allowed.
+            raw: rows with the card's raw columns in original units, missing values allowed; a
+                DatetimeIndex may have the time.
             origins: time stamps of the last row that each forecast may see, written as in the table
                 or by ISO 8601; the last row that has a value if None.
 
@@ -187,7 +188,7 @@ class Forecaster:
             PipelineError: a column is lacking or not as the card says, an origin is not in the
                 rows, or too few rows lie before it; says how many are needed.
         """
-        regular = self.read(raw, where)
+        regular = self.read(cells.with_time(raw, self.card), where)
         times = pd.DatetimeIndex(regular.index)
         named = list(origins) if origins is not None else []
         rows = self._rows(named, times) if named else self._last(regular, where)

@@ -4,6 +4,7 @@ TensorFlow reads its environment when it is loaded, so a process of ours settles
 `settle` does the rest once it knows its seed.
 """
 
+import logging
 import os
 import platform
 import re
@@ -41,10 +42,20 @@ def settle_environment() -> None:
     os.environ.setdefault(GPUS, NONE)
 
 
+def settle_process(seed: int) -> bool:
+    """`settle` in a process of others, which keep their GPUs; whether it computes as ours do."""
+    settle_keras()
+    settle(seed)
+    import tensorflow as tf
+
+    return bool(tf.config.threading.get_intra_op_parallelism_threads() == THREADS)
+
+
 def settle_keras() -> None:
     """Load Keras as a model needs it in a process of others, which keep their GPUs."""
     _settle_libraries()
-    import tensorflow as tf
+    with _silenced_stderr():
+        import tensorflow as tf
 
     if GPUS not in os.environ:
         with suppress(RuntimeError):  # TensorFlow runs already, on what the process chose
@@ -72,6 +83,7 @@ def settle(seed: int) -> None:
     keras.config.set_floatx("float32")
     keras.config.set_epsilon(1e-7)
     keras.config.set_image_data_format("channels_last")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # of several networks in a process
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     with suppress(RuntimeError):  # TensorFlow runs already, with the threads of the first call

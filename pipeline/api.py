@@ -1,0 +1,224 @@
+"""The pipeline from Python: an experiment, its scores and its forecasts, as `dvc repro` makes them.
+
+May import everything but stages and commands.
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from pipeline.config import checks
+from pipeline.config.cards import Card, read_card
+from pipeline.config.experiment import Experiment
+from pipeline.config.params import Params
+from pipeline.data import column_guesses, date_formats
+from pipeline.errors import PipelineError
+from pipeline.experiments.evaluate import Evaluation
+from pipeline.experiments.run import run_experiment
+from pipeline.experiments.train import Silent
+from pipeline.files import artifacts
+from pipeline.files.layout import HERE, Layout
+from pipeline.files.records import parse
+from pipeline.files.yaml import read_yaml
+from pipeline.forecasting.forecaster import Backend, Forecaster, stage_files
+from pipeline.reports import page, report
+from pipeline.runtime import determinism
+from pipeline.runtime.progress import say
+from pipeline.tracking import champion, live_run, publishing
+
+# Of an experiment without a params.yaml: those of this project's own.
+DEFAULTS: dict[str, Any] = {
+    "ingest": {"dataset": "frame"},
+    "impute_scale": {"imputation": {"method": "ffill", "limit": 24}, "scaling": "standard"},
+    "window": {"look_back": 24, "horizon": 24},
+    "train": {
+        "seed": 1,
+        "model": {"name": "lstm", "units": [64, 64], "input_dropout": 0.5},
+        "residual": "damped",
+        "loss": "huber",
+        "huber_delta": 1.5,
+        "loss_weights": "persistence",
+        "optimizer": "adam",
+        "learning_rate": 0.001,
+        "schedule": {"name": "cosine"},
+        "batch_size": 256,
+        "epochs": 20,
+        "patience": 6,
+    },
+    "evaluate": {"stretch": 336},
+}
+SPLIT = {"train": 0.7, "validation": 0.85, "test": 1.0}
+STAMP = "%Y-%m-%d %H:%M:%S"
+
+
+def experiment(
+    dataset: str, changes: Mapping[str, Any] | None = None, project: str | Path = "."
+) -> Experiment:
+    """The experiment of a data set of the project, by its params.yaml and changes to it.
+
+    Args:
+        changes: values by dotted key, such as {"window.look_back": 48}; a mapping, such as
+            {"train.model": {"name": "ridge"}}, replaces the section.
+        project: the directory that has params.yaml and data/.
+
+    Raises:
+        PipelineError: names the key that is wrong.
+    """
+    layout = Layout(Path(project))
+    params = _changed(read_yaml(layout.params), {"ingest.dataset": dataset, **(changes or {})})
+    made = Experiment(params, read_card(dataset, layout))
+    checks.check(made, layout)
+    return made
+
+
+def of_frame(
+    frame: pd.DataFrame,
+    targets: str | Sequence[str],
+    changes: Mapping[str, Any] | None = None,
+    *,
+    season: int | None = None,
+    split: Mapping[str, float | str] = SPLIT,
+) -> Experiment:
+    """An experiment on a table in memory, without any file.
+
+    Args:
+        frame: columns of numbers, or of text and booleans, which become categories, over a
+            DatetimeIndex; all of them are inputs.
+        targets: the column or columns that are forecast.
+        changes: parameters by dotted key that are not to be as in `DEFAULTS`.
+        season: rows in one cycle; by default the longest natural one, such as 24 for hours.
+        split: where the spans end, as fractions or as times.
+    """
+    index = frame.index
+    if not isinstance(index, pd.DatetimeIndex) or len(index) < 2:
+        raise PipelineError(
+            "frame: expected rows over a DatetimeIndex, found "
+            f"{len(index):,} over a {type(index).__name__}"
+        )
+    step = index.to_series().diff().min()
+    cycle = column_guesses.season(step, len(frame))[0] if season is None else season
+    card = {
+        "title": "A table in memory",
+        "source": "a DataFrame",
+        "licence": "not known",
+        "time": {"column": "time", "format": f"{STAMP}%z" if index.tz else STAMP}
+        | ({"timezone": str(index.tz)} if index.tz else {}),
+        "frequency": date_formats.frequency(step),
+        "season": cycle,
+        "columns": {str(name): _column(frame[name]) for name in frame},
+        "targets": [targets] if isinstance(targets, str) else list(targets),
+        "inputs": [str(name) for name in frame],
+        "split": dict(split),
+    }
+    made = Experiment(_changed(DEFAULTS, changes or {}), parse(card, Card, "frame"))
+    checks.check(made)
+    return made
+
+
+def run(
+    experiment: Experiment,
+    frame: pd.DataFrame | None = None,
+    *,
+    project: str | Path = ".",
+    root: str | Path | None = None,
+    log: bool = False,
+) -> "Result":
+    """Run an experiment in this process; its files are those that `dvc repro` makes.
+
+    Args:
+        frame: the table of an experiment made by `of_frame`.
+        project: the directory that has data/, of an experiment on a data set.
+        root: where outputs go; by default a temporary directory, gone with the result.
+        log: log the training and the scores as a run to MLflow.
+    """
+    temporary = tempfile.TemporaryDirectory() if root is None else None
+    place = Path(root or temporary.name)  # type: ignore[union-attr]
+    layout = Layout(place, place if frame is not None else Path(project))
+    if frame is not None:
+        table = frame.rename_axis("time").reset_index()
+        written = table.to_csv(index=False, date_format=experiment.card.time.format)
+        artifacts.write_text(layout.raw_table(experiment.dataset), written)
+        card = experiment.card.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        artifacts.write_json(layout.card(experiment.dataset), card)  # JSON is YAML
+    if not determinism.settle_process(experiment.params.train.seed):
+        say(
+            "warning: TensorFlow was started before with other settings, so the last digits may "
+            "differ from those of dvc repro; run this first in a new process"
+        )
+    made = run_experiment(experiment, layout, live_run.training_run if log else Silent)
+    result = Result(experiment, layout, made, temporary)
+    if log:
+        result.log()
+    return result
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an experiment gave."""
+
+    experiment: Experiment
+    layout: Layout  # where its files are
+    evaluation: Evaluation
+    temporary: object = None  # the directory, if it goes with the result
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """The test scores of the model and of each baseline, a row each."""
+        metrics = self.evaluation.metrics
+        return pd.DataFrame({"model": metrics["test"], **metrics["baselines"]}).T
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """The losses, a row an epoch."""
+        return pd.read_csv(self.layout.history)
+
+    @property
+    def forecasts(self) -> pd.DataFrame:
+        """Every scored forecast: span, origin, time, step, target, forecast, observed."""
+        return artifacts.read_frame(self.layout.predictions)
+
+    @property
+    def pictures(self) -> dict[str, Figure]:
+        """The report's pictures by name."""
+        return report.draw(self.experiment, self.evaluation, self.history)
+
+    @cached_property
+    def model(self) -> Forecaster:
+        """The model: its `predict` takes raw rows and gives a table of forecasts."""
+        return Forecaster.load(stage_files(self.layout, self.experiment.dataset))
+
+    def log(self) -> str | None:
+        """Log what MLflow lacks of this: scores, pictures, the model; the run's id, if any did."""
+        report.write(self.experiment, self.layout, self.evaluation)
+        html = page.of_report(self.experiment, self.layout)
+        return publishing.publish(self.experiment, self.layout, html, self.evaluation.example)
+
+
+def load(model: str, backend: Backend = "tensorflow") -> Forecaster:
+    """A logged model, by its address: models:/NAME@champion, runs:/ID/model or a directory."""
+    if backend == "tensorflow":
+        determinism.settle_keras()
+    return champion.load(model, backend)
+
+
+def _changed(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> Params:
+    made: dict[str, Any] = {**tree}
+    for key, value in changes.items():
+        *sections, last = key.split(".")
+        branch = made
+        for section in sections:
+            branch[section] = branch = {**branch.get(section, {})}
+        branch[last] = value
+    return parse(made, Params, str(HERE.params))
+
+
+def _column(values: pd.Series) -> dict[str, Any]:
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+        return {}
+    return {"categories": sorted(values.dropna().astype(str).unique())}
