@@ -111,6 +111,16 @@ def test_heavy_libraries_stay_where_they_belong(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
+def test_the_library_stays_where_it_is_called(module: str) -> None:
+    """Commands alone change their process' directory: elsewhere a layout says where files are."""
+    if module == "pipeline/runtime/process.py" or package(module) in ("commands", "reproduction"):
+        return
+    tree = ast.walk(ast.parse((ROOT / module).read_text(encoding="utf-8")))
+    names = {getattr(node, "attr", getattr(node, "id", None)) for node in tree}
+    assert not {"chdir", "fchdir"} & {*names, *(name.split(".")[-1] for name in imports(module))}
+
+
+@pytest.mark.parametrize("module", MODULES)
 def test_nothing_imports_a_stage(module: str) -> None:
     """Stages are doors: neither another stage nor the library goes through them."""
     assert not [name for name in imports(module) if name.startswith("pipeline.stages.")]

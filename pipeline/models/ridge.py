@@ -29,9 +29,11 @@ def fit_ridge(
     `train` and `validation` are origins.
     """
 
+    size = look_back * features.shape[1]  # -1 would not do where there is no window
+
     def windows(origins: Rows) -> Floats:
         # float64: normal equations square the condition number, which float32 cannot hold.
-        flat = seen(features, origins, look_back).reshape(len(origins), -1)
+        flat = seen(features, origins, look_back).reshape(len(origins), size)
         return flat.astype(np.float64)
 
     kernel, bias = solve_ridge(windows, targets, train, validation, horizon, ALPHAS)

@@ -246,7 +246,7 @@ def test_a_zone_named_later_does_not_move_the_split(monkeypatch):
         for c, f in zip((card, zoned), frames, strict=True)
     ]
     assert ends[0] == ends[1]
-    assert ends[0].test[1] == len(HOURS)
+    assert ends[0]["test"][1] == len(HOURS)
 
 
 def test_last_day_of_a_wide_table_may_still_be_running(monkeypatch, capsys):

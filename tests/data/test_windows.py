@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from pipeline.config.cards import Card, Split
 from pipeline.data import splits, windows
-from pipeline.data.windows import Rows
+from pipeline.data.windows import Rows, Runs
 from pipeline.errors import PipelineError
-from tests.toys import Project, toy_times
+from tests.toys import Project, toy_table, toy_times
 
 LEVEL = np.array([10, 20, 30, 40, 50, 60, 70, 80, 90])
 PAIR = np.stack([LEVEL, LEVEL + 1], axis=1)  # 10, 11 / 20, 21 / ...
@@ -50,6 +50,28 @@ def test_windows_against_matrices() -> None:
     assert origins.tolist() == [2, 3, 4, 5]
     assert windows.seen(rows, origins, 3).tolist() == [[0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 5]]
     assert windows.ahead(rows, origins, 2).tolist() == [[3, 4], [4, 5], [5, 6], [6, 7]]
+
+
+def test_what_is_on_disk_are_origins(project: Project) -> None:
+    """Of a table that counts in tens: each span's origins, what they see and what comes after."""
+    table = toy_table(12, missing=0)
+    table["level"] = np.arange(0, 120, 10)
+    project.write(
+        table,
+        card={"split": {"train": 6, "validation": 9, "test": 12}},
+        params={"window.look_back": 3, "window.horizon": 2, "window.inputs": ["level"]},
+    )
+    project.run("ingest", "impute_scale", "window")
+    level = pd.read_parquet(project.root / "data/ingested/series.parquet")["level"].to_numpy()
+    for span, origins, seen, ahead in (
+        ("train", [2, 3], [[0, 10, 20], [10, 20, 30]], [[30, 40], [40, 50]]),
+        ("validation", [5, 6], [[30, 40, 50], [40, 50, 60]], [[60, 70], [70, 80]]),
+        ("test", [8, 9], [[60, 70, 80], [70, 80, 90]], [[90, 100], [100, 110]]),
+    ):
+        found = np.asarray(Runs(np.load(project.root / f"data/windows/{span}.npy")))
+        assert found.tolist() == origins
+        assert windows.seen(level, found, 3).tolist() == seen
+        assert windows.ahead(level, found, 2).tolist() == ahead
 
 
 def origins_of(

@@ -124,7 +124,7 @@ def test_ridge_is_scikit_learns(monkeypatch: pytest.MonkeyPatch, block: int, eve
     targets[20] = np.nan
     if every:
         targets[::every] = np.nan
-    train, validation = np.arange(50), np.arange(50, 75)
+    train, validation = np.arange(2, 52), np.arange(52, 77)
     forecast = fit_ridge(features, targets, train, validation, look_back=3, horizon=2)(validation)
 
     def examples(origins: windows.Rows) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
@@ -146,11 +146,11 @@ def test_ridge_is_scikit_learns(monkeypatch: pytest.MonkeyPatch, block: int, eve
 
 
 def test_ridge_forecasts_the_mean_of_a_step_it_never_saw() -> None:
-    """Windows start in even rows, and targets are known in odd ones: the first step is unknown."""
+    """Origins are odd rows, and targets are known in odd ones: the first step is unknown."""
     features = np.random.default_rng(0).normal(size=(40, 1)).astype(np.float32)
     targets = features.copy()
     targets[::2] = np.nan
-    train = np.arange(0, 30, 2)
+    train = np.arange(1, 30, 2)
     forecast = fit_ridge(features, targets, train, train, look_back=2, horizon=2)(train)
     assert (forecast[:, 0] == 0).all()
     assert (forecast[:, 1] != 0).all()
@@ -165,7 +165,7 @@ def test_a_season_before_the_series_is_persistence() -> None:
 def test_ridge_learns_targets_that_are_never_known_together() -> None:
     """Targets measured in turns, or many with some gap in every row, each have their windows."""
     wave = np.sin(np.arange(400) / 3)[:, None].repeat(2, axis=1).astype(np.float32)
-    train, validation = np.arange(300), np.arange(310, 390)
+    train, validation = np.arange(3, 303), np.arange(313, 393)
     turns = wave.copy()
     turns[::2, 0] = turns[1::2, 1] = np.nan
     forecast = fit_ridge(wave, turns, train, validation, look_back=4, horizon=2)(validation)
