@@ -154,11 +154,10 @@ def _prepare(directory: Path, task: Task, raw: Path) -> dict[str, Any]:
     card = read_card_file(directory / card_path)
     series = pd.read_parquet(directory / HERE.series)
     scaler = artifacts.read_json_record(directory / HERE.scaler, Scaler)
-    horizon, look_back = task.window["horizon"], task.window["look_back"]
-    targets = list(card.targets)
+    horizon, targets = task.window["horizon"], list(card.targets)
     standardised = scaler.standardise(series[targets].to_numpy(), targets)
     origins = {
-        span: np.asarray(Runs(np.load(directory / HERE.origins(span)))) + look_back - 1
+        span: np.asarray(Runs(np.load(directory / HERE.origins(span))))
         for span in ("train", "validation", "test")
     }
     if task.targets:

@@ -98,7 +98,7 @@ def test_naive_rules_on_the_committed_data(
     card, frame = beijing
     targets = frame[["pm2.5"]]
     span = splits.spans(card.split, frame.index[0], card.step, len(frame))["test"]
-    origins = np.array(windows.scored_origins(span, 24))
+    origins = np.asarray(windows.scored_origins(span, 24))
     observed = scoring.observed(targets, origins, 24)
     forecast = naive(card.seasons)[rule](targets, origins, 24)
     found = metrics.scores(observed, forecast)

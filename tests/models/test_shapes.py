@@ -192,7 +192,7 @@ def test_what_comes_next(
     longer = table(rows + 4)
     spans = {}
     for name, span in (("validation", (rows, rows + 2)), ("test", (rows + 2, rows + 4))):
-        origins = np.array(scored_origins(span, horizon), int)
+        origins = np.asarray(scored_origins(span, horizon))
         spans[name] = Forecasts(
             origins,
             scoring.observed(longer[targets], origins, horizon),

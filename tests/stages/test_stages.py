@@ -197,7 +197,7 @@ def test_a_gap_beyond_the_limit_is_marked_and_not_learned_from(project: Project)
     expected = (np.log1p(mean) - scale["center"]) / scale["scale"]
     np.testing.assert_allclose(values[23:30, 1], expected, rtol=1e-6)
     runs = np.load(project.root / "data/windows/train.npy")
-    assert runs.tolist() == [[0, 16, 1], [30, 62, 1]]
+    assert runs.tolist() == [[7, 23, 1], [37, 69, 1]]
 
 
 @settings(max_examples=20)
