@@ -1,1 +1,1 @@
-"""The five stages: each reads parameters and files, calls the library, and writes files."""
+"""The five stages: each runs its step of the experiment that params.yaml and the card say."""
