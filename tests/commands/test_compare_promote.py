@@ -23,6 +23,7 @@ from pipeline.config.reading import read_experiment
 from pipeline.errors import PipelineError
 from pipeline.evaluation import scoring
 from pipeline.evaluation.scoring import MODEL, Forecasts, Yardstick
+from pipeline.files.layout import HERE
 from pipeline.files.records import parse
 from pipeline.repository import provenance
 from pipeline.tracking import comparison, labels, logged_runs, publishing, store
@@ -187,12 +188,12 @@ def logged(project: Project, seed: int, **changes: dict[str, Any]) -> str:
         by = {name: random.normal(0, 1 + i / 9, shape) for i, name in enumerate(names)}
         spans[span] = Forecasts(origins, np.zeros(shape) + np.arange(3)[:, None], by)
     with chdir(project.root):
-        params, card = read_experiment()
+        experiment = read_experiment()
         client = store.connect()
-        run = store.create(client, params, card, provenance.tags(params.ingest.dataset))
-        store.describe(client, run, params, card)
-        experiment = store.experiment_id(client, params.ingest.dataset)
-        publishing._offer_view(client, experiment, params, card)
+        run = store.create(client, experiment, HERE, provenance.tags(experiment.dataset))
+        store.describe(client, run, experiment, HERE)
+        group = store.experiment_id(client, experiment.dataset)
+        publishing._offer_view(client, group, experiment)
         named = experiment.targets
         yardstick = Yardstick(np.ones(len(named)), np.ones(len(named)))
         metrics = scoring.report(spans, named, yardstick, {})

@@ -37,7 +37,7 @@ def params_of(directory: Path, example: Example) -> Params:
     """The parameters that an example's command sets, checked against the card."""
     with chdir(directory):
         apply_overrides(HERE.params, example.flags[1::2])
-        return read_experiment()[0]
+        return read_experiment().params
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
