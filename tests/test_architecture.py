@@ -19,7 +19,7 @@ STAGES = list(DVC["stages"])
 # The packages from top to bottom: each may import those of later lines, none those of its own line
 # but itself.
 ORDER = (
-    "stages commands",
+    "stages commands api",
     "reproduction",
     "tracking",
     "reports",
@@ -34,7 +34,7 @@ ORDER = (
     "errors",
     "lstm",
 )
-FLAT = {"__init__", "__main__", "errors"}
+FLAT = {"__init__", "__main__", "api", "errors"}
 # What only watches, and changes no output of a training.
 OBSERVERS = ("tracking", "reports")
 # Which packages may import a heavy library; elsewhere single modules do.

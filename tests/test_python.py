@@ -1,0 +1,88 @@
+"""docs/python.md: its code runs, and what it says of its length holds."""
+
+import re
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline import api
+from pipeline.config.params import Params
+from pipeline.errors import PipelineError
+from pipeline.files.records import parse
+from pipeline.files.yaml import load_yaml
+from tests.repositories import NO_STORE, copied, run
+from tests.toys import ROOT, toy_table
+
+PAGE = (ROOT / "docs/python.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+OURS = [block for block in BLOCKS if not block.startswith("# ")]
+# A toy in the place of the data set that takes minutes, and rows for the champion.
+HEAD = """
+import pandas as pd
+from pipeline.runtime import process
+process.settle()
+from pipeline import api
+rows = pd.read_csv("data/raw/toy/toy.csv")
+api.load = lambda address: result.model
+"""
+
+
+@pytest.mark.slow
+def test_the_code_of_the_page_runs(finished_toy: Path, tmp_path: Path) -> None:
+    """Block after block, in a project; scores, pictures and forecasts are there in the end."""
+    code = HEAD + "".join(OURS)
+    for there, here in (
+        ("beijing_pm25", "toy"),
+        ('look_back": 48', 'look_back": 12'),
+        ('"2014-12-31 12:00"', "str(hours[1990])"),
+        ("predict(rows, ", "predict(frame, "),
+    ):
+        assert there in code
+        code = code.replace(there, here)
+    code += "print(len(result.scores), len(forecast), sorted(result.pictures))"
+    said = run(copied(finished_toy, tmp_path / "toy"), sys.executable, "-c", code, env=NO_STORE)
+    assert re.search(r"^6 24 \['error_by_horizon', .*'windows'\]$", said, re.MULTILINE)
+
+
+def test_lines_are_counted_as_they_are() -> None:
+    """The table's numbers of lines are those of the blocks above it."""
+    counts = dict(re.findall(r"^\| (\w+) \| (\d+) \|", PAGE, re.MULTILINE))
+    for block in (block for block in BLOCKS if block.startswith("# ")):
+        name, *lines = block.removeprefix("# ").splitlines()
+        assert int(counts[name]) == len(lines)
+    assert "| this project | 2 |" in PAGE
+
+
+def test_the_defaults_are_those_of_params_yaml() -> None:
+    """An experiment without a file has the parameters that are committed."""
+    frame = toy_table(200).drop(columns=["note", "time"])
+    frame.index = pd.date_range("2024-01-01", periods=len(frame), freq="h")
+    made = api.of_frame(frame, "level").params.flat()
+    committed = load_yaml((ROOT / "params.yaml").read_bytes(), "params.yaml")
+    expected = parse(committed, Params, "params.yaml").flat()
+    assert {k: v for k, v in made.items() if expected[k] != v} == {"ingest.dataset": "frame"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"window.lookback": 3}, "window.lookback: unknown key in window; did you mean look_back?"),
+        ({"window.targets": ["wind"]}, "window.targets: expected numeric columns"),
+    ],
+)
+def test_a_wrong_change_is_one_line(changes: dict[str, object], message: str) -> None:
+    """Of an experiment in memory as of one in files."""
+    frame = toy_table(200).drop(columns=["note", "time"])
+    frame.index = pd.date_range("2024-01-01", periods=len(frame), freq="h")
+    with pytest.raises(PipelineError) as caught:
+        api.of_frame(frame, "level", changes)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_rows_without_times_are_refused() -> None:
+    """A table in memory needs a DatetimeIndex."""
+    with pytest.raises(PipelineError, match="frame: expected rows over a DatetimeIndex, found 120"):
+        api.of_frame(toy_table(), "level")
