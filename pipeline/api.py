@@ -21,7 +21,7 @@ from pipeline.data import column_guesses, date_formats
 from pipeline.errors import PipelineError
 from pipeline.experiments.evaluate import Evaluation
 from pipeline.experiments.run import run_experiment
-from pipeline.experiments.train import Silent
+from pipeline.experiments.train import unwatched
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, Layout
 from pipeline.files.records import parse
@@ -151,7 +151,7 @@ def run(
             "warning: TensorFlow was started before with other settings, so the last digits may "
             "differ from those of dvc repro; run this first in a new process"
         )
-    made = run_experiment(experiment, layout, live_run.training_run if log else Silent)
+    made = run_experiment(experiment, layout, live_run.training_run if log else unwatched)
     result = Result(experiment, layout, made, temporary)
     if log:
         result.log()

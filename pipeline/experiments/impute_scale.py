@@ -9,10 +9,10 @@ from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.preparation.imputation import Imputer, one_hot, remarks
 from pipeline.preparation.scaling import Scaler, check_range
-from pipeline.runtime.progress import Tell, say
+from pipeline.runtime.progress import say
 
 
-def impute_scale(experiment: Experiment, layout: Layout, tell: Tell = say) -> None:
+def impute_scale(experiment: Experiment, layout: Layout) -> None:
     """data/ingested -> data/prepared; gaps that come regularly are told."""
     card, settings = experiment.card, experiment.params.impute_scale
     series = artifacts.read_frame(layout.series)
@@ -29,7 +29,7 @@ def impute_scale(experiment: Experiment, layout: Layout, tell: Tell = say) -> No
     values = scaled.to_numpy(np.float32)
 
     for line in remarks(series, settings.imputation.limit):
-        tell(f"{layout.series}: {line}")
+        say(f"{layout.series}: {line}")
     artifacts.write_json(layout.imputer, imputer.model_dump())
     artifacts.write_json(layout.scaler, scaler.model_dump())
     artifacts.write_array(layout.imputed, state)

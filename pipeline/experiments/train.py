@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
 
 from pipeline.config import network_size
 from pipeline.config.experiment import Experiment
@@ -18,8 +17,8 @@ from pipeline.runtime import determinism
 Epoch = dict[str, float]
 
 
-class Log(Protocol):
-    """What watches a training; it changes no output."""
+class Log:
+    """Watches a training and changes no output of it; this one does nothing."""
 
     def epoch(self, number: int, scores: Epoch) -> None:
         """Take one epoch's scores; `number` counts from 0."""
@@ -28,23 +27,15 @@ class Log(Protocol):
         """Take all epochs, and how long they took, once the files are written."""
 
 
-class Silent(nullcontext["Silent"]):
-    """Watches nothing."""
-
-    def __init__(self, *_: object) -> None:
-        super().__init__(self)
-
-    def epoch(self, number: int, scores: Epoch) -> None:
-        """Nothing."""
-
-    def finish(self, history: Sequence[Epoch], seconds: float) -> None:
-        """Nothing."""
-
-
 Logging = Callable[[Experiment, Layout], AbstractContextManager[Log]]
 
 
-def train(experiment: Experiment, layout: Layout, logging: Logging = Silent) -> None:
+def unwatched(experiment: Experiment, layout: Layout) -> AbstractContextManager[Log]:
+    """What logs nothing."""
+    return nullcontext(Log())
+
+
+def train(experiment: Experiment, layout: Layout, logging: Logging = unwatched) -> None:
     """data/prepared and data/windows -> data/model and data/reports/history.csv."""
     params, card = experiment.params, experiment.card
     spec = Spec.of(experiment)

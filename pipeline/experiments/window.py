@@ -10,10 +10,10 @@ from pipeline.files.layout import Layout
 from pipeline.preparation.imputation import OBSERVED
 from pipeline.preparation.scaling import Scaler
 from pipeline.preparation.training_windows import remarks, training_windows
-from pipeline.runtime.progress import Tell, say
+from pipeline.runtime.progress import say
 
 
-def window(experiment: Experiment, layout: Layout, tell: Tell = say) -> None:
+def window(experiment: Experiment, layout: Layout) -> None:
     """data/prepared -> data/windows; training windows that gaps cost are told."""
     card, targets, settings = experiment.card, experiment.targets, experiment.params.window
     look_back, horizon = settings.look_back, settings.horizon
@@ -23,7 +23,7 @@ def window(experiment: Experiment, layout: Layout, tell: Tell = say) -> None:
     windows.check_length(len(state), look_back, horizon)
     if unused := len(state) - spans["test"][1]:
         after = first + (spans["test"][1] - 1) * card.step
-        tell(f"{layout.series}: {unused:,} rows after {after}, where split.test ends, are not used")
+        say(f"{layout.series}: {unused:,} rows after {after}, where split.test ends, are not used")
 
     scaler = artifacts.read_json_record(layout.scaler, Scaler)
     for name in targets:
@@ -40,7 +40,7 @@ def window(experiment: Experiment, layout: Layout, tell: Tell = say) -> None:
     if reason := ridge_left_out(experiment):
         lines.append(f"the report will have no ridge: {reason}")
     for line in lines:
-        tell(f"{layout.origins('train')}: {line}")
+        say(f"{layout.origins('train')}: {line}")
     context = input_names.context(experiment.features, card.season, horizon)
     observed = state[:, [channels.index(name) for name in targets]] == OBSERVED
     origins = splits.origins(train, spans, horizon)

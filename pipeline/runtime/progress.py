@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-Tell = Callable[[str], None]
 REFRESH = 4  # times a second, of some milliseconds each: an epoch may take as long
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from mlflow.entities import RunTag
 
 from pipeline.config.experiment import Experiment
+from pipeline.experiments.train import Log
 from pipeline.files.layout import Layout
 from pipeline.repository import provenance
 from pipeline.runtime import determinism
@@ -15,7 +16,7 @@ from pipeline.tracking import labels, store
 from pipeline.tracking.labels import Epoch
 
 
-class TrainingRun:
+class TrainingRun(Log):
     """A run that is logged while it trains. If the store fails, training goes on without it."""
 
     def __init__(self, experiment: Experiment, layout: Layout) -> None:
