@@ -25,11 +25,8 @@ def check(experiment: Experiment, windows: int = 1) -> None:
     Weights are held with their gradients and an optimizer's two moments, what is made of a window
     until the way back has used it. `windows` is how many there are to train on.
     """
-    params, features, targets = (
-        experiment.params,
-        len(experiment.features),
-        len(experiment.targets),
-    )
+    params, features = experiment.params, len(experiment.features)
+    targets = len(experiment.targets)
     size = whole(params, features, targets)
     batch = min(params.train.batch_size, windows)
     look, ahead = params.window.look_back * features, params.window.horizon * targets
