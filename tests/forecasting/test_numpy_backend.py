@@ -80,8 +80,9 @@ def test_weights_of_another_model_are_refused(changes: dict[str, Any], tmp_path:
             {"train.model.units": [5, 4], "window.inputs": list(SCALER.columns)} | changes
         )
         names = params.window.inputs or ()
-        kept: dict[str, Any] = {"window": params.window, "train": params.train}
-        return Spec(dataset="toy", inputs=names, features=names, targets=("level",), **kept)
+        return Spec(
+            dataset="toy", inputs=names, features=names, targets=("level",), **shaped(params)
+        )
 
     build(spec({}), SCALER).save_weights(tmp_path / "model.weights.h5")
     numpy_backend.load(spec({}), SCALER, tmp_path / "model.weights.h5")

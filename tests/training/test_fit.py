@@ -346,7 +346,8 @@ def test_an_epochs_loss_is_the_mean_over_its_observed_targets(settings: dict[str
     still = {"learning_rate": 1e-12, "loss": "mse", "epochs": 1, "batch_size": 64} | settings
     train = toy_params({f"train.{name}": value for name, value in still.items()}).train
     determinism.settle(train.seed)
-    network = build(spec().model_copy(update={"train": train}), SCALER)
+    kept = {"model": train.model, "residual": train.residual}
+    network = build(spec().model_copy(update=kept), SCALER)
     [epoch] = fit.fit(network, data, train)
     for name, origins in (("train", data.train), ("validation", data.validation)):
         expected = mean_loss(network, data, origins)
