@@ -32,6 +32,7 @@ def pictures(found: Sequence[Row], unit: str) -> dict[str, Figure]:
     """Loss curves and errors by horizon, of every run; `unit` is the target's, if it is known."""
     named = dict(zip(comparison.labels(found), found, strict=True))
     curve, first = logged_runs.curve, found[0].trials[0]
+    scale = first.metric.title + f" ({unit})" * bool(unit)
     curves = {
         label: [(curve(t, "train/loss"), curve(t, "validation/loss"), t.kept) for t in row.trials]
         for label, row in named.items()
@@ -43,7 +44,7 @@ def pictures(found: Sequence[Row], unit: str) -> dict[str, Figure]:
     baselines = logged_runs.baselines_by_horizon(first)
     return {
         "loss": comparison_pictures.losses(curves),
-        "horizon": comparison_pictures.horizons(errors, baselines, unit),
+        "horizon": comparison_pictures.horizons(errors, baselines, scale),
     }
 
 

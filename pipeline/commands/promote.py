@@ -57,7 +57,7 @@ def judge(trial: Trial, best: Trial | None, servable: bool) -> list[Reason]:
     if not differing:  # else the two errors have no common measure
         errors = {span: (trial.error(span), best.error(span)) for span in ("validation", "test")}
         told = "; ".join(
-            f"{span} RMSE {mine:.6g}, the champion's {its:.6g}"
+            f"{span} {trial.metric.title} {mine:.6g}, the champion's {its:.6g}"
             for span, (mine, its) in errors.items()
         )
         mine, its = errors["validation"]
@@ -79,8 +79,8 @@ def _against_baselines(trial: Trial) -> Reason:
         mine, (best, its) = trial.error(span), next(iter(errors.items()))
         skill = percent(metrics.skill(mine, its)) or "not defined"
         told.append(
-            f"{span} RMSE {mine:.6g}, the best of {', '.join(errors)} is {best} with {its:.6g} "
-            f"(skill {skill})"
+            f"{span} {trial.metric.title} {mine:.6g}, the best of {', '.join(errors)} is {best} "
+            f"with {its:.6g} (skill {skill})"
         )
     return Reason("baselines", rival(trial) is None, "; ".join(told))
 

@@ -1,4 +1,8 @@
-"""Scores of forecasts against what was observed; what was not observed is never scored."""
+"""The table of metrics: whatever measures, stores, shows or compares forecasts reads it."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -7,43 +11,113 @@ import pandas as pd
 Floats = npt.NDArray[np.float64]
 Scores = dict[str, float]
 
+# Where a metric is shown, each place with those before it: metrics.json and MLflow; the report's
+# table of several targets; its table of scores, summary.json, baselines, and in MLflow each step;
+# the table of runs.
+STORED, TARGETS, BRIEF, COMPARED = range(4)
+OWN = "the target's own"
 
-def scores(observed: Floats, forecast: Floats, seasonal_error: float | None = None) -> Scores:
-    """r2, mae, rmse and mape as scikit-learn has them, n, and more if the seasonal error is given.
 
-    Args:
-        observed: of any shape, NaN where nothing was observed.
-        forecast: of the same shape.
-        seasonal_error: the training span's mean absolute seasonal naive error, for mase.
+@dataclass(frozen=True)
+class Metric:
+    """A row of the table."""
 
-    Returns:
-        A score that is not defined is not there: r2 of one target, mape where all are zero, mase
-        where the seasonal error is zero. mape and smape are fractions. mape leaves out targets that
-        are zero and `zeros` counts them. smape is the mean of |y - f| / ((|y| + |f|) / 2), 0 where
-        both are zero (Makridakis 1993). mase is mae over the seasonal error (Hyndman and Koehler
-        2006).
+    name: str
+    function: Callable[..., Any]  # gives None where the score is not defined
+    needs: tuple[str, ...]  # keys of a sample that it takes; no score where one is absent
+    unit: str
+    shown: int
+    best: float = 0.0  # a perfect forecast's score: the nearer, the better
+    root: bool = False  # the roots of scores are compared
+
+    @property
+    def title(self) -> str:
+        """What people call it: RMSE for rmse and for the root of mse_scaled."""
+        return "R" * self.root + self.name.removesuffix("_scaled").upper()
+
+    def value(self, scores: Scores, prefix: str = "", suffix: str = "") -> float:
+        """What is compared: the score, whose key may be longer, or its root."""
+        score = scores[f"{prefix}{self.name}{suffix}"]
+        return score**0.5 if self.root else score
+
+    def error(self, scores: Scores, prefix: str = "", suffix: str = "") -> float:
+        """How far this value is from the best."""
+        return abs(self.value(scores, prefix, suffix) - self.best)
+
+
+def _sklearn() -> Any:
+    from sklearn import metrics  # takes a second or two, and who only reads scores needs none
+
+    return metrics
+
+
+def _r2(y: Floats, f: Floats) -> float | None:
+    return _sklearn().r2_score(y, f) if len(y) > 1 else None
+
+
+def _mape(y: Floats, f: Floats) -> float | None:
+    some = y != 0
+    return _sklearn().mean_absolute_percentage_error(y[some], f[some]) if some.any() else None
+
+
+def _smape(y: Floats, f: Floats) -> Any:
+    """The mean of |y - f| / ((|y| + |f|) / 2), 0 where both are zero (Makridakis 1993)."""
+    size = np.abs(y) + np.abs(f)
+    return np.mean(2 * np.abs(y - f) / np.where(size == 0, 1, size))
+
+
+def _mase(y: Floats, f: Floats, seasonal_error: float) -> float | None:
+    """MAE over the seasonal error (Hyndman and Koehler 2006)."""
+    return _sklearn().mean_absolute_error(y, f) / seasonal_error if seasonal_error else None
+
+
+# In the order of tables. Of those that scores have, the first that is COMPARED decides: skill,
+# places, promotion; by the second that is BRIEF the report names a baseline that is ahead, too.
+PAIR, SCALED = ("observed", "forecast"), ("errors",)
+METRICS = (
+    Metric("rmse", lambda y, f: _sklearn().root_mean_squared_error(y, f), PAIR, OWN, COMPARED),
+    Metric("mae", lambda y, f: _sklearn().mean_absolute_error(y, f), PAIR, OWN, BRIEF),
+    Metric("mape", _mape, PAIR, "fraction", BRIEF),
+    Metric("r2", _r2, PAIR, "", BRIEF, best=1),
+    Metric("smape", _smape, PAIR, "fraction", STORED),
+    Metric("mase", _mase, (*PAIR, "seasonal_error"), "", TARGETS),
+    Metric("mse_scaled", lambda e: np.mean(e**2), SCALED, "standardised", COMPARED, root=True),
+    Metric("mae_scaled", lambda e: np.mean(np.abs(e)), SCALED, "standardised", BRIEF),
+)
+
+
+def measured(sample: Mapping[str, Any], shown: int = STORED) -> Scores:
+    """The scores that are defined, of what is shown there.
+
+    `sample` has `observed` and `forecast` [n] of one target and the `seasonal_error` of its
+    training span, or the `errors` [n] of several on standardised values.
     """
-    from sklearn import metrics as sk  # takes a second or two, and who only reads scores needs none
+    found = {
+        metric.name: metric.function(*(sample[key] for key in metric.needs))
+        for metric in METRICS
+        if metric.shown >= shown and sample.keys() >= set(metric.needs)
+    }
+    return {name: float(score) for name, score in found.items() if score is not None}
 
-    known = ~np.isnan(observed)
-    y, f = observed[known], forecast[known]
-    if len(y) == 0:
-        raise ValueError("expected at least one observed target, found none")
-    nonzero = y != 0
-    mae, rmse = sk.mean_absolute_error(y, f), sk.root_mean_squared_error(y, f)
-    result: Scores = {"mae": float(mae), "rmse": float(rmse)}
-    if len(y) > 1:
-        result["r2"] = float(sk.r2_score(y, f))
-    if nonzero.any():
-        result["mape"] = float(sk.mean_absolute_percentage_error(y[nonzero], f[nonzero]))
-    if seasonal_error is not None:
-        size = np.abs(y) + np.abs(f)
-        result["smape"] = float(np.mean(2 * np.abs(y - f) / np.where(size == 0, 1, size)))
-        if seasonal_error:
-            result["mase"] = result["mae"] / seasonal_error
-        result["n"] = len(y)
-        result["zeros"] = int((~nonzero).sum())
-    return result
+
+def listed(names: Collection[str], shown: int, prefix: str = "") -> list[Metric]:
+    """The metrics that are shown there and, after the prefix, among the names."""
+    return [m for m in METRICS if m.shown >= shown and f"{prefix}{m.name}" in names]
+
+
+def brief(scores: Scores) -> Scores:
+    """The scores that are BRIEF."""
+    return {metric.name: scores[metric.name] for metric in listed(scores, BRIEF)}
+
+
+def deciding(names: Collection[str], prefix: str = "") -> Metric:
+    """The metric that skill, places and promotion go by: rmse, of several targets mse_scaled."""
+    return listed(names, COMPARED, prefix)[0]
+
+
+def error(scores: Scores) -> float:
+    """By the metric that decides."""
+    return deciding(scores).error(scores)
 
 
 def seasonal_error(train: pd.Series, season: int) -> float:
@@ -52,25 +126,9 @@ def seasonal_error(train: pd.Series, season: int) -> float:
     return float(differences.mean()) if len(differences) else 0.0
 
 
-def skill(rmse: float, naive_rmse: float) -> float | None:
-    """1 - RMSE / RMSE of a baseline: above 0 beats the baseline, 1 is perfect (Murphy 1988).
+def skill(error: float, naive_error: float) -> float | None:
+    """1 - error / error of a baseline: above 0 beats the baseline, 1 is perfect (Murphy 1988).
 
     None if the baseline has no error: skill is then not defined.
     """
-    return 1 - rmse / naive_rmse if naive_rmse else None
-
-
-def scaled_errors(observed: Floats, forecast: Floats, scale: Floats) -> Scores:
-    """mse_scaled, mae_scaled and n, pooled over targets.
-
-    Args:
-        observed, forecast: [N, H, K] in the targets' units.
-        scale: [K] standard deviations of the targets in the training span.
-    """
-    error = (forecast - observed) / scale
-    known = ~np.isnan(observed)
-    return {
-        "mse_scaled": float(np.mean(error[known] ** 2)),
-        "mae_scaled": float(np.mean(np.abs(error[known]))),
-        "n": int(known.sum()),
-    }
+    return 1 - error / naive_error if naive_error else None

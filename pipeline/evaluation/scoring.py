@@ -54,6 +54,10 @@ class Yardstick:
         errors = [metrics.seasonal_error(train[name], season) for name in train]
         return cls(np.array(errors), train.std(ddof=0).to_numpy())
 
+    def of_target(self, k: int) -> "Yardstick":
+        """One target's own."""
+        return Yardstick(self.seasonal_error[[k]], self.deviation[[k]])
+
 
 def observed(targets: pd.DataFrame, origins: Rows, horizon: int) -> Floats:
     """What came after each origin: [rows, K] -> [N, H, K], NaN where it was not observed."""
@@ -88,7 +92,7 @@ def report(
         result[f"{span}_by_horizon"] = by_horizon(seen, model, yardstick)
         if len(names) > 1:
             result[f"{span}_by_target"] = {
-                name: metrics.scores(seen[..., k], model[..., k], yardstick.seasonal_error[k])
+                name: pooled(seen[..., [k]], model[..., [k]], yardstick.of_target(k))
                 for k, name in enumerate(names)
             }
     test = spans["test"]
@@ -102,13 +106,14 @@ def report(
         name: by_horizon(test.observed, values, yardstick, brief=True)
         for name, values in rules.items()
     }
+    mine = metrics.error(result["test"])
     result["skill"] = {
         name: skill
         for name, scores in result["baselines"].items()
-        if (skill := metrics.skill(root_error(result["test"]), root_error(scores))) is not None
+        if (skill := metrics.skill(mine, metrics.error(scores))) is not None
     }
     result["best_baseline"] = min(
-        rules, key=lambda name: root_error(result["baselines"][name]), default=None
+        rules, key=lambda name: metrics.error(result["baselines"][name]), default=None
     )
     for span, (first, last) in named.items():
         inside = {name: _within(forecasts, first, last) for name, forecasts in spans.items()}
@@ -124,14 +129,24 @@ def report(
 
 
 def pooled(seen: Floats, forecast: Floats, yardstick: Yardstick, brief: bool = False) -> Scores:
-    """One target's scores in its units, or several targets' errors on standardised values.
+    """One target's scores in its units, or several targets' on standardised values.
 
-    `seen` and `forecast` are [N, H, K] or [N, K]; `brief`: only r2, mae, rmse and mape of a target.
+    A score that is not defined is not there: r2 of one value, mape where all are zero, mase where
+    the seasonal error is zero. `zeros` counts the values that mape leaves out.
+
+    `seen` and `forecast` are [N, H, K] or [N, K]; `brief`: of one target, only what is BRIEF.
     """
+    known = ~np.isnan(seen)
+    if not known.any():
+        raise ValueError("expected at least one observed target, found none")
     if seen.shape[-1] > 1:
-        return metrics.scaled_errors(seen, forecast, yardstick.deviation)
-    seasonal_error = None if brief else float(yardstick.seasonal_error[0])
-    return metrics.scores(seen[..., 0], forecast[..., 0], seasonal_error)
+        errors = ((forecast - seen) / yardstick.deviation)[known]
+        return metrics.measured({"errors": errors}) | {"n": len(errors)}
+    y, f = seen[known], forecast[known]
+    sample = {"observed": y, "forecast": f, "seasonal_error": yardstick.seasonal_error[0]}
+    if brief:
+        return metrics.measured(sample, metrics.BRIEF)
+    return metrics.measured(sample) | {"n": len(y), "zeros": int((y == 0).sum())}
 
 
 def by_horizon(
@@ -150,7 +165,7 @@ def by_horizon(
 def by_hour(
     forecasts: Forecasts, hours: npt.NDArray[np.int64], yardstick: Yardstick
 ) -> dict[str, list[float]]:
-    """What `root_error` gives for the targets of each hour of the day, NaN for an hour without any.
+    """What `metrics.error` gives for the targets of each hour of the day, NaN where none is.
 
     `hours` [rows] is the hour of each row of the series, from 0.
     """
@@ -162,13 +177,8 @@ def by_hour(
         known = not np.isnan(seen[inside]).all()
         for name, values in forecasts.by.items():
             scores = pooled(seen[inside], values[inside], yardstick, brief=True) if known else None
-            errors[name].append(root_error(scores) if scores else np.nan)
+            errors[name].append(metrics.error(scores) if scores else np.nan)
     return errors
-
-
-def root_error(scores: Scores) -> float:
-    """The error that skill uses: rmse, or for several targets the root of mse_scaled."""
-    return scores["rmse"] if "rmse" in scores else scores["mse_scaled"] ** 0.5
 
 
 def rounded(tree: Any) -> Any:
@@ -183,12 +193,9 @@ def rounded(tree: Any) -> Any:
 
 def summary(result: dict[str, Any]) -> dict[str, Any]:
     """The few numbers that `dvc metrics show` and `dvc exp show` put side by side."""
-    keep = ("r2", "mae", "rmse", "mape", "mse_scaled", "mae_scaled", "n")
-    brief = {
-        span: {name: value for name, value in result[span].items() if name in keep}
-        for span in ("test", "validation")
-    }
-    return {**brief, "skill": result["skill"]}
+    spans = ("test", "validation")
+    kept = {span: metrics.brief(result[span]) | {"n": result[span]["n"]} for span in spans}
+    return {**kept, "skill": result["skill"]}
 
 
 def table(

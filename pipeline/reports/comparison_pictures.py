@@ -40,15 +40,15 @@ def losses(curves: Mapping[str, Sequence[tuple[list[float], list[float], int]]])
 
 
 def horizons(
-    errors: Mapping[str, Sequence[list[float]]], baselines: Mapping[str, list[float]], unit: str
+    errors: Mapping[str, Sequence[list[float]]], baselines: Mapping[str, list[float]], scale: str
 ) -> Figure:
     """Test error at each step ahead, a colour for each row, beside the baselines in grey.
 
     Of a single step, a bar each, of a row the mean over its runs. `errors` are by row, run and
-    step, `baselines` those of the first row by step, the best first; `unit` may be "" (not known).
+    step, `baselines` those of the first row by step, the best first; `scale` says what they are in.
     """
     figure, axes = panel()
-    rmse = escape_mathtext(f"RMSE ({unit})" if unit else "RMSE")
+    scale = escape_mathtext(scale)
     colours = {label: LINES[i % len(LINES)] for i, label in enumerate(errors)}
     greys = {name: GREYS[i % len(GREYS)] for i, name in enumerate(baselines)}
     shown = {label: escape_mathtext(label) for label in errors}
@@ -57,7 +57,7 @@ def horizons(
     if horizon == 1:
         means = {label: fmean(values[0] for values in runs) for label, runs in errors.items()}
         means |= {name: values[0] for name, values in baselines.items()}
-        bars(axes, {shown[who]: (means[who], (colours | greys)[who]) for who in means}, rmse)
+        bars(axes, {shown[who]: (means[who], (colours | greys)[who]) for who in means}, scale)
         return figure
     steps = range(1, horizon + 1)
     for label, runs in errors.items():
@@ -66,7 +66,7 @@ def horizons(
             axes.plot(steps, values, color=colours[label], linewidth=1.4, label=name)
     for (rule, values), stroke in zip(baselines.items(), cycle(STROKES[1:]), strict=False):
         axes.plot(steps, values, ls=stroke, color=greys[rule], lw=1.2, label=shown[rule])
-    axes.set(xlabel="steps ahead", ylabel=rmse, title="Test error by horizon")
+    axes.set(xlabel="steps ahead", ylabel=scale, title="Test error by horizon")
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     legend_below(figure, axes)

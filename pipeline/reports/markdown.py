@@ -10,6 +10,7 @@ import pandas as pd
 from pipeline.config.checks import ridge_left_out
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Params
+from pipeline.evaluation.metrics import BRIEF, TARGETS, deciding, listed
 from pipeline.evaluation.scoring import MODEL
 from pipeline.files.layout import HERE
 from pipeline.preparation.training_windows import Count, sentence
@@ -38,19 +39,19 @@ def rows(metrics: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """The score table: a header and a row for the model and each baseline, best first."""
     by = {MODEL: metrics["test"], **metrics["baselines"]}
     by_step = {MODEL: metrics["test_by_horizon"], **metrics["baselines_by_horizon"]}
-    single = "rmse" in metrics["test"]
-    names = ["rmse", "mae", "mape", "r2"] if single else ["mse_scaled", "mae_scaled"]
+    first, *others = listed(metrics["test"], BRIEF)
+    names = [first.name, *(metric.name for metric in others)]
     steps = list(metrics["test_by_horizon"])
     ends = [] if len(steps) == 1 else [steps[0], steps[-1]]
-    header = ["", *names, *(f"{names[0]} {end}" for end in ends), "skill"]
+    header = ["", *names, *(f"{first.name} {end}" for end in ends), "skill"]
     body = [
         [
             name.replace("_", " "),
             *(number(by[name].get(score)) for score in names),
-            *(number(by_step[name][end][names[0]]) for end in ends),
+            *(number(by_step[name][end][first.name]) for end in ends),
             percent(metrics["skill"].get(name)),
         ]
-        for name in sorted(by, key=lambda name: by[name][names[0]])
+        for name in sorted(by, key=lambda name: first.error(by[name]))
     ]
     return header, body
 
@@ -88,6 +89,7 @@ def markdown(
     best = int(history["kept"].to_numpy().argmax()) + 1
     missing = [f"{name} {count:,}" for name, count in quality["missing"].items() if count]
     names = experiment.targets
+    by = deciding(metrics["test"]).title
     units = ", ".join(f"{name} in {card.columns[name].unit or 'its own units'}" for name in names)
     data = (
         f"Inputs: {', '.join(experiment.inputs)}. Fitted on "
@@ -102,7 +104,7 @@ def markdown(
         table(header, scores),
         *([f"Left out: {reason}."] if (reason := ridge_left_out(experiment)) else []),
         *(_by_target(metrics["test_by_target"]) if "test_by_target" in metrics else []),
-        "Skill is 1 - RMSE of the model / RMSE of the baseline: above 0, the model is better. "
+        f"Skill is 1 - {by} of the model / {by} of the baseline: above 0, the model is better. "
         f"{_against_the_best(metrics)}The model was chosen on the validation span (kept: epoch "
         f"{best} of {len(history)}); the test span was only scored."
         f"{_of_gaps(metrics['test_origins'], params)}",
@@ -125,17 +127,17 @@ def markdown(
 
 
 def _against_the_best(metrics: dict[str, Any]) -> str:
-    """The model's skill against the best baseline, and a baseline that has a smaller MAE."""
+    """The model's skill against the best baseline, and a baseline that is ahead by MAE."""
     best, by = metrics["best_baseline"], metrics["baselines"]
     skill, text = percent(metrics["skill"].get(best)), ""
     if skill:
         text = f"Against the best baseline, {best.replace('_', ' ')}, it is {skill}. "
-    mae = "mae" if "mae" in metrics["test"] else "mae_scaled"
-    closest = min(by, key=lambda name: by[name][mae])
-    found, least = metrics["test"][mae], by[closest][mae]
-    if least < found:
-        text += f"By MAE, {closest.replace('_', ' ')} is better than the model ({number(least)} "
-        text += f"against {number(found)}). "
+    mae = listed(metrics["test"], BRIEF)[1]
+    closest = min(by, key=lambda name: mae.error(by[name]))
+    found, least = metrics["test"], by[closest]
+    if mae.error(least) < mae.error(found):
+        text += f"By {mae.title}, {closest.replace('_', ' ')} is better than the model "
+        text += f"({number(mae.value(least))} against {number(mae.value(found))}). "
     return text
 
 
@@ -159,7 +161,7 @@ def _of_gaps(origins: dict[str, int], params: Params) -> str:
 
 def _by_target(scores: dict[str, dict[str, float]]) -> list[str]:
     """What the table of several targets is in, and the model's scores of each in its own units."""
-    names = ["rmse", "mae", "mape", "r2", "mase"]
+    names = [metric.name for metric in listed(set().union(*scores.values()), TARGETS)]
     return [
         "With several targets, these are errors on standardised values, pooled over all targets; "
         "skill uses the root of mse_scaled. The model's scores for each target, in its own unit:",

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.config.cards import Card
-from pipeline.evaluation.scoring import MODEL, Forecasts, root_error
+from pipeline.evaluation.metrics import OWN, deciding, error
+from pipeline.evaluation.scoring import MODEL, Forecasts
 from pipeline.reports.formatting import escape_mathtext, number
 
 # Okabe and Ito's colours, which colour-blind readers can distinguish too.
@@ -79,8 +80,8 @@ def error_by_horizon(metrics: dict[str, Any], names: Sequence[str], card: Card) 
     """RMSE at each step ahead, of the model and the baselines."""
     figure, axes = panel()
     lines = {MODEL: metrics["test_by_horizon"], **metrics["baselines_by_horizon"]}
-    unit = _with_unit("RMSE", card, names[0]) if len(names) == 1 else "RMSE (standardised)"
-    errors = {name: [root_error(s) for s in steps.values()] for name, steps in lines.items()}
+    unit = _of_errors(metrics, names, card)
+    errors = {name: [error(s) for s in steps.values()] for name, steps in lines.items()}
     if len(metrics["test_by_horizon"]) == 1:
         bars(axes, {_label(name): (errors[name][0], colour(name)) for name in errors}, unit)
         return figure
@@ -101,12 +102,14 @@ def bars(axes: Axes, errors: dict[str, tuple[float, str]], unit: str) -> None:
     axes.margins(x=0.12)
 
 
-def error_by_hour(errors: dict[str, list[float]], names: Sequence[str], card: Card) -> Figure:
+def error_by_hour(
+    errors: dict[str, list[float]], metrics: dict[str, Any], names: Sequence[str], card: Card
+) -> Figure:
     """RMSE at each hour of the day, as `evaluation.by_hour` gives it."""
     figure, axes = panel()
     _lines(axes, range(24), errors)
     legend_below(figure, axes)
-    unit = _with_unit("RMSE", card, names[0]) if len(names) == 1 else "RMSE (standardised)"
+    unit = _of_errors(metrics, names, card)
     axes.set(xlabel="hour of the forecast time", ylabel=unit, title="Test error by hour of day")
     axes.set_xticks(range(0, 24, 3))
     return figure
@@ -296,6 +299,11 @@ def _ahead(step: int, card: Card) -> str:
             count = ahead // pd.Timedelta(unit)
             return f"{count} {'day' if name == 'days' and count == 1 else name} ahead"
     return f"{step} x {card.frequency} ahead"
+
+
+def _of_errors(metrics: dict[str, Any], names: Sequence[str], card: Card) -> str:
+    by = deciding(metrics["test"])
+    return _with_unit(by.title, card, names[0]) if by.unit == OWN else f"{by.title} ({by.unit})"
 
 
 def _with_unit(text: str, card: Card, column: str | None = None) -> str:

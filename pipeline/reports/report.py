@@ -58,5 +58,5 @@ def draw(
         drawn["missing"] = pictures.missing(shown, ends, card)
     if card.step < pd.Timedelta("1D"):
         hours = scoring.by_hour(test, local.hour.to_numpy(), evaluation.yardstick)
-        drawn["error_by_hour"] = pictures.error_by_hour(hours, names, card)
+        drawn["error_by_hour"] = pictures.error_by_hour(hours, evaluation.metrics, names, card)
     return drawn

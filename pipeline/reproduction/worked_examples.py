@@ -18,6 +18,7 @@ from pydantic import Field
 from pipeline.config.params import Baseline
 from pipeline.config.reading import read_experiment
 from pipeline.errors import PipelineError
+from pipeline.evaluation.metrics import BRIEF, METRICS, brief, deciding, skill
 from pipeline.evaluation.scoring import MODEL
 from pipeline.files import artifacts, hashing
 from pipeline.files.layout import Layout
@@ -34,7 +35,7 @@ DEFINITIONS = Path("docs/worked-examples.yaml")
 RESULTS = DEFINITIONS.with_suffix(".json")
 PAGE = DEFINITIONS.with_suffix(".md")
 SEEDS = (1, 2, 3)
-SCORES = ("rmse", "mae", "mape", "r2", "mse_scaled", "mae_scaled")
+SCORES = [metric.name for metric in METRICS if metric.shown >= BRIEF]
 INTRODUCTION = f"""# Worked examples
 
 Each table sets this project's network beside the baselines and beside what tutorials and papers
@@ -70,9 +71,7 @@ class Place(Record):
             found = metrics["test_by_horizon" if self.step else "test"]
         else:
             found = metrics["baselines_by_horizon" if self.step else "baselines"][who]
-        if self.step:
-            found = found[self.step]
-        return {name: found[name] for name in SCORES if name in found}
+        return brief(found[self.step] if self.step else found)
 
 
 class Example(Record):
@@ -161,18 +160,13 @@ def rows(example: Example, runs: list[Run]) -> list[dict[str, Any]]:
     return made
 
 
-def _error(scores: dict[str, float]) -> str:
-    """The score that a spread and a skill are of."""
-    return "rmse" if "rmse" in scores else "mse_scaled"
-
-
 def _mean(scores: list[dict[str, float]], name: str) -> float | None:
     values = [score[name] for score in scores if name in score]
     return float(f"{statistics.fmean(values):.6g}") if values else None
 
 
 def _spread(scores: list[dict[str, float]]) -> float | None:
-    values = [score[_error(score)] for score in scores]
+    values = [score[deciding(score).name] for score in scores]
     return float(f"{statistics.stdev(values):.4g}") if len(values) > 1 else None
 
 
@@ -196,10 +190,10 @@ def page(examples: Sequence[Example], made: list[dict[str, Any]]) -> str:
 
 def _scores(row: dict[str, Any]) -> str:
     """One row of the JSON as a table: others, baselines, ridge, this project."""
-    ours: dict[str, float] = {name: row[name] for name in SCORES if row[name] is not None}
-    error = _error(ours)
+    ours: dict[str, float] = {name: row[name] for name in SCORES if row.get(name) is not None}
+    by = deciding(ours)
     names: list[str] = list(ours)
-    best = min(scores[error] for scores in row["naive"].values())
+    best = min(by.error(scores) for scores in row["naive"].values())
     lines = {
         **({"tutorial": row["tutorial"]} if row["tutorial"] else {}),
         **(row["literature"] or {}),
@@ -209,12 +203,11 @@ def _scores(row: dict[str, Any]) -> str:
     }
     body = []
     for who, scores in lines.items():
-        power = 1 if error == "rmse" else 0.5
-        skill = percent(1 - (scores[error] / best) ** power)
+        gain = percent(skill(by.error(scores), best))
         cells = [f"{scores[name]:.4g}" if name in scores else "" for name in names]
         if scores is ours and row["spread"] is not None:
-            cells[names.index(error)] += f" ± {row['spread']:.2g}"
-        body.append([who, *cells, skill])
+            cells[names.index(by.name)] += f" ± {row['spread']:.2g}"
+        body.append([who, *cells, gain])
     return table(["", *names, "skill"], body)
 
 

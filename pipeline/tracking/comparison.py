@@ -3,11 +3,12 @@
 import json
 import statistics
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.evaluation import metrics
+from pipeline.evaluation.metrics import COMPARED, OWN, Metric
 from pipeline.reports.formatting import number, percent
 from pipeline.tracking.labels import CARD
 from pipeline.tracking.logged_runs import Trial
@@ -30,11 +31,11 @@ class Row:
         return {key: value for key, value in self.trials[0].params.items() if key != SEED}
 
     def values(self, span: str) -> list[float]:
-        """Each run's RMSE on a span."""
+        """Each run's error on a span."""
         return [trial.error(span) for trial in self.trials]
 
     def error(self, span: str) -> float:
-        """The mean RMSE on a span."""
+        """The mean error on a span."""
         return statistics.fmean(self.values(span))
 
     def spread(self, span: str) -> float:
@@ -96,7 +97,10 @@ def table(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
             for i in range(len(found))
         )
         shown, values = ["parameters"], [list(together)]
-    of_spans = [f"{span} {score}" for span in SPANS for score in ("rmse", "skill")]
+    known = {name for row in found for name in row.trials[0].scores}
+    by = metrics.listed(known, COMPARED, "test/")
+    scores = [*(metric.title.lower() for metric in by), "skill"]
+    of_spans = [f"{span} {score}" for span in SPANS for score in scores]
     header = ["place", *shown, "seeds", *of_spans, "fit s", "runs"]
     lines = []
     for i, (place, row) in enumerate(zip(places(found), found, strict=True)):
@@ -106,7 +110,7 @@ def table(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
                 place,
                 *(column[i] for column in values),
                 " ".join(sorted((t.params[SEED] for t in row.trials), key=int)),
-                *(score(row, span) for span in SPANS for score in (_with_spread, _skill)),
+                *(cell for span in SPANS for cell in (*_means(row, span, by), _skill(row, span))),
                 f"{statistics.fmean(seconds):.0f}" if seconds else "",
                 "; ".join(trial.short for trial in row.trials),
             ]
@@ -135,9 +139,13 @@ def _skill(row: Row, span: str) -> str:
     return percent(metrics.skill(row.error(span), best))
 
 
-def _with_spread(row: Row, span: str) -> str:
-    mean = number(row.error(span))
-    return f"{mean} ± {row.spread(span):.2g}" if len(row.trials) > 1 else mean
+def _means(row: Row, span: str, by: Sequence[Metric]) -> Iterator[str]:
+    """The mean of each metric and its spread; nothing where the runs have no such score."""
+    for metric in by:
+        key = f"{span}/{metric.name}"
+        values = [metric.value(t.scores, f"{span}/") for t in row.trials if key in t.scores]
+        spread = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
+        yield f"{number(statistics.fmean(values))}{spread}" if values else ""
 
 
 def basis(trial: Trial) -> str:
@@ -173,14 +181,14 @@ def labels(found: Sequence[Row]) -> list[str]:
 def legend(found: Sequence[Row], unit: str) -> str:
     """What the table's columns mean; `unit` is the target's, if it is known."""
     first = found[0].trials[0]
-    single = "test/rmse" in first.scores
-    scaled = f" ({unit})" * bool(unit) if single else ", pooled over standardised targets,"
+    own, name = first.metric.unit == OWN, first.metric.title
+    scaled = f" ({unit})" * bool(unit) if own else ", pooled over standardised targets,"
     errors = first.baselines("test").items()
     beside = ", ".join(f"{name.replace('_', ' ')} {number(error)}" for name, error in errors)
     return (
-        f"Best first by RMSE{scaled} on validation. Mean ± standard deviation over the seeds; rows "
-        "closer than that deviation are ties. Skill: 1 - RMSE / RMSE of the run's best baseline; "
-        f"baselines of the first row on test: {beside}. fit s: seconds of training."
+        f"Best first by {name}{scaled} on validation. Mean ± standard deviation over the seeds; "
+        f"rows closer than that deviation are ties. Skill: 1 - {name} / {name} of the run's best "
+        f"baseline; baselines of the first row on test: {beside}. fit s: seconds of training."
     )
 
 

@@ -11,14 +11,14 @@ from typing import Any
 from pipeline.config.cards import Card
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Params, Stack, flatten
+from pipeline.evaluation.metrics import METRICS, Metric, brief
 from pipeline.reports.formatting import escape_markdown
 from pipeline.repository import changed_params
 
 Epoch = dict[str, float]
 VIEW = "best"  # the id of the view that `view` describes, in the UI's addresses
-# Of each step ahead; further scores of a step stand in metrics.json.
-BY_STEP = ("r2", "mae", "rmse", "mape", "mse_scaled", "mae_scaled")
-RESERVED = re.compile(r"h\d+|scaled")  # what follows rmse_ and mae_ where it is no column's name
+# What follows a metric's name and _ where it is no column's name.
+RESERVED = re.compile("|".join([r"h\d+", *(m.name.partition("_")[2] for m in METRICS)]))
 CARD = "ingest.card"  # the parameter that stands for what the card decides
 # Of a card: prose, the table's own sum, and what stands among the parameters as it was resolved.
 NOT_DECISIVE = re.compile(
@@ -102,21 +102,20 @@ def note(experiment: Experiment) -> str:
     )
 
 
-def view(experiment: str, error: str, now: float) -> dict[str, str]:
+def view(experiment: str, by: Metric, now: float) -> dict[str, str]:
     """Tags of an MLflow experiment: a saved view of its runs, best first, and a note that links it.
 
-    Without one, the UI's table of runs shows no score. `error` is the one to sort by, rmse or
-    mse_scaled, `now` in seconds since 1970.
+    Without one, the UI's table of runs shows no score. `now` is in seconds since 1970.
     """
-    scores = (f"validation/{error}", f"test/{error}", "skill/persistence", "model/weights")
+    scores = (f"validation/{by.name}", f"test/{by.name}", "skill/persistence", "model/weights")
     params = ("train.model.name", "train.model.units", "window.look_back", "train.seed")
     state = {
         "selectedColumns": [
             *(f"metrics.`{name}`" for name in (*scores, "time/fit_seconds")),
             *(f"params.`{name}`" for name in params),
         ],
-        "orderByKey": f"metrics.`validation/{error}`",
-        "orderByAsc": True,
+        "orderByKey": f"metrics.`validation/{by.name}`",
+        "orderByAsc": by.best == 0,
     }
     saved = {"name": "Best first", "createdAt": int(now * 1000), "state": json.dumps(state)}
     return {
@@ -145,7 +144,7 @@ def flat_scores(metrics: dict[str, Any]) -> Epoch:
         for name, plain in distinct(by_target).items():
             flat |= {f"{span}/{score}_{plain}": value for score, value in by_target[name].items()}
         for step, scores in metrics[f"{span}_by_horizon"].items():
-            flat |= {f"{span}/{name}_{step}": scores[name] for name in BY_STEP if name in scores}
+            flat |= {f"{span}/{score}_{step}": value for score, value in brief(scores).items()}
     for prefix, key in (("", "baselines"), ("validation_", "validation_baselines")):
         for rule, scores in metrics.get(key, {}).items():
             flat |= {f"{rule}/{prefix}{score}": value for score, value in scores.items()}

@@ -1,7 +1,6 @@
 """Runs read back from the MLflow store: for comparison and promotion."""
 
 import json
-import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,11 +12,11 @@ from mlflow.entities import Run, RunTag
 from mlflow.exceptions import MlflowException
 
 from pipeline.errors import PipelineError
-from pipeline.evaluation.scoring import MODEL, root_error
+from pipeline.evaluation import metrics
+from pipeline.evaluation.scoring import MODEL
 from pipeline.tracking import store
 from pipeline.tracking.labels import CARD, view_address
 
-STEP = re.compile(r"test/(?:rmse|mse_scaled)_(h\d+)")
 BESIDE = {"validation": "validation_", "test": ""}  # how a baseline's scores on a span begin
 NEWEST = 50  # runs that are looked at when none is named
 ID = re.compile(r"[0-9a-f]{1,32}")  # of a run, or how it starts
@@ -51,21 +50,22 @@ class Trial:
         """The epoch whose weights the model has, from 1."""
         return int(self.scores["best/epoch"])
 
-    def error(self, span: str, who: str = MODEL, step: str = "") -> float:
-        """RMSE on validation or test, of the model or a baseline; of one step such as _h01.
+    @property
+    def metric(self) -> metrics.Metric:
+        """The one that decides."""
+        return metrics.deciding(self.scores, "test/")
 
-        With several targets it is that of standardised values.
-        """
+    def error(self, span: str, who: str = MODEL, step: str = "") -> float:
+        """By that metric, on validation or test, of the model or a baseline; of a step, as _h01."""
         place = f"{span}/" if who == MODEL else f"{who}/{BESIDE[span]}"
-        single = self.scores.get(f"{place}rmse{step}")
-        return math.sqrt(self.scores[f"{place}mse_scaled{step}"]) if single is None else single
+        return self.metric.error(self.scores, place, step)
 
     def baselines(self, span: str) -> dict[str, float]:
-        """The RMSE of each baseline of the run on validation or test, the smallest first.
+        """The error of each baseline of the run on validation or test, the smallest first.
 
         Empty on validation for a run that was logged before these scores were.
         """
-        form = re.compile(rf"([^/]+)/{BESIDE[span]}(?:rmse|mse_scaled)")
+        form = re.compile(rf"([^/]+)/{BESIDE[span]}{self.metric.name}")
         names = {name[1] for key in self.scores if (name := form.fullmatch(key))} - set(BESIDE)
         errors = {name: self.error(span, name) for name in names}
         return dict(sorted(errors.items(), key=lambda item: (item[1], item[0])))
@@ -79,7 +79,8 @@ class Trial:
     @property
     def steps(self) -> list[str]:
         """The steps ahead that have scores of their own: _h01, _h02, ..."""
-        return sorted({f"_{name[1]}" for key in self.scores if (name := STEP.fullmatch(key))})
+        form = re.compile(rf"test/{self.metric.name}(_h\d+)")
+        return sorted({step[1] for key in self.scores if (step := form.fullmatch(key))})
 
 
 @contextmanager
@@ -167,7 +168,7 @@ def baselines_by_horizon(trial: Trial) -> dict[str, list[float]]:
     scores = mlflow.artifacts.load_dict(f"runs:/{trial.id}/report/metrics.json")
     by_step = scores["baselines_by_horizon"]
     return {
-        name: [root_error(score) for score in by_step[name].values()]
+        name: [metrics.error(score) for score in by_step[name].values()]
         for name in trial.baselines("test")
     }
 

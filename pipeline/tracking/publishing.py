@@ -23,6 +23,7 @@ import pipeline
 from pipeline.config.experiment import Experiment
 from pipeline.data import tables
 from pipeline.errors import PipelineError
+from pipeline.evaluation import metrics
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.forecasting import forecaster
@@ -72,7 +73,7 @@ def publish(
     group = store.experiment_id(client, experiment.dataset)
     linked = store.content(layout)
     scored = store.digest(layout.metrics, layout.report, layout.history)
-    _offer_view(client, group, experiment)
+    _offer_view(client, group, metrics.deciding(artifacts.read_json(layout.metrics)["test"]))
     trained = client.search_runs(
         [group], f"tags.`{CONTENT}` = '{linked}'", order_by=["start_time DESC"]
     )
@@ -159,11 +160,10 @@ def _end_repeated(client: mlflow.MlflowClient, run: Run, by: str) -> None:
         client.set_terminated(run.info.run_id, "KILLED")
 
 
-def _offer_view(client: mlflow.MlflowClient, group: str, experiment: Experiment) -> None:
+def _offer_view(client: mlflow.MlflowClient, group: str, by: metrics.Metric) -> None:
     """Give the experiment a view of its runs, best first, unless somebody gave it one."""
-    error = "rmse" if len(experiment.targets) == 1 else "mse_scaled"
     known = client.get_experiment(group).tags
-    for key, value in labels.view(group, error, time.time()).items():
+    for key, value in labels.view(group, by, time.time()).items():
         if key not in known:
             client.set_experiment_tag(group, key, value)
 
