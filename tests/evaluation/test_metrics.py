@@ -1,4 +1,6 @@
-"""Scores are those of their formulas, on what was observed."""
+"""Scores are those of their formulas, on what was observed; the table of metrics is read by all."""
+
+import dataclasses
 
 import numpy as np
 import numpy.typing as npt
@@ -8,11 +10,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from pipeline.evaluation import metrics
+from pipeline.evaluation import metrics, scoring
+from pipeline.evaluation.metrics import Metric, Scores
+from pipeline.evaluation.scoring import MODEL, Forecasts, Yardstick
+from pipeline.reports import markdown
+from pipeline.tracking import comparison, labels
+from pipeline.tracking.logged_runs import Trial
 
 VALUES = arrays.arrays(
     np.float64, (4, 3), elements=st.floats(-100, 100).map(lambda value: round(value, 2))
 )
+
+
+def scores(
+    observed: npt.NDArray[np.float64],
+    forecast: npt.NDArray[np.float64],
+    seasonal_error: float | None = None,
+) -> Scores:
+    """Of one target; brief without a seasonal error."""
+    yardstick = Yardstick(np.array([seasonal_error or 0.0]), np.ones(1))
+    brief = seasonal_error is None
+    return scoring.pooled(observed[..., None], forecast[..., None], yardstick, brief)
 
 
 @given(observed=VALUES, forecast=VALUES, missing=st.integers(0, 11))
@@ -23,7 +41,7 @@ def test_scores_are_their_formulas(
     observed.flat[missing], observed.flat[missing - 1] = np.nan, 5.0
     known = ~np.isnan(observed)
     y, f = observed[known], forecast[known]
-    result = metrics.scores(observed, forecast)
+    result = scores(observed, forecast)
     error = y - f
     if np.ptp(y) > 0:
         explained = 1 - (error**2).sum() / ((y - y.mean()) ** 2).sum()
@@ -37,7 +55,7 @@ def test_scores_by_hand() -> None:
     """Two hits, one miss of 2, one of 1 at a zero target, one target missing."""
     observed = np.array([[1.0, 4.0], [0.0, np.nan], [2.0, np.nan]])
     forecast = np.array([[1.0, 2.0], [1.0, 9.0], [2.0, 9.0]])
-    result = metrics.scores(observed, forecast, seasonal_error=1.5)
+    result = scores(observed, forecast, seasonal_error=1.5)
     assert result == pytest.approx(
         {
             "r2": 1 - 5 / 8.75,
@@ -64,7 +82,7 @@ def test_a_score_that_is_not_defined_is_left_out(
     observed: list[float], forecast: list[float], undefined: set[str]
 ) -> None:
     """One target, targets that are all zero, a perfect seasonal rule: no score is made up."""
-    result = metrics.scores(np.array(observed), np.array(forecast), seasonal_error=0.0)
+    result = scores(np.array(observed), np.array(forecast), seasonal_error=0.0)
     assert np.isfinite(list(result.values())).all()
     assert {"r2", "mae", "rmse", "mape", "smape", "mase", "n", "zeros"} - set(result) == undefined
 
@@ -72,7 +90,7 @@ def test_a_score_that_is_not_defined_is_left_out(
 def test_nothing_observed_has_no_score() -> None:
     """Scores of nothing are refused."""
     with pytest.raises(ValueError, match="at least one observed target"):
-        metrics.scores(np.array([np.nan]), np.array([1.0]))
+        scores(np.array([np.nan]), np.array([1.0]))
 
 
 def test_the_seasonal_error_needs_both_values() -> None:
@@ -93,7 +111,68 @@ def test_scaled_errors_pool_over_targets() -> None:
     """Errors count in deviations; a missing target does not count, a NaN forecast does."""
     observed = np.array([[[1.0, 10.0]], [[2.0, np.nan]]])
     forecast = np.array([[[2.0, 30.0]], [[2.0, 7.0]]])
-    result = metrics.scaled_errors(observed, forecast, np.array([1.0, 10.0]))
+    yardstick = Yardstick(np.zeros(2), np.array([1.0, 10.0]))
+    result = scoring.pooled(observed, forecast, yardstick)
     assert result == pytest.approx({"mse_scaled": 5 / 3, "mae_scaled": 1.0, "n": 3})
     forecast[0, 0, 0] = np.nan
-    assert np.isnan(metrics.scaled_errors(observed, forecast, np.ones(2))["mse_scaled"])
+    assert np.isnan(scoring.pooled(observed, forecast, yardstick)["mse_scaled"])
+
+
+def report(targets: list[str]) -> dict:
+    """metrics.json of a model that is off by 2, a near baseline by 1 and a far one by 3."""
+    random = np.random.default_rng(1)
+    seen = random.normal(10, 1, (20, 3, len(targets)))
+    off = {MODEL: 2.0, "far": 3.0, "near": 1.0}
+    made = Forecasts(np.arange(20), seen, {name: seen + error for name, error in off.items()})
+    ones = np.ones(len(targets))
+    return scoring.report({"validation": made, "test": made}, targets, Yardstick(ones, ones), {})
+
+
+def trial(name: str, flat: Scores) -> Trial:
+    """A run with these scores, told apart from others by its units."""
+    params = {"train.seed": "1", "train.model.units": name}
+    return Trial(name * 32, name, "", params, flat, {}, None, "1")
+
+
+def test_a_metric_is_one_row_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Added there, it is in metrics.json, summary.json, MLflow, the report and the runs' table."""
+    bias = Metric("bias", lambda y, f: np.mean(f - y), metrics.PAIR, metrics.OWN, metrics.COMPARED)
+    monkeypatch.setattr(metrics, "METRICS", (*metrics.METRICS, bias))
+    one = report(["level"])
+    for at in (one["test"], one["validation_by_horizon"]["h02"], scoring.summary(one)["test"]):
+        assert at["bias"] == pytest.approx(2)
+    flat = labels.flat_scores(one)
+    for key, value in (("test/bias", 2), ("validation/bias_h03", 2), ("near/bias", 1)):
+        assert flat[key] == pytest.approx(value)
+    header, body = markdown.rows(one)
+    assert [row[header.index("bias")] for row in body] == ["1.000", "2.000", "3.000"]
+    header, [line] = comparison.table(comparison.rows([trial("a", flat)])[0])
+    shown = dict(zip(header, line, strict=True))
+    assert (shown["validation bias"], shown["test rmse"]) == ("2.000", "2.000")
+
+    two = report(["level", "flow"])
+    assert "bias" not in two["test"]
+    assert two["test_by_target"]["flow"]["bias"] == pytest.approx(2)
+    assert "| rmse | mae | mape | r2 | mase | bias |" in "".join(
+        markdown._by_target(two["test_by_target"])
+    )
+
+
+@pytest.mark.parametrize(("best", "order"), [(0.0, ["near", "far"]), (9.0, ["far", "near"])])
+@pytest.mark.parametrize("targets", [["level"], ["level", "flow"]])
+def test_what_is_better_stands_in_the_table(
+    best: float, order: list[str], targets: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Best baseline, the report's order, the runs' order and the view in the UI follow a row."""
+    rows = tuple(dataclasses.replace(metric, best=best) for metric in metrics.METRICS)
+    monkeypatch.setattr(metrics, "METRICS", rows)
+    made = report(targets)
+    assert made["best_baseline"] == order[0]
+    assert [row[0] for row in markdown.rows(made)[1]] == [order[0], MODEL, order[1]]
+    flat = labels.flat_scores(made)
+    assert list(trial("a", flat).baselines("validation")) == order
+    key = f"validation/{metrics.deciding(made['test']).name}"
+    found, _ = comparison.rows([trial("a", flat), trial("b", flat | {key: flat[key] / 2})])
+    assert [row.trials[0].name for row in found] == ["b", "a"][:: 1 if best == 0 else -1]
+    view = labels.view("1", metrics.deciding(made["test"]), 0.0)
+    assert ('orderByAsc\\": true' in view["mlflow.sharedViewState.best"]) == (best == 0)

@@ -9,7 +9,7 @@ from sklearn.linear_model import Ridge
 from pipeline.config.cards import Card
 from pipeline.config.params import ALPHAS
 from pipeline.data import splits, windows
-from pipeline.evaluation import metrics, scoring
+from pipeline.evaluation import scoring
 from pipeline.models import ridge
 from pipeline.models.baselines import naive
 from pipeline.models.ridge import fit_ridge
@@ -101,11 +101,10 @@ def test_naive_rules_on_the_committed_data(
     origins = np.asarray(windows.scored_origins(span, 24))
     observed = scoring.observed(targets, origins, 24)
     forecast = naive(card.seasons)[rule](targets, origins, 24)
-    found = metrics.scores(observed, forecast)
-    found |= {
-        f"h{step + 1:02d}": metrics.scores(observed[:, step], forecast[:, step])["rmse"]
-        for step in range(24)
-    }
+    yardstick = scoring.Yardstick.of(targets, 24)
+    found = scoring.pooled(observed, forecast, yardstick)
+    steps = scoring.by_horizon(observed, forecast, yardstick)
+    found |= {step: score["rmse"] for step, score in steps.items()}
     assert int((~np.isnan(observed)).sum()) == 207_312
     assert {name: round(found[name], 3) for name in scores} == scores
 
