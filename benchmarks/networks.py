@@ -47,8 +47,8 @@ def ours(case: dict[str, Any]) -> tuple[keras.Model, Examples, Train]:
     series = np.random.default_rng(1).normal(size=(windows + look_back + horizon, len(names)))
     features = series.astype(np.float32)
     first, targets = look_back - 1, features[:, :1].copy()
-    spans = (one_run(range(first, first + count)) for count in (windows, 1))
-    examples = Examples(features, targets, *spans, look_back, horizon)
+    train_span, other = (one_run(range(first, first + count)) for count in (windows, 1))
+    examples = Examples(features, targets, train_span, other, look_back, horizon)
     return build(spec, Scaler(columns={name: Scale() for name in names})), examples, train
 
 

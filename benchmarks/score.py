@@ -166,12 +166,13 @@ def _prepare(directory: Path, task: Task, raw: Path) -> dict[str, Any]:
     wanted = (task.validation / width) ** 2 if horizon == 1 else task.validation
     numeric = series[[str(name) for name in series if name in card.numeric]]
     filled = numeric.ffill().fillna(numeric.iloc[: origins["train"][-1]].mean())
+    rows: dict[str, Any] = {f"origins_{span}": rows for span, rows in origins.items()}
     np.savez(
         directory / "data.npz",
         filled=filled.to_numpy(np.float32),
         standardised=standardised.astype(np.float32),
         times=series.index.to_numpy(),
-        **{f"origins_{span}": rows for span, rows in origins.items()},
+        **rows,
     )
     return {
         "directory": str(directory),

@@ -20,8 +20,8 @@ from pipeline.config.params import Params
 from pipeline.data import column_guesses, date_formats
 from pipeline.errors import PipelineError
 from pipeline.experiments.evaluate import Evaluation
+from pipeline.experiments.log import unwatched
 from pipeline.experiments.run import run_experiment
-from pipeline.experiments.train import unwatched
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, Layout
 from pipeline.files.records import parse

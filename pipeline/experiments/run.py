@@ -4,7 +4,8 @@ from pipeline.config.experiment import Experiment
 from pipeline.experiments.evaluate import Evaluation, evaluate
 from pipeline.experiments.impute_scale import impute_scale
 from pipeline.experiments.ingest import ingest
-from pipeline.experiments.train import Logging, train, unwatched
+from pipeline.experiments.log import Logging, unwatched
+from pipeline.experiments.train import train
 from pipeline.experiments.window import window
 from pipeline.files.layout import Layout
 

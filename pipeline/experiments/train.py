@@ -1,38 +1,17 @@
 """Train: fit the network and keep its best epoch; who logs it is handed in."""
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 from pipeline.config import network_size
 from pipeline.config.experiment import Experiment
 from pipeline.data.windows import Runs
+from pipeline.experiments.log import Logging, unwatched
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.models.spec import Spec
 from pipeline.preparation.features import Gaps
 from pipeline.preparation.scaling import Scaler
 from pipeline.runtime import determinism
-
-Epoch = dict[str, float]
-
-
-class Log:
-    """Watches a training and changes no output of it; this one does nothing."""
-
-    def epoch(self, number: int, scores: Epoch) -> None:
-        """Take one epoch's scores; `number` counts from 0."""
-
-    def finish(self, history: Sequence[Epoch], seconds: float) -> None:
-        """Take all epochs, and how long they took, once the files are written."""
-
-
-Logging = Callable[[Experiment, Layout], AbstractContextManager[Log]]
-
-
-def unwatched(experiment: Experiment, layout: Layout) -> AbstractContextManager[Log]:
-    """What logs nothing."""
-    return nullcontext(Log())
 
 
 def train(experiment: Experiment, layout: Layout, logging: Logging = unwatched) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from mlflow.entities import RunTag
 
 from pipeline.config.experiment import Experiment
-from pipeline.experiments.train import Log
+from pipeline.experiments.log import Log
 from pipeline.files.layout import Layout
 from pipeline.repository import provenance
 from pipeline.runtime import determinism
