@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,29 +26,48 @@ settings.register_profile(
 )
 settings.load_profile("house")
 
+LONGEST = (  # the groups to begin with
+    "story",
+    "test_pipeline",
+    "test_reproducibility",
+    "test_tracking_server",
+    "test_worked_examples",
+)
 FILLING = "test_faults"  # many tests with nothing costly to share: where one process has room
 ABSENT = "FORECAST_DATA names no folder with"
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Ctrl-C does what it does by default, here and in what tests start.
 
     A shell's background job ignores it, and so does all that it starts.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    config.option.loadscopereorder = False  # xdist takes groups in the order that is made below
+
+
+def group(item: pytest.Item) -> str:
+    """Tests that share a costly fixture go to one process: those of a file, those of the story."""
+    return "story" if "story" in getattr(item, "fixturenames", ()) else item.path.stem
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Tests that share a costly fixture go to one process: those of a file, those of the story."""
-    shared = "story" in getattr(item, "fixturenames", ())
-    group = "story" if shared else item.path.stem
-    if group != FILLING:
-        item.add_marker(pytest.mark.xdist_group(group))
+    """Groups as xdist knows them."""
+    if group(item) != FILLING:
+        item.add_marker(pytest.mark.xdist_group(group(item)))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest tests begin before those that fill the gaps."""
-    items.sort(key=lambda item: item.path.stem == FILLING)
+    """The longest groups begin, then those of many tests; what fills gaps comes last."""
+    tests = Counter(map(group, items))
+    first = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(
+        key=lambda item: (
+            first.get(group(item), len(first)),
+            group(item) == FILLING,
+            -tests[group(item)],
+        )
+    )
 
 
 @pytest.fixture

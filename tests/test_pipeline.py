@@ -119,7 +119,7 @@ def test_make_asks_dvc_again_once_a_file_has_changed(finished_toy: Path, tmp_pat
     assert (directory / "data/windows/test.npy").exists()
     assert asked()  # since DVC has just written a file
     assert not asked()
-    (directory / "pipeline/models/new.py").touch()
+    (directory / "pipeline/reproduction/new.py").touch()  # no stage's, so that none runs
     assert asked()
 
 
@@ -332,8 +332,9 @@ def test_dvc_shows_something_worth_reading(repository: Path) -> None:
     assert "window.look_back" in table
 
 
-def test_one_changed_parameter_runs_what_depends_on_it(repository: Path) -> None:
+def test_one_changed_parameter_runs_what_depends_on_it(finished_toy: Path, tmp_path: Path) -> None:
     """`dvc exp run -S train.seed=2` keeps the first three stages and trains other weights."""
+    repository = copied(finished_toy, tmp_path / "toy")
     before = metrics_of(repository)["test"]["rmse"]
     said = run(repository, "dvc", "exp", "run", "-n", "seed2", "-S", "train.seed=2")
     assert "Stage 'window' didn't change, skipping" in said

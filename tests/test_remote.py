@@ -1,6 +1,5 @@
 """A DVC remote: what one clone pushes another one pulls, by a directory or by S3."""
 
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from tests.full_repository import make, run
+from tests.repositories import copied, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 KEYS = {
@@ -38,20 +37,9 @@ def s3() -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture(scope="module")
-def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository whose first stage has run."""
-    directory = make(tmp_path_factory.mktemp("remote") / "origin")
-    run(directory, "dvc", "repro", "ingest")
-    run(directory, "git", "add", "-A")
-    run(directory, "git", "commit", "-q", "-m", "run")
-    return directory
-
-
-def there_and_back(ingested: Path, tmp_path: Path, *settings: list[str]) -> None:
+def there_and_back(finished_toy: Path, tmp_path: Path, *settings: list[str]) -> None:
     """Push from one clone and pull into another; the files are the same."""
-    one, other = tmp_path / "one", tmp_path / "other"
-    shutil.copytree(ingested, one, symlinks=True)
+    one, other = copied(finished_toy, tmp_path / "one"), tmp_path / "other"
     for setting in settings:
         run(one, "dvc", "remote", *setting)
     run(one, "git", "commit", "-qam", "remote")
@@ -65,19 +53,19 @@ def there_and_back(ingested: Path, tmp_path: Path, *settings: list[str]) -> None
         assert (other / file).read_bytes() == (one / file).read_bytes()
 
 
-def test_a_directory_is_a_remote(ingested: Path, tmp_path: Path) -> None:
+def test_a_directory_is_a_remote(finished_toy: Path, tmp_path: Path) -> None:
     """The default of the docs: a directory that everyone can reach."""
-    there_and_back(ingested, tmp_path, ["add", "-d", "shared", str(tmp_path / "remote")])
+    there_and_back(finished_toy, tmp_path, ["add", "-d", "shared", str(tmp_path / "remote")])
 
 
-def test_s3_is_a_remote(ingested: Path, tmp_path: Path, s3: str) -> None:
+def test_s3_is_a_remote(finished_toy: Path, tmp_path: Path, s3: str) -> None:
     """A bucket of an S3-compatible server, keys from the environment."""
     add = ["add", "-d", "shared", "s3://forecasts/cache"]
-    there_and_back(ingested, tmp_path, add, ["modify", "shared", "endpointurl", s3])
+    there_and_back(finished_toy, tmp_path, add, ["modify", "shared", "endpointurl", s3])
 
 
 def test_a_version_aware_remote_changes_no_checksum(
-    ingested: Path, tmp_path: Path, s3: str
+    finished_toy: Path, tmp_path: Path, s3: str
 ) -> None:
     """What the push has written into dvc.lock is accepted, and nothing has to run again."""
     client(s3).put_bucket_versioning(
@@ -87,7 +75,7 @@ def test_a_version_aware_remote_changes_no_checksum(
     modify = [
         ["modify", "shared", *pair] for pair in (["endpointurl", s3], ["version_aware", "true"])
     ]
-    there_and_back(ingested, tmp_path, add, *modify)
+    there_and_back(finished_toy, tmp_path, add, *modify)
     one = tmp_path / "one"
     assert "cloud:" in (one / "dvc.lock").read_text()
     assert run(one, sys.executable, "-m", "pipeline", "check") == ""

@@ -17,9 +17,9 @@ def replace(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new), encoding="utf-8")
 
 
-def rerun(repository: Path, *arguments: str) -> list[str]:
-    """The stages that `dvc repro` runs; it must say of the others that it skips them."""
-    said = run(repository, "dvc", "repro", *arguments)
+def would_run(repository: Path) -> list[str]:
+    """The stages that `dvc repro` would run; it must say of the others that it skips them."""
+    said = run(repository, "dvc", "repro", "--dry")
     ran = re.findall(r"Running stage '(\w+)'", said)
     skipped = re.findall(r"Stage '(\w+)' didn't change, skipping", said)
     assert sorted(ran + skipped) == ["evaluate", "impute_scale", "ingest", "train", "window"]
@@ -41,7 +41,8 @@ def test_what_only_tells_trains_nothing_again(
     """The stages that the code tells of run again, and the training is skipped."""
     repository = copied(finished_toy, tmp_path / "toy")
     replace(repository / "pipeline" / file, old, new)
-    assert rerun(repository) == again
+    ingest = re.findall(r"Running stage '(\w+)'", run(repository, "dvc", "repro", "ingest"))
+    assert [*ingest, *would_run(repository)] == again
 
 
 @pytest.mark.slow
@@ -51,10 +52,10 @@ def test_another_version_of_a_library_runs_every_stage_again(
     """What was made with another keras is made anew, and another tool's release changes nothing."""
     repository = copied(finished_toy, tmp_path / "toy")
     (repository / "requirements.lock").write_text("mlflow==99\n")
-    assert rerun(repository, "--dry") == []
+    assert would_run(repository) == []
     versions = repository / "data/versions.json"
     versions.write_text(json.dumps(determinism.libraries() | {"keras": "3.14.0"}))
     stages = ["ingest", "impute_scale", "window", "train", "evaluate"]
-    assert rerun(repository, "--dry") == stages
+    assert would_run(repository) == stages
     said = run(repository, "dvc", "repro", status=None)
     assert "error: data/versions.json: keras: expected 3.14.0, found " in said

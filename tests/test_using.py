@@ -212,7 +212,7 @@ def test_a_wrong_file_is_refused_in_one_line(story: Story, content: str, message
     """What is lacking is named; no output is written."""
     (story.directory / "wrong.csv").write_text(content)
     files = ["--input", "wrong.csv", "--output", "never.csv"]
-    said = story.say("predict", *files, status=1)
+    said = story.say("predict", "--backend", "numpy", *files, status=1)
     assert message in said
     assert "Traceback" not in said
     assert not (story.directory / "never.csv").exists()

@@ -116,7 +116,7 @@ def test_a_kill_while_the_database_is_made_leaves_none(tmp_path: Path) -> None:
 @pytest.mark.timeout(900)
 def test_a_kill_at_any_statement_leaves_a_usable_place(tmp_path: Path) -> None:
     """Wherever in its making a process is killed, the next one logs a run."""
-    for statement in range(20, 1000, 61):
+    for statement in range(20, 1000, 89):
         file = tmp_path / f"{statement}.db"
         assert in_a_child(partial(database.ensure, file), statement) in (0, -signal.SIGKILL)
         database.ensure(file)
@@ -131,7 +131,7 @@ def test_a_command_may_be_ended_at_any_moment(tmp_path: Path, sent: signal.Signa
     command = [sys.executable, "-m", "pipeline", "store-uri"]
     whole = run_for(command, tmp_path / "whole", None, sent)[1]
     random = Random(int(sent))
-    for attempt in range(4):
+    for attempt in range(3):
         place = tmp_path / str(attempt)
         said, _ = run_for(command, place, random.uniform(0.3, 1) * whole, sent)
         assert "Traceback" not in said
