@@ -114,7 +114,7 @@ class Scaler(Record):
         return ops.where(bent, self.standardise(in_units, columns), straight)
 
     def linear(self, values: Floats, columns: Sequence[str]) -> Floats:
-        """Scaled columns [rows, C] with transformed ones standardised in their own units instead.
+        """Scaled columns [..., C] with transformed ones standardised in their own units instead.
 
         Names that are no columns (calendar terms and the like) stay as they are.
         """
@@ -122,7 +122,7 @@ class Scaler(Record):
         if bent:
             names = [columns[i] for i in bent]
             values = values.copy()
-            values[:, bent] = self.restandardise(values[:, bent], names)
+            values[..., bent] = self.restandardise(values[..., bent], names)
         return values
 
     @property
