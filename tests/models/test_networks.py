@@ -260,7 +260,7 @@ def test_halves_drop_different_units(key: str) -> None:
     made = spec("lstm", keys={key: 0.5}, batch_size=8, acceleration="xla")
     network = fresh(made)
     trained = fit.compiled(network, examples(noise(40), 30), made.train)
-    rows = tf.zeros(4, tf.int64)
+    rows = tf.fill(4, tf.constant(LOOK_BACK - 1, tf.int64))
     seen, observed = trained.windows(rows), trained.observed(rows)
     values = [tf.convert_to_tensor(weight.value) for weight in network.trainable_variables]
 
