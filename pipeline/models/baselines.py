@@ -90,12 +90,12 @@ class FittedBaseline:
 
 def learned_shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
     """The shapes of what a baseline learns, by name."""
-    if spec.model.name == "drift":
-        return dict.fromkeys(("first", "time"), (len(spec.targets),))
-    if spec.model.name == "ridge":
-        steps = spec.horizon * len(spec.targets)
-        return {"kernel": (spec.look_back * len(spec.features), steps), "bias": (steps,)}
-    return {}
+    steps, window = spec.horizon * len(spec.targets), spec.look_back * len(spec.features)
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {
+        "drift": dict.fromkeys(("first", "time"), (len(spec.targets),)),
+        "ridge": {"kernel": (window, steps), "bias": (steps,)},
+    }
+    return shapes.get(spec.model.name, {})
 
 
 def persistence(own: FittedBaseline, seen: Seen, origins: Rows) -> Floats:

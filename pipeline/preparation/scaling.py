@@ -118,17 +118,13 @@ class Scaler(Record):
 
         Names that are no columns (calendar terms and the like) stay as they are.
         """
-        bent = [i for i, name in enumerate(columns) if name in self.transformed]
+        transformed = {name for name, scale in self.columns.items() if scale.transform}
+        bent = [i for i, name in enumerate(columns) if name in transformed]
         if bent:
             names = [columns[i] for i in bent]
             values = values.copy()
             values[..., bent] = self.restandardise(values[..., bent], names)
         return values
-
-    @property
-    def transformed(self) -> set[str]:
-        """The columns that are transformed before they are scaled."""
-        return {name for name, scale in self.columns.items() if scale.transform}
 
     def units(self, standardised: Floats, targets: Collection[str]) -> npt.NDArray[np.float64]:
         """Standardised targets [..., K] back in their units, as float64."""

@@ -73,17 +73,6 @@ def gatherers(examples: Examples) -> tuple[Gather, Gather]:
     )
 
 
-def batches(examples: Examples, origins: Rows | Runs, batch_size: int) -> tf.data.Dataset:
-    """Batches of windows and targets, ([B, L, F], [B, H, K]), in order: to look at once."""
-    row_at, (windows, observed) = lookup(origins), gatherers(examples)
-
-    def batch(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        rows = row_at(positions)
-        return windows(rows), observed(rows)
-
-    return order(origins, batch_size).map(batch)
-
-
 def _held(array: npt.NDArray[np.float32]) -> tf.Tensor:
     """The array itself, if TensorFlow can use it in place, else a copy."""
     if is_aligned(array):

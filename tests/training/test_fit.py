@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pytest
 import tensorflow as tf
 
+from benchmarks.networks import batches
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.aligned import aligned_zeros
@@ -24,7 +25,7 @@ from pipeline.preparation.scaling import Scale, Scaler
 from pipeline.runtime import determinism, process
 from pipeline.tracking import store
 from pipeline.training import fit, train_step
-from pipeline.training.batches import Examples, batches, gatherers, order
+from pipeline.training.batches import Examples, gatherers, order
 from pipeline.training.losses import loss_weights, masked
 from pipeline.training.shuffle import Shuffle
 from tests.toys import Project, shaped, toy_params
