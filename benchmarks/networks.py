@@ -6,9 +6,10 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 
 from pipeline.config.params import Train
-from pipeline.data.windows import one_run
+from pipeline.data.windows import Rows, Runs, one_run
 from pipeline.files.records import parse
 from pipeline.models.registry import build
 from pipeline.models.spec import Spec
@@ -62,3 +63,14 @@ def epoch(
     for positions in order(examples.train, batch_size):
         origins = rows(shuffle(positions))
         yield windows(origins).numpy(), observed(origins).numpy()
+
+
+def batches(examples: Examples, origins: Rows | Runs, batch_size: int) -> tf.data.Dataset:
+    """Batches of windows and targets, ([B, L, F], [B, H, K]), in order: to look at once."""
+    row_at, (windows, observed) = lookup(origins), gatherers(examples)
+
+    def batch(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        rows = row_at(positions)
+        return windows(rows), observed(rows)
+
+    return order(origins, batch_size).map(batch)

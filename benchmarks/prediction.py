@@ -18,6 +18,7 @@ from pipeline.files import artifacts
 from pipeline.files.records import parse
 from pipeline.forecasting.forecaster import Backend, Forecaster, bundled_files
 from pipeline.models.spec import Spec
+from pipeline.models.task import Seen
 from pipeline.preparation.imputation import Imputer
 from pipeline.preparation.scaling import Scale, Scaler
 
@@ -40,11 +41,12 @@ def rows(quick: bool) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         files = _model(Path(folder))
         made = {backend: Forecaster.load(files, backend) for backend in BACKENDS}
-        prepared = np.random.default_rng(1).normal(size=(5000, 1)).astype(np.float32)
+        walk = np.random.default_rng(1).normal(size=(5000, 1)).astype(np.float32)
+        seen = Seen(pd.date_range("2000-01-01", periods=5000, freq="10s"), walk, walk.astype(float))
         for batch, calls in ((1, 20), (4096, 2)):
             origins = np.arange(100, 100 + batch)
             programs: dict[str, Callable[[], float]] = {
-                backend: _forecasts(forecaster, prepared, origins, 1 if quick else calls)
+                backend: _forecasts(forecaster, seen, origins, 1 if quick else calls)
                 for backend, forecaster in made.items()
             }
             in_turn(programs, 1)
@@ -100,12 +102,12 @@ def _model(directory: Path) -> dict[str, Path]:
 
 
 def _forecasts(
-    forecaster: Forecaster, prepared: np.ndarray, origins: np.ndarray, calls: int
+    forecaster: Forecaster, seen: Seen, origins: np.ndarray, calls: int
 ) -> Callable[[], float]:
     def seconds() -> float:
         start = time.perf_counter()
         for _ in range(calls):
-            forecaster.forecast(prepared, origins)
+            forecaster.forecast(seen, origins)
         return time.perf_counter() - start
 
     return seconds

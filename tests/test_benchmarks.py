@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks import overhead, report
 from benchmarks.measure import Row, in_turn, ratio, row
-from benchmarks.networks import epoch
+from benchmarks.networks import batches, epoch
 from pipeline.data.windows import one_run
-from pipeline.training.batches import Examples, batches, order
+from pipeline.training.batches import Examples, order
 from tests.toys import ROOT, Project
 
 

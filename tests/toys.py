@@ -16,8 +16,13 @@ from ruamel.yaml import YAML
 
 from pipeline.config.cards import Card
 from pipeline.config.params import Params
+from pipeline.data.windows import Rows
 from pipeline.files.records import parse
 from pipeline.lstm.cell import LSTM, Array
+from pipeline.models.baselines import FittedBaseline, naive
+from pipeline.models.spec import Spec
+from pipeline.models.task import Floats, Seen, Task, forecasts
+from pipeline.preparation.scaling import Scaler
 
 ROOT = Path(__file__).parents[1]
 
@@ -187,6 +192,33 @@ class Project:
 def to_keras(p: LSTM) -> tuple[Array, Array, Array]:
     """An LSTM layer's gates as Keras' kernel [F, 4H], recurrent kernel [H, 4H] and bias [4H]."""
     return np.concatenate(p[:4], 1), np.concatenate(p[4:8], 1), np.concatenate(p[8:])
+
+
+def seen_hours(features: Any, targets: Any) -> Seen:
+    """A series by the hour, [rows, F] and [rows, K], as models see it."""
+    return Seen(toy_times(len(features)), features, np.asarray(targets, np.float64))
+
+
+def naive_forecast(
+    name: str, targets: pd.DataFrame, origins: Rows, horizon: int, *seasons: int
+) -> Floats:
+    """What a naive baseline, fitted on a whole table, forecasts from its rows: [B, H, K]."""
+    names = tuple(targets)
+    model = naive(seasons)[name]
+    spec = Spec(
+        dataset="toy",
+        inputs=names,
+        features=names,
+        targets=names,
+        look_back=1,
+        horizon=horizon,
+        model=model,
+        residual="none",
+        normalisation="none",
+    )
+    seen = seen_hours(np.zeros(targets.shape, np.float32), targets)
+    task = Task(spec, Scaler(columns={}), seen, origins, origins)
+    return forecasts(FittedBaseline(spec, task.scaler).fit(task), seen, origins)
 
 
 def shaped(params: Params) -> dict[str, Any]:

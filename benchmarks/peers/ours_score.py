@@ -12,7 +12,7 @@ from pipeline.models import registry
 from pipeline.runtime import determinism, process
 from pipeline.stages import train
 from pipeline.training import fit
-from pipeline.training.batches import batches
+from pipeline.training.batches import gatherers
 
 
 class Ready(Exception):  # noqa: N818 - no error
@@ -38,7 +38,7 @@ def prepare(case: dict[str, Any]) -> Any:
     with contextlib.suppress(Ready):
         train.main()
     examples, settings = held["examples"], held["settings"]
-    data = np.load(case["data"])
+    data, (windows, _) = np.load(case["data"]), gatherers(examples)
 
     def measure(limit: float) -> dict[str, Any]:
         determinism.settle(settings.seed)
@@ -46,8 +46,9 @@ def prepare(case: dict[str, Any]) -> Any:
 
         def score(span: str) -> float:
             origins = data[f"origins_{span}"]
-            forecast = network.predict(batches(examples, origins, 1024), verbose=0)
-            return error(data["standardised"], origins, forecast)
+            parts = np.array_split(origins, range(1024, len(origins), 1024))
+            forecast = [network.predict_on_batch(windows(part)) for part in parts]
+            return error(data["standardised"], origins, np.concatenate(forecast))
 
         watch = Stopwatch(case, limit, score)
         with contextlib.suppress(Reached):

@@ -57,6 +57,8 @@ def _parts(params: schema.Params, features: int, targets: int) -> Iterator[Size]
         yield Size(2 * targets, 3 * look_back * targets)
     if isinstance(model, schema.Ridge):
         yield _dense(look_back * features, horizon * targets)
+    if model.name == "drift":
+        yield Size(2 * targets, 0)
     if isinstance(model, schema.Baseline):
         return
     seen, rows = features, look_back

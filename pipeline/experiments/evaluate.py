@@ -1,6 +1,6 @@
 """Evaluate: forecast validation and test as a user would, and score beside the baselines."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -9,6 +9,7 @@ import pandas as pd
 
 from pipeline.config.checks import ridge_left_out
 from pipeline.config.experiment import Experiment
+from pipeline.config.params import Ridge
 from pipeline.data import splits, tables
 from pipeline.data.splits import SCORED, Spans
 from pipeline.data.windows import Runs
@@ -18,7 +19,9 @@ from pipeline.evaluation.scoring import MODEL, Forecast, Forecasts, Yardstick
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.forecasting.forecaster import Forecaster, newest, stage_files
-from pipeline.models.baselines import naive, ridge
+from pipeline.models import task as models
+from pipeline.models.baselines import FittedBaseline, naive
+from pipeline.models.task import Task
 from pipeline.preparation.training_windows import Count
 from pipeline.runtime import determinism
 
@@ -44,7 +47,7 @@ def evaluate(experiment: Experiment, layout: Layout) -> Evaluation:
     spec = forecaster.spec
     raw = layout.raw_table(experiment.dataset, card.file)
     table = tables.read_table(raw, card)
-    prepared = forecaster.prepare(forecaster.read(table, str(raw)))
+    seen = forecaster.prepare(forecaster.read(table, str(raw)))
     example = newest(table, spec, card, forecaster.imputer)
     del table  # its text takes more memory than all that follows
     series = artifacts.read_frame(layout.series)
@@ -56,18 +59,18 @@ def evaluate(experiment: Experiment, layout: Layout) -> Evaluation:
     count = artifacts.read_json_record(layout.windows_quality, Count)
     rows = splits.of(experiment, times[0], len(times))
 
-    by: dict[str, Forecast] = {MODEL: partial(forecaster.forecast, prepared)}
-    by |= {
-        name: partial(rule, targets, horizon=spec.horizon)
-        for name, rule in naive(card.seasons).items()
-    }
+    # The model does not see a target that is not among its inputs.
+    whole = replace(seen, targets=targets.to_numpy(np.float64))
+    task = Task(spec, forecaster.scaler, whole, origins["train"], origins["validation"])
+    by: dict[str, Forecast] = {MODEL: partial(forecaster.forecast, seen)}
+    for name, model in naive(card.seasons).items():
+        by[name] = partial(models.forecasts, FittedBaseline.of(model, task), whole)
     if not ridge_left_out(experiment):
-        fitted = origins["train"], origins["validation"]
-        solved = ridge(spec, forecaster.scaler, prepared, targets, *fitted)
-        by["ridge"] = lambda rows: forecaster.units(solved(rows))
+        ridge = FittedBaseline.of(Ridge(name="ridge"), task)
+        by["ridge"] = lambda rows: forecaster.bounded(models.forecasts(ridge, whole, rows))
     forecasts = {span: Forecasts.of(by, targets, origins[span], spec.horizon) for span in SCORED}
     yardstick = Yardstick.of(targets.iloc[slice(*rows["train"])], card.season)
-    memory = network_memory.measure(spec, layout.weights, prepared, origins["validation"])
+    memory = network_memory.measure(spec, layout.weights, seen.features, origins["validation"])
     in_gaps = scoring.in_gaps(targets, origins["test"], forecaster.imputer.limit)
     metrics = scoring.rounded(
         scoring.report(forecasts, spec.targets, yardstick, card.spans)

@@ -1,14 +1,19 @@
-"""Train: fit the network and keep its best epoch; who logs it is handed in."""
+"""Train: fit the model, a network to its best epoch; who logs it is handed in."""
 
 import time
+from functools import partial
+from typing import Any
 
 from pipeline.config import network_size
 from pipeline.config.experiment import Experiment
+from pipeline.config.params import Baseline
 from pipeline.data.windows import Runs
 from pipeline.experiments.log import Logging, unwatched
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
+from pipeline.models.baselines import FittedBaseline
 from pipeline.models.spec import Spec
+from pipeline.models.task import Seen, Task
 from pipeline.preparation.features import Gaps
 from pipeline.preparation.scaling import Scaler
 from pipeline.runtime import determinism
@@ -20,8 +25,12 @@ def train(experiment: Experiment, layout: Layout, logging: Logging = unwatched) 
     spec = Spec.of(experiment)
     scaler = artifacts.read_json_record(layout.scaler, Scaler)
     series, values = artifacts.read_frame(layout.series), artifacts.read_array(layout.values)
+    channels = [name for group in card.channels.values() for name in group]
     gaps = Gaps(artifacts.read_array(layout.imputed), params.impute_scale.imputation.limit)
+    seen = Seen.of(spec, card, scaler, series, values, channels, gaps)
     origins = (Runs(artifacts.read_array(layout.origins(s))) for s in ("train", "validation"))
+    task = Task(spec, scaler, seen, *origins)
+    network_size.check(experiment, len(task.train))
 
     determinism.settle(params.train.seed)
     # TensorFlow comes with these, so only now that the input is right.
@@ -29,15 +38,19 @@ def train(experiment: Experiment, layout: Layout, logging: Logging = unwatched) 
     from pipeline.training import fit
     from pipeline.training.batches import Examples
 
-    examples = Examples.of(spec, card, series, values, gaps, scaler, *origins)
-    network_size.check(experiment, len(examples.train))
-    network = build(spec, scaler)
+    model: Any
+    if isinstance(spec.model, Baseline):
+        model = FittedBaseline(spec, scaler)
+        fitting = partial(fit.solve, model, task)
+    else:
+        model = build(spec, scaler)
+        fitting = partial(fit.fit, model, Examples.of(task))
     with logging(experiment, layout) as log:
         began = time.monotonic()
-        history = fit.fit(network, examples, params.train, log.epoch)
+        history = fitting(params.train, log.epoch)
         seconds = time.monotonic() - began
         with artifacts.replacing(layout.weights) as beside:
-            network.save_weights(beside)
+            model.save_weights(beside)
         artifacts.write_json(layout.model_json, spec.model_dump(mode="json"))
         artifacts.write_text(layout.history, fit.table(history))
         log.finish(history, seconds)

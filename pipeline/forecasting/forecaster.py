@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,19 +13,19 @@ import pandas as pd
 
 from pipeline.config import input_names
 from pipeline.config.cards import Card, read_card_file
+from pipeline.config.params import Baseline
 from pipeline.data import cells, tables, timestamps
-from pipeline.data.windows import Rows, seen
+from pipeline.data.windows import Rows
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, Layout
+from pipeline.models.baselines import FittedBaseline
 from pipeline.models.spec import Spec
-from pipeline.preparation import features
+from pipeline.models.task import Floats, Model, Seen, forecasts
+from pipeline.preparation.features import Gaps
 from pipeline.preparation.imputation import Imputer, one_hot
 from pipeline.preparation.scaling import Scaler
 
-# Windows in every call of the network, the last call padded: matrix products of another size sum in
-# another order, so the last digits of a forecast would depend on how many are made at once.
-BATCH = 256
 FAR = 10  # standard deviations from the training span's mean: what is that far off is asked about
 LOG = logging.getLogger(__name__)
 Backend = Literal["tensorflow", "numpy"]
@@ -67,18 +68,31 @@ def newest(table: pd.DataFrame, spec: Spec, card: Card, imputer: Imputer) -> pd.
     return tables.typed(table.tail(rows).reset_index(drop=True), card, columns)
 
 
-def _network(spec: Spec, scaler: Scaler, weights: Path, backend: Backend) -> Callable[[Any], Any]:
-    """A function from windows [B, L, F] to standardised forecasts [B, H, K]."""
+@dataclass(frozen=True)
+class Network:
+    """A network as a model: `steps` makes standardised forecasts [B, H, K] of windows [B, L, F]."""
+
+    spec: Spec
+    scaler: Scaler
+    steps: Callable[[Any], Any]
+
+    def forecast(self, seen: Seen, origins: Rows) -> Floats:
+        """Forecasts in the targets' units, origins [B] -> [B, H, K]."""
+        return self.scaler.units(self.steps(seen.windows(self.spec, origins)), self.spec.targets)
+
+
+def _model(spec: Spec, scaler: Scaler, weights: Path, backend: Backend) -> Model:
+    if isinstance(spec.model, Baseline):
+        return FittedBaseline(spec, scaler).load_weights(weights)
     if backend == "numpy":
         from pipeline.forecasting import numpy_backend
 
-        return numpy_backend.load(spec, scaler, weights)
+        return Network(spec, scaler, numpy_backend.load(spec, scaler, weights))
     from pipeline.models.registry import build
 
     network = build(spec, scaler)
     network.load_weights(weights)
-    predict: Callable[[Any], Any] = network.predict_on_batch
-    return predict
+    return Network(spec, scaler, network.predict_on_batch)
 
 
 def portable(forecast: pd.DataFrame) -> pd.DataFrame:
@@ -88,7 +102,7 @@ def portable(forecast: pd.DataFrame) -> pd.DataFrame:
 
 
 class Forecaster:
-    """A network with everything between it and raw rows."""
+    """A model with everything between it and raw rows."""
 
     def __init__(
         self,
@@ -101,7 +115,7 @@ class Forecaster:
     ) -> None:
         self.card, self.spec, self.imputer, self.scaler = card, spec, imputer, scaler
         try:
-            self.network = _network(spec, scaler, weights, backend)
+            self.model = _model(spec, scaler, weights, backend)
         except (OSError, ValueError, KeyError) as error:
             raise artifacts.broken(weights, error) from None
 
@@ -109,8 +123,8 @@ class Forecaster:
     def load(cls, files: Mapping[str, Path], backend: Backend = "tensorflow") -> "Forecaster":
         """The Forecaster made of the files that `stage_files` or `bundled_files` name.
 
-        `backend` runs the network: TensorFlow runs every model, NumPy stacks of lstm and rnn
-        layers, to 1e-5 the same, and starts in a fraction of the time.
+        `backend` runs networks: TensorFlow every one, NumPy stacks of lstm and rnn layers, to 1e-5
+        the same, and starts in a fraction of the time. Baselines need neither.
         """
         return cls(
             card=read_card_file(files["card.yaml"]),
@@ -126,47 +140,31 @@ class Forecaster:
         names = input_names.columns([*self.spec.inputs], self.card)
         return tables.to_series(raw, self.card, where, names, self.imputer.step)
 
-    def prepare(self, regular: pd.DataFrame) -> npt.NDArray[np.float32]:
-        """The regular series as scaled features: [rows, F]."""
+    def prepare(self, regular: pd.DataFrame) -> Seen:
+        """The regular series as models see it."""
         channels = one_hot(regular, self.card.categories)
         filled, state = self.imputer.apply(channels)
         values = self.scaler.transform(filled).to_numpy(np.float32)
-        return features.build(
-            values,
-            list(channels.columns),
-            self.spec.features,
-            pd.DatetimeIndex(regular.index),
-            self.card,
-            self.spec.horizon,
-            self.scaler.changes,
-            features.Gaps(state, self.imputer.limit),
-        )
+        gaps, names = Gaps(state, self.imputer.limit), list(channels.columns)
+        return Seen.of(self.spec, self.card, self.scaler, regular, values, names, gaps)
 
-    def forecast(self, prepared: npt.NDArray[np.float32], origins: Rows) -> npt.NDArray[np.float64]:
-        """Forecasts in the targets' units from the rows of `prepare`: [N] origins -> [N, H, K].
+    def forecast(self, seen: Seen, origins: Rows) -> Floats:
+        """Forecasts in the targets' units from what `prepare` gives: [N] origins -> [N, H, K].
 
         Raises:
-            PipelineError: names a feature that is missing in some window.
+            PipelineError: names a feature that is missing in some window, or a target of which a
+                baseline has no value.
         """
-        padded = np.concatenate([origins, np.full(-len(origins) % BATCH, origins[-1])])
-        look_back = self.spec.look_back
-        batches = (seen(prepared, rows, look_back) for rows in padded.reshape(-1, BATCH))
-        scaled = np.concatenate([self.network(self._whole(batch)) for batch in batches])
-        return self.units(scaled[: len(origins)])
-
-    def _whole(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        bad = ~np.isfinite(windows).all(axis=(0, 1))
-        if bad.any():
+        forecast = self.bounded(forecasts(self.model, seen, origins))
+        if (missing := np.isnan(forecast).any(axis=(0, 1))).any():
+            name = self.spec.targets[int(missing.argmax())]
             raise PipelineError(
-                f"input: feature {self.spec.features[int(bad.argmax())]}: expected a "
-                "finite number in every row of a window, of a size seen in the training span, "
-                "found NaN or infinity; `prepare` fills gaps"
+                f"input: column {name}: expected a value in some row up to each origin, found none"
             )
-        return windows
+        return forecast
 
-    def units(self, scaled: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """Standardised forecasts [N, H, K] in their units, none below the card's minimum."""
-        forecast = self.scaler.units(scaled, self.spec.targets)
+    def bounded(self, forecast: Floats) -> Floats:
+        """Forecasts [N, H, K] in units, none below the card's minimum."""
         lowest = [self.card.columns[name].minimum for name in self.spec.targets]
         return np.maximum(forecast, [-np.inf if bound is None else bound for bound in lowest])
 

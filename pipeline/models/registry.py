@@ -6,8 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from pipeline.config.params import Naive, Ridge, SeasonalNaive, Segment
-from pipeline.models import baseline_networks
+from pipeline.config.params import Segment
 from pipeline.models.attention import attention_lstm
 from pipeline.models.convolutional import cnn_lstm
 from pipeline.models.recurrent import recurrent
@@ -30,11 +29,6 @@ MODELS: dict[str, Body] = {
     "seq2seq_lstm": seq2seq_lstm,
     "segment_lstm": segment,
     "segment_gru": segment,
-    "persistence": baseline_networks.persistence,
-    "drift": baseline_networks.drift,
-    "last_change": baseline_networks.last_change,
-    "seasonal_naive": baseline_networks.seasonal_naive,
-    "ridge": baseline_networks.ridge,
 }
 
 
@@ -49,13 +43,7 @@ def build(spec: Spec, scaler: Scaler) -> keras.Model:
     # An input may be scaled in another way (log1p, say) than a target, which is standardised.
     # Where that past is not among the inputs, nothing below asks for it.
     past = _standardised(window, spec.positions, spec, scaler) if spec.positions else window
-    seen = window
-    if isinstance(spec.model, Naive | SeasonalNaive | Segment):
-        seen = past
-    elif isinstance(spec.model, Ridge):
-        bent = [i for i, name in enumerate(spec.features) if name in scaler.transformed]
-        if bent:
-            seen = exchange(window, bent, _standardised(window, bent, spec, scaler))
+    seen = past if isinstance(spec.model, Segment) else window
     if spec.normalisation != "none":
         normalise = Normalisation(spec.normalisation, name="normalisation")
         own, *_ = normalise(ops.take(seen, spec.positions, axis=2))

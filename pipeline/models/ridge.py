@@ -7,43 +7,11 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from pipeline.config.params import ALPHAS
-from pipeline.data.windows import Rows, ahead, seen
+from pipeline.data.windows import Rows, ahead
 from pipeline.runtime.determinism import THREADS
 
 Floats = npt.NDArray[np.float64]
 BLOCK = 1024  # windows held at once: one of a long look-back has thousands of numbers
-
-
-def fit_ridge(
-    features: npt.NDArray[np.float32],
-    targets: Floats,
-    train: Rows,
-    validation: Rows,
-    look_back: int,
-    horizon: int,
-) -> Callable[[Rows], Floats]:
-    """Ridge regression on a network's windows: from origins [B] to standardised [B, H, K].
-
-    `features` [rows, F] are scaled, `targets` [rows, K] standardised, NaN where not observed;
-    `train` and `validation` are origins.
-    """
-
-    size = look_back * features.shape[1]  # -1 would not do where there is no window
-
-    def windows(origins: Rows) -> Floats:
-        # float64: normal equations square the condition number, which float32 cannot hold.
-        flat = seen(features, origins, look_back).reshape(len(origins), size)
-        return flat.astype(np.float64)
-
-    kernel, bias = solve_ridge(windows, targets, train, validation, horizon, ALPHAS)
-
-    def predict(origins: Rows) -> Floats:
-        with threadpool_limits(THREADS):
-            steps = [windows(rows) @ kernel + bias for rows in _blocks(origins)]
-        return np.concatenate(steps).reshape(len(origins), horizon, -1)
-
-    return predict
 
 
 def solve_ridge(
@@ -70,7 +38,7 @@ def solve_ridge(
         """Of the steps from `first` to before `last`, of some of the targets."""
 
         def examples(origins: Rows) -> Iterator[tuple[Floats, Floats]]:
-            for rows in _blocks(origins):
+            for rows in blocks(origins):
                 wanted = ahead(targets[:, some], rows + first, last - first)
                 columns = (last - first) * (some.stop - some.start)
                 yield windows(rows), wanted.reshape(len(rows), columns).astype(np.float64)
@@ -129,5 +97,6 @@ def _ridge(
     return best, bias - mean @ best
 
 
-def _blocks(origins: Rows) -> list[Rows]:
+def blocks(origins: Rows) -> list[Rows]:
+    """Origins in parts of which all windows are held at once."""
     return np.array_split(origins, range(BLOCK, len(origins), BLOCK))

@@ -114,21 +114,17 @@ class Scaler(Record):
         return ops.where(bent, self.standardise(in_units, columns), straight)
 
     def linear(self, values: Floats, columns: Sequence[str]) -> Floats:
-        """Scaled columns [rows, C] with transformed ones standardised in their own units instead.
+        """Scaled columns [..., C] with transformed ones standardised in their own units instead.
 
         Names that are no columns (calendar terms and the like) stay as they are.
         """
-        bent = [i for i, name in enumerate(columns) if name in self.transformed]
+        transformed = {name for name, scale in self.columns.items() if scale.transform}
+        bent = [i for i, name in enumerate(columns) if name in transformed]
         if bent:
             names = [columns[i] for i in bent]
             values = values.copy()
-            values[:, bent] = self.restandardise(values[:, bent], names)
+            values[..., bent] = self.restandardise(values[..., bent], names)
         return values
-
-    @property
-    def transformed(self) -> set[str]:
-        """The columns that are transformed before they are scaled."""
-        return {name for name, scale in self.columns.items() if scale.transform}
 
     def units(self, standardised: Floats, targets: Collection[str]) -> npt.NDArray[np.float64]:
         """Standardised targets [..., K] back in their units, as float64."""

@@ -5,15 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import tensorflow as tf
 
-from pipeline.config.cards import Card
 from pipeline.data.windows import Rows, Runs
 from pipeline.files.aligned import aligned_zeros, is_aligned
-from pipeline.models.spec import Spec
-from pipeline.preparation.features import Gaps, build
-from pipeline.preparation.scaling import Scaler
+from pipeline.models.task import Task
 
 Gather = Callable[[tf.Tensor], tf.Tensor]
 
@@ -30,29 +26,13 @@ class Examples:
     horizon: int
 
     @classmethod
-    def of(
-        cls,
-        spec: Spec,
-        card: Card,
-        series: pd.DataFrame,
-        values: npt.NDArray[np.float32],
-        gaps: Gaps,
-        scaler: Scaler,
-        train: Runs,
-        validation: Runs,
-    ) -> "Examples":
-        """What a network is fitted on, of the regular series, in its units and as `values`.
-
-        `values` [rows, channels] are imputed and scaled, `gaps` says what of them was imputed.
-        """
-        targets = aligned_zeros(len(series), len(spec.targets))
-        targets[:] = scaler.standardise(series[list(spec.targets)].to_numpy(), spec.targets)
-        channels = [name for group in card.channels.values() for name in group]
-        times = pd.DatetimeIndex(series.index)
-        seen = build(
-            values, channels, spec.features, times, card, spec.horizon, scaler.changes, gaps
-        )
-        return cls(seen, targets, train, validation, spec.look_back, spec.horizon)
+    def of(cls, task: Task) -> "Examples":
+        """What a network is fitted on."""
+        spec, seen = task.spec, task.seen
+        targets = aligned_zeros(*seen.targets.shape)
+        targets[:] = task.scaler.standardise(seen.targets, spec.targets)
+        spans = task.train, task.validation
+        return cls(seen.features, targets, *spans, spec.look_back, spec.horizon)
 
 
 def order(origins: Rows | Runs, batch_size: int) -> tf.data.Dataset:
@@ -91,17 +71,6 @@ def gatherers(examples: Examples) -> tuple[Gather, Gather]:
         lambda origins: tf.gather(features, origins[:, None] + seen),
         lambda origins: tf.gather(targets, origins[:, None] + ahead),
     )
-
-
-def batches(examples: Examples, origins: Rows | Runs, batch_size: int) -> tf.data.Dataset:
-    """Batches of windows and targets, ([B, L, F], [B, H, K]), in order: to look at once."""
-    row_at, (windows, observed) = lookup(origins), gatherers(examples)
-
-    def batch(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        rows = row_at(positions)
-        return windows(rows), observed(rows)
-
-    return order(origins, batch_size).map(batch)
 
 
 def _held(array: npt.NDArray[np.float32]) -> tf.Tensor:

@@ -5,17 +5,18 @@ from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from keras import ops
 
-from pipeline.config.params import Baseline, Ridge, Schedule, Train
-from pipeline.data.windows import Rows
+from pipeline.config.params import Schedule, Train
+from pipeline.data.windows import ahead
 from pipeline.errors import PipelineError
-from pipeline.models.ridge import solve_ridge
+from pipeline.models.baselines import FittedBaseline
+from pipeline.models.ridge import blocks
+from pipeline.models.task import Task, forecasts
 from pipeline.runtime.process import end_if_interrupted
 from pipeline.runtime.progress import progress
-from pipeline.training.batches import Examples, batches, gatherers, order
+from pipeline.training.batches import Examples, order
 from pipeline.training.losses import known, loss_weights, masked
 from pipeline.training.train_step import OnPositions
 from pipeline.training.xla import InHalves
@@ -38,13 +39,11 @@ def fit(
 
     Returns:
         One record an epoch: train/loss, validation/loss, learning_rate, and whether it was kept, 0
-        or 1. Of a baseline, which has no epochs, one record with its losses.
+        or 1.
 
     Raises:
         PipelineError: the loss became NaN or infinite; names the epoch.
     """
-    if isinstance(settings.model, Baseline):
-        return _solve(network, examples, settings, on_epoch)
     trained = compiled(network, examples, settings)
     best = keras.callbacks.EarlyStopping(
         "val_loss", patience=settings.patience, restore_best_weights=True
@@ -85,30 +84,22 @@ def compiled(network: keras.Model, examples: Examples, settings: Train) -> OnPos
     return trained
 
 
-def _solve(
-    network: keras.Model,
-    examples: Examples,
-    settings: Train,
-    on_epoch: Callable[[int, Epoch], None],
+def solve(
+    baseline: FittedBaseline, task: Task, settings: Train, on_epoch: Callable[[int, Epoch], None]
 ) -> list[Epoch]:
-    """Give a baseline the weights it has, if any, and score it as an epoch is scored."""
-    if isinstance(settings.model, Ridge):
-        flat = keras.Model(network.input, network.get_layer("flat").output)
-        seen, _ = gatherers(examples)
-
-        def windows(origins: Rows) -> npt.NDArray[np.float64]:
-            return np.asarray(flat(seen(origins)), np.float64)
-
-        spans = np.asarray(examples.train), np.asarray(examples.validation)
-        alphas = settings.model.alphas
-        solved = solve_ridge(windows, examples.targets, *spans, examples.horizon, alphas)
-        network.get_layer("head").set_weights(solved)
-    loss = masked(settings.loss, settings.huber_delta, loss_weights(examples, settings))
-    scores = {}
-    for name, origins in (("train", examples.train), ("validation", examples.validation)):
+    """Fit a baseline in place and score it as an epoch is scored, in one record."""
+    baseline.fit(task)
+    loss = masked(settings.loss, settings.huber_delta, loss_weights(Examples.of(task), settings))
+    scores, spec, series = {}, task.spec, task.seen
+    for name, origins in (("train", task.train), ("validation", task.validation)):
         mean = keras.metrics.Mean(dtype="float64")
-        for windows, observed in batches(examples, origins, 1024):
-            mean.update_state(loss(observed, network(windows)), sample_weight=known(observed))
+        for rows in blocks(np.asarray(origins)):
+            pair = ahead(series.targets, rows, spec.horizon), forecasts(baseline, series, rows)
+            observed, made = (
+                task.scaler.standardise(values, spec.targets).astype(np.float32) for values in pair
+            )
+            observed[np.isnan(made)] = np.nan  # no forecast where nothing was observed before
+            mean.update_state(loss(observed, made), sample_weight=known(observed))
         scores[f"{name}/loss"] = float(mean.result())
     on_epoch(0, scores)
     return [scores | {"kept": 1}]

@@ -22,8 +22,9 @@ from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE
 from pipeline.forecasting import forecaster
-from pipeline.forecasting.forecaster import Forecaster, portable, stage_files
+from pipeline.forecasting.forecaster import Forecaster, Network, portable, stage_files
 from pipeline.models.spec import Spec
+from pipeline.preparation.scaling import Scaler
 from tests.toys import Project, shaped, toy_params, toy_table, toy_times
 
 Make = Callable[..., Forecaster]
@@ -39,8 +40,11 @@ SPEC = Spec(
 @pytest.fixture
 def made(project: Project, monkeypatch: pytest.MonkeyPatch) -> Make:
     """Makes a Forecaster of the toy table, with values of its card changed by dotted key."""
-    forecast = np.zeros((forecaster.BATCH, SPEC.horizon, 1), np.float32)
-    monkeypatch.setattr(forecaster, "_network", lambda *_: lambda _: forecast)
+
+    def untrained(spec: Spec, scaler: Scaler, *_: Any) -> Network:
+        return Network(spec, scaler, lambda windows: np.zeros((len(windows), spec.horizon, 1)))
+
+    monkeypatch.setattr(forecaster, "_model", untrained)
 
     def make(table: pd.DataFrame | None = None, **card: Any) -> Forecaster:
         project.write(table, card).run("ingest", "impute_scale")

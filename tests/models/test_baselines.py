@@ -1,20 +1,30 @@
 """Naive rules by hand and on the committed data, and ridge beside scikit-learn."""
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 
+from pipeline.config import params as schema
 from pipeline.config.cards import Card
+from pipeline.config.experiment import Experiment
 from pipeline.config.params import ALPHAS
 from pipeline.data import splits, windows
 from pipeline.evaluation import scoring
+from pipeline.experiments.run import run_experiment
+from pipeline.files.layout import Layout
 from pipeline.models import ridge
-from pipeline.models.baselines import naive
-from pipeline.models.ridge import fit_ridge
+from pipeline.models.baselines import BASELINES, FittedBaseline, naive
+from pipeline.models.spec import Spec
+from pipeline.models.task import Task, forecasts
+from pipeline.preparation.scaling import Scale, Scaler
+from tests.toys import Project, naive_forecast, seen_hours, toy_card, toy_params, toy_table
 
 _ = np.nan
+Float32 = npt.NDArray[np.float32]
 SERIES = pd.DataFrame({"a": [1.0, 2, 4, 7, _, 11], "b": [10.0, 20, 30, 40, 50, 60]})
 
 
@@ -39,21 +49,21 @@ SERIES = pd.DataFrame({"a": [1.0, 2, 4, 7, _, 11], "b": [10.0, 20, 30, 40, 50, 6
 )
 def test_naive_rules(rule: str, origin: int, a: list[float], b: list[float]) -> None:
     """Three steps of two targets; a missing value is the last observed one."""
-    forecast = naive([2])[rule](SERIES, np.array([origin]), 3)
+    forecast = naive_forecast(rule, SERIES, np.array([origin]), 3, 2)
     assert forecast.tolist() == [[list(pair) for pair in zip(a, b, strict=True)]]
 
 
 def test_a_season_before_the_first_value_is_persistence() -> None:
     """Where nothing was observed a season ago or before, the last value stands in."""
     late = pd.DataFrame({"a": [_, _, 3.0, 4.0]})
-    forecast = naive([3])["seasonal_naive"](late, np.array([3]), 3)
+    forecast = naive_forecast("seasonal_naive", late, np.array([3]), 3, 3)
     assert forecast.ravel().tolist() == [4, 3, 4]
 
 
 def test_drift_begins_with_the_first_observed_value() -> None:
     """The line goes from the first value that was observed; one value alone has no slope."""
     late = pd.DataFrame({"a": [_, 3.0, _, 7.0, _], "b": [_, _, 5.0, _, _]})
-    forecast = naive([2])["drift"](late, np.array([0, 2, 4]), 2)
+    forecast = naive_forecast("drift", late, np.array([0, 2, 4]), 2, 2)
     assert np.isnan(forecast[0]).all()
     assert forecast[1:].tolist() == [[[3, 5], [3, 5]], [[11, 5], [13, 5]]]
 
@@ -67,9 +77,9 @@ def test_each_of_several_seasons_has_a_baseline() -> None:
         "seasonal_naive_3",
     ]
     for season in (2, 3):
-        alone = naive([season])["seasonal_naive"]
-        found = both[f"seasonal_naive_{season}"](SERIES, np.array([3, 4]), 5)
-        np.testing.assert_array_equal(found, alone(SERIES, np.array([3, 4]), 5))
+        given = SERIES, np.array([3, 4]), 5
+        found = naive_forecast(f"seasonal_naive_{season}", *given, 2, 3)
+        np.testing.assert_array_equal(found, naive_forecast("seasonal_naive", *given, season))
 
 
 @pytest.mark.parametrize("rule", naive([2]))
@@ -78,7 +88,8 @@ def test_naive_rules_never_look_ahead(rule: str, origin: int) -> None:
     """Whatever comes after the origin, the forecast stays the same."""
     later = SERIES.copy()
     later.iloc[origin + 1 :] = 99.0
-    one, other = (naive([2])[rule](frame, np.array([origin]), 5) for frame in (SERIES, later))
+    given = np.array([origin]), 5, 2
+    one, other = (naive_forecast(rule, frame, *given) for frame in (SERIES, later))
     np.testing.assert_array_equal(one, other)
 
 
@@ -100,13 +111,42 @@ def test_naive_rules_on_the_committed_data(
     span = splits.spans(card.split, frame.index[0], card.step, len(frame))["test"]
     origins = np.asarray(windows.scored_origins(span, 24))
     observed = scoring.observed(targets, origins, 24)
-    forecast = naive(card.seasons)[rule](targets, origins, 24)
+    forecast = naive_forecast(rule, targets, origins, 24, *card.seasons)
     yardstick = scoring.Yardstick.of(targets, 24)
     found = scoring.pooled(observed, forecast, yardstick)
     steps = scoring.by_horizon(observed, forecast, yardstick)
     found |= {step: score["rmse"] for step, score in steps.items()}
     assert int((~np.isnan(observed)).sum()) == 207_312
     assert {name: round(found[name], 3) for name in scores} == scores
+
+
+def ridge_forecast(
+    features: Float32,
+    targets: Float32,
+    train: windows.Rows,
+    validation: windows.Rows,
+    look_back: int,
+    horizon: int,
+) -> npt.NDArray[np.float64]:
+    """What ridge, fitted on features [rows, F] and targets [rows, K], forecasts of validation."""
+    inputs, names = (
+        tuple(f"{kind}{i}" for i in range(values.shape[1]))
+        for kind, values in (("x", features), ("y", targets))
+    )
+    spec = Spec(
+        dataset="toy",
+        inputs=inputs,
+        features=inputs,
+        targets=names,
+        look_back=look_back,
+        horizon=horizon,
+        model=schema.Ridge(name="ridge"),
+        residual="none",
+        normalisation="none",
+    )
+    seen, scaler = seen_hours(features, targets), Scaler(columns=dict.fromkeys(names, Scale()))
+    task = Task(spec, scaler, seen, train, validation)
+    return forecasts(FittedBaseline(spec, scaler).fit(task), seen, validation)
 
 
 @pytest.mark.parametrize("block", [7, ridge.BLOCK])
@@ -124,7 +164,7 @@ def test_ridge_is_scikit_learns(monkeypatch: pytest.MonkeyPatch, block: int, eve
     if every:
         targets[::every] = np.nan
     train, validation = np.arange(2, 52), np.arange(52, 77)
-    forecast = fit_ridge(features, targets, train, validation, look_back=3, horizon=2)(validation)
+    forecast = ridge_forecast(features, targets, train, validation, 3, 2)
 
     def examples(origins: windows.Rows) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
         x = windows.seen(features, origins, 3).reshape(len(origins), -1).astype(np.float64)
@@ -150,14 +190,14 @@ def test_ridge_forecasts_the_mean_of_a_step_it_never_saw() -> None:
     targets = features.copy()
     targets[::2] = np.nan
     train = np.arange(1, 30, 2)
-    forecast = fit_ridge(features, targets, train, train, look_back=2, horizon=2)(train)
+    forecast = ridge_forecast(features, targets, train, train, 2, 2)
     assert (forecast[:, 0] == 0).all()
     assert (forecast[:, 1] != 0).all()
 
 
 def test_a_season_before_the_series_is_persistence() -> None:
     """The last value stands in for rows that are not there, not the series' first."""
-    forecast = naive([4])["seasonal_naive"](SERIES[["b"]], np.array([1]), 5)
+    forecast = naive_forecast("seasonal_naive", SERIES[["b"]], np.array([1]), 5, 4)
     assert forecast[0, :, 0].tolist() == [20, 20, 10, 20, 20]
 
 
@@ -167,11 +207,31 @@ def test_ridge_learns_targets_that_are_never_known_together() -> None:
     train, validation = np.arange(3, 303), np.arange(313, 393)
     turns = wave.copy()
     turns[::2, 0] = turns[1::2, 1] = np.nan
-    forecast = fit_ridge(wave, turns, train, validation, look_back=4, horizon=2)(validation)
+    forecast = ridge_forecast(wave, turns, train, validation, 4, 2)
     expected = windows.ahead(wave, validation, 2)
     np.testing.assert_allclose(forecast, expected, atol=0.05)
 
     many = wave[:, :1].repeat(60, axis=1)
     many[np.random.default_rng(1).random(many.shape) < 0.05] = np.nan
-    forecast = fit_ridge(wave, many, train, validation, look_back=4, horizon=1)(validation)
+    forecast = ridge_forecast(wave, many, train, validation, 4, 1)
     np.testing.assert_allclose(forecast, expected[:, :1, :1].repeat(60, axis=2), atol=0.05)
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_baseline_as_a_model_is_its_row_of_the_report(
+    project: Project, name: str, tmp_path: Path
+) -> None:
+    """Trained, saved and served from raw rows with gaps, it has the scores that stand beside it."""
+    table = toy_table()
+    table["level"] += 20  # no forecast is below the card's minimum
+    project.write(table)
+    model = {"name": name} | ({"season": 6} if name == "seasonal_naive" else {})
+    own = {"train.model": model, "train.residual": "none"}
+    experiment = Experiment(toy_params(own), toy_card())
+    scored = run_experiment(experiment, Layout(tmp_path, project.root)).metrics
+    for span, beside in (("test", "baselines"), ("validation", "validation_baselines")):
+        for score, value in scored[beside][name].items():
+            assert scored[span][score] == pytest.approx(value, rel=1e-9), (span, score)
+    history = pd.read_csv(Layout(tmp_path).history)
+    assert list(history) == ["epoch", "train/loss", "validation/loss", "kept"]
+    assert np.isfinite(history).all(axis=None)

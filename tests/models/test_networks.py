@@ -8,29 +8,29 @@ from typing import Any, get_args
 import keras
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pytest
 import tensorflow as tf
 
 from pipeline.config.checks import check
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Baseline, Model, Train
-from pipeline.data.windows import ahead, seen
+from pipeline.data.windows import ahead
 from pipeline.errors import PipelineError
 from pipeline.files.records import parse
-from pipeline.forecasting.forecaster import Forecaster
+from pipeline.forecasting.forecaster import Forecaster, Network
 from pipeline.models import recurrent
-from pipeline.models.baselines import naive
+from pipeline.models.baselines import BASELINES, FittedBaseline
 from pipeline.models.registry import MODELS, build
-from pipeline.models.ridge import fit_ridge
 from pipeline.models.spec import Spec
+from pipeline.models.task import Model as Fitted
+from pipeline.models.task import Seen, Task, forecasts
 from pipeline.preparation.imputation import Imputer
 from pipeline.preparation.scaling import Scale, Scaler
 from pipeline.runtime import determinism
 from pipeline.training import fit
 from pipeline.training.batches import Examples
 from pipeline.training.xla import FAR
-from tests.toys import toy_card, toy_params
+from tests.toys import seen_hours, toy_card, toy_params
 
 Floats = npt.NDArray[np.floating]
 
@@ -39,8 +39,8 @@ RECORDS = {
     for record in get_args(get_args(Model)[0])
     for name in get_args(record.model_fields["name"].annotation)
 }
-TRAINED = [name for name in MODELS if not issubclass(RECORDS[name], Baseline)]
-SOLVED = [*TRAINED, "ridge"]  # those with weights
+EVERY = [*MODELS, *BASELINES]
+WEIGHED = [*MODELS, "ridge"]  # those that can learn a window by heart
 # Of these each model gets the keys that it knows.
 SMALL = {"units": [8], "filters": 8, "segment": 4, "season": 6, "alphas": [1e-6, 1.0, 100.0]}
 LOOK_BACK = 12
@@ -104,10 +104,31 @@ def scaler(**scales: Scale) -> Scaler:
     return Scaler(columns={name: scales.get(name, Scale()) for name in "abc"})
 
 
-def fresh(made: Fitting) -> keras.Model:
-    """The network of a spec, its weights drawn from the spec's seed."""
+def fresh(made: Fitting) -> Any:
+    """The network of a spec, its weights drawn from the spec's seed; or the baseline."""
     determinism.settle(made.train.seed)
-    return build(made, scaler())
+    baseline = made.model.name in BASELINES
+    return FittedBaseline(made, scaler()) if baseline else build(made, scaler())
+
+
+def learn(model: Any, made: Fitting, shown: Examples) -> list[fit.Epoch]:
+    """Fit a network or a baseline in place."""
+    if isinstance(model, FittedBaseline):
+        return fit.solve(model, task(made, shown), made.train, lambda *_: None)
+    return fit.fit(model, shown, made.train)
+
+
+def task(made: Fitting, shown: Examples) -> Task:
+    """What a baseline is fitted on, of what a network is."""
+    seen = seen_hours(shown.features, shown.targets)
+    return Task(made, scaler(), seen, shown.train, shown.validation)
+
+
+def as_model(model: Any, made: Fitting) -> Fitted:
+    """A network or a baseline, as it forecasts from rows."""
+    if isinstance(model, FittedBaseline):
+        return model
+    return Network(made, scaler(), model.predict_on_batch)
 
 
 def examples(series: Floats, cut: int, horizon: int = 3) -> Examples:
@@ -122,9 +143,11 @@ def noise(rows: int, targets: int = 1) -> Floats:
     return np.random.default_rng(5).normal(size=(rows, targets))
 
 
-def weights(network: keras.Model) -> bytes:
+def weights(model: Any) -> bytes:
     """The bytes of all weights, one after the other."""
-    return b"".join(array.tobytes() for array in network.get_weights())
+    baseline = isinstance(model, FittedBaseline)
+    arrays = model.learned.values() if baseline else model.get_weights()
+    return b"".join(array.tobytes() for array in arrays)
 
 
 def eight_windows() -> Examples:
@@ -135,11 +158,11 @@ def eight_windows() -> Examples:
 
 
 @cache
-def fitted(name: str) -> tuple[Fitting, keras.Model, float]:
+def fitted(name: str) -> tuple[Fitting, Any, float]:
     """A model after two epochs on eight windows, and its loss; shared, since each fit is traced."""
     made = spec(name, targets=2, keys={"units": [24]}, batch_size=8)
     network = fresh(made)
-    history = fit.fit(network, eight_windows(), made.train)
+    history = learn(network, made, eight_windows())
     return made, network, min(epoch["validation/loss"] for epoch in history)
 
 
@@ -148,38 +171,47 @@ def windows(count: int, targets: int = 2) -> npt.NDArray[np.float32]:
     return np.random.default_rng(9).normal(size=(count, LOOK_BACK, targets)).astype(np.float32)
 
 
-def call(network: keras.Model, seen: Floats) -> Floats:
-    """Forecasts [B, H, K] outside of training."""
-    return keras.ops.convert_to_numpy(network(seen, training=False))
+def call(model: Any, seen: Floats) -> Floats:
+    """Forecasts [B, H, K] outside of training; a baseline's from each window by itself."""
+    if isinstance(model, FittedBaseline):
+        last = np.array([LOOK_BACK - 1])
+        series = (seen_hours(window.astype(np.float32), window) for window in seen)
+        return np.concatenate([forecasts(model, rows, last) for rows in series])
+    return keras.ops.convert_to_numpy(model(seen, training=False))
 
 
 def test_the_registry_and_the_parameters_name_the_same_models() -> None:
     """A model that can be chosen can be built, and the other way round."""
-    assert set(MODELS) == set(RECORDS)
+    assert {*MODELS, *BASELINES} == set(RECORDS)
 
 
 @pytest.mark.parametrize("horizon", [1, 3])
 @pytest.mark.parametrize("targets", [1, 2])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EVERY)
 def test_shape(name: str, targets: int, horizon: int) -> None:
-    """Windows [B, L, K] give finite forecasts [B, H, K]; no layer is named by history."""
-    network = fresh(spec(name, horizon, targets, {"units": [5, 4]}))
-    forecast = call(network, windows(4, targets))
-    assert network.output_shape == (None, horizon, targets)
+    """Origins [B] give finite forecasts [B, H, K]; no layer is named by history."""
+    made = spec(name, horizon, targets, {"units": [5, 4]})
+    shown, network = examples(noise(40, targets), 30, horizon), fresh(made)
+    if isinstance(network, FittedBaseline):
+        network.fit(task(made, shown))
+    else:
+        assert network.output_shape == (None, horizon, targets)
+        again = fresh(made)
+        assert [w.path for w in network.weights] == [w.path for w in again.weights]
+    forecast = forecasts(as_model(network, made), task(made, shown).seen, np.arange(20, 24))
     assert forecast.shape == (4, horizon, targets)
+    assert forecast.dtype == np.float64
     assert np.isfinite(forecast).all()
-    again = fresh(spec(name, horizon, targets, {"units": [5, 4]}))
-    assert [w.path for w in network.weights] == [w.path for w in again.weights]
 
 
-@pytest.mark.parametrize("name", SOLVED)
+@pytest.mark.parametrize("name", WEIGHED)
 def test_it_overfits_eight_windows(name: str) -> None:
     """Eight windows of noise are learned by heart: the loss falls from about 1 to below 0.05."""
     _, _, loss = fitted(name)
     assert loss < 0.05
 
 
-@pytest.mark.parametrize("name", SOLVED)
+@pytest.mark.parametrize("name", MODELS)
 def test_the_seed_decides_where_it_starts(name: str) -> None:
     """The same seed draws the same bytes, another seed others."""
     start = weights(fresh(spec(name)))
@@ -187,16 +219,16 @@ def test_the_seed_decides_where_it_starts(name: str) -> None:
     assert weights(fresh(spec(name, seed=2))) != start
 
 
-@pytest.mark.parametrize("name", SOLVED)
+@pytest.mark.parametrize("name", EVERY)
 def test_the_seed_decides_where_it_ends(name: str) -> None:
     """After two epochs the same seed has the same bytes."""
     made, first, _ = fitted(name)
     again = fresh(made)
-    fit.fit(again, eight_windows(), made.train)
+    learn(again, made, eight_windows())
     assert weights(again) == weights(first)
 
 
-@pytest.mark.parametrize("name", [name for name in TRAINED if name != "cnn_lstm"])
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "cnn_lstm"])
 def test_in_halves_it_learns_the_same(name: str) -> None:
     """Compiled by XLA, forecasts and losses after eight updates differ by rounding.
 
@@ -228,7 +260,7 @@ def test_halves_drop_different_units(key: str) -> None:
     made = spec("lstm", keys={key: 0.5}, batch_size=8, acceleration="xla")
     network = fresh(made)
     trained = fit.compiled(network, examples(noise(40), 30), made.train)
-    rows = tf.zeros(4, tf.int64)
+    rows = tf.fill(4, tf.constant(LOOK_BACK - 1, tf.int64))
     seen, observed = trained.windows(rows), trained.observed(rows)
     values = [tf.convert_to_tensor(weight.value) for weight in network.trainable_variables]
 
@@ -270,9 +302,9 @@ def test_xla_is_there_when_asked_for() -> None:
         fit.fit(fresh(made), eight_windows(), made.train)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EVERY)
 def test_saved_and_loaded_it_forecasts_the_same(name: str, tmp_path: Path) -> None:
-    """A new network with the saved weights gives the same bytes."""
+    """A new model with the saved weights gives the same bytes."""
     made, network, _ = fitted(name)
     path = tmp_path / "model.weights.h5"
     network.save_weights(path)
@@ -281,7 +313,7 @@ def test_saved_and_loaded_it_forecasts_the_same(name: str, tmp_path: Path) -> No
     np.testing.assert_array_equal(call(loaded, windows(4)), call(network, windows(4)))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_forecast_is_its_windows_alone(name: str) -> None:
     """Neither the batch's size nor its other rows change a forecast by more than 1e-5."""
     _, network, _ = fitted(name)
@@ -294,7 +326,7 @@ def test_a_forecast_is_its_windows_alone(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EVERY)
 def test_it_finds_what_is_there_and_nothing_else(name: str) -> None:
     """After the training rows, three steps ahead, beside persistence.
 
@@ -306,29 +338,37 @@ def test_it_finds_what_is_there_and_nothing_else(name: str) -> None:
     walk = (walk - walk[:600].mean()) / walk[:600].std()
     made = spec(name, targets=2, residual="last", epochs=8)
     network, shown = fresh(made), examples(np.stack([wave, walk], axis=1), 600)
-    fit.fit(network, shown, made.train)
-    past = seen(shown.features, shown.validation, LOOK_BACK)
-    came = ahead(shown.targets, shown.validation, 3)
-    error = np.square(network.predict(past, verbose=0) - came).mean(axis=(0, 1))
-    of_wave, of_walk = 1 - np.sqrt(error / np.square(past[:, -1:] - came).mean(axis=(0, 1)))
+    learn(network, made, shown)
+    series, origins = task(made, shown).seen, shown.validation
+    came = ahead(shown.targets, origins, 3)
+    error = np.square(forecasts(as_model(network, made), series, origins) - came).mean(axis=(0, 1))
+    last = series.targets[origins][:, None]
+    of_wave, of_walk = 1 - np.sqrt(error / np.square(last - came).mean(axis=(0, 1)))
     assert of_wave > 0.5 or name in ("persistence", "drift", "last_change")
     assert of_walk <= 0.02
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_missing_input_is_named(name: str, tmp_path: Path) -> None:
-    """A window with a hole gives no forecast but an error with the feature's name."""
+    """What a model cannot forecast from gives an error with the column's name.
+
+    Of a window's features that is a hole, of a naive baseline's target that none was observed.
+    """
     made, network, _ = fitted(name)
     path = tmp_path / "model.weights.h5"
     network.save_weights(path)
     card = toy_card(columns={"a": {}, "b": {}}, inputs=["a", "b"], targets=["a"], excluded=[])
     imputer = Imputer(method="ffill", limit=3, season=6, means={"a": 0.0, "b": 0.0})
     served = Forecaster(card, made, imputer, scaler(), path)
-    rows = noise(20, 2).astype(np.float32)
-    assert np.isfinite(served.forecast(rows, np.array([12, 15]))).all()
-    rows[10, 1] = np.nan
-    with pytest.raises(PipelineError, match="feature b: expected a finite number"):
-        served.forecast(rows, np.array([12, 15]))
+    rows, origins = noise(20, 2).astype(np.float32), np.array([12, 15])
+    assert np.isfinite(served.forecast(seen_hours(rows, rows), origins)).all()
+    if name in WEIGHED:
+        rows[10, 1] = np.nan
+    else:
+        rows[:13, 1] = np.nan
+    expected = "feature b: expected a fin" if name in WEIGHED else "column b: expected a value in"
+    with pytest.raises(PipelineError, match=expected):
+        served.forecast(seen_hours(rows, rows), origins)
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "segment_gru"])
@@ -370,17 +410,36 @@ def test_wrappers_speak_the_targets_own_units(normalisation: str, residual: str)
     np.testing.assert_allclose(call(network, seen)[..., 0], expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", naive([6]))
-@pytest.mark.parametrize("horizon", [1, 3, 8])
-def test_rules_as_networks_are_the_rules(name: str, horizon: int) -> None:
-    """Where nothing is missing, the network gives the baseline of that name, of its own window."""
-    frame = pd.DataFrame(noise(30, 2), columns=["a", "b"])
-    network = fresh(spec(name, horizon, 2))
-    for start in range(30 - LOOK_BACK):
-        seen = frame[start : start + LOOK_BACK]
-        forecast = call(network, seen.to_numpy(np.float32)[None])
-        expected = naive([6])[name](seen, np.array([LOOK_BACK - 1]), horizon)
-        np.testing.assert_allclose(forecast, expected, atol=1e-5)
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_served_baseline_is_the_reports(name: str, tmp_path: Path) -> None:
+    """Saved, loaded and given the newest rows alone, it forecasts as from the whole series."""
+    made, rows = spec(name, 8, 2), noise(40, 2)
+    rows[:2], rows[25, 0] = np.nan, np.nan
+    shown = examples(np.nan_to_num(rows), 30, 8)
+    shown = replace(shown, targets=rows.astype(np.float32))
+    whole = task(made, shown).seen
+    fresh(made).fit(task(made, shown)).save_weights(tmp_path / "model.weights.h5")
+    loaded = fresh(made).load_weights(tmp_path / "model.weights.h5")
+    expected = forecasts(loaded, whole, np.arange(14, 40))
+    for origin, values in zip(range(14, 40), expected, strict=True):
+        some = slice(origin - LOOK_BACK, origin + 1)
+        newest = Seen(whole.times[some], whole.features[some], whole.targets[some])
+        found = forecasts(loaded, newest, np.array([LOOK_BACK]))
+        np.testing.assert_array_equal(found[0], values)
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_weights_of_another_baseline_are_refused(name: str, tmp_path: Path) -> None:
+    """What was learned of one series fits no model of more targets, nor another baseline."""
+    path = tmp_path / "model.weights.h5"
+    fitted(name)[1].save_weights(path)
+    again, _, _ = fitted(name)
+    fresh(again).load_weights(path)
+    others = [spec(other, targets=2) for other in ("drift", "ridge") if other != name]
+    more = [spec(name, targets=3)] if name in ("drift", "ridge") else []
+    for other in others + more:
+        with pytest.raises(ValueError, match=r"weights of .* where model\.json has"):
+            fresh(other).load_weights(path)
 
 
 def test_the_last_change_is_added_once() -> None:
@@ -495,28 +554,32 @@ def test_segments_ahead_are_a_step_each_of_keras_layers(kind: str, units: list[i
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
-def test_ridge_as_a_network_is_the_reports_ridge() -> None:
-    """The same windows and penalties give the same forecasts, logarithms taken off the inputs."""
+def test_ridge_sees_logarithms_straightened() -> None:
+    """An input of log(1 + x) gives the forecasts that x itself gives, in the target's units."""
     x = np.exp(noise(150)[:, 0]).cumsum() % 7
-    logged = Scale(center=1.0, scale=0.5, transform="log1p", mean=3.0, deviation=2.0)
     other = noise(150)[::-1, 0]
-    features = np.stack([other, (np.log1p(x) - 1) / 0.5], axis=1).astype(np.float32)
-    targets = ((x - 3) / 2)[:, None].astype(np.float32)
+    logged = Scale(center=1.0, scale=0.5, transform="log1p", mean=3.0, deviation=2.0)
+    targets = x[:, None].copy()
     targets[40:45] = np.nan
-    train_rows, held_out = np.arange(90) + LOOK_BACK - 1, np.arange(95, 130) + LOOK_BACK - 1
-    alphas = {"alphas": [1.0, 10.0, 100.0, 1000.0]}
-    made = spec("ridge", 2, 1, alphas).model_copy(
+    origins, held_out = np.arange(90) + LOOK_BACK - 1, np.arange(95, 130) + LOOK_BACK - 1
+    made = spec("ridge", 2, 1, {"alphas": [1.0, 10.0, 100.0, 1000.0]}).model_copy(
         update={"inputs": ("b", "a"), "features": ("b", "a")}
     )
-    scales = scaler(a=logged)
-    network = build(made, scales)
-    shown = Examples(features, targets, train_rows, held_out, LOOK_BACK, 2)
-    (scores,) = fit.fit(network, shown, made.train)
-    linear = scales.linear(features, ["b", "a"])
-    rule = fit_ridge(linear, targets, train_rows, held_out, LOOK_BACK, 2)
-    past = seen(features, held_out, LOOK_BACK)
-    np.testing.assert_allclose(call(network, past), rule(held_out), atol=1e-4)
-    assert set(scores) == {"train/loss", "validation/loss", "kept"}
+    found = []
+    for own, scale in (
+        ((np.log1p(x) - 1) / 0.5, logged),
+        ((x - 3) / 2, Scale(center=3.0, scale=2.0, mean=3.0, deviation=2.0)),
+    ):
+        seen = seen_hours(np.stack([other, own], axis=1).astype(np.float32), targets)
+        given = Task(made, scaler(a=scale), seen, origins, held_out)
+        ridge = FittedBaseline(made, scaler(a=scale))
+        (scores,) = fit.solve(ridge, given, made.train, lambda *_: None)
+        found.append(forecasts(ridge, seen, held_out))
+        for span, rows in (("train", origins), ("validation", held_out)):
+            errors = (ahead(targets, rows, 2) - forecasts(ridge, seen, rows)) / 2
+            assert scores[f"{span}/loss"] == pytest.approx(np.nanmean(errors**2), rel=1e-4)
+    assert np.ptp(found[0]) > 1
+    np.testing.assert_allclose(found[0], found[1], atol=1e-3)
 
 
 SEGMENTS = {"train.model.name": "segment_gru", "train.model.segment": 4}

@@ -13,16 +13,17 @@ from pipeline.data.windows import ahead, scored_origins, seen, training_origins
 from pipeline.evaluation import scoring
 from pipeline.evaluation.scoring import MODEL, Forecasts, Yardstick
 from pipeline.forecasting.forecaster import Forecaster
-from pipeline.models.baselines import persistence
+from pipeline.models.baselines import FittedBaseline
 from pipeline.models.registry import build
 from pipeline.models.spec import Spec
+from pipeline.models.task import Seen, Task
 from pipeline.preparation import features
 from pipeline.preparation.imputation import Imputer
 from pipeline.preparation.scaling import Scaler
 from pipeline.runtime import determinism
 from pipeline.training import fit
 from pipeline.training.batches import Examples
-from tests.toys import shaped, toy_card, toy_params, toy_times
+from tests.toys import naive_forecast, shaped, toy_card, toy_params, toy_times
 
 Rows = npt.NDArray[np.int64]
 CARD = toy_card(columns={"a": {}, "b": {}}, inputs=["a", "b"], targets=["a"], excluded=[])
@@ -108,32 +109,21 @@ def trained(made: Spec, frame: pd.DataFrame, path: Path) -> Forecaster:
     imputer = Imputer.fit(frame, "ffill", 1, CARD.season)
     scaler = Scaler.fit(frame, "standard")
     values = scaler.transform(frame).to_numpy(np.float32)
-    names = list(made.targets)
     complete = np.ones(len(frame), bool)
     span = (0, len(frame))
     origins = np.asarray(training_origins(span, LOOK_BACK, made.horizon, 1, 0, ~complete, complete))
-    times = pd.DatetimeIndex(frame.index)
-    examples = Examples(
-        features=features.build(
-            values,
-            list(frame),
-            made.features,
-            times,
-            CARD,
-            made.horizon,
-            scaler.changes,
-            features.Gaps(np.zeros(frame.shape, np.uint8), 1),
-        ),
-        targets=scaler.standardise(frame[names].to_numpy(), names).astype(np.float32),
-        train=np.tile(origins, 2400 // len(origins)),
-        validation=origins,
-        look_back=LOOK_BACK,
-        horizon=made.horizon,
-    )
+    gaps = features.Gaps(np.zeros(frame.shape, np.uint8), 1)
+    seen = Seen.of(made, CARD, scaler, frame, values, list(frame), gaps)
+    task = Task(made, scaler, seen, np.tile(origins, 2400 // len(origins)), origins)
     determinism.settle(1)
-    network = build(made, scaler)
     own = {"model": made.model.model_dump(), "residual": "none", "loss": "mse", "epochs": 2}
-    fit.fit(network, examples, toy_params({f"train.{k}": v for k, v in own.items()}).train)
+    settings = toy_params({f"train.{k}": v for k, v in own.items()}).train
+    network: Any
+    if made.model.name == "ridge":
+        network = FittedBaseline(made, scaler).fit(task)
+    else:
+        network = build(made, scaler)
+        fit.fit(network, Examples.of(task), settings)
     network.save_weights(path)
     return Forecaster(CARD, made, imputer, scaler, path)
 
@@ -198,7 +188,7 @@ def test_what_comes_next(
             scoring.observed(longer[targets], origins, horizon),
             {
                 MODEL: served(forecaster, longer, origins),
-                "persistence": persistence(longer[targets], origins, horizon),
+                "persistence": naive_forecast("persistence", longer[targets], origins, horizon),
             },
         )
     metrics = scoring.report(spans, targets, Yardstick.of(table(rows)[targets], 1), {})

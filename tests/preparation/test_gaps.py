@@ -122,9 +122,9 @@ def test_gap_inputs_are_served_as_they_are_trained(
         features.Gaps(artifacts.read_array(HERE.imputed), imputer.limit),
     )
     prepared = served.prepare(served.read(table.astype(object)))
-    np.testing.assert_array_equal(prepared, seen)
+    np.testing.assert_array_equal(prepared.features, seen)
     origins, needed = np.array([60, 85, 110]), rows_needed(made, card, imputer)
-    whole = served.forecast(seen, origins)
+    whole = served.forecast(prepared, origins)
     for origin, expected in zip(origins, whole, strict=True):
         rows = table.iloc[origin - needed + 1 : origin + 1]
         found = served.predict(rows)["forecast"].to_numpy()

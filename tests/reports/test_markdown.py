@@ -17,7 +17,7 @@ from pipeline.models.baselines import naive
 from pipeline.reports import comparison_pictures, markdown, pictures
 from pipeline.tracking import labels
 from tests.repositories import NO_STORE
-from tests.toys import Project, toy_card, toy_params
+from tests.toys import Project, naive_forecast, toy_card, toy_params
 
 QUALITY = {
     **{"rows": 120, "first": "2014-01-01", "last": "2014-01-05", "absent_rows": 0},
@@ -38,7 +38,7 @@ def scored(series: pd.Series, model: float, seasons: list[int]) -> dict[str, Any
     """Scores of a model that is off by `model` one step ahead, beside the naive baselines."""
     targets, origins = series.to_frame(), np.arange(80, 119)
     seen = scoring.observed(targets, origins, 1)
-    by = {name: rule(targets, origins, 1) for name, rule in naive(seasons).items()}
+    by = {name: naive_forecast(name, targets, origins, 1, *seasons) for name in naive(seasons)}
     spans = dict.fromkeys(
         ("validation", "test"), Forecasts(origins, seen, {MODEL: seen + model, **by})
     )

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pytest
 import tensorflow as tf
 
+from benchmarks.networks import batches
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.aligned import aligned_zeros
@@ -24,7 +25,7 @@ from pipeline.preparation.scaling import Scale, Scaler
 from pipeline.runtime import determinism, process
 from pipeline.tracking import store
 from pipeline.training import fit, train_step
-from pipeline.training.batches import Examples, batches, gatherers, order
+from pipeline.training.batches import Examples, gatherers, order
 from pipeline.training.losses import loss_weights, masked
 from pipeline.training.shuffle import Shuffle
 from tests.toys import Project, shaped, toy_params
@@ -326,16 +327,8 @@ def mean_loss(network: keras.Model, data: Examples, origins: npt.NDArray[np.int6
     return float(masked("mse")(observed, network(windows)))
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"acceleration": "none"},
-        {"acceleration": "xla"},
-        {"model": {"name": "persistence"}, "residual": "none"},
-    ],
-    ids=["keras", "xla", "baseline"],
-)
-def test_an_epochs_loss_is_the_mean_over_its_observed_targets(settings: dict[str, Any]) -> None:
+@pytest.mark.parametrize("acceleration", ["none", "xla"])
+def test_an_epochs_loss_is_the_mean_over_its_observed_targets(acceleration: str) -> None:
     """A batch without most of its targets does not weigh as much as a full one."""
     rows = 3000  # of which the last batch of each span hardly has any
     data = examples(rows)
@@ -343,11 +336,11 @@ def test_an_epochs_loss_is_the_mean_over_its_observed_targets(settings: dict[str
     targets[: rows // 2 : 2] = np.nan
     targets[-900:-20] = np.nan
     data = replace(data, targets=targets)
-    still = {"learning_rate": 1e-12, "loss": "mse", "epochs": 1, "batch_size": 64} | settings
+    still = {"learning_rate": 1e-12, "loss": "mse", "epochs": 1, "batch_size": 64}
+    still["acceleration"] = acceleration
     train = toy_params({f"train.{name}": value for name, value in still.items()}).train
     determinism.settle(train.seed)
-    kept = {"model": train.model, "residual": train.residual}
-    network = build(spec().model_copy(update=kept), SCALER)
+    network = build(spec(), SCALER)
     [epoch] = fit.fit(network, data, train)
     for name, origins in (("train", data.train), ("validation", data.validation)):
         expected = mean_loss(network, data, origins)
