@@ -1,6 +1,7 @@
 """docs/python.md: its code runs, and what it says of its length holds."""
 
 import re
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -12,38 +13,43 @@ from pipeline.config.params import Params
 from pipeline.errors import PipelineError
 from pipeline.files.records import parse
 from pipeline.files.yaml import load_yaml
-from tests.repositories import NO_STORE, copied, run
+from tests.repositories import copied, run
 from tests.toys import ROOT, toy_table
 
 PAGE = (ROOT / "docs/python.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 OURS = [block for block in BLOCKS if not block.startswith("# ")]
-# A toy in the place of the data set that takes minutes, and rows for the champion.
+# A toy in the place of the data set that takes minutes.
 HEAD = """
 import pandas as pd
 from pipeline.runtime import process
 process.settle()
 from pipeline import api
 rows = pd.read_csv("data/raw/toy/toy.csv")
-api.load = lambda address: result.model
 """
 
 
 @pytest.mark.slow
 def test_the_code_of_the_page_runs(finished_toy: Path, tmp_path: Path) -> None:
-    """Block after block, in a project; scores, pictures and forecasts are there in the end."""
+    """Block after block, in a project; scores, pictures, forecasts and a logged run are there."""
+    project = copied(finished_toy, tmp_path / "toy")
+    with sqlite3.connect(project / "mlflow.db") as database:
+        [[logged]] = database.execute("SELECT run_uuid FROM runs")
     code = HEAD + "".join(OURS)
     for there, here in (
+        ("models:/beijing_pm25@champion", f"runs:/{logged}/model"),
         ("beijing_pm25", "toy"),
         ('look_back": 48', 'look_back": 12'),
-        ('"2014-12-31 12:00"', "str(hours[1990])"),
-        ("predict(rows, ", "predict(frame, "),
+        ("2014-12-31 12:00", "2014-01-13 08:00"),
     ):
         assert there in code
         code = code.replace(there, here)
     code += "print(len(result.scores), len(forecast), sorted(result.pictures))"
-    said = run(copied(finished_toy, tmp_path / "toy"), sys.executable, "-c", code, env=NO_STORE)
-    assert re.search(r"^6 24 \['error_by_horizon', .*'windows'\]$", said, re.MULTILINE)
+    said = run(project, sys.executable, "-c", code)
+    assert re.search(r"^6 3 \['error_by_horizon', .*'windows'\]$", said, re.MULTILINE)
+    with sqlite3.connect(project / "mlflow.db") as database:
+        scored = "SELECT count(*) FROM latest_metrics WHERE key = 'test/rmse'"
+        assert database.execute(scored).fetchall() == [(2,)]
 
 
 def test_lines_are_counted_as_they_are() -> None:
