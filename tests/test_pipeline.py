@@ -236,6 +236,7 @@ import sys
 absent = ("tensorflow", "keras", "mlflow", "sklearn", "matplotlib", "dvc")
 sys.modules.update(dict.fromkeys(absent))  # importing any of them is now an error
 import pandas as pd
+from pipeline.files.layout import HERE
 from pipeline.forecasting.forecaster import Forecaster, stage_files
 forecaster = Forecaster.load(stage_files(HERE, "beijing_pm25"), "numpy")
 raw = pd.read_csv("data/raw/beijing_pm25/beijing_pm25.csv")
