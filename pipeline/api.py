@@ -27,7 +27,7 @@ from pipeline.files.layout import HERE, Layout
 from pipeline.files.records import parse
 from pipeline.files.yaml import read_yaml
 from pipeline.forecasting.forecaster import Backend, Forecaster, stage_files
-from pipeline.reports import page, report
+from pipeline.reports import network_memory, page, report
 from pipeline.runtime import determinism
 from pipeline.runtime.progress import say
 from pipeline.tracking import champion, live_run, publishing
@@ -186,7 +186,9 @@ class Result:
     @property
     def pictures(self) -> dict[str, Figure]:
         """The report's pictures by name."""
-        return report.draw(self.experiment, self.evaluation, self.history)
+        drawn = report.draw(self.experiment, self.evaluation, self.history)
+        memory = self.evaluation.memory
+        return drawn | (network_memory.draw(memory, self.experiment.card) if memory else {})
 
     @cached_property
     def model(self) -> Forecaster:
