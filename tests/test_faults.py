@@ -335,6 +335,7 @@ def test_artifacts_in_an_s3_that_is_down_are_sent_later(toy: Path, tmp_path: Pat
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_MAX_ATTEMPTS": "1",  # or each that is refused is tried five times
         "MLFLOW_S3_ENDPOINT_URL": address,
         "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'mlflow.db'}",
     }
@@ -350,8 +351,9 @@ def test_artifacts_in_an_s3_that_is_down_are_sent_later(toy: Path, tmp_path: Pat
     store = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
     store.start()
     try:
-        keys = {name.lower(): value for name, value in env.items() if name.startswith("AWS_")}
-        region = keys.pop("aws_default_region")
+        names = ("aws_access_key_id", "aws_secret_access_key")
+        keys = {name: env[name.upper()] for name in names}
+        region = env["AWS_DEFAULT_REGION"]
         s3 = boto3.client("s3", endpoint_url=address, region_name=region, **keys)
         s3.create_bucket(Bucket="forecasts")
         assert "sent as run" in run(toy, *sync, env=env)
