@@ -30,7 +30,7 @@ from pipeline.forecasting.forecaster import Backend, Forecaster, stage_files
 from pipeline.reports import network_memory, page, report
 from pipeline.runtime import determinism
 from pipeline.runtime.progress import say
-from pipeline.tracking import champion, live_run, publishing
+from pipeline.tracking import champion, labels, live_run, publishing
 
 # Of an experiment without a params.yaml: those of this project's own.
 DEFAULTS: dict[str, Any] = {
@@ -144,7 +144,7 @@ def run(
         table = frame.rename_axis("time").reset_index()
         written = table.to_csv(index=False, date_format=experiment.card.time.format)
         artifacts.write_text(layout.raw_table(experiment.dataset), written)
-        card = experiment.card.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        card = labels.card_tree(experiment.card)
         artifacts.write_json(layout.card(experiment.dataset), card)  # JSON is YAML
     if not determinism.settle_process(experiment.params.train.seed):
         say(
