@@ -84,11 +84,7 @@ def main() -> None:
 
 
 def begin(raw: Path, path: Path, form: str | None, params: Params) -> Card:
-    """Write a starter card and say what was guessed.
-
-    Raises:
-        PipelineError: no card can describe the table, or a person has to decide something first.
-    """
+    """Write a starter card and say what was guessed; PipelineError if a person has to decide."""
     seen = look(raw, form)
     if isinstance(seen.stamps, Question):
         artifacts.write_text(path, draft(raw, seen))

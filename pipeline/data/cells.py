@@ -34,8 +34,7 @@ def with_time(table: pd.DataFrame, card: Card) -> pd.DataFrame:
 def as_written(table: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
     """The table with text in the place of objects and booleans; numbers and times stay.
 
-    Raises:
-        PipelineError: names the column and row of a value that no cell of a file can hold.
+    PipelineError names the column and row of a value that no cell of a file can hold.
     """
     written = table.copy(deep=False)
     for name, column in table.items():

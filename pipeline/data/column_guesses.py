@@ -67,11 +67,7 @@ def encoding(path: Path) -> str:
 
 
 def delimiter(path: Path, encoding: str) -> str:
-    """What cuts the first lines into equally many fields, and the most.
-
-    Raises:
-        PipelineError: nothing cuts the first line.
-    """
+    """What cuts most lines into equally many fields; PipelineError if nothing cuts the first."""
     with path.open(encoding=encoding, errors="replace", newline="") as file:
         lines = [line for _, line in zip(range(100), file, strict=False)]
 

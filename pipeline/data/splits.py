@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from pipeline.config.cards import Split
+from pipeline.config.cards import End, Split
 from pipeline.config.experiment import Experiment
 from pipeline.data.windows import Runs, scored_origins
 from pipeline.errors import PipelineError
@@ -32,9 +32,7 @@ def spans(
 
     An end without a time zone is told in `zone`, or in the series' own if that is None.
 
-    Raises:
-        PipelineError: an end that is no date, lies outside the series, or does not follow the one
-            before it.
+    PipelineError of an end that is no date, not in the series, or not after the one before it.
     """
     start = 0
     bounds: Spans = {}
@@ -57,12 +55,7 @@ def spans(
 
 
 def _end(
-    name: str,
-    end: int | float | str,
-    first: pd.Timestamp,
-    step: pd.Timedelta,
-    rows: int,
-    zone: str | None,
+    name: str, end: End, first: pd.Timestamp, step: pd.Timedelta, rows: int, zone: str | None
 ) -> int:
     if isinstance(end, int):
         return end

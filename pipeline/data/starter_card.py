@@ -65,11 +65,7 @@ class Look:
 
 
 def look(raw: Path, form: str | None = None) -> Look:
-    """What a table shows; `form` is how it writes time, where a person has said so.
-
-    Raises:
-        PipelineError: no card could describe it.
-    """
+    """What a table shows, if times are written as `form`; PipelineError: no card describes it."""
     if raw.stat().st_size == 0:
         raise PipelineError(f"{raw}: empty, expected a header line and rows")
     encoding = column_guesses.encoding(raw)

@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +41,7 @@ def read_table(path: Path, card: Card) -> pd.DataFrame:
 
 
 def parse_table(content: bytes, card: Card, where: str) -> pd.DataFrame:
-    """The bytes of a CSV file as a table of strings, written as the card says.
-
-    Raises:
-        PipelineError: under `where`, names the line that is not.
-    """
+    """A CSV file's bytes as a table of strings; PipelineError names a line not as the card says."""
     text = _text(content, card, where)
     del content  # a large file should be held once, not twice, while it is parsed
     if not text:
@@ -164,32 +160,34 @@ def to_series(
     if card.wide:
         series = _unfold(table, card, card.wide, where)
     else:
-        _check_columns(table, [*card.time.names, *needed], card, where)
+        _check_there(table, [*card.time.names, *needed], card, where)
+        known = {*card.time.names, *card.columns, *card.excluded}
+        if unknown := [name for name in map(str, table.columns) if name not in known]:
+            plural, it = ("s", "them") if len(unknown) > 1 else ("", "it")
+            raise PipelineError(
+                f"{where}: unknown column{plural} {_names(unknown)}; expected those of the card "
+                f"({', '.join(sorted(known))}): leave {it} out, or name {it} under columns or "
+                "excluded"
+            )
         times = timestamps.stamps(table, card, where)
         values = {name: _column(table[name], name, card, where) for name in needed}
         series = pd.DataFrame(values, index=range(len(table))).set_index(times)
     return timestamps.regular(series, card, where, step)
 
 
-def _check_columns(table: pd.DataFrame, needed: list[str], card: Card, where: str) -> None:
-    found = [str(name) for name in table.columns]
-    if lacking := [name for name in needed if name not in found]:
-        lacking, there = _as_in_table(lacking, card), _as_in_table(found, card)
+def _check_there(table: pd.DataFrame, needed: list[str], card: Card, where: str) -> None:
+    if lacking := [name for name in needed if name not in table.columns]:
+        lacking, there = _as_in_table(lacking, card), _as_in_table(table.columns, card)
+        if card.wide:  # which has a column for each time of day
+            there[4:] = ["..."]
         column = "columns" if len(lacking) > 1 else "column"
         raise PipelineError(f"{where}: {column} {_names(lacking)} missing; found {_names(there)}")
-    known = {*card.time.names, *card.columns, *card.excluded}
-    if unknown := [name for name in found if name not in known]:
-        plural, it = ("s", "them") if len(unknown) > 1 else ("", "it")
-        raise PipelineError(
-            f"{where}: unknown column{plural} {_names(unknown)}; expected those of the card "
-            f"({', '.join(sorted(known))}): leave {it} out, or name {it} under columns or excluded"
-        )
 
 
-def _as_in_table(names: Sequence[str], card: Card) -> list[str]:
+def _as_in_table(names: Iterable[Any], card: Card) -> list[str]:
     """The card's names as the table has them."""
     written = {name: old for old, name in card.rename.items()}
-    return [written.get(name, name) for name in names]
+    return [written.get(str(name), str(name)) for name in names]
 
 
 def _names(names: Sequence[str]) -> str:
@@ -216,7 +214,7 @@ def _number(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
         values, missing = column.astype("float64"), column.isna().to_numpy(bool)
     else:
         text = column.astype("str").str.strip()
-        missing = column.isna().to_numpy() | _missing(text, card)
+        missing = _missing(text, card)
         values = timestamps.by_blocks(
             lambda rows: pd.to_numeric(rows, errors="coerce").astype("float64"), text.mask(missing)
         )
@@ -248,9 +246,9 @@ def _category(column: pd.Series, name: str, card: Card, where: str) -> pd.Series
     if numbers and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")  # levels 1 and 2 become 1.0 and 2.0 beside a missing one
     text = column.astype("str").str.strip()
-    missing = column.isna().to_numpy() | _missing(text, card)
-    missing &= ~text.isin(list(categories)).to_numpy()  # a level may be called NA
-    bad = ~text.isin(list(categories)).to_numpy() & ~missing
+    known = text.isin(list(categories)).to_numpy()
+    missing = _missing(text, card) & ~known  # a level may be called NA
+    bad = ~known & ~missing
     if bad.any():
         row = int(bad.argmax())
         raise PipelineError(
@@ -264,7 +262,7 @@ def _unfold(table: pd.DataFrame, card: Card, wide: Wide, where: str) -> pd.DataF
     """One row a day and a column for each time of day becomes one row for each time."""
     others = {*card.time.names, *card.excluded}
     slots = [str(name) for name in table.columns if name not in others]
-    _check_columns_wide(table, card, where)
+    _check_there(table, list(card.time.names), card, where)
     offsets = pd.to_datetime(pd.Series(slots), format=wide.times, errors="coerce")
     if offsets.isna().any():
         raise PipelineError(
@@ -293,14 +291,6 @@ def _unfold(table: pd.DataFrame, card: Card, wide: Wide, where: str) -> pd.DataF
     # The last day may still be running: what has not been measured yet is not missing.
     last_day = series[name].notna().to_numpy()[-len(slots) :]
     return series.iloc[: len(series) - int(last_day[::-1].argmax())]
-
-
-def _check_columns_wide(table: pd.DataFrame, card: Card, where: str) -> None:
-    for name in card.time.names:
-        if name not in table.columns:
-            found = ", ".join(_as_in_table([str(column) for column in table.columns[:4]], card))
-            lacking = _as_in_table([name], card)[0]
-            raise PipelineError(f"{where}: column {lacking} missing; found {found}, ...")
 
 
 def typed(table: pd.DataFrame, card: Card, columns: Sequence[str]) -> pd.DataFrame:

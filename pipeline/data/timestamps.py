@@ -18,8 +18,7 @@ HOUR = pd.Timedelta("1h")
 def stamps(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
     """The time stamp of each raw row, in UTC where the card names a zone or stamps have offsets.
 
-    Raises:
-        PipelineError: names the first row whose time is not one, or not of the zone.
+    PipelineError names the first row whose time is not one, or not of the zone.
     """
     names = list(card.time.names)
     if card.time.column:
@@ -57,9 +56,7 @@ def stamps(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
 def moment(written: str, card: Card) -> pd.Timestamp:
     """A time that a caller names: as the card's table has it or by ISO 8601; local without a zone.
 
-    Raises:
-        ValueError: it is neither.
-        PipelineError: it has a zone, and the card's table none.
+    ValueError if it is neither; PipelineError if it has a zone, and the card's table none.
     """
     time = pd.to_datetime(written, format=card.time.format or "ISO8601", errors="coerce")
     if pd.isna(time):
@@ -130,8 +127,7 @@ def _localise(times: pd.DatetimeIndex, card: Card, where: str) -> pd.DatetimeInd
         later = times.tz_localize(zone, ambiguous=np.zeros(len(times), bool))
         if (read := _by_step(earlier, later, card.step)) is not None:
             return read.tz_convert("UTC")
-        end = _open_end(times, zone)
-        begin = _open_begin(times[:end], zone)
+        begin, end = _decided(times, earlier == later)
         known = times[begin:end].tz_localize(zone, ambiguous="infer")
         return pd.DatetimeIndex(later[:begin].append([known, earlier[end:]])).tz_convert("UTC")
     except ValueError:
@@ -162,24 +158,12 @@ def _without_zone(local: pd.DatetimeIndex, card: Card) -> str:
     return "; the times are regular as written: leave out time.timezone" if regular else ""
 
 
-def _open_end(times: pd.DatetimeIndex, zone: str) -> int:
-    """From which row on the times stand in an hour that is to be repeated and has not been yet."""
-    end = len(times)
-    while end and _unclear(times[end - 1], zone):
-        end -= 1
-    return end if _ascends(times[end:]) else len(times)
-
-
-def _open_begin(times: pd.DatetimeIndex, zone: str) -> int:
-    """Up to which row the times stand in an hour that began to be repeated before them."""
-    begin = 0
-    while begin < len(times) and _unclear(times[begin], zone):
-        begin += 1
-    return begin if _ascends(times[:begin]) else 0
-
-
-def _unclear(time: pd.Timestamp, zone: str) -> bool:
-    return bool(pd.isna(time.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")))
+def _decided(times: pd.DatetimeIndex, clear: npt.NDArray[np.bool_]) -> tuple[int, int]:
+    """The rows without an hour at either end of which the table has one of two comings."""
+    rows = np.flatnonzero(clear)
+    begin, end = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
+    begin = begin if _ascends(times[:begin]) else 0
+    return begin, end if _ascends(times[end:]) else len(times)
 
 
 def _ascends(times: pd.DatetimeIndex) -> bool:
@@ -205,9 +189,7 @@ def _daylight_fault(times: pd.DatetimeIndex, zone: str) -> tuple[int, str]:
 def regular(series: pd.DataFrame, card: Card, where: str, step: int | None = None) -> pd.DataFrame:
     """The series over every step of the frequency.
 
-    Raises:
-        PipelineError: times repeat, are not sorted, are off the grid, or are all further apart than
-            `step` rows.
+    PipelineError if times repeat, are not sorted, off the grid, or all over `step` rows apart.
     """
     times = pd.DatetimeIndex(series.index)
     column = ", ".join(card.time.names)

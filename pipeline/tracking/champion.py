@@ -73,11 +73,7 @@ def crown(trial: Trial, tags: dict[str, str]) -> str:
 
 
 def holder(name: str) -> ModelVersion:
-    """The champion.
-
-    Raises:
-        PipelineError: there is none.
-    """
+    """The champion; PipelineError if there is none."""
     champion = current(name)
     if champion is None:
         raise PipelineError(
@@ -88,11 +84,7 @@ def holder(name: str) -> ModelVersion:
 
 
 def predecessor(name: str) -> tuple[ModelVersion, ModelVersion]:
-    """The champion and the version that it replaced.
-
-    Raises:
-        PipelineError: there is no champion, or none was before it.
-    """
+    """The champion and the version that it replaced; PipelineError if there is none."""
     champion = holder(name)
     replaced = champion.tags.get(REPLACED)
     if replaced is None:

@@ -105,8 +105,7 @@ def reason(error: Exception) -> str:
 def find(wanted: str) -> Trial:
     """The run with this id, with an id that starts so, or of the DVC experiment so named.
 
-    Raises:
-        PipelineError: there is none, or more than one, or it has no scores.
+    PipelineError if there is none, or more than one, or it has no scores.
     """
     matches = _matching(store.connect(), wanted)
     if len(matches) != 1:

@@ -56,9 +56,7 @@ def shown() -> str:
 def connect() -> mlflow.MlflowClient:
     """A client of the store.
 
-    Raises:
-        StoreError: its address names none.
-        PipelineError: it is the repository's own, which was moved.
+    StoreError if its address names none; PipelineError if it is the repository's own, but moved.
     """
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # success needs no line
     # What a database refuses is said once, in one line, by whoever asked.
