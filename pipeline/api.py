@@ -27,7 +27,7 @@ from pipeline.files.layout import HERE, Layout
 from pipeline.files.records import parse
 from pipeline.files.yaml import read_yaml
 from pipeline.forecasting.forecaster import Backend, Forecaster, stage_files
-from pipeline.reports import network_memory, page, report
+from pipeline.reports import page, report
 from pipeline.runtime import determinism
 from pipeline.runtime.progress import say
 from pipeline.tracking import champion, labels, live_run, publishing
@@ -53,7 +53,6 @@ DEFAULTS: dict[str, Any] = {
     },
     "evaluate": {"stretch": 336},
 }
-SPLIT = {"train": 0.7, "validation": 0.85, "test": 1.0}
 STAMP = "%Y-%m-%d %H:%M:%S"
 
 
@@ -83,7 +82,7 @@ def of_frame(
     changes: Mapping[str, Any] | None = None,
     *,
     season: int | None = None,
-    split: Mapping[str, float | str] = SPLIT,
+    split: Mapping[str, float | str] = column_guesses.SHARES,
 ) -> Experiment:
     """An experiment on a table in memory, without any file.
 
@@ -187,8 +186,7 @@ class Result:
     def pictures(self) -> dict[str, Figure]:
         """The report's pictures by name."""
         drawn = report.draw(self.experiment, self.evaluation, self.history)
-        memory = self.evaluation.memory
-        return drawn | (network_memory.draw(memory, self.experiment.card) if memory else {})
+        return drawn | report.draw_memory(self.experiment, self.evaluation)
 
     @cached_property
     def model(self) -> Forecaster:

@@ -16,19 +16,16 @@ from pipeline.reports import comparison_pictures, markdown, page, terminal
 from pipeline.reports.formatting import escape_markdown
 from pipeline.runtime import process
 from pipeline.tracking import comparison, labels, logged_runs, store
-from pipeline.tracking.comparison import Row
-from pipeline.tracking.labels import CARD
-from pipeline.tracking.logged_runs import Trial
 
 
-def present(trials: Sequence[Trial], experiment: Experiment) -> list[Trial]:
+def present(trials: Sequence[logged_runs.Trial], experiment: Experiment) -> list[logged_runs.Trial]:
     """The runs on the raw table and split that the repository has now."""
     digest = hashing.sha256(raw_table(experiment, HERE))
     ends = experiment.split.model_dump(mode="json")
     return [t for t in trials if t.data == digest and json.loads(t.params["window.split"]) == ends]
 
 
-def pictures(found: Sequence[Row], unit: str) -> dict[str, Figure]:
+def pictures(found: Sequence[comparison.Row], unit: str) -> dict[str, Figure]:
     """Loss curves and errors by horizon, of every run; `unit` is the target's, if it is known."""
     named = dict(zip(comparison.labels(found), found, strict=True))
     curve, first = logged_runs.curve, found[0].trials[0]
@@ -71,9 +68,9 @@ def compare(wanted: Sequence[str], output: Path, log: bool) -> None:
     text = ["# Comparison of runs"]
     images: dict[str, bytes] = {}
     for i, group in enumerate(groups):
-        cards = {trial.params[CARD]: trial for trial in group}
+        cards = {trial.params[labels.CARD]: trial for trial in group}
         logged = {digest: tree for digest, of in cards.items() if (tree := logged_runs.card(of))}
-        title, unit = comparison.titled(group[0], logged.get(group[0].params[CARD], {}))
+        title, unit = comparison.titled(group[0], logged.get(group[0].params[labels.CARD], {}))
         found, repeats = comparison.rows(group)
         header, lines = comparison.table(found)
         notes = [

@@ -18,13 +18,11 @@ import pandas as pd
 
 from pipeline.config import input_names
 from pipeline.config.cards import Card, read_card_file
-from pipeline.config.params import Params, Window
+from pipeline.config.params import Params
 from pipeline.config.reading import moved, read_params
 from pipeline.data import column_guesses, quality, splits, tables, windows
 from pipeline.data.date_formats import Question, Stamps
-from pipeline.data.splits import Spans
 from pipeline.data.starter_card import Look, draft, look
-from pipeline.data.windows import Runs
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, require
@@ -45,7 +43,7 @@ class Tried(NamedTuple):
 
     series: pd.DataFrame
     quality: dict[str, Any]
-    spans: Spans
+    spans: splits.Spans
     suited: Params  # those of params.yaml with a window and a limit that suit the table
 
 
@@ -216,20 +214,12 @@ def remarked(tried: Tried, card: Card, params: Params) -> list[str]:
     lines.append(
         f"with look-back {window.look_back:,} and horizon {window.horizon:,} of {of}: {sentence}"
     )
-    return [*lines, *others, *_too_short(train, tried.spans, card, window)]
-
-
-def _too_short(train: Runs, spans: Spans, card: Card, window: Window) -> list[str]:
-    """For each span without a window what the window stage would refuse, one line each."""
-    look_back, horizon = window.look_back, window.horizon
-    context = input_names.context(input_names.expand(card.inputs, card), card.season, horizon)
-    lines = []
-    for name, origins in splits.origins(train, spans, horizon).items():
-        try:
-            windows.check_origins(name, origins, spans[name], look_back, horizon, context)
-        except PipelineError as error:
-            lines.append(f"check: {error}")
-    return lines
+    size = window.look_back, window.horizon
+    context = input_names.context(input_names.expand(card.inputs, card), card.season, size[1])
+    for name, origins in splits.origins(train, tried.spans, window.horizon).items():
+        if fault := windows.fault(name, origins, tried.spans[name], *size, context):
+            others.append(f"check: {fault}")
+    return [*lines, *others]
 
 
 def attempt(raw: Path, card: Card, params: Params, state: str) -> Tried:
@@ -250,7 +240,7 @@ def attempt(raw: Path, card: Card, params: Params, state: str) -> Tried:
 
 def _windows(
     tried: Tried, card: Card, inputs: Sequence[str], targets: Sequence[str]
-) -> tuple[Runs, Count]:
+) -> tuple[windows.Runs, Count]:
     """The training windows that there would be of these inputs and targets, and their count."""
     needed = input_names.columns([*inputs, *targets], card)
     channels = imputation.one_hot(tried.series[needed], card.categories)

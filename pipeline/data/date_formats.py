@@ -7,6 +7,7 @@ that the times make says which is meant, or a person has to.
 import re
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -109,7 +110,15 @@ def stamps(table: pd.DataFrame, where: str, form: str | None = None) -> Stamps |
                     "length differs: such a table cannot be used"
                 )
             return Question(column, samples, [])
-        raise PipelineError(_nothing(table, where, form))
+        first = ", ".join(f"{name} ({table[name].iloc[0]})" for name in table.columns[:4])
+        if form:
+            raise PipelineError(
+                f"{where}: expected a column of times written as {form}, found {first}"
+            )
+        raise PipelineError(
+            f"{where}: expected dates, such as 2024-01-31 13:00, in a column of two rows or more, "
+            f"or columns year, month, day and hour; found {first}"
+        )
     rivals = [r for r in candidates[1:] if r.names == best.names and r.read == best.read == 1]
     rivals = [rival for rival in rivals if not rival.times.equals(best.times)]
     if rivals and (best.present < 0.5 or rivals[0].score > 0.9 * best.score):
@@ -159,11 +168,8 @@ def _formats(text: pd.Series) -> list[str]:
 
 def _fits(values: Sequence[str], form: str) -> bool:
     for value in values:
-        try:
-            datetime.strptime(value, form)
-        except ValueError:
-            continue
-        return True
+        with suppress(ValueError):
+            return bool(datetime.strptime(value, form))
     return False
 
 
@@ -235,16 +241,6 @@ def _likely(table: pd.DataFrame) -> str | None:
 def _samples(column: pd.Series) -> list[str]:
     values = column.str.strip()
     return list(dict.fromkeys(values.iloc[[0, len(values) // 2, -1]]))
-
-
-def _nothing(table: pd.DataFrame, where: str, form: str | None) -> str:
-    first = ", ".join(f"{name} ({table[name].iloc[0]})" for name in table.columns[:4])
-    if form:
-        return f"{where}: expected a column of times written as {form}, found {first}"
-    return (
-        f"{where}: expected dates, such as 2024-01-31 13:00, in a column of two rows or more, or "
-        f"columns year, month, day and hour; found {first}"
-    )
 
 
 def _check(best: Stamps, table: pd.DataFrame, where: str) -> None:

@@ -119,6 +119,11 @@ def _to_come(day: pd.Series, times: str) -> int:
 def draft(raw: Path, seen: Look) -> str:
     """The text of a starter card."""
     target, why = seen.target
+    unused = [
+        f"  - {_word(name)} # {_line(found.note)}"
+        for name, found in seen.columns.items()
+        if not found.used
+    ]
     return "\n".join(
         [
             f"# A starter card, written from {raw}. Look at each line marked check:, change what",
@@ -134,7 +139,7 @@ def draft(raw: Path, seen: Look) -> str:
             "columns: # check: units; minimum: 0 (no forecast falls below 0) is set where no value",
             "  # is negative: delete it where one may be",
             *(_column(name, found) for name, found in seen.used.items()),
-            *_excluded({name: found for name, found in seen.columns.items() if not found.used}),
+            *(["excluded: # check: columns that are not used", *unused] if unused else []),
             "",
             f"targets: [{_word(target)}] # check: what to forecast; {why}",
             f"inputs: {_words(seen.used)} # check: what to forecast from",
@@ -169,32 +174,24 @@ def _time(seen: Look) -> list[str]:
     stamps, step = seen.stamps, seen.step
     if isinstance(stamps, Question):
         time = [f"  column: {_word(stamps.name)}", f"  format: null # check: {stamps}"]
-    elif stamps.format is None:
-        time = [f"  columns: {_words(stamps.names)}"]
+        steps = "from the columns' names"
     else:
         also = "".join(f"; {rival} fits every row too" for rival in stamps.rivals)
-        written = json.dumps(stamps.format)
-        time = [
-            f"  column: {_word(stamps.names[0])}",
-            f"  format: {written} # check: day and month in this order{also}?",
-        ]
+        written = f"{json.dumps(stamps.format)} # check: day and month in this order{also}?"
+        one = [f"  column: {_word(stamps.names[0])}", f"  format: {written}"]
+        time = one if stamps.format else [f"  columns: {_words(stamps.names)}"]
+        steps = (
+            f"the most common step (rows with another step: {stamps.others:,}; absent times: "
+            f"{stamps.absent:,} of {stamps.rows:,})"
+        )
     if step is None:
         every = "null # check: the step between two rows, such as 1h, 15min or 1D"
         cycle = "1 # check: rows in one cycle, such as 24 for hours of a day"
     else:
-        every = f"{date_formats.frequency(step)} # check: {_steps(stamps)}"
+        every = f"{date_formats.frequency(step)} # check: {steps}"
         rows, name = column_guesses.season(step, seen.rows)
         cycle = f"{rows} # check: rows in one cycle, here {name}"
     return ["time:", *time, f"frequency: {every}", f"season: {cycle}", ""]
-
-
-def _steps(stamps: Stamps | Question) -> str:
-    if isinstance(stamps, Question):
-        return "from the columns' names"
-    return (
-        f"the most common step (rows with another step: {stamps.others:,}; absent times: "
-        f"{stamps.absent:,} of {stamps.rows:,})"
-    )
 
 
 def _column(name: str, found: Finding) -> str:
@@ -205,18 +202,11 @@ def _column(name: str, found: Finding) -> str:
     return f"  {_word(name)}: {{{known}}} # {_line(found.note)}{remark}"
 
 
-def _excluded(columns: dict[str, Finding]) -> list[str]:
-    if not columns:
-        return []
-    lines = [f"  - {_word(name)} # {_line(found.note)}" for name, found in columns.items()]
-    return ["excluded: # check: columns that are not used", *lines]
-
-
 def _split(seen: Look) -> list[str]:
     why = "split: # check: the last time of each span, here 70, 15 and 15 % of the rows"
-    if isinstance(seen.stamps, Question) or seen.step is None:
-        return [why, *(f"  {name}: {share}" for name, share in column_guesses.SHARES.items())]
-    ends = column_guesses.split(seen.stamps.times.iloc[0], seen.rows, seen.step)
+    ends: Mapping[str, object] = column_guesses.SHARES
+    if isinstance(seen.stamps, Stamps) and seen.step:
+        ends = column_guesses.split(seen.stamps.times.iloc[0], seen.rows, seen.step)
     return [why, *(f"  {name}: {end}" for name, end in ends.items())]
 
 

@@ -62,7 +62,11 @@ def parse_table(content: bytes, card: Card, where: str) -> pd.DataFrame:
             ),
         )
     except pa.ArrowInvalid as error:
-        raise PipelineError(f"{where}: {_plain(error)}") from None
+        # Arrow counts rows from 1 with the header as the first, as an editor counts lines.
+        said = str(error).splitlines()[0].removeprefix("CSV parse error: ")
+        said = said.replace("Row #", "line ").replace("Expected", "expected")
+        said = said.replace("columns, got", "fields, found")
+        raise PipelineError(f"{where}: {said}") from None
     return table.to_pandas()
 
 
@@ -115,17 +119,6 @@ def _check_header(names: Sequence[str], card: Card, where: str) -> None:
             f"{where}: expected columns separated by {card.delimiter!r}, found one column "
             f"{names[0][:60]!r}; the card's delimiter says what separates them"
         )
-
-
-def _plain(error: Exception) -> str:
-    """The parser's complaint in our words: which line, how many fields."""
-    text = str(error).splitlines()[0].removeprefix("CSV parse error: ")
-    # Arrow counts rows from 1 with the header as the first, as an editor counts lines.
-    return (
-        text.replace("Row #", "line ")
-        .replace("Expected", "expected")
-        .replace("columns, got", "fields, found")
-    )
 
 
 def to_series(

@@ -112,28 +112,26 @@ def check_length(rows: int, look_back: int, horizon: int) -> None:
         )
 
 
-def check_origins(
+def fault(
     name: str, origins: Runs, span: tuple[int, int], look_back: int, horizon: int, context: int
-) -> None:
-    """PipelineError if a span has no window, or one that begins before the series does."""
+) -> str:
+    """Why a span cannot be used: it has no window, or one from before the series; "" if it can."""
     rows = span[1] - span[0]
     if len(origins) == 0 and name != "train":  # what comes before their targets is another span's
-        raise PipelineError(
+        return (
             f"split.{name}: expected at least one horizon of {horizon:,} rows, found {rows:,}; set "
             f"-S window.horizon={rows} or less, or move the ends of split"
         )
     if len(origins) == 0:
         before = f" after {context} rows that its first features are made from" if context else ""
-        raise PipelineError(
+        return (
             f"split.{name}: expected at least one window of look-back {look_back} and horizon "
             f"{horizon}{before}, found none in {rows:,} rows; shorten the window (-S "
             "window.look_back=ROWS -S window.horizon=ROWS) or the gaps in the data"
         )
-    if origins[0] - look_back + 1 < context:
-        raise PipelineError(
-            f"window.look_back: expected at most the {span[0] - context:,} rows before the "
-            f"{name} span, found {look_back:,}"
-        )
+    reach = f"expected at most the {span[0] - context:,} rows before the {name} span"
+    early = origins[0] - look_back + 1 < context
+    return f"window.look_back: {reach}, found {look_back:,}" if early else ""
 
 
 def check_observed(

@@ -45,7 +45,8 @@ def window(experiment: Experiment, layout: Layout) -> None:
     observed = state[:, [channels.index(name) for name in targets]] == OBSERVED
     origins = splits.origins(train, spans, horizon)
     for name, rows in origins.items():
-        windows.check_origins(name, rows, spans[name], look_back, horizon, context)
+        if fault := windows.fault(name, rows, spans[name], look_back, horizon, context):
+            raise PipelineError(fault)
         for k, target in enumerate(targets):
             windows.check_observed(name, target, observed[:, k], spans[name])
     for name, rows in origins.items():

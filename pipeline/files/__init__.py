@@ -1,4 +1,1 @@
-"""Where files are, how they are read and written atomically, and their checksums.
-
-May import errors only.
-"""
+"""Where files are, read and written atomically, with checksums. May import errors only."""

@@ -1,6 +1,7 @@
 """Reading and writing artifacts: whole or not at all, and the same bytes for the same content."""
 
 import errno
+import hashlib
 import io
 import json
 import os
@@ -96,6 +97,11 @@ def write_json(path: Path, content: Any) -> None:
 def json_text(content: Any) -> str:
     """The one way that JSON is written here."""
     return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def checksum(content: Any) -> str:
+    """The sha256 of what is written so."""
+    return hashlib.sha256(json_text(content).encode()).hexdigest()
 
 
 def read_json(path: Path) -> Any:

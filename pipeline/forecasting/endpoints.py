@@ -11,8 +11,7 @@ import json
 import logging
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -83,7 +82,7 @@ def answer(forecaster: Forecaster, kind: str, content: bytes) -> str:
             rows = _from_parquet(content)
         else:
             rows, origins = _from_json(content)
-        with _heard() as remarks:
+        with _Heard() as remarks:
             forecast = portable(forecaster.predict(rows, origins))
     except RecursionError:
         raise PipelineError("input: expected rows, found brackets nested too deep") from None
@@ -94,28 +93,22 @@ def answer(forecaster: Forecaster, kind: str, content: bytes) -> str:
     return text.getvalue()
 
 
-class _Ear(logging.Handler):
-    """Keeps what the thread that made it logs."""
+class _Heard(logging.Handler):
+    """The warnings that the pipeline logs meanwhile in the thread that asks."""
 
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
+    def __enter__(self) -> list[str]:
         self.remarks: list[str] = []
         self.thread = threading.get_ident()
+        self.setLevel(logging.WARNING)
+        logging.getLogger("pipeline").addHandler(self)
+        return self.remarks
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("pipeline").removeHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.thread == self.thread:
             self.remarks.append(record.getMessage())
-
-
-@contextmanager
-def _heard() -> Iterator[list[str]]:
-    """The warnings that the pipeline logs meanwhile."""
-    ear, logger = _Ear(), logging.getLogger("pipeline")
-    logger.addHandler(ear)
-    try:
-        yield ear.remarks
-    finally:
-        logger.removeHandler(ear)
 
 
 def _problem(_: Request, error: Exception) -> Response:

@@ -7,7 +7,8 @@ import numpy as np
 from pipeline.lstm import stack
 from pipeline.lstm.cell import Array
 from pipeline.lstm.optimizers import Blocks, adam, adam_start
-from pipeline.lstm.stack import Dense
+
+RATE, BATCH = 0.01, 32  # of learning; windows
 
 
 def toy_series(length: int, seed: int = 0) -> Array:
@@ -41,19 +42,12 @@ def loss_and_gradients(
     dH = np.zeros_like(traces[-1].h)
     dH[:, -1] = dy @ head.W.T
     gradients = stack.backward(layers, traces, dH, activation=activation)
-    of_head = Dense(h_T.T @ dy, dy.sum(axis=0))
+    of_head = stack.Dense(h_T.T @ dy, dy.sum(axis=0))
     return float(np.mean(error**2)), (*(g.weights for g in gradients), of_head)
 
 
 def train(
-    weights: Blocks,
-    x: Array,
-    y: Array,
-    epochs: int,
-    rate: float = 0.01,
-    batch: int = 32,
-    seed: int = 0,
-    activation: str = "tanh",
+    weights: Blocks, x: Array, y: Array, epochs: int, seed: int = 0, activation: str = "tanh"
 ) -> Iterator[tuple[Blocks, float]]:
     """Yield, after each epoch of Adam steps, the new weights and the mean loss on the way."""
     rng = np.random.default_rng(seed)
@@ -61,8 +55,8 @@ def train(
     for _ in range(epochs):
         losses = []
         order = rng.permutation(len(x))
-        for rows in np.split(order, range(batch, len(x), batch)):
+        for rows in np.split(order, range(BATCH, len(x), BATCH)):
             loss, gradients = loss_and_gradients(weights, x[rows], y[rows], activation)
-            weights, state = adam(weights, gradients, state, rate)
+            weights, state = adam(weights, gradients, state, RATE)
             losses.append(loss)
         yield weights, float(np.mean(losses))

@@ -86,7 +86,9 @@ def gap_state(series: pd.DataFrame, limit: int) -> npt.NDArray[np.uint8]:
     state = np.full(series.shape, OBSERVED, np.uint8)
     state[missing.to_numpy()] = FILLED
     if state.any():
-        state[(_run_length(missing) > limit).to_numpy()] = BEYOND
+        count = missing.cumsum()
+        since = count - count.where(~missing).ffill().fillna(0).astype("int64")  # a gap's first row
+        state[(since > limit).to_numpy()] = BEYOND
     return state
 
 
@@ -121,12 +123,6 @@ def _regular_gap(missing: npt.NDArray[np.bool_], limit: int) -> tuple[int, int] 
         if 2 * times.max() > times.sum():
             return int(length), int(apart[times.argmax()])
     return None
-
-
-def _run_length(missing: pd.DataFrame) -> pd.DataFrame:
-    """At each row, how many rows in a row have been missing, up to and including this one."""
-    count = missing.cumsum()
-    return count - count.where(~missing).ffill().fillna(0).astype("int64")
 
 
 def one_hot(series: pd.DataFrame, categories: Mapping[str, Sequence[str]]) -> pd.DataFrame:

@@ -56,7 +56,6 @@ def forecast(
     steps = sorted({1, horizon})
     figure = Figure(figsize=(9, 0.8 + 2.9 * len(names)), layout="constrained")
     panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
-    first = int(forecasts.origins[0]) + horizon
     for k, (axes, name) in enumerate(zip(panels, names, strict=True)):
         style(axes)
         rows = forecasts.origins[:stretch] + horizon
@@ -64,7 +63,7 @@ def forecast(
         # The dots show values between two missing ones.
         axes.plot(times[rows], seen, ".-", color="black", linewidth=1.4, ms=2.5, label="observed")
         for step, colour in zip(steps, (COLOURS[MODEL], LATE), strict=False):
-            begin = first - int(forecasts.origins[0]) - step
+            begin = horizon - step
             rows = forecasts.origins[begin : begin + stretch] + step
             label = f"forecast {_ahead(step, card)}"
             values = forecasts.model[begin : begin + stretch, step - 1, k]

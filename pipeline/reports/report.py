@@ -1,26 +1,29 @@
-"""The report of an experiment: its pictures, its text, and its scores on the terminal."""
+"""The report of an experiment: its pictures and its text."""
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+from pipeline.config.cards import Card
 from pipeline.config.experiment import Experiment
 from pipeline.data.splits import SCORED
 from pipeline.evaluation import scoring
 from pipeline.experiments.evaluate import Evaluation
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
-from pipeline.reports import markdown, network_memory, pictures
+from pipeline.lstm import plots
+from pipeline.lstm.memory_profile import memory_sentence
+from pipeline.reports import markdown, pictures
 from pipeline.runtime import determinism
 
 
 def write(experiment: Experiment, layout: Layout, evaluation: Evaluation) -> None:
     """data/reports/plots and data/reports/report.md."""
-    history, card = pd.read_csv(layout.history), experiment.card
-    drawn, memory = draw(experiment, evaluation, history), evaluation.memory
-    remembered = network_memory.draw(memory, card) if memory else {}
+    history, memory = pd.read_csv(layout.history), evaluation.memory
+    drawn, remembered = draw(experiment, evaluation, history), draw_memory(experiment, evaluation)
     for name, figure in (drawn | remembered).items():
         artifacts.write_figure(layout.plots / f"{name}.png", figure)
-    said = (network_memory.sentence(memory, card), list(remembered)) if memory else None
+    unit = _unit(experiment.card)
+    said = (memory_sentence(memory.profile, unit), list(remembered)) if memory else None
     text = markdown.markdown(
         experiment,
         evaluation.metrics,
@@ -60,3 +63,19 @@ def draw(
         hours = scoring.by_hour(test, local.hour.to_numpy(), evaluation.yardstick)
         drawn["error_by_hour"] = pictures.error_by_hour(hours, evaluation.metrics, names, card)
     return drawn
+
+
+def draw_memory(experiment: Experiment, evaluation: Evaluation) -> dict[str, Figure]:
+    """Of a recurrent network, the influence by age, and the gates of an LSTM's first layer."""
+    memory, unit = evaluation.memory, _unit(experiment.card)
+    if memory is None:
+        return {}
+    drawn = {"memory": plots.memory_figure(memory.profile, unit)}
+    if memory.gates:
+        title = "Gates of the first layer over one window"
+        drawn["gates"] = plots.gate_figure(memory.gates, memory.windows // 2, unit, title)
+    return drawn
+
+
+def _unit(card: Card) -> str:
+    return {"1h": "hour", "1D": "day", "1min": "minute"}.get(card.frequency, "step")

@@ -1,4 +1,1 @@
-"""Git and DVC: which commit made what, what differs from it, what the lock says.
-
-May import config and all below it.
-"""
+"""Git and DVC: which commit made what, what differs from it. May import config and all below."""

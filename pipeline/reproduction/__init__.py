@@ -1,5 +1,1 @@
-"""Whether the committed code makes the committed results: a clean clone makes them again.
-
-The band of scores over seeds and the worked examples are made in the same way. Not part of a
-logged model. May import every package but stages and commands; only commands import it.
-"""
+"""Whether a clean clone makes the committed results. Not served. Only commands import it."""

@@ -1,11 +1,11 @@
 """A clone of the committed state, in which the pipeline runs with nothing remembered."""
 
 import shutil
-import sys
 from pathlib import Path
 
 from pipeline.files.layout import HERE
 from pipeline.repository import dvc, git
+from pipeline.runtime.progress import say
 
 
 def make(directory: Path) -> Path:
@@ -15,7 +15,7 @@ def make(directory: Path) -> Path:
     """
     source = Path.cwd()
     if git.run(source, "status", "--porcelain", "--untracked-files=no"):
-        print("note: changes that are not committed are left out", file=sys.stderr)
+        say("note: changes that are not committed are left out")
     git.run(source, "clone", "--quiet", "--no-checkout", str(source), str(directory))
     git.run(directory, "checkout", "--quiet", "--detach", git.run(source, "rev-parse", "HEAD"))
     for folder in HERE.raw.glob("*/"):

@@ -5,7 +5,6 @@ stage does, since a stage's output must not depend on its host.
 """
 
 import argparse
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from pipeline.files import artifacts, hashing
 from pipeline.files.layout import HERE, require
 from pipeline.files.records import Record
 from pipeline.repository import lockfile
-from pipeline.repository.lockfile import Lock
 from pipeline.runtime import determinism
 
 FILE = HERE.reports / "reference.json"
@@ -43,9 +41,7 @@ class Machine(Record):
     @property
     def sha256(self) -> str:
         """One checksum over all of it."""
-        return hashlib.sha256(
-            artifacts.json_text(self.model_dump(mode="json", exclude_defaults=True)).encode()
-        ).hexdigest()
+        return artifacts.checksum(self.model_dump(mode="json", exclude_defaults=True))
 
     def difference(self, other: "Machine") -> str:
         """The first thing in which two machines differ, in words; empty if they are the same."""
@@ -71,7 +67,7 @@ class Reference(Record):
     prepared: dict[str, Any]  # what impute_scale learned and made, in numbers
 
 
-def read(lock: Lock) -> Reference:
+def read(lock: lockfile.Lock) -> Reference:
     """The committed reference, which must belong to the committed dvc.lock."""
     file = require(FILE, "make it with: make; then commit it")
     reference = artifacts.read_json_record(file, Reference)
@@ -103,9 +99,9 @@ def contents(directory: str) -> dict[str, str]:
     return {file.name: hashing.sha256(file) for file in Path(directory).iterdir()}
 
 
-def digest(lock: Lock) -> str:
+def digest(lock: lockfile.Lock) -> str:
     """One sha256 over the checksums of all outputs."""
-    return hashlib.sha256(artifacts.json_text(lock.checksums).encode()).hexdigest()
+    return artifacts.checksum(lock.checksums)
 
 
 def main() -> None:

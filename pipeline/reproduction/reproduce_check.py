@@ -7,6 +7,7 @@ baselines' scores are within 1e-6, and the network's scores are within the band 
 
 import argparse
 import tempfile
+from collections.abc import Iterator
 from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +23,6 @@ from pipeline.reports import terminal
 from pipeline.repository import dvc, lockfile
 from pipeline.repository.lockfile import Lock
 from pipeline.reproduction import clean_clone, committed_results, seed_band
-from pipeline.reproduction.committed_results import Machine, Reference
-from pipeline.reproduction.seed_band import Band
 
 TOLERANCE = 1e-6
 EXACT = ("ingest", "window")  # stages that only read, compare and count
@@ -36,15 +35,14 @@ class Finding:
     output: str
     expected: str
     found: str
+    passed: bool
     verdict: str
-    passed: bool = True
 
 
 def same_bytes(
     committed: Lock, made: Lock, stages: tuple[str, ...], directories: dict[str, dict[str, str]]
-) -> list[Finding]:
+) -> Iterator[Finding]:
     """Each output of the stages by its md5; of a directory, which of its files differ."""
-    findings = []
     for out in (out for stage in stages for out in committed.stages[stage].outs):
         found = made.checksums[out.path]
         passed = found == out.checksum
@@ -54,46 +52,35 @@ def same_bytes(
             names = sorted(before.keys() | now.keys())
             changed = [name for name in names if before.get(name) != now.get(name)]
             verdict += f" ({', '.join(changed)})"
-        findings.append(Finding(out.path, out.checksum[:12], found[:12], verdict, passed))
-    return findings
+        yield Finding(out.path, out.checksum[:12], found[:12], passed, verdict)
 
 
-def same_numbers(expected: Reference, made: dict[str, Any]) -> list[Finding]:
-    """What impute_scale learned and made, number by number."""
-    distances = {k: _distance(content, made[k]) for k, content in expected.prepared.items()}
-    return [_close(f"{HERE.prepared}: {k}", distance) for k, distance in distances.items()]
+def same_numbers(place: Path, expected: dict[str, Any], made: dict[str, Any]) -> Iterator[Finding]:
+    """What each key of a file or directory holds, number by number."""
+    for key, content in expected.items():
+        distance = _distance(content, made.get(key))
+        passed = distance <= TOLERANCE
+        within, verdict = f"within {TOLERANCE:g}", "close" if passed else "too far"
+        yield Finding(f"{place}: {key}", within, f"{distance:.1e} away", passed, verdict)
 
 
-def same_rules(expected: dict[str, Any], made: dict[str, Any]) -> list[Finding]:
-    """The baselines' scores, and how many targets were scored."""
-    findings = []
-    for rule, scores in expected["baselines"].items():
-        distance = _distance(scores, made["baselines"].get(rule))
-        findings.append(_close(f"{HERE.metrics}: {rule}", distance))
+def same_counts(expected: dict[str, Any], made: dict[str, Any]) -> Iterator[Finding]:
+    """How many targets were scored."""
     for span in ("test", "validation"):
         count, found = expected[span]["n"], made[span]["n"]
         verdict = "identical" if count == found else "differs"
         name = f"{HERE.metrics}: {span}/n"
-        findings.append(Finding(name, str(count), str(found), verdict, count == found))
-    return findings
+        yield Finding(name, str(count), str(found), count == found, verdict)
 
 
-def in_band(band: Band, scores: dict[str, float]) -> list[Finding]:
+def in_band(band: seed_band.Band, scores: dict[str, float]) -> Iterator[Finding]:
     """The network's scores within what seeds do to them."""
-    findings = []
     for name, score in band.scores.items():
         value = scores.get(name, np.nan)
         passed = score.low <= value <= score.high
         expected = f"{score.low:.5g} to {score.high:.5g} ({len(band.seeds)} seeds)"
         output, verdict = f"{HERE.summary}: {name}", "within" if passed else "outside"
-        findings.append(Finding(output, expected, f"{value:.5g}", verdict, passed))
-    return findings
-
-
-def _close(output: str, distance: float) -> Finding:
-    passed = distance <= TOLERANCE
-    verdict = "close" if passed else "too far"
-    return Finding(output, f"within {TOLERANCE:g}", f"{distance:.1e} away", verdict, passed)
+        yield Finding(output, expected, f"{value:.5g}", passed, verdict)
 
 
 def _distance(expected: Any, found: Any) -> float:
@@ -132,7 +119,7 @@ def check() -> list[Finding]:
             "run: make; then commit"
         )
     expected, metrics = committed_results.read(committed), artifacts.read_json(HERE.metrics)
-    here = Machine.here()
+    here = committed_results.Machine.here()
     difference = expected.machine.difference(here)
     if difference:
         band = seed_band.read(read_params())
@@ -145,11 +132,13 @@ def check() -> list[Finding]:
     dvc.run(Path(), "repro", "--no-run-cache", show=True)
     made = lockfile.read_whole_lock()
     if not difference:
-        return same_bytes(committed, made, tuple(committed.stages), expected.directories)
+        return [*same_bytes(committed, made, tuple(committed.stages), expected.directories)]
+    again = artifacts.read_json(HERE.metrics)
     return [
         *same_bytes(committed, made, EXACT, expected.directories),
-        *same_numbers(expected, committed_results.prepared()),
-        *same_rules(metrics, artifacts.read_json(HERE.metrics)),
+        *same_numbers(HERE.prepared, expected.prepared, committed_results.prepared()),
+        *same_numbers(HERE.metrics, metrics["baselines"], again["baselines"]),
+        *same_counts(metrics, again),
         *in_band(band, seed_band.scores()),
     ]
 

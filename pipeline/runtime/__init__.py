@@ -1,4 +1,1 @@
-"""The process: what makes a result repeat to the byte, and how a command ends.
-
-May import errors only.
-"""
+"""The process: what repeats to the byte, how a command ends. May import errors only."""

@@ -1,5 +1,1 @@
-"""MLflow: the store, the run of a training, what is published with it, the champion.
-
-Nothing else in the project imports MLflow except the served model (`forecasting`). May import
-reports and all below them.
-"""
+"""MLflow: the store, live runs, what is sent, the champion. May import reports and all below."""

@@ -11,7 +11,6 @@ from contextlib import ExitStack
 import mlflow
 import yaml  # MLflow's reader of its MLmodel
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
 
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
@@ -19,7 +18,6 @@ from pipeline.forecasting.forecaster import Backend, Forecaster
 from pipeline.repository import provenance
 from pipeline.tracking import database, logged_runs, store
 from pipeline.tracking.labels import SERVING
-from pipeline.tracking.logged_runs import Trial
 
 ALIAS = "champion"
 REPLACED, DECISION = "promotion.replaced", "promotion.decision"
@@ -28,16 +26,12 @@ REPLACED, DECISION = "promotion.replaced", "promotion.decision"
 def current(name: str) -> ModelVersion | None:
     """The champion among the versions of the registered model, if there is one."""
     client = store.connect()
-    try:
-        version = client.get_registered_model(name).aliases.get(ALIAS)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return None
+    found = client.search_registered_models(f"name='{name}'")
+    version = found[0].aliases.get(ALIAS) if found else None
     return client.get_model_version(name, str(version)) if version else None
 
 
-def crown(trial: Trial, tags: dict[str, str]) -> str:
+def crown(trial: logged_runs.Trial, tags: dict[str, str]) -> str:
     """Register the run's model and make it the champion; its version.
 
     The alias moves last, and what was made before it is removed if something fails.

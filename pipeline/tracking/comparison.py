@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.evaluation import metrics
-from pipeline.evaluation.metrics import COMPARED, OWN, Metric
 from pipeline.reports.formatting import number, percent
 from pipeline.tracking.labels import CARD
 from pipeline.tracking.logged_runs import Trial
@@ -98,7 +97,7 @@ def table(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
         )
         shown, values = ["parameters"], [list(together)]
     known = {name for row in found for name in row.trials[0].scores}
-    by = metrics.listed(known, COMPARED, "test/")
+    by = metrics.listed(known, metrics.COMPARED, "test/")
     scores = [*(metric.title.lower() for metric in by), "skill"]
     of_spans = [f"{span} {score}" for span in SPANS for score in scores]
     header = ["place", *shown, "seeds", *of_spans, "fit s", "runs"]
@@ -139,7 +138,7 @@ def _skill(row: Row, span: str) -> str:
     return percent(metrics.skill(row.error(span), best))
 
 
-def _means(row: Row, span: str, by: Sequence[Metric]) -> Iterator[str]:
+def _means(row: Row, span: str, by: Sequence[metrics.Metric]) -> Iterator[str]:
     """The mean of each metric and its spread; nothing where the runs have no such score."""
     for metric in by:
         key = f"{span}/{metric.name}"
@@ -181,7 +180,7 @@ def labels(found: Sequence[Row]) -> list[str]:
 def legend(found: Sequence[Row], unit: str) -> str:
     """What the table's columns mean; `unit` is the target's, if it is known."""
     first = found[0].trials[0]
-    own, name = first.metric.unit == OWN, first.metric.title
+    own, name = first.metric.unit == metrics.OWN, first.metric.title
     scaled = f" ({unit})" * bool(unit) if own else ", pooled over standardised targets,"
     errors = first.baselines("test").items()
     beside = ", ".join(f"{name.replace('_', ' ')} {number(error)}" for name, error in errors)

@@ -10,7 +10,6 @@ import fcntl
 import logging
 import os
 import sqlite3
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from itertools import count
@@ -21,6 +20,7 @@ from sqlalchemy import event, make_url
 from sqlalchemy.engine import URL
 
 from pipeline.errors import PipelineError
+from pipeline.runtime.progress import say
 
 
 class StoreError(PipelineError):
@@ -96,7 +96,7 @@ def _renew(file: Path, beside: Path) -> None:
         _make(beside)
     old = next(old for i in count(1) if not (old := Path(f"{file}.old{i}")).exists())
     old.hardlink_to(file)
-    print(f"note: {file.name} was {how}; the old file is kept as {old.name}", file=sys.stderr)
+    say(f"note: {file.name} was {how}; the old file is kept as {old.name}")
 
 
 def _make(beside: Path, old: Path | None = None) -> None:

@@ -5,17 +5,17 @@ import json
 import os
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pipeline.config.cards import Card
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Params, Stack, flatten
 from pipeline.evaluation.metrics import METRICS, Metric, brief
+from pipeline.experiments.log import Epoch
 from pipeline.reports.formatting import escape_markdown
 from pipeline.repository import changed_params
 
-Epoch = dict[str, float]
 VIEW = "best"  # the id of the view that `view` describes, in the UI's addresses
 # What follows a metric's name and _ where it is no column's name.
 RESERVED = re.compile("|".join([r"h\d+", *(m.name.partition("_")[2] for m in METRICS)]))
@@ -37,8 +37,14 @@ SERVING = (
 )
 
 
-def hyperparameters(experiment: Experiment) -> Iterator[tuple[str, Any]]:
+def hyperparameters(experiment: Experiment) -> dict[str, Any]:
     """Every parameter flat by section, with the card's defaults in the place of null."""
+    own = {
+        name: ", ".join(map(str, value)) if isinstance(value, list) else value
+        for name, value in experiment.params.flat().items()
+        # What a report draws changes no result; a split is logged as one.
+        if not name.startswith(("evaluate.", "window.split."))
+    }
     bent = (f"{name}:{column}" for column, name in experiment.transforms.items())
     resolved = {
         "impute_scale.transforms": ", ".join(bent) or "none",
@@ -46,17 +52,8 @@ def hyperparameters(experiment: Experiment) -> Iterator[tuple[str, Any]]:
         "window.targets": ", ".join(experiment.targets),
         "window.split": json.dumps(experiment.split.model_dump(mode="json")),
     }
-    params = experiment.params
-    for name, value in params.flat().items():
-        section, key = name.split(".", 1)
-        if section == "evaluate" or key.startswith("split."):
-            continue  # what a report draws changes no result; a split is logged as one
-        text = ", ".join(map(str, value)) if isinstance(value, list) else value
-        yield name, resolved.get(name, text)
-    if params.window.split:
-        yield "window.split", resolved["window.split"]
     decided = json.dumps(decisive(card_tree(experiment.card)), sort_keys=True)
-    yield CARD, hashlib.sha256(decided.encode()).hexdigest()[:12]
+    return own | resolved | {CARD: hashlib.sha256(decided.encode()).hexdigest()[:12]}
 
 
 def card_tree(card: Card) -> dict[str, Any]:

@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from mlflow.entities import RunTag
 
 from pipeline.config.experiment import Experiment
-from pipeline.experiments.log import Log
+from pipeline.experiments.log import Epoch, Log
 from pipeline.files.layout import Layout
 from pipeline.repository import provenance
 from pipeline.runtime import determinism
 from pipeline.tracking import labels, store
-from pipeline.tracking.labels import Epoch
 
 
 class TrainingRun(Log):

@@ -123,15 +123,7 @@ def find(wanted: str) -> Trial:
 
 
 def _matching(client: mlflow.MlflowClient, wanted: str) -> list[Run]:
-    """The run with this id, or the first few whose id or DVC experiment this may name."""
-    if len(wanted) == 32 and ID.fullmatch(wanted):
-        try:
-            run = client.get_run(wanted)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            return []
-        return [run] if run.info.lifecycle_stage == "active" else []
+    """The first few runs whose id or DVC experiment this may name."""
     ids = [experiment.experiment_id for experiment in client.search_experiments()]
     named = [f'tags.`dvc.experiment` = "{wanted}"'] if '"' not in wanted else []
     if ID.fullmatch(wanted):

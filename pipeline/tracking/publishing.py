@@ -15,6 +15,7 @@ from typing import Any
 import h5py
 import mlflow
 import pandas as pd
+from mlflow import MlflowClient
 from mlflow.entities import Metric, Run, RunTag
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
@@ -30,10 +31,8 @@ from pipeline.forecasting import forecaster
 from pipeline.models.spec import Spec
 from pipeline.preparation.imputation import Imputer
 from pipeline.repository import dvc, provenance
-from pipeline.repository.provenance import ENVIRONMENT
 from pipeline.runtime import determinism
 from pipeline.tracking import labels, store
-from pipeline.tracking.labels import Epoch
 from pipeline.tracking.store import CONTENT, EXPERIMENT, LOSS, NOT_KNOWN, SCORES
 
 # Of a run made from files, and the run that was logged while they were trained.
@@ -51,9 +50,8 @@ def publish_or_warn(
     """`publish`, where a store that cannot be reached must not fail the stage."""
     try:
         publish(experiment, layout, page, example)
-    except PipelineError as error:  # the repository was moved since it trained
-        store.warn(error)
-    except store.unavailable() as error:
+    # A PipelineError is that the repository was moved since it trained.
+    except (PipelineError, *store.unavailable()) as error:
         store.warn(error)
 
 
@@ -74,14 +72,13 @@ def publish(
     linked = store.content(layout)
     scored = store.digest(layout.metrics, layout.report, layout.history)
     _offer_view(client, group, metrics.deciding(artifacts.read_json(layout.metrics)["test"]))
-    trained = client.search_runs(
-        [group], f"tags.`{CONTENT}` = '{linked}'", order_by=["start_time DESC"]
-    )
+    same_files = f"tags.`{CONTENT}` = '{linked}'"
+    trained = client.search_runs([group], same_files, order_by=["start_time DESC"])
     of = store.digest_of(experiment, layout)
     alike = [run for run in trained if run.data.tags.get(EXPERIMENT) == of]
     waiting = [run for run in alike if not run.data.tags.keys() & {SCORES, REPEATED_BY}]
     here = provenance.tags(experiment.dataset)
-    by = provenance.of_scores(here | {ENVIRONMENT: json.dumps(determinism.settings())})
+    by = provenance.of_scores(here | {provenance.ENVIRONMENT: json.dumps(determinism.settings())})
     if waiting:
         run_id = str(waiting[0].info.run_id)
     else:
@@ -102,8 +99,10 @@ def publish(
     client.log_text(run_id, page, "report/report.html")
     client.log_batch(run_id, tags=[RunTag(k, v) for k, v in {SCORES: scored, **by}.items()])
     client.set_terminated(run_id, "FINISHED")
-    for run in waiting[1:]:
-        _end_repeated(client, run, run_id)
+    for run in waiting[1:]:  # whose training DVC lost, and which was therefore repeated
+        if provenance.gone(run.data.tags.get(provenance.PROCESS, "")):
+            client.set_tag(run.info.run_id, REPEATED_BY, run_id)
+            client.set_terminated(run.info.run_id, "KILLED")
     return run_id
 
 
@@ -112,10 +111,10 @@ def _origin(source: Run | None) -> dict[str, str]:
 
     `source` is the run that was logged meanwhile, if the store has it.
     """
-    tags = {RESTORED: "true", ENVIRONMENT: NOT_KNOWN}
+    tags = {RESTORED: "true", provenance.ENVIRONMENT: NOT_KNOWN}
     if source is None:
         return tags if _trained_by_this_code() else tags | {provenance.DIRTY: "unknown"}
-    keys = (provenance.COMMIT, provenance.SOURCE, provenance.DIRTY, ENVIRONMENT)
+    keys = (provenance.COMMIT, provenance.SOURCE, provenance.DIRTY, provenance.ENVIRONMENT)
     known = {key: source.data.tags[key] for key in keys if key in source.data.tags}
     return tags | known | {TRAINED_IN: str(source.info.run_id)}
 
@@ -129,19 +128,14 @@ def _trained_by_this_code() -> bool:
 
 
 def _from_files(
-    client: mlflow.MlflowClient,
-    group: str,
-    experiment: Experiment,
-    layout: Layout,
-    tags: dict[str, str],
+    client: MlflowClient, group: str, experiment: Experiment, layout: Layout, tags: dict[str, str]
 ) -> str:
     """A run with what a training logs, from the files that it left; its id."""
     table = pd.read_csv(layout.history, float_precision="round_trip").drop(columns="epoch")
     best = labels.best(table.to_dict("records"))  # type: ignore[arg-type]
     history: list[Any] = table.drop(columns="kept").to_dict("records")
-    run_id = _unfinished(client, group, experiment, layout, history) or store.create(
-        client, experiment, layout, tags
-    )
+    run_id = _unfinished(client, group, store.digest_of(experiment, layout), history)
+    run_id = run_id or store.create(client, experiment, layout, tags)
     store.describe(client, run_id, experiment, layout)
     logged = len(client.get_metric_history(run_id, LOSS))
     lost = [
@@ -153,14 +147,7 @@ def _from_files(
     return run_id
 
 
-def _end_repeated(client: mlflow.MlflowClient, run: Run, by: str) -> None:
-    """Close a run without scores whose training DVC lost, and which was therefore repeated."""
-    if provenance.gone(run.data.tags.get(provenance.PROCESS, "")):
-        client.set_tag(run.info.run_id, REPEATED_BY, by)
-        client.set_terminated(run.info.run_id, "KILLED")
-
-
-def _offer_view(client: mlflow.MlflowClient, group: str, by: metrics.Metric) -> None:
+def _offer_view(client: MlflowClient, group: str, by: metrics.Metric) -> None:
     """Give the experiment a view of its runs, best first, unless somebody gave it one."""
     known = client.get_experiment(group).tags
     for key, value in labels.view(group, by, time.time()).items():
@@ -168,30 +155,22 @@ def _offer_view(client: mlflow.MlflowClient, group: str, by: metrics.Metric) -> 
             client.set_experiment_tag(group, key, value)
 
 
-def _unfinished(
-    client: mlflow.MlflowClient,
-    group: str,
-    experiment: Experiment,
-    layout: Layout,
-    history: list[Epoch],
-) -> str | None:
+def _unfinished(client: MlflowClient, group: str, of: str, history: list[Any]) -> str | None:
     """The run of this very training that the store lost sight of, known by what it holds."""
-    of = store.digest_of(experiment, layout)
     for run in store.abandoned(client, group):
         logged = [point.value for point in client.get_metric_history(run.info.run_id, LOSS)]
-        if run.data.tags.get(EXPERIMENT) == of and logged == [
-            epoch[LOSS] for epoch in history[: len(logged)]
-        ]:
+        begun = [epoch[LOSS] for epoch in history[: len(logged)]]
+        if run.data.tags.get(EXPERIMENT) == of and logged == begun:
             return str(run.info.run_id)
     return None
 
 
-def _log_metrics(client: mlflow.MlflowClient, run_id: str, metrics: list[Metric]) -> None:
+def _log_metrics(client: MlflowClient, run_id: str, metrics: list[Metric]) -> None:
     for i in range(0, len(metrics), 1000):  # MLflow takes no more at once
         client.log_batch(run_id, metrics[i : i + 1000])
 
 
-def _send_scores(client: mlflow.MlflowClient, run_id: str, layout: Layout, model: str) -> None:
+def _send_scores(client: MlflowClient, run_id: str, layout: Layout, model: str) -> None:
     scores = labels.flat_scores(artifacts.read_json(layout.metrics))
     scores["model/weights"] = _weights(layout.weights)
     _log_metrics(client, run_id, store.metrics(scores, model=model))

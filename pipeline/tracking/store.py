@@ -24,7 +24,7 @@ from pipeline.config.experiment import Experiment
 from pipeline.files import artifacts, hashing
 from pipeline.files.layout import Layout
 from pipeline.repository import provenance
-from pipeline.repository.provenance import ENVIRONMENT
+from pipeline.runtime.progress import say
 from pipeline.tracking import database, labels, relocation
 from pipeline.tracking.database import StoreError
 
@@ -112,8 +112,7 @@ def content(layout: Layout) -> str:
 def digest_of(experiment: Experiment, layout: Layout) -> str:
     """One digest over what a run is of: parameters, what the card decides, and the table."""
     table = artifacts.read_json(layout.quality)["sha256"]
-    parts = [*labels.hyperparameters(experiment), ("table", table)]
-    return hashlib.sha256(artifacts.json_text(parts).encode()).hexdigest()
+    return artifacts.checksum([*labels.hyperparameters(experiment).items(), ("table", table)])
 
 
 def digest(*files: Path) -> str:
@@ -148,7 +147,7 @@ def describe(
     client: mlflow.MlflowClient, run_id: str, experiment: Experiment, layout: Layout
 ) -> None:
     """Log parameters, data set and machine; what the run holds of them already stays."""
-    logged = [Param(name, str(value)) for name, value in labels.hyperparameters(experiment)]
+    logged = [Param(name, str(value)) for name, value in labels.hyperparameters(experiment).items()]
     client.log_batch(run_id, params=logged)
     card, dataset_name = experiment.card, experiment.dataset
     raw = layout.raw_table(dataset_name, card.file)
@@ -163,7 +162,7 @@ def describe(
     )
     context = [InputTag("mlflow.data.context", "training")]
     client.log_inputs(run_id, [DatasetInput(dataset, context)])
-    machine = client.get_run(run_id).data.tags.get(ENVIRONMENT, NOT_KNOWN)
+    machine = client.get_run(run_id).data.tags.get(provenance.ENVIRONMENT, NOT_KNOWN)
     if machine != NOT_KNOWN:
         client.log_dict(run_id, json.loads(machine), "environment.json")
     client.log_dict(run_id, labels.card_tree(card), CARD_FILE)
@@ -178,8 +177,7 @@ def metrics(scores: dict[str, float], step: int = 0, model: str | None = None) -
 def warn(error: Exception) -> None:
     """Say in one line that the store did not take the run, and what sends it later."""
     reason = masked(error).splitlines()[0][:400]
-    print(
+    say(
         f"warning: MLflow at {shown()} did not take the run ({reason}); everything is on disk: "
-        "python -m pipeline sync sends it later",
-        file=sys.stderr,
+        "python -m pipeline sync sends it later"
     )

@@ -153,7 +153,7 @@ def test_the_check_names_each_output_that_is_not_identical() -> None:
     text = committed.model_dump_json(by_alias=True)
     altered = committed.checksums["data/reports/predictions.parquet"]
     made = lockfile.Lock.model_validate_json(text.replace(altered, "f" * 32))
-    findings = reproduce_check.same_bytes(committed, made, tuple(committed.stages), {})
+    findings = [*reproduce_check.same_bytes(committed, made, tuple(committed.stages), {})]
     assert [f.output for f in findings if not f.passed] == ["data/reports/predictions.parquet"]
     assert [f.output for f in findings] == list(committed.checksums)
     assert {f.verdict for f in findings} == {"identical", "differs"}
