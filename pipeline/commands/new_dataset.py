@@ -10,7 +10,7 @@ import argparse
 import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -123,24 +123,21 @@ def _fault(raw: Path, seen: Look, path: Path) -> PipelineError | None:
     )
 
 
-def _told(seen: Look) -> list[str]:
+def _told(seen: Look) -> Iterator[str]:
     """What was guessed and deserves a word on the screen, one line each."""
-    lines = [
-        f"renamed in the card: {json.dumps(old, ensure_ascii=False)} is {new}"
-        for old, new in seen.renamed.items()
-    ]
+    for old, new in seen.renamed.items():
+        yield f"renamed in the card: {json.dumps(old, ensure_ascii=False)} is {new}"
     for name, found in seen.columns.items():
         if not found.used:
-            lines.append(f"not used: {name} ({found.note})")
+            yield f"not used: {name} ({found.note})"
         elif found.check:
-            lines.append(f"check: {name}: {found.check}")
+            yield f"check: {name}: {found.check}"
     if isinstance(seen.stamps, Stamps):
-        lines += [f"check: {rival} fits every time too" for rival in seen.stamps.rivals]
+        yield from (f"check: {rival} fits every time too" for rival in seen.stamps.rivals)
     if seen.times_of_day:
-        lines.append("check: layout: wide, since the other columns are the times of one day")
+        yield "check: layout: wide, since the other columns are the times of one day"
     if seen.hours:
-        lines.append(f"check: {seen.hours}")
-    return lines
+        yield f"check: {seen.hours}"
 
 
 def _costly(tried: Tried, seen: Look, card: Card) -> dict[str, str]:
@@ -195,31 +192,28 @@ def write(path: Path, text: str) -> Card:
         return read_card_file(beside)
 
 
-def remarked(tried: Tried, card: Card, params: Params) -> list[str]:
+def remarked(tried: Tried, card: Card, params: Params) -> Iterator[str]:
     """What the first stages would remark on, one line each."""
     found, window = tried.quality, tried.suited.window
     train, count = _windows(tried, card, card.inputs, card.targets)
-    lines = [
-        f"{found['rows']:,} rows, every {card.frequency} from {found['first']} to {found['last']}",
-        *quality.remarks(found, card.targets),
-    ]
+    span = f"from {found['first']} to {found['last']}"
+    yield f"{found['rows']:,} rows, every {card.frequency} {span}"
+    yield from quality.remarks(found, card.targets)
     if (absent := found["absent_rows"] / found["rows"]) > 0.5:
-        lines.append(
+        yield (
             f"warning: {absent:.0%} of the times are absent: is {card.frequency} the step between "
             "rows? if not, correct frequency, or day and month in time.format"
         )
-    lines += imputation.remarks(tried.series, params.impute_scale.imputation.limit)
+    yield from imputation.remarks(tried.series, params.impute_scale.imputation.limit)
     sentence, *others = remarks(count, card.targets)
     of = "params.yaml" if tried.suited == params else "the command below"
-    lines.append(
-        f"with look-back {window.look_back:,} and horizon {window.horizon:,} of {of}: {sentence}"
-    )
+    yield f"with look-back {window.look_back:,} and horizon {window.horizon:,} of {of}: {sentence}"
+    yield from others
     size = window.look_back, window.horizon
     context = input_names.context(input_names.expand(card.inputs, card), card.season, size[1])
     for name, origins in splits.origins(train, tried.spans, window.horizon).items():
         if fault := windows.fault(name, origins, tried.spans[name], *size, context):
-            others.append(f"check: {fault}")
-    return [*lines, *others]
+            yield f"check: {fault}"
 
 
 def attempt(raw: Path, card: Card, params: Params, state: str) -> Tried:

@@ -32,10 +32,7 @@ class Reason:
 
 
 def judge(trial: Trial, best: Trial | None, servable: bool) -> list[Reason]:
-    """Every rule that a run must meet to become the champion in place of `best`, if there is one.
-
-    `servable` is whether the run has a model with a signature.
-    """
+    """Every rule that a run must meet to become the champion in place of `best`, if any."""
     of_training, of_scores = (
         COMMITTED.get(trial.tags.get(key, ""), UNKNOWN)
         for key in (provenance.DIRTY, provenance.SCORED + provenance.DIRTY)

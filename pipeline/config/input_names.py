@@ -63,9 +63,7 @@ def expand(inputs: Sequence[str], card: Card, key: str = "window.inputs") -> lis
     `seasonal:ROWS:COLUMN` (with a season of that many rows), the difference there,
     `seasonal:ROWS:difference:COLUMN`, `missing:COLUMN` (1 where the value is imputed, else 0) or
     `since:COLUMN` (rows since the last value, from 0 to 1 beyond the imputation's limit).
-
-    Raises:
-        PipelineError: under `key`, names an input that is none of these, or appears twice.
+    PipelineError names, under `key`, an input that is none of these, or appears twice.
     """
     features: list[str] = []
     for name in inputs:

@@ -92,10 +92,8 @@ class Question:
 def stamps(table: pd.DataFrame, where: str, form: str | None = None) -> Stamps | Question:
     """How a table of strings writes time: year, month, ... apart, or the most regular column.
 
-    `form` is the strptime format, where a person has named it.
-
-    Raises:
-        PipelineError: no column holds dates, or they have no fixed step.
+    `form` is the strptime format, where a person has named it. PipelineError if no column holds
+    dates, or they have no fixed step.
     """
     candidates = sorted(_readings(table, form), key=lambda found: found.score, reverse=True)
     best = candidates[0] if candidates else None

@@ -1,6 +1,6 @@
 """What a reader should know of a series: span, gaps, what is missing, what is constant."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,27 +48,25 @@ def check_usable(quality: dict[str, Any], card: Card, where: str) -> None:
             raise PipelineError(f"{where}: column {name}: expected some values, found none at all")
 
 
-def remarks(quality: dict[str, Any], targets: Sequence[str]) -> list[str]:
+def remarks(quality: dict[str, Any], targets: Sequence[str]) -> Iterator[str]:
     """What deserves a word on the screen, one line each."""
-    lines = []
     if quality["first"].endswith("+00:00"):
-        lines.append("times are stored as UTC, and forecasts have UTC times")
+        yield "times are stored as UTC, and forecasts have UTC times"
     if absent := quality["absent_rows"]:
         are = "time stamp is absent, its" if absent == 1 else "time stamps are absent, their"
-        lines.append(f"{absent:,} {are} values missing")
+        yield f"{absent:,} {are} values missing"
     if to_come := quality["to_come"]:
-        lines.append(
+        yield (
             f"the last day has no value after {quality['last']}: its other {to_come:,} times "
             "count as still to come, not as missing"
         )
     for name in targets:
         if missing := quality["missing"][name]:
             gaps, longest = quality["gaps"][name], quality["longest_gap"][name]
-            lines.append(
+            yield (
                 f"target {name}: {missing:,} rows without a value, in {gaps:,} gap"
                 f"{'s' * (gaps > 1)} of up to {longest:,}: {missing / quality['rows']:.1%} of all "
                 "origins are in one"
             )
     for name in quality["constant"]:
-        lines.append(f"warning: column {name} never changes, so a model can learn nothing from it")
-    return lines
+        yield f"warning: column {name} never changes, so a model can learn nothing from it"

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -149,25 +149,23 @@ def draft(raw: Path, seen: Look) -> str:
     )
 
 
-def _writing(seen: Look) -> list[str]:
-    lines = []
+def _writing(seen: Look) -> Iterator[str]:
     if seen.delimiter != ",":
-        lines.append(f"delimiter: {json.dumps(seen.delimiter)}")
+        yield f"delimiter: {json.dumps(seen.delimiter)}"
     if seen.encoding != "utf-8":
-        lines.append(f"encoding: {seen.encoding} # check: are letters such as é and µ right?")
+        yield f"encoding: {seen.encoding} # check: are letters such as é and µ right?"
     marks = dict.fromkeys(mark for found in seen.used.values() for mark in found.missing)
     if marks:
-        lines.append(f"missing: {_words(marks)} # check: how a missing value is written")
+        yield f"missing: {_words(marks)} # check: how a missing value is written"
     if seen.renamed:
-        lines.append("rename: # the names of columns in the table, and in this card")
-        lines += [f"  {_word(old)}: {_word(new)}" for old, new in seen.renamed.items()]
+        yield "rename: # the names of columns in the table, and in this card"
+        yield from (f"  {_word(old)}: {_word(new)}" for old, new in seen.renamed.items())
     if seen.times_of_day:
         times = _word(seen.times_of_day)
-        lines.append("layout: wide # check: one row for each day, one column for each time of day")
-        lines.append(f"wide: {{column: value, times: {times}}} # value: rename it, here and below")
+        yield "layout: wide # check: one row for each day, one column for each time of day"
+        yield f"wide: {{column: value, times: {times}}} # value: rename it, here and below"
     elif seen.hours:
-        lines.append(f"layout: long # check: {_line(seen.hours)}")
-    return lines
+        yield f"layout: long # check: {_line(seen.hours)}"
 
 
 def _time(seen: Look) -> list[str]:

@@ -34,10 +34,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """A path to write to; the new file replaces `path` once it is safely on disk.
 
     A symbolic link stays, and its target is replaced. A device or a pipe is written to directly.
-
-    Raises:
-        PipelineError: the file could not be written (a full disk, no permission); `path` is as it
-            was before.
+    PipelineError if it could not be written (a full disk, no permission): `path` is as it was.
     """
     kept = ""
     try:

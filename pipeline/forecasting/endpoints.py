@@ -69,10 +69,9 @@ def app(forecaster: Forecaster) -> Starlette:
 
 
 def answer(forecaster: Forecaster, kind: str, content: bytes) -> str:
-    """The forecasts that a request asks for, as MLflow's JSON; its media type says how to read it.
+    """The forecasts that a request of this media type asks for, as MLflow's JSON.
 
-    Raises:
-        PipelineError: the content is not of its kind, or has no rows to forecast from.
+    PipelineError if the content is not of its kind, or has no rows to forecast from.
     """
     origins = None
     try:

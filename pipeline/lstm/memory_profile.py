@@ -48,10 +48,7 @@ def memory_profile(
     under NEGLIGIBLE, the steps before are given the same values and take no time.
 
     The layers, bottom first, are of one kind; `windows` [N, L, F] are scaled as the model reads
-    them. The state L steps ago is the zeros that a window starts from.
-
-    Raises:
-        ValueError: windows of another shape than the layers read.
+    them, ValueError if not so. The state L steps ago is the zeros that a window starts from.
     """
     features = layers[0][0].shape[0]
     if windows.ndim != 3 or windows.shape[2] != features or 0 in windows.shape:
@@ -84,10 +81,7 @@ def memory_profile(
 
 
 def mean_norm(matrices: Array) -> float:
-    """Mean over `matrices` [N, S, S] of the spectral norm, the largest singular value.
-
-    NaN if one of them is not finite.
-    """
+    """Mean spectral norm, the largest singular value, of [N, S, S]; NaN if one is not finite."""
     if not np.isfinite(matrices).all():
         return float("nan")
     # The largest singular value of A is the root of the largest eigenvalue of A A^T, which comes
@@ -99,10 +93,8 @@ def mean_norm(matrices: Array) -> float:
 def memory_length(profile: MemoryProfile, threshold: float = THRESHOLD) -> int | None:
     """The smallest k beyond which the joint state's influence stays under `threshold`.
 
-    1 is the influence at k = 0. None if it is not yet under the threshold at the oldest step.
-
-    Raises:
-        ValueError: the profile holds NaN.
+    1 is the influence at k = 0. None if it is not yet under the threshold at the oldest step;
+    ValueError if the profile holds NaN.
     """
     if np.isnan(profile.joint).any():
         raise ValueError(

@@ -57,10 +57,7 @@ def memory_figure(profile: MemoryProfile, unit: str = "step") -> Figure:
 def gate_figure(
     trace: Trace, window: int = 0, unit: str = "step", title: str = "One layer over one window"
 ) -> Figure:
-    """Heat maps of gates, candidate and cell state of one window, a row of a layer's trace.
-
-    `unit` is a step's name, such as hour.
-    """
+    """Heat maps of gates, candidate and cell state of a trace's window; `unit` is a step's name."""
     figure = Figure(figsize=(11, 13), layout="constrained")
     panels = [
         (trace.f, "forget gate f (1 keeps, 0 drops)", "gate"),

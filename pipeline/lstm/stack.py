@@ -61,9 +61,7 @@ def forecast(layers: Sequence[Recurrent], head: Dense, X: Array, activation: str
     """Forecast [B, out] from windows `X` [B, L, F], in the dtype of the weights.
 
     All layers go forward together, a step at a time, so that memory does not grow with L.
-
-    Raises:
-        ValueError: `X` is not [B, L, F] with the features that the first layer expects.
+    ValueError if `X` is not [B, L, F] with the features that the first layer expects.
     """
     features = layers[0][0].shape[0]
     if X.ndim != 3 or X.shape[2] != features or X.shape[1] == 0:

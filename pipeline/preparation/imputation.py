@@ -61,8 +61,7 @@ class Imputer(Record):
     def apply(self, series: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[np.uint8]]:
         """Fill every gap of [rows, columns], the columns of `fit`, missing values as NaN.
 
-        Returns:
-            The filled series and, of the same shape, OBSERVED, FILLED or BEYOND for each value.
+        Of the same shape, OBSERVED, FILLED or BEYOND for each value comes beside it.
         """
         state = gap_state(series, self.limit)
         if not state.any():

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,7 @@ from pipeline.repository.git import last_words
 
 
 def stale(*stages: str) -> list[str]:
-    """What dvc.lock was not made from: command, code, data, parameters, committed outputs.
-
-    Of these stages; of all, if none is named.
-    """
+    """What dvc.lock was not made from, of these stages or all: command, code, data, outputs, ..."""
     made = {path for outputs in lockfile.declared().values() for path in outputs}
     return [
         f"{stage}: {difference}"
@@ -27,18 +25,17 @@ def stale(*stages: str) -> list[str]:
     ]
 
 
-def _differences(state: Any, made: set[str]) -> list[str]:
+def _differences(state: Any, made: set[str]) -> Iterator[str]:
     if isinstance(state, str):  # "changed command"
-        return [state]
-    found = []
+        yield state
+        return
     for path, how in {**state.get("changed deps", {}), **state.get("changed outs", {})}.items():
         if isinstance(how, dict):
-            found += [f"{path}: {key} {what}" for key, what in how.items()]
+            yield from (f"{path}: {key} {what}" for key, what in how.items())
         elif how not in ("deleted", "not in cache") or not any(
             Path(path).is_relative_to(output) for output in made
         ):  # what is yet to be made
-            found.append(f"{path} {how}")
-    return found
+            yield f"{path} {how}"
 
 
 def run(directory: Path, *arguments: str, show: bool = False) -> str:

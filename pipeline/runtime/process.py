@@ -28,10 +28,7 @@ _called_in: Path | None = None  # if that is a directory below the project's
 
 
 def settle() -> None:
-    """Make this process one of ours, before it imports TensorFlow, MLflow or matplotlib.
-
-    They read their environment while they are imported.
-    """
+    """Make this process ours before TensorFlow, MLflow or matplotlib read its environment."""
     determinism.settle_environment()
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
@@ -73,10 +70,7 @@ def start(module: str) -> None:
 
 
 def run(main: Callable[[], object]) -> None:
-    """Call `main`; end with exit code 1 and one line on standard error if the user must act.
-
-    A stage that DVC runs ends when DVC has died.
-    """
+    """Call `main`; end with exit code 1 and one line on standard error if the user must act."""
     # SIGTERM as Ctrl-C, so that what is open is closed, a run in MLflow as well.
     for number in (signal.SIGTERM, signal.SIGINT):
         if signal.getsignal(number) is not signal.SIG_IGN:

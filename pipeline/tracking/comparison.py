@@ -43,11 +43,9 @@ class Row:
 
 
 def rows(trials: Sequence[Trial]) -> tuple[list[Row], list[tuple[Trial, Trial]]]:
-    """Runs that differ only in seed as one row, the best on validation first.
+    """Runs that differ only in seed as one row, the best on validation first; and those left out.
 
-    Returns:
-        The rows, and the runs left out, each beside the one whose parameters, card and seed it
-        repeats.
+    A run is left out beside the one whose parameters, card and seed it repeats.
     """
     groups: dict[tuple[tuple[str, str], ...], dict[str, Trial]] = {}
     repeats = []

@@ -2,8 +2,6 @@
 
 MLflow creates and migrates a database step by step in place, and cannot continue one that was left
 half-way. Here both happen in a separate file, which replaces the database once it is complete.
-
-`python -m pipeline store-uri` makes sure of the repository's own and prints its address.
 """
 
 import fcntl
@@ -57,10 +55,7 @@ def ensure(file: Path) -> None:
     """Create the database, or migrate it, unless it has the format of the installed MLflow.
 
     The old file is kept: a copy is migrated, or, if that is not possible and there are no runs in
-    it, a new one is created.
-
-    Raises:
-        StoreError: it cannot be read, or holds runs and cannot be migrated.
+    it, a new one is created. StoreError if it cannot be read, or has runs and cannot be migrated.
     """
     if _current(file):
         return

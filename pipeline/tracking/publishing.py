@@ -50,8 +50,9 @@ def publish_or_warn(
     """`publish`, where a store that cannot be reached must not fail the stage."""
     try:
         publish(experiment, layout, page, example)
-    # A PipelineError is that the repository was moved since it trained.
-    except (PipelineError, *store.unavailable()) as error:
+    except PipelineError as error:  # the repository was moved since it trained
+        store.warn(error)
+    except store.unavailable() as error:
         store.warn(error)
 
 

@@ -40,10 +40,7 @@ def mend(database: Path) -> str:
     """Have the runs find their files beside the database again; what was done, in words.
 
     Files that runs left where the directory was before are copied from there; the database as it
-    was is kept.
-
-    Raises:
-        PipelineError: the database is absent, in use or broken, or a file cannot be written.
+    was is kept. PipelineError if it is absent, in use or broken, or a file cannot be written.
     """
     here, kept = database.with_name(FOLDER), database.with_name(f"{database.name}.before-move")
     try:

@@ -447,7 +447,7 @@ def test_one_time_zone_is_kept_as_utc() -> None:
     result = tables.to_series(frame, toy_card(time=ZONED), "toy")
     assert str(result.index[0]) == "2013-12-31 22:00:00+00:00"
     said = quality.remarks(quality.measure(result, frame, toy_card(time=ZONED)), [])
-    assert said[0] == "times are stored as UTC, and forecasts have UTC times"
+    assert next(said) == "times are stored as UTC, and forecasts have UTC times"
 
 
 @pytest.mark.parametrize(
