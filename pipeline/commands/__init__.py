@@ -1,5 +1,1 @@
-"""The commands: `python -m pipeline NAME` runs the module NAME of this package.
-
-A command reads its arguments, calls the library and prints the result. It may import anything but
-the stages; nothing imports a command.
-"""
+"""The commands: `python -m pipeline NAME` runs NAME's `main`. May import all but the stages."""

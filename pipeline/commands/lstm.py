@@ -33,8 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = gradient_check(random_problem(args.seed, masked=True))
     console.print(gradient_table(rows))
 
-    series = toy.toy_series(600, args.seed)
-    x, y = toy.windows(series, args.look_back)
+    x, y = toy.windows(toy.toy_series(600, args.seed), args.look_back)
     cut = len(x) - 120
     weights, losses = toy.initial_network(args.units, args.seed), []
     epochs = toy.train(weights, x[:cut], y[:cut], args.epochs, seed=args.seed)

@@ -18,6 +18,7 @@ import pandas as pd
 
 from pipeline.config import input_names
 from pipeline.config.cards import Card, read_card_file
+from pipeline.config.experiment import Experiment
 from pipeline.config.params import Params
 from pipeline.config.reading import moved, read_params
 from pipeline.data import column_guesses, quality, splits, tables, windows
@@ -238,10 +239,11 @@ def _windows(
     """The training windows that there would be of these inputs and targets, and their count."""
     needed = input_names.columns([*inputs, *targets], card)
     channels = imputation.one_hot(tried.series[needed], card.categories)
-    suited, names = tried.suited, list(channels.columns)
-    state = imputation.gap_state(channels, suited.impute_scale.imputation.limit)
-    span = tried.spans["train"]
-    return training_windows(state, names, inputs, targets, card, span, suited.window)
+    state = imputation.gap_state(channels, tried.suited.impute_scale.imputation.limit)
+    named = {"inputs": tuple(inputs), "targets": tuple(targets)}
+    window = tried.suited.window.model_copy(update=named)
+    experiment = Experiment(tried.suited.model_copy(update={"window": window}), card)
+    return training_windows(state, list(channels.columns), experiment, tried.spans["train"])
 
 
 def _suited(frame: pd.DataFrame, card: Card, params: Params) -> Params:

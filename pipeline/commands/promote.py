@@ -118,8 +118,8 @@ def promote(wanted: str, dry: bool) -> None:
     refused = [reason.rule for reason in reasons if not reason.holds]
     tags = {champion.DECISION: "refused" if refused else "promoted"}
     for reason in reasons:
-        verdict = f"{'yes' if reason.holds else 'no'}: {reason.found}"
-        tags[f"promotion.{reason.rule.replace(' ', '_')}"] = verdict
+        key = f"promotion.{reason.rule.replace(' ', '_')}"
+        tags[key] = f"{'yes' if reason.holds else 'no'}: {reason.found}"
     if dry:
         print(f"would be {tags[champion.DECISION]}; nothing was changed")
         return

@@ -301,8 +301,7 @@ def hours_perhaps(names: Sequence[str]) -> list[str]:
 
 def frequency(step: pd.Timedelta) -> str:
     """A step as the card writes it: 15min, 1h, 7D."""
-    units = (("D", "1D"), ("h", "1h"), ("min", "1min"), ("s", "1s"), ("ms", "1ms"))
-    for name, unit in units:
-        if step % pd.Timedelta(unit) == pd.Timedelta(0):
-            return f"{step // pd.Timedelta(unit)}{name}"
+    for unit in ("D", "h", "min", "s", "ms"):
+        if step % pd.Timedelta(1, unit) == pd.Timedelta(0):
+            return f"{step // pd.Timedelta(1, unit)}{unit}"
     return str(step)

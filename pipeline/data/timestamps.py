@@ -31,8 +31,7 @@ def stamps(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
             )
         expected = f"a time written as {card.time.format}"
     else:
-        parts = {name: pd.to_numeric(table[name], errors="coerce") for name in names}
-        whole = pd.DataFrame(parts)
+        whole = table[names].apply(pd.to_numeric, errors="coerce")
         # pandas takes an hour of 99 or a year of 14 without a word; the hour 24 is a day's end.
         clock = whole.reindex(columns=["hour", "minute"], fill_value=0)
         possible = ((clock >= 0) & (clock <= [24, 59])).all(axis=1) & (whole["year"] >= YEAR)
@@ -223,8 +222,7 @@ def regular(series: pd.DataFrame, card: Card, where: str, step: int | None = Non
             f"in training, found all {shortest // card.step} x {card.frequency} or more apart; "
             "is the frequency different?"
         )
-    grid = pd.date_range(origin, times[-1], freq=card.step, name="time")
-    return series.reindex(grid)
+    return series.reindex(pd.date_range(origin, times[-1], freq=card.step, name="time"))
 
 
 def _disorder(times: pd.DatetimeIndex, steps: npt.NDArray[np.int64], card: Card) -> str:

@@ -34,8 +34,7 @@ def window(experiment: Experiment, layout: Layout) -> None:
             )
 
     channels = [name for group in card.channels.values() for name in group]
-    wanted = experiment.inputs, targets
-    train, count = training_windows(state, channels, *wanted, card, spans["train"], settings)
+    train, count = training_windows(state, channels, experiment, spans["train"])
     lines = remarks(count, targets)
     if reason := ridge_left_out(experiment):
         lines.append(f"the report will have no ridge: {reason}")

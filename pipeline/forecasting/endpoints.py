@@ -120,9 +120,8 @@ def _problem(_: Request, error: Exception) -> Response:
         message = ADDRESSES if status in (404, 405) else error.detail
     line = " ".join(message.split())
     line = line if len(line) <= LENGTH else f"{line[:LENGTH]}..."
-    headers = getattr(error, "headers", None)
     said = MlflowException(line, error_code=code).serialize_as_json()
-    return Response(said, status, headers, media_type=JSON)
+    return Response(said, status, getattr(error, "headers", None), media_type=JSON)
 
 
 def _kind(request: Request, encoding: str) -> str:

@@ -1,7 +1,4 @@
-"""Pictures of a network's memory, its gates and the toy series.
-
-Each function returns a figure and touches no global state.
-"""
+"""Pictures of a network's memory, its gates and the toy series; pyplot's state is not touched."""
 
 from collections.abc import Sequence
 

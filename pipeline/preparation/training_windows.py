@@ -6,13 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.config import input_names
-from pipeline.config.cards import Card
-from pipeline.config.params import Window
+from pipeline.config.experiment import Experiment
 from pipeline.data.windows import Runs, training_origins, true_runs
 from pipeline.files.records import Record
 from pipeline.preparation import features
 from pipeline.preparation.imputation import BEYOND, OBSERVED
 
+States = npt.NDArray[np.uint8]
 TOO_MANY = 1 / 3  # of the possible windows: where more are lost, it is worth a warning
 
 
@@ -31,25 +31,20 @@ class Count(Record):
 
 
 def training_windows(
-    state: npt.NDArray[np.uint8],
-    channels: Sequence[str],
-    inputs: Sequence[str],
-    targets: Sequence[str],
-    card: Card,
-    span: tuple[int, int],
-    window: Window,
+    state: States, channels: Sequence[str], experiment: Experiment, span: tuple[int, int]
 ) -> tuple[Runs, Count]:
-    """The origins of the training windows, and their count.
+    """The origins of an experiment's training windows, and their count.
 
-    `state` [rows, channels] is what `imputation.gap_state` gives, `channels` names its columns;
-    inputs and targets are named as in the card or the parameters.
+    `state` [rows, channels] is what `imputation.gap_state` gives, `channels` names its columns.
     """
+    card, inputs, window = experiment.card, experiment.inputs, experiment.params.window
     size = window.look_back, window.horizon, window.stride
-    context = input_names.context(input_names.expand(inputs, card), card.season, window.horizon)
-    observed = (state[:, [channels.index(name) for name in targets]] == OBSERVED).any(axis=1)
+    context = input_names.context(experiment.features, card.season, window.horizon)
+    targets = [channels.index(name) for name in experiment.targets]
+    observed = (state[:, targets] == OBSERVED).any(axis=1)
     none = np.zeros(len(state), np.bool_)
 
-    def seen(name: str) -> npt.NDArray[np.uint8]:
+    def seen(name: str) -> States:
         sources = input_names.sources(input_names.expand([name], card))
         return state[:, [channels.index(source) for source in sources]]
 

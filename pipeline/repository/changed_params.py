@@ -34,29 +34,29 @@ def flags(params: Params) -> list[str]:
     if committed is None:
         return []
     then, held = committed
-    before, now = then.flat(), params.flat()
-    flags = []
+    flags, made = [], _differing(then, params)
     if then.train.model.name != params.train.model.name:  # another model has keys of its own
         model = params.train.model.model_dump(mode="json")
         flags = ["~train.model", f"+train.model={setting(model)}"]
-        now = {key: value for key, value in now.items() if not key.startswith("train.model.")}
-    for key, value in now.items():
-        if key not in before or before[key] != value:
-            there = any(other == key or other.startswith(f"{key}.") for other in held)
-            flags.append(f"{'' if there else '+'}{key}={setting(value)}")
+        made = {key: value for key, value in made.items() if not key.startswith("train.model.")}
+    for key, value in made.items():
+        there = any(other == key or other.startswith(f"{key}.") for other in held)
+        flags.append(f"{'' if there else '+'}{key}={value}")
     return flags
 
 
 def changed(params: Params) -> dict[str, str]:
     """The parameters that differ from the commit's, as text by their dotted names.
 
-    A key that only the present model has differs from its default. Nothing, if the commit has no
-    parameters that this code reads.
+    Nothing, if the commit has no parameters that this code reads.
     """
     committed = _committed()
-    if committed is None:
-        return {}
-    before, now = committed[0].flat(), params.flat()
+    return _differing(committed[0], params) if committed else {}
+
+
+def _differing(then: Params, params: Params) -> dict[str, str]:
+    """A key that only the present model has differs from its default."""
+    before, now = then.flat(), params.flat()
     model = params.train.model
     unset = model.model_dump().keys() - model.model_dump(exclude_defaults=True).keys()
     before = {f"train.model.{key}": now[f"train.model.{key}"] for key in unset} | before

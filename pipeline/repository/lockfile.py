@@ -97,13 +97,12 @@ def read_whole_lock() -> Lock:
 
 def declared() -> dict[str, list[str]]:
     """Every stage of dvc.yaml with the paths of its outputs."""
-    stages = read_yaml(STAGES)["stages"]
     return {
         name: [
             entry if isinstance(entry, str) else next(iter(entry))
             for entry in [*stage.get("outs", []), *stage.get("metrics", [])]
         ]
-        for name, stage in stages.items()
+        for name, stage in read_yaml(STAGES)["stages"].items()
     }
 
 

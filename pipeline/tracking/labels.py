@@ -12,7 +12,6 @@ from pipeline.config.cards import Card
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Params, Stack, flatten
 from pipeline.evaluation.metrics import METRICS, Metric, brief
-from pipeline.experiments.log import Epoch
 from pipeline.reports.formatting import escape_markdown
 from pipeline.repository import changed_params
 
@@ -126,15 +125,15 @@ def view_address(experiment: str) -> str:
     return f"#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
 
 
-def best(history: Sequence[Epoch]) -> Epoch:
+def best(history: Sequence[dict[str, float]]) -> dict[str, float]:
     """The kept epoch, counted from 1, and its validation loss."""
     number, kept = next((n, epoch) for n, epoch in enumerate(history, start=1) if epoch["kept"])
     return {"best/epoch": number, "best/validation_loss": kept["validation/loss"]}
 
 
-def flat_scores(metrics: dict[str, Any]) -> Epoch:
+def flat_scores(metrics: dict[str, Any]) -> dict[str, float]:
     """metrics.json under names that group in the UI: test/rmse, test/rmse_h01, persistence/rmse."""
-    flat: Epoch = {}
+    flat: dict[str, float] = {}
     for span in ("test", "validation"):
         flat |= {f"{span}/{score}": value for score, value in metrics[span].items()}
         by_target = metrics.get(f"{span}_by_target", {})

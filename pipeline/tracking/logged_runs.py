@@ -157,9 +157,8 @@ def baselines_by_horizon(trial: Trial) -> dict[str, list[float]]:
     """Each baseline's test error at each step ahead, the best of them first."""
     store.connect()
     scores = mlflow.artifacts.load_dict(f"runs:/{trial.id}/report/metrics.json")
-    by_step = scores["baselines_by_horizon"]
     return {
-        name: [metrics.error(score) for score in by_step[name].values()]
+        name: [metrics.error(score) for score in scores["baselines_by_horizon"][name].values()]
         for name in trial.baselines("test")
     }
 

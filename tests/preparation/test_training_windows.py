@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config import input_names
-from pipeline.config.params import Window
+from pipeline.config.experiment import Experiment
 from pipeline.preparation import features
 from pipeline.preparation.imputation import gap_state
 from pipeline.preparation.training_windows import Count, remarks, training_windows
 from pipeline.tracking import labels
-from tests.toys import Project, toy_card, toy_table
+from tests.toys import Project, toy_card, toy_params, toy_table
 
 CARD = toy_card(excluded=[])
 CHANNELS = ["level", "flow", "wind=N", "wind=S"]
@@ -40,8 +40,16 @@ def test_each_input_costs_what_it_costs_alone(
 ) -> None:
     """Counted window by window: possible, kept, lost to an input, and there without it."""
     marks = state(*map(list, zip(*gaps, strict=True)), limit)
-    window, rows = Window(look_back=4, horizon=2, stride=stride), len(gaps)
-    origins, count = training_windows(marks, CHANNELS, inputs, ["level"], CARD, (0, rows), window)
+    window = {
+        "look_back": 4,
+        "horizon": 2,
+        "stride": stride,
+        "inputs": inputs,
+        "targets": ["level"],
+    }
+    experiment = Experiment(toy_params({f"window.{key}": window[key] for key in window}), CARD)
+    rows = len(gaps)
+    origins, count = training_windows(marks, CHANNELS, experiment, (0, rows))
     expanded = input_names.expand(inputs, CARD)
     context = input_names.context(expanded, CARD.season, 2)
     every = range(context + 3, rows - 2, stride)
@@ -62,7 +70,7 @@ def test_each_input_costs_what_it_costs_alone(
     assert count.lost == {name: len(cost) for name, cost in lost.items() if cost}
     bridged = max(count.longest.values(), default=limit)
     marks = state(*map(list, zip(*gaps, strict=True)), bridged)
-    at = training_windows(marks, CHANNELS, inputs, ["level"], CARD, (0, rows), window)[1]
+    at = training_windows(marks, CHANNELS, experiment, (0, rows))[1]
     assert at.lost == {}
     assert count.without == {
         name: len(set(every) - blind - others[name]) for name, cost in lost.items() if cost
