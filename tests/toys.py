@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,11 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from pipeline.config.cards import Card
-from pipeline.config.params import Params
+from pipeline.config.params import Baseline, Evaluate, Params
 from pipeline.data.windows import Rows
 from pipeline.files.records import parse
 from pipeline.lstm.cell import LSTM, Array
-from pipeline.models.baselines import FittedBaseline, naive
+from pipeline.models.baselines import FittedBaseline, beside
 from pipeline.models.spec import Spec
 from pipeline.models.task import Floats, Seen, Task, forecasts
 from pipeline.preparation.scaling import Scaler
@@ -197,6 +198,12 @@ def to_keras(p: LSTM) -> tuple[Array, Array, Array]:
 def seen_hours(features: Any, targets: Any) -> Seen:
     """A series by the hour, [rows, F] and [rows, K], as models see it."""
     return Seen(toy_times(len(features)), features, np.asarray(targets, np.float64))
+
+
+def naive(seasons: Sequence[int]) -> dict[str, Baseline]:
+    """The naive baselines of a series by name."""
+    names = ("persistence", "seasonal_naive", "drift", "last_change")
+    return beside(Evaluate(baselines=names, stretch=1), seasons)
 
 
 def naive_forecast(

@@ -9,6 +9,7 @@ from pipeline.files import artifacts
 from pipeline.lstm import jacobian, plots, weights
 from pipeline.lstm.cell import LSTM
 from pipeline.lstm.memory_profile import MemoryProfile, memory_profile, memory_sentence
+from pipeline.models.spec import BESIDE
 from pipeline.runtime import process
 
 
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     path = args.weights / "model.weights.h5" if args.weights.is_dir() else args.weights
     try:
-        layers, _, _ = weights.read_keras_weights(path, beside=("damping",))
+        layers, _, _ = weights.read_keras_weights(path, BESIDE)
         if args.gates and not isinstance(layers[0], LSTM):
             raise ValueError(f"--gates: expected LSTM weights, found a plain RNN in {path}")
         windows = np.load(args.windows)

@@ -2,6 +2,7 @@
 
 import argparse
 import shlex
+from ast import literal_eval
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -95,11 +96,14 @@ def as_model(baseline: str, trial: Trial, card: Mapping[str, Any]) -> str:
     """The command that makes a run whose model is the baseline, by the card that the run kept."""
     name, _, season = baseline.partition("seasonal_naive")
     rows = season[1:] or card.get("season", ["ROWS"])[0]
-    model = f"name: {baseline}" if name else f"name: seasonal_naive, season: {rows}"
+    model = f"{{name: {baseline}}}" if name else f"{{name: seasonal_naive, season: {rows}}}"
+    for one in literal_eval(trial.params.get("evaluate.baselines", "[]")):
+        if isinstance(one, dict) and one["name"] == baseline:  # with keys of its own
+            model = changed_params.setting(one)
     data = shlex.quote(f"ingest.dataset={changed_params.setting(trial.params['ingest.dataset'])}")
     wrappers = [f"train.{key}" for key in ("residual", "normalisation")]
     off = "".join(f" -S {key}=none" for key in wrappers if trial.params.get(key, "none") != "none")
-    return f"dvc exp run -S {data} -S '~train.model' -S '+train.model={{{model}}}'{off}"
+    return f"dvc exp run -S {data} -S '~train.model' -S {shlex.quote(f'+train.model={model}')}{off}"
 
 
 def promote(wanted: str, dry: bool) -> None:

@@ -3,7 +3,7 @@
 from pipeline.config import network_size
 from pipeline.config.experiment import Experiment
 from pipeline.config.input_names import expand
-from pipeline.config.params import Baseline, Naive, Params, Ridge, SeasonalNaive, Segment
+from pipeline.config.params import Baseline, Linear, Naive, Params, Ridge, SeasonalNaive, Segment
 from pipeline.errors import PipelineError
 from pipeline.files.layout import HERE, Layout
 
@@ -40,6 +40,7 @@ def check(experiment: Experiment, layout: Layout = HERE) -> None:
     _check_wrappers(params)
     _check_compiler(params)
     _check_window(params)
+    _check_baselines(params)
     if isinstance(params.train.model, Ridge) and (reason := ridge_left_out(experiment)):
         raise PipelineError(f"train.model.name: expected a model that fits into memory; {reason}")
     if isinstance(params.train.model, Segment):
@@ -52,7 +53,11 @@ def _check_own_past(experiment: Experiment) -> None:
     for key, needed, why in (
         ("residual", train.residual != "none", "its last value is what the network corrects"),
         ("normalisation", train.normalisation != "none", "its own past is what is normalised"),
-        ("model.name", isinstance(train.model, Naive | SeasonalNaive), "it sees nothing else"),
+        (
+            "model.name",
+            isinstance(train.model, Naive | SeasonalNaive | Linear),
+            "it sees nothing else",
+        ),
     ):
         for name in experiment.targets:
             if needed and name not in experiment.features:
@@ -79,6 +84,30 @@ def _check_compiler(params: Params) -> None:
             f"train.acceleration: expected none with train.model.name {model.name}, "
             "whose pooling XLA cannot repeat to the byte, found xla"
         )
+
+
+def _check_baselines(params: Params) -> None:
+    """Of `linear`, as a model and beside one, what its members ask of the window."""
+    listed, model, window = params.evaluate.baselines, params.train.model, params.window
+    names = [one.name if isinstance(one, Baseline) else one for one in listed]
+    if doubled := [name for name in names if names.count(name) > 1]:
+        raise PipelineError(
+            f"evaluate.baselines: expected each once, found {doubled[0]} {names.count(doubled[0])} "
+            "times"
+        )
+    for key, one in (("train.model", model), *(("evaluate.baselines", one) for one in listed)):
+        for member in one.members if isinstance(one, Linear) else ():
+            rows, period = member.look_back or window.look_back, member.period or 1
+            if one is model and rows > window.look_back:
+                raise PipelineError(
+                    f"{key}: linear: expected members with a look_back of at most "
+                    f"window.look_back ({window.look_back:,}), found {rows:,}"
+                )
+            if rows % period or window.horizon % period:
+                raise PipelineError(
+                    f"{key}: linear: expected a period that divides the look_back ({rows:,}) and "
+                    f"window.horizon ({window.horizon:,}), found {period:,}"
+                )
 
 
 def _check_window(params: Params) -> None:

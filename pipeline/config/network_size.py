@@ -53,10 +53,17 @@ def _parts(params: schema.Params, features: int, targets: int) -> Iterator[Size]
     yield Size(0, 2 * look_back * features + 4 * horizon * targets)
     if params.train.residual == "damped":
         yield Size(horizon, horizon * targets)
+    if params.train.residual == "linear":
+        yield Size(look_back * horizon, (look_back + horizon) * targets)
     if params.train.normalisation == "revin":
         yield Size(2 * targets, 3 * look_back * targets)
     if isinstance(model, schema.Ridge):
         yield _dense(look_back * features, horizon * targets)
+    if isinstance(model, schema.Linear):
+        for member in model.members:
+            share = member.period or 1
+            rows = (member.look_back or look_back) * (2 if member.period else 1)
+            yield Size(rows // share * (horizon // share), rows)
     if model.name == "drift":
         yield Size(2 * targets, 0)
     if isinstance(model, schema.Baseline):

@@ -122,12 +122,28 @@ class Ridge(Baseline):
     alphas: Annotated[tuple[Positive, ...], Field(min_length=1)] = ALPHAS
 
 
+class LinearMap(Record):
+    """What one map of `linear` sees of a target's past, and what that is less."""
+
+    look_back: Count | None = None  # rows; the window's if null
+    less: Literal["last", "mean"] = "last"  # the window's last value, or its mean
+    period: Count | None = None  # rows; one map for all phases; divides look_back and horizon
+
+
+class Linear(Baseline):
+    """Linear regression of each target from its own past, the same for all; the members' mean."""
+
+    name: Literal["linear"]
+    members: Annotated[tuple[LinearMap, ...], Field(min_length=1)] = (LinearMap(),)
+    alphas: Annotated[tuple[Positive, ...], Field(min_length=1)] = ALPHAS
+
+
 Network = Recurrent | Convolutional | Attention | EncoderDecoder | Segment
-Model = Annotated[Network | Naive | SeasonalNaive | Ridge, Field(discriminator="name")]
+Model = Annotated[Network | Naive | SeasonalNaive | Ridge | Linear, Field(discriminator="name")]
 
 
 Normalisation = Literal["none", "last", "revin"]
-Residual = Literal["none", "last", "damped"]
+Residual = Literal["none", "last", "damped", "linear"]
 
 
 class Schedule(Record):
@@ -157,9 +173,16 @@ class Train(Record):
     acceleration: Literal["none", "xla"] = "none"
 
 
-class Evaluate(Record):
-    """What the report draws."""
+# A name is the baseline as it is without keys; seasonal_naive is one for each season of the card.
+Listed = Literal["persistence", "seasonal_naive", "drift", "last_change", "ridge", "linear"]
 
+Keyed = Annotated[Ridge | Linear, Field(discriminator="name")]  # written out, to give it its keys
+
+
+class Evaluate(Record):
+    """What stands beside the model, and what the report draws."""
+
+    baselines: Annotated[tuple[Listed | Keyed, ...], Field(min_length=1)] = get_args(Listed)
     stretch: Count  # rows of the test span in the picture of forecast against observed
 
 

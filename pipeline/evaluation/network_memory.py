@@ -12,7 +12,7 @@ from pipeline.lstm import jacobian
 from pipeline.lstm.cell import LSTM, Trace
 from pipeline.lstm.memory_profile import MemoryProfile, memory_length, memory_profile
 from pipeline.lstm.weights import read_keras_weights
-from pipeline.models.spec import Spec
+from pipeline.models.spec import BESIDE, Spec
 
 # Windows that are looked at: the mean hardly moves with more than 32, but each row of each takes
 # milliseconds, and more with the cube of the state, so that of a long look-back or a wide network
@@ -47,7 +47,7 @@ def measure(
     stack = spec.plain_stack
     if stack is None:
         return None
-    layers, _, _ = read_keras_weights(weights, beside=("damping",))
+    layers, _, _ = read_keras_weights(weights, BESIDE)
     state = sum(layer[-1].size * (2 if isinstance(layer, LSTM) else 1) for layer in layers)
     rows = ROWS * min(1, STATE / state) ** 3
     count = min(SAMPLES, max(FEWEST, int(rows // spec.look_back)), len(origins))

@@ -1,6 +1,6 @@
 """Evaluate: forecast validation and test as a user would, and score beside the baselines."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -9,21 +9,20 @@ import pandas as pd
 
 from pipeline.config.checks import ridge_left_out
 from pipeline.config.experiment import Experiment
-from pipeline.config.params import Ridge
 from pipeline.data import splits, tables
 from pipeline.data.splits import SCORED, Spans
 from pipeline.data.windows import Runs
 from pipeline.evaluation import network_memory, scoring
 from pipeline.evaluation.network_memory import Memory
 from pipeline.evaluation.scoring import MODEL, Forecast, Forecasts, Yardstick
+from pipeline.experiments.task import prepared
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.forecasting.forecaster import Forecaster, newest, stage_files
-from pipeline.models import task as models
-from pipeline.models.baselines import FittedBaseline, naive
-from pipeline.models.task import Task
+from pipeline.models.baselines import FittedBaseline, beside
 from pipeline.preparation.training_windows import Count
 from pipeline.runtime import determinism
+from pipeline.runtime.progress import progress
 
 
 @dataclass(frozen=True)
@@ -53,21 +52,22 @@ def evaluate(experiment: Experiment, layout: Layout) -> Evaluation:
     series = artifacts.read_frame(layout.series)
     targets, times = series[list(spec.targets)], pd.DatetimeIndex(series.index)
     origins = {
-        span: np.asarray(Runs(artifacts.read_array(layout.origins(span))))
-        for span in ("train", *SCORED)
+        span: np.asarray(Runs(artifacts.read_array(layout.origins(span)))) for span in SCORED
     }
     count = artifacts.read_json_record(layout.windows_quality, Count)
     rows = splits.of(experiment, times[0], len(times))
 
-    # The model does not see a target that is not among its inputs.
-    whole = replace(seen, targets=targets.to_numpy(np.float64))
-    task = Task(spec, forecaster.scaler, whole, origins["train"], origins["validation"])
+    # The model does not see a target that is not among its inputs; baselines do.
+    task = prepared(experiment, layout)
     by: dict[str, Forecast] = {MODEL: partial(forecaster.forecast, seen)}
-    for name, model in naive(card.seasons).items():
-        by[name] = partial(models.forecasts, FittedBaseline.of(model, task), whole)
-    if not ridge_left_out(experiment):
-        ridge = FittedBaseline.of(Ridge(name="ridge"), task)
-        by["ridge"] = lambda rows: forecaster.bounded(models.forecasts(ridge, whole, rows))
+    wanted = beside(experiment.params.evaluate, card.seasons)
+    if ridge_left_out(experiment):
+        wanted.pop("ridge", None)
+    with progress("baselines", len(wanted)) as tell:
+        for name, model in wanted.items():
+            fitted = FittedBaseline.of(model, task)
+            by[name] = partial(forecaster.bounded, fitted, task.seen)
+            tell(name)
     forecasts = {span: Forecasts.of(by, targets, origins[span], spec.horizon) for span in SCORED}
     yardstick = Yardstick.of(targets.iloc[slice(*rows["train"])], card.season)
     memory = network_memory.measure(spec, layout.weights, seen.features, origins["validation"])

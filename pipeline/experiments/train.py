@@ -7,43 +7,34 @@ from typing import Any
 from pipeline.config import network_size
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Baseline
-from pipeline.data.windows import Runs
 from pipeline.experiments.log import Logging, unwatched
+from pipeline.experiments.task import prepared
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.models.baselines import FittedBaseline
-from pipeline.models.spec import Spec
-from pipeline.models.task import Seen, Task
-from pipeline.preparation.features import Gaps
-from pipeline.preparation.scaling import Scaler
 from pipeline.runtime import determinism
 
 
 def train(experiment: Experiment, layout: Layout, logging: Logging = unwatched) -> None:
     """data/prepared and data/windows -> data/model and data/reports/history.csv."""
-    params, card = experiment.params, experiment.card
-    spec = Spec.of(experiment)
-    scaler = artifacts.read_json_record(layout.scaler, Scaler)
-    series, values = artifacts.read_frame(layout.series), artifacts.read_array(layout.values)
-    channels = [name for group in card.channels.values() for name in group]
-    gaps = Gaps(artifacts.read_array(layout.imputed), params.impute_scale.imputation.limit)
-    seen = Seen.of(spec, card, scaler, series, values, channels, gaps)
-    origins = (Runs(artifacts.read_array(layout.origins(s))) for s in ("train", "validation"))
-    task = Task(spec, scaler, seen, *origins)
+    params, task = experiment.params, prepared(experiment, layout)
+    spec = task.spec
     network_size.check(experiment, len(task.train))
 
     determinism.settle(params.train.seed)
     # TensorFlow comes with these, so only now that the input is right.
-    from pipeline.models.registry import build
+    from pipeline.models.registry import build, set_residual
     from pipeline.training import fit
     from pipeline.training.batches import Examples
 
     model: Any
     if isinstance(spec.model, Baseline):
-        model = FittedBaseline(spec, scaler)
+        model = FittedBaseline(spec, task.scaler)
         fitting = partial(fit.solve, model, task)
     else:
-        model = build(spec, scaler)
+        model = build(spec, task.scaler)
+        if spec.residual == "linear":
+            set_residual(model, task)
         fitting = partial(fit.fit, model, Examples.of(task))
     with logging(experiment, layout) as log:
         began = time.monotonic()

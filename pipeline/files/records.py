@@ -26,11 +26,18 @@ def parse(content: dict[str, Any], record: type[R], where: str) -> R:
     try:
         return record.model_validate_json(text)
     except ValidationError as error:
-        # A misspelt key makes two problems, unknown and missing; the first is the one to read.
-        ordered = sorted(error.errors(), key=lambda p: p["type"] != "extra_forbidden")
-        problems = [_explain(problem, record) for problem in ordered]
+        problems = [_explain(problem, record) for problem in sorted(error.errors(), key=_last)]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     raise PipelineError(f"{where}: {problems[0]}{more}")
+
+
+def _last(problem: Any) -> tuple[bool, bool]:
+    """What sorts problems, first the one to read.
+
+    A misspelt key makes two, unknown and missing; a mapping where a name may stand two as well.
+    """
+    name_for_mapping = problem["type"] == "literal_error" and isinstance(problem["input"], dict)
+    return problem["type"] != "extra_forbidden", name_for_mapping
 
 
 def _explain(problem: Any, record: type[Record]) -> str:

@@ -155,7 +155,7 @@ class Forecaster:
             PipelineError: names a feature that is missing in some window, or a target of which a
                 baseline has no value.
         """
-        forecast = self.bounded(forecasts(self.model, seen, origins))
+        forecast = self.bounded(self.model, seen, origins)
         if (missing := np.isnan(forecast).any(axis=(0, 1))).any():
             name = self.spec.targets[int(missing.argmax())]
             raise PipelineError(
@@ -163,10 +163,11 @@ class Forecaster:
             )
         return forecast
 
-    def bounded(self, forecast: Floats) -> Floats:
-        """Forecasts [N, H, K] in units, none below the card's minimum."""
+    def bounded(self, model: Model, seen: Seen, origins: Rows) -> Floats:
+        """Any model's forecasts [N, H, K] in units, none below the card's minimum."""
         lowest = [self.card.columns[name].minimum for name in self.spec.targets]
-        return np.maximum(forecast, [-np.inf if bound is None else bound for bound in lowest])
+        bounds = [-np.inf if bound is None else bound for bound in lowest]
+        return np.maximum(forecasts(model, seen, origins), bounds)
 
     def predict(
         self, raw: pd.DataFrame, origins: Sequence[str] | None = None, where: str = "input"

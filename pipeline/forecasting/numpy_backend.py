@@ -11,7 +11,7 @@ from pipeline.errors import PipelineError
 from pipeline.lstm.cell import LSTM
 from pipeline.lstm.stack import forecast
 from pipeline.lstm.weights import read_keras_weights
-from pipeline.models.spec import Spec
+from pipeline.models.spec import BESIDE, Spec
 from pipeline.preparation.scaling import Scaler
 
 Windows = npt.NDArray[np.float32]
@@ -30,7 +30,7 @@ def load(spec: Spec, scaler: Scaler, weights: Path) -> Callable[[Windows], Windo
             "backend numpy: expected a model of rnn or lstm without normalisation, found "
             f"{spec.model.name}, normalisation {spec.normalisation}; use backend tensorflow"
         )
-    layers, head, others = read_keras_weights(weights, beside=("damping",))
+    layers, head, others = read_keras_weights(weights, BESIDE)
     kind = "lstm" if isinstance(layers[0], LSTM) else "rnn"
     found: list[Any] = [kind, len(layers[0][0]), [layer[-1].size for layer in layers], head.b.size]
     outputs = spec.horizon * len(spec.targets)
@@ -38,9 +38,12 @@ def load(spec: Spec, scaler: Scaler, weights: Path) -> Callable[[Windows], Windo
     if spec.residual == "damped":
         found.append([list(array.shape) for array in others.get("damping", [])])
         expected.append([[spec.horizon, 1]])
+    if spec.residual == "linear":
+        found.append([list(array.shape) for array in others.get("linear", [])])
+        expected.append([[spec.look_back, spec.horizon]])
     if found != expected:
         raise ValueError(
-            f"weights of {found} (model, inputs, units, outputs, damping) where model.json has "
+            f"weights of {found} (model, inputs, units, outputs, residual) where model.json has "
             f"{expected}"
         )
 
@@ -49,9 +52,13 @@ def load(spec: Spec, scaler: Scaler, weights: Path) -> Callable[[Windows], Windo
         steps = steps.reshape(len(windows), spec.horizon, len(spec.targets))
         if spec.residual == "none":
             return steps
-        last = scaler.restandardise(windows[:, -1:, spec.positions], spec.targets)
+        rows = spec.look_back if spec.residual == "linear" else 1
+        past = scaler.restandardise(windows[:, -rows:, spec.positions], spec.targets)
+        last = past[:, -1:]
         if spec.residual == "damped":
             last = last * others["damping"][0]
+        elif spec.residual == "linear":
+            last = last + np.einsum("blk,lh->bhk", past - last, others["linear"][0])
         return steps + last
 
     return network

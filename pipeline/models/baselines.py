@@ -1,6 +1,7 @@
 """The baselines: what a network must beat to be worth its training. NumPy runs all of them."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,27 +10,38 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from pipeline.config.params import Baseline, Naive, Ridge, SeasonalNaive
+from pipeline.config.params import (
+    Baseline,
+    Evaluate,
+    Linear,
+    LinearMap,
+    Naive,
+    Ridge,
+    SeasonalNaive,
+)
+from pipeline.data import windows
 from pipeline.data.windows import Rows
-from pipeline.models.ridge import solve_ridge
+from pipeline.models import linear as linear_maps
+from pipeline.models.ridge import Spans, solve_ridge
 from pipeline.models.spec import Spec
 from pipeline.models.task import Floats, Seen, Task
 from pipeline.preparation.scaling import Scaler
 from pipeline.runtime.determinism import THREADS
 
 
-def naive(seasons: Sequence[int]) -> dict[str, Naive | SeasonalNaive]:
-    """The naive baselines of a series by name; of several seasons each has its own."""
-    names = [f"seasonal_naive_{season}" for season in seasons]
-    if len(seasons) == 1:
-        names = ["seasonal_naive"]
-    seasonal = [SeasonalNaive(name="seasonal_naive", season=season) for season in seasons]
-    return {
-        "persistence": Naive(name="persistence"),
-        **dict(zip(names, seasonal, strict=True)),
-        "drift": Naive(name="drift"),
-        "last_change": Naive(name="last_change"),
-    }
+def beside(evaluate: Evaluate, seasons: Sequence[int]) -> dict[str, Baseline]:
+    """The baselines of a report by name; of several seasons each has its seasonal naive."""
+    found: dict[str, Baseline] = {}
+    for one in evaluate.baselines:
+        if isinstance(one, Baseline):
+            found[one.name] = one
+        elif one == "seasonal_naive":
+            for season in seasons:
+                name = one if len(seasons) == 1 else f"{one}_{season}"
+                found[name] = SeasonalNaive(name=one, season=season)
+        else:
+            found[one] = BY_NAME[one]
+    return found
 
 
 class FittedBaseline:
@@ -51,24 +63,38 @@ class FittedBaseline:
             row = (~np.isnan(task.seen.targets)).argmax(axis=0)
             first = np.take_along_axis(task.seen.targets, row[None], axis=0)[0]
             self.learned = {"first": first, "time": task.seen.times.as_unit("ns").asi8[row]}
-        elif isinstance(self.model, Ridge):
-            targets = self.scaler.standardise(task.seen.targets, self.spec.targets)
+        elif isinstance(self.model, Ridge | Linear):
+            wanted = self.scaler.standardise(task.seen.targets, self.spec.targets)
             spans = np.asarray(task.train), np.asarray(task.validation)
-            kernel, bias = solve_ridge(
-                lambda origins: self.flat_windows(task.seen, origins),
-                targets, *spans, self.spec.horizon, self.model.alphas,
-            )  # fmt: skip
-            self.learned = {"kernel": kernel, "bias": bias}
+            solve = self._ridge if isinstance(self.model, Ridge) else self._maps
+            self.learned = solve(task.seen, wanted, spans)
         return self
 
     def forecast(self, seen: Seen, origins: Rows) -> Floats:
         """Forecasts in the targets' units, origins [B] -> [B, H, K]."""
         return BASELINES[self.model.name](self, seen, origins)
 
+    def _ridge(self, seen: Seen, wanted: Floats, spans: Spans) -> dict[str, Floats]:
+        def outputs(origins: Rows) -> Floats:
+            return windows.ahead(wanted, origins, self.spec.horizon).reshape(len(origins), -1)
+
+        inputs = partial(self.flat_windows, seen)
+        kernel, bias = solve_ridge(inputs, outputs, spans, self.model.alphas)
+        return {"kernel": kernel, "bias": bias}
+
+    def _maps(self, seen: Seen, wanted: Floats, spans: Spans) -> dict[str, Floats]:
+        series = self.scaler.standardise(seen.known, self.spec.targets)
+        return {
+            name: linear_maps.fit(
+                one, rows, series, wanted, spans, self.spec.horizon, self.model.alphas
+            )
+            for name, one, rows in members(self.model, self.spec.look_back)
+        }
+
     def flat_windows(self, seen: Seen, origins: Rows) -> Floats:
         """Windows [B, L * F] as ridge sees them, what a transform has bent straightened."""
-        windows = self.scaler.linear(seen.windows(self.spec, origins), self.spec.features)
-        flat = windows.reshape(len(origins), self.spec.look_back * len(self.spec.features))
+        straight = self.scaler.linear(seen.windows(self.spec, origins), self.spec.features)
+        flat = straight.reshape(len(origins), self.spec.look_back * len(self.spec.features))
         # float64: normal equations square the condition number, which float32 cannot hold.
         return flat.astype(np.float64)
 
@@ -88,8 +114,21 @@ class FittedBaseline:
         return self
 
 
+def members(model: Linear, look_back: int) -> list[tuple[str, LinearMap, int]]:
+    """Each map of `linear`: its name among what is learned, itself, and the rows it sees."""
+    return [
+        (f"kernel_{number}", one, one.look_back or look_back)
+        for number, one in enumerate(model.members, start=1)
+    ]
+
+
 def learned_shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
     """The shapes of what a baseline learns, by name."""
+    if isinstance(spec.model, Linear):
+        return {
+            name: linear_maps.kernel_shape(one, rows, spec.horizon)
+            for name, one, rows in members(spec.model, spec.look_back)
+        }
     steps, window = spec.horizon * len(spec.targets), spec.look_back * len(spec.features)
     shapes: dict[str, dict[str, tuple[int, ...]]] = {
         "drift": dict.fromkeys(("first", "time"), (len(spec.targets),)),
@@ -144,10 +183,30 @@ def ridge(own: FittedBaseline, seen: Seen, origins: Rows) -> Floats:
     return own.scaler.units(steps.reshape(shape), own.spec.targets)
 
 
+def linear(own: FittedBaseline, seen: Seen, origins: Rows) -> Floats:
+    """The mean of the members' maps of each target's own past, its gaps the last value before."""
+    made = []
+    for name, one, rows in members(own.model, own.spec.look_back):
+        past = windows.seen(seen.known, origins, rows)
+        past = own.scaler.standardise(past, own.spec.targets)
+        with threadpool_limits(THREADS):
+            made.append(linear_maps.steps(one, own.learned[name], past))
+    return own.scaler.units(np.mean(made, axis=0), own.spec.targets)
+
+
 BASELINES: dict[str, Callable[[FittedBaseline, Seen, Rows], Floats]] = {
     "persistence": persistence,
     "drift": drift,
     "last_change": last_change,
     "seasonal_naive": seasonal_naive,
     "ridge": ridge,
+    "linear": linear,
+}
+# Those that a name alone tells; a seasonal naive has its season from the card.
+BY_NAME: dict[str, Baseline] = {
+    "persistence": Naive(name="persistence"),
+    "drift": Naive(name="drift"),
+    "last_change": Naive(name="last_change"),
+    "ridge": Ridge(name="ridge"),
+    "linear": Linear(name="linear"),
 }

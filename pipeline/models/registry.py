@@ -4,16 +4,19 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
-from pipeline.config.params import Segment
+from pipeline.config.params import ALPHAS, LinearMap, Segment
+from pipeline.models import linear
 from pipeline.models.attention import attention_lstm
 from pipeline.models.convolutional import cnn_lstm
 from pipeline.models.recurrent import recurrent
 from pipeline.models.segment import segment
 from pipeline.models.seq2seq import seq2seq_lstm
 from pipeline.models.spec import Spec
-from pipeline.models.wrappers import Damping, Normalisation, exchange
+from pipeline.models.task import Task
+from pipeline.models.wrappers import Damping, Linear, Normalisation, exchange
 from pipeline.preparation.scaling import Scaler
 
 # From what it sees of the windows, [B, L, F], and its own parameters to steps [B, H, K].
@@ -37,7 +40,8 @@ def build(spec: Spec, scaler: Scaler) -> keras.Model:
 
     With `train.normalisation` the network sees each window less its targets' own level, and its
     forecasts get that level back. With `train.residual` its output is added to the targets' last
-    value, so that it starts from persistence and learns what differs.
+    value or to what a linear map makes of their past, so that it starts from there and learns what
+    differs; the map is `set_residual`'s.
     """
     window = keras.Input((spec.look_back, len(spec.features)), name="window")
     # An input may be scaled in another way (log1p, say) than a target, which is standardised.
@@ -50,7 +54,9 @@ def build(spec: Spec, scaler: Scaler) -> keras.Model:
         seen = exchange(seen, spec.positions, own)
         past, level, width = normalise(past)
     forecast = MODELS[spec.model.name](seen, spec.model, spec)
-    if spec.residual != "none":
+    if spec.residual == "linear":
+        forecast = forecast + Linear(spec.horizon, name="linear")(past)
+    elif spec.residual != "none":
         last = past[:, -1:, :]
         if spec.residual == "damped":
             last = Damping(spec.horizon, name="damping")(last)
@@ -66,3 +72,15 @@ def _standardised(
     """Some channels of the window, [B, L, P], standardised in their own units as targets are."""
     names = [spec.features[i] for i in positions]
     return scaler.restandardise(ops.take(window, positions, axis=2), names, ops)
+
+
+def set_residual(network: keras.Model, task: Task) -> None:
+    """Solve the linear map that the network's output is added to, of the windows that it sees."""
+    spec = task.spec
+    past = task.seen.features[:, spec.positions]
+    names = [spec.features[i] for i in spec.positions]
+    series = task.scaler.restandardise(past, names).astype(np.float64)
+    wanted = task.scaler.standardise(task.seen.targets, spec.targets)
+    spans = np.asarray(task.train), np.asarray(task.validation)
+    kernel = linear.fit(LinearMap(), spec.look_back, series, wanted, spans, spec.horizon, ALPHAS)
+    network.get_layer("linear").map.assign(kernel)

@@ -1,77 +1,73 @@
-"""Ridge regression from a window to its steps: the strongest baseline that costs seconds."""
+"""Ridge regression, streamed: what is held at once does not grow with the windows."""
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from pipeline.data.windows import Rows, ahead
+from pipeline.data.windows import Rows
 from pipeline.runtime.determinism import THREADS
 
 Floats = npt.NDArray[np.float64]
+Spans = tuple[Rows, Rows]  # origins of the training and of the validation span
 BLOCK = 1024  # windows held at once: one of a long look-back has thousands of numbers
 
 
 def solve_ridge(
-    windows: Callable[[Rows], Floats],
-    targets: npt.NDArray[np.floating],
-    train: Rows,
-    validation: Rows,
-    horizon: int,
+    inputs: Callable[[Rows], Floats],
+    outputs: Callable[[Rows], Floats],
+    origins: Spans,
     alphas: Sequence[float],
+    intercept: bool = True,
 ) -> tuple[Floats, Floats]:
-    """Kernel [L * F, H * K] and bias [H * K] of ridge regression; `windows` gives [B, L * F].
+    """Kernel [P, Q] and bias [Q], zero without `intercept`, of ridge regression.
 
     Hoerl and Kennard (1970), by the normal equations as scikit-learn solves them, but summed over
-    blocks of windows, of which scikit-learn would hold all at once. The penalty is the best of
-    `alphas` on the validation windows. Training windows with a missing target are left out; where
-    that would be more than half of them, half of the steps are solved without the other half, and
-    half of the targets of a single step, since a long horizon or many targets leave hardly a window
-    without a gap.
+    blocks of origins, of which scikit-learn would hold all at once. The penalty is the best of
+    `alphas` on the validation span. Examples with a missing output are left out; where that would
+    be more than half of them, half of the outputs are solved without the other half, since a long
+    horizon or many targets leave hardly an example without a gap.
+
+    Args:
+        inputs: of origins [B], the examples' inputs [N, P]; N is B or a multiple of it.
+        outputs: their outputs [N, Q], NaN where missing; a step's targets lie side by side.
     """
-    gaps = np.isnan(targets)
-    missing = np.concatenate([np.zeros_like(gaps[:1], int), gaps.cumsum(axis=0)])  # rows before it
 
-    def solved(first: int, last: int, some: slice) -> tuple[Floats, Floats]:
-        """Of the steps from `first` to before `last`, of some of the targets."""
+    train, validation = origins
 
-        def examples(origins: Rows) -> Iterator[tuple[Floats, Floats]]:
-            for rows in blocks(origins):
-                wanted = ahead(targets[:, some], rows + first, last - first)
-                columns = (last - first) * (some.stop - some.start)
-                yield windows(rows), wanted.reshape(len(rows), columns).astype(np.float64)
+    def solved(some: slice) -> tuple[Floats, Floats]:
+        """Of some of the outputs."""
 
-        before, after = (missing[train + 1 + step, some] for step in (first, last))
-        whole = train[(before == after).all(axis=1)]
-        halves = []
-        if 2 * len(whole) < len(train):
-            middle, target = (first + last) // 2, (some.start + some.stop) // 2
-            if first < middle:
-                halves = [(first, middle, some), (middle, last, some)]
-            elif some.start < target:
-                parts = slice(some.start, target), slice(target, some.stop)
-                halves = [(first, last, part) for part in parts]
-        if halves:
-            kernel, bias = (
-                np.concatenate(part, axis=-1)
-                for part in zip(*(solved(*half) for half in halves), strict=True)
-            )
-            return kernel, bias
-        return _ridge(examples(whole), partial(examples, validation), alphas)
+        def known(rows: Rows) -> tuple[Floats, npt.NDArray[np.bool_]]:
+            wanted = outputs(rows)[:, some]
+            return wanted, np.asarray(np.isfinite(wanted).all(axis=1))
+
+        def examples(span: Rows, gaps: bool) -> Iterator[tuple[Floats, Floats]]:
+            for rows in blocks(span):
+                wanted, whole = known(rows)
+                yield inputs(rows)[whole | gaps], wanted[whole | gaps]
+
+        if some.stop - some.start > 1:
+            share = np.concatenate([known(rows)[1] for rows in blocks(train)])
+            if 2 * share.sum() < len(share):
+                middle = (some.start + some.stop) // 2
+                halves = slice(some.start, middle), slice(middle, some.stop)
+                kernels, biases = zip(*map(solved, halves), strict=True)
+                return np.concatenate(kernels, axis=1), np.concatenate(biases)
+        return _ridge(examples(train, False), lambda: examples(validation, True), alphas, intercept)
 
     # The sums depend on the number of BLAS threads, and the last digits with them.
     with threadpool_limits(THREADS):
-        return solved(0, horizon, slice(0, targets.shape[1]))
+        return solved(slice(0, outputs(train[:1]).shape[1]))
 
 
 def _ridge(
     train: Iterator[tuple[Floats, Floats]],
     validation: Callable[[], Iterator[tuple[Floats, Floats]]],
     alphas: Sequence[float],
+    intercept: bool,
 ) -> tuple[Floats, Floats]:
-    """Kernel [P, Q] and bias [Q] from blocks of [B, P] and [B, Q]."""
     from scipy import linalg
 
     def moments(x: Floats, y: Floats) -> tuple[Floats, Floats, Floats, Floats]:
@@ -84,7 +80,8 @@ def _ridge(
         for total, part in zip(sums, moments(x, y), strict=True):
             total += part  # in its place: of the largest there are two, not three
     x_sum, y_sum, gram, cross = sums
-    mean, bias = x_sum / max(count, 1), y_sum / max(count, 1)  # nothing known: the mean, zero
+    of = max(count, 1) if intercept else np.inf  # nothing known: the mean, zero
+    mean, bias = x_sum / of, y_sum / of
     gram -= np.outer(x_sum, mean)
     cross -= np.outer(x_sum, bias)
     diagonal, best, least = gram.diagonal().copy(), np.empty(0), np.inf

@@ -6,6 +6,8 @@ from pipeline.config.experiment import Experiment
 from pipeline.config.params import Model, Normalisation, Recurrent, Residual
 from pipeline.files.records import Record
 
+BESIDE = ("damping", "linear")  # layers with weights that may stand beside a plain stack's
+
 
 class Spec(Record):
     """What a trained model needs to be built again and served, and nothing of how it was fitted."""

@@ -73,3 +73,24 @@ class Damping(layers.Layer):
     def call(self, last: Any) -> Any:
         """Weigh the last value for every step."""
         return last * self.weight
+
+
+class Linear(layers.Layer):
+    """The steps, [B, H, K], that a linear map makes of the targets' past, [B, L, K], less its last.
+
+    The map, [L, H], is solved before the network is fitted, and stays as it is.
+    """
+
+    def __init__(self, horizon: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.horizon = horizon
+
+    def build(self, shape: Any) -> None:
+        """Make room for the map."""
+        size = (shape[1], self.horizon)
+        self.map = self.add_weight(shape=size, initializer="zeros", trainable=False, name="map")
+
+    def call(self, past: Any) -> Any:
+        """What comes next, by the map."""
+        last = past[:, -1:, :]
+        return ops.einsum("blk,lh->bhk", past - last, self.map) + last

@@ -3,14 +3,15 @@
 import re
 import shlex
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import pandas as pd
 
 from pipeline.config.checks import ridge_left_out
 from pipeline.config.experiment import Experiment
-from pipeline.config.params import Params
-from pipeline.evaluation.metrics import BRIEF, TARGETS, deciding, listed
+from pipeline.config.params import Linear, Params
+from pipeline.evaluation.metrics import BRIEF, TARGETS, deciding, error, listed
 from pipeline.evaluation.scoring import MODEL
 from pipeline.files.layout import HERE
 from pipeline.preparation.training_windows import Count, sentence
@@ -56,15 +57,15 @@ def rows(metrics: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     return header, body
 
 
-def show(metrics: dict[str, Any], title: str) -> None:
-    """The score table on the terminal."""
+def show(metrics: dict[str, Any], title: str, more: str | None = None) -> None:
+    """The score table on the terminal, who wins at which step below it, and what else is to say."""
     header, body = rows(metrics)
     scores = terminal.table(f"{title}: test scores")
     for column, heading in enumerate(header):
         scores.add_column(heading, justify="right" if column else "left", no_wrap=True)
     for row in body:
         scores.add_row(*row, style="bold" if row[0] == MODEL else "")
-    terminal.show(scores)
+    terminal.show(scores, *filter(None, (_by_step(metrics).strip(), more)))
 
 
 def heading(experiment: Experiment) -> str:
@@ -103,10 +104,12 @@ def markdown(
         "## Scores beside the baselines",
         table(header, scores),
         *([f"Left out: {reason}."] if (reason := ridge_left_out(experiment)) else []),
+        *([f"{more}."] if (more := sees_more(experiment)) else []),
         *(_by_target(metrics["test_by_target"]) if "test_by_target" in metrics else []),
         f"Skill is 1 - {by} of the model / {by} of the baseline: above 0, the model is better. "
-        f"{_against_the_best(metrics)}The model was chosen on the validation span (kept: epoch "
-        f"{best} of {len(history)}); the test span was only scored."
+        f"{_against_the_best(metrics)}{_by_step(metrics)}"
+        f"The model was chosen on the validation span (kept: epoch {best} of {len(history)}); the "
+        "test span was only scored."
         f"{_of_gaps(metrics['test_origins'], params)}",
         *(_picture(name) for name in pictures if name != "missing"),
         *(["## Memory", memory[0], *map(_picture, memory[1])] if memory else []),
@@ -139,6 +142,37 @@ def _against_the_best(metrics: dict[str, Any]) -> str:
         text += f"By {mae.title}, {closest.replace('_', ' ')} is better than the model "
         text += f"({number(mae.value(least))} against {number(mae.value(found))}). "
     return text
+
+
+def sees_more(experiment: Experiment) -> str | None:
+    """Which baseline sees further back than the model, if any does."""
+    own = experiment.params.window.look_back
+    for one in experiment.params.evaluate.baselines:
+        rows = (
+            [member.look_back or own for member in one.members] if isinstance(one, Linear) else []
+        )
+        if max(rows, default=0) > own:
+            return f"linear sees {max(rows):,} rows, the model {own:,}"
+    return None
+
+
+def _by_step(metrics: dict[str, Any]) -> str:
+    """Who has the smallest error at which steps ahead."""
+    by = {MODEL: metrics["test_by_horizon"], **metrics["baselines_by_horizon"]}
+    steps = list(by[MODEL])
+    if len(steps) == 1:
+        return ""
+    first = [min(by, key=lambda name: error(by[name][step])) for step in steps]
+    parts = []
+    for name in sorted(set(first), key=lambda name: (-first.count(name), name)):
+        at = [number for number, one in enumerate(first, start=1) if one == name]
+        runs = [list(run) for _, run in groupby(enumerate(at), lambda pair: pair[1] - pair[0])]
+        spans = [f"{run[0][1]} to {run[-1][1]}" if run[1:] else str(run[0][1]) for run in runs]
+        where = (
+            f"steps {', '.join(spans)}" if len(spans) < 4 else f"{len(at)} of {len(steps)} steps"
+        )
+        parts.append(f"{name.replace('_', ' ')} at {where}")
+    return f"Step by step, the smallest error has {'; '.join(parts)}. "
 
 
 def _of_gaps(origins: dict[str, int], params: Params) -> str:

@@ -22,6 +22,8 @@ COLOURS = {
     "seasonal_naive": "#E69F00",
     "drift": "#CC79A7",
     "ridge": "#009E73",
+    "linear": "#D55E00",
+    "boosting": "#000000",
 }
 OTHER = "#56B4E9"
 LATE = "#D55E00"

@@ -41,8 +41,8 @@ INTRODUCTION = f"""# Worked examples
 Each table sets this project's network beside the baselines and beside what tutorials and papers
 report for the same targets. To run a command yourself, first run `git restore params.yaml`, because
 `dvc exp run` leaves its settings there, and choose the seed with `-S train.seed=N`. The tables give
-the mean and the standard deviation over the seeds. Skill is 1 - error / error of the best baseline
-other than ridge; the error is RMSE, or for several targets the root of the standardised MSE.
+the mean and the standard deviation over the seeds. Skill is 1 - error / error of the best baseline;
+the error is RMSE, or for several targets the root of the standardised MSE.
 
 `python -m pipeline worked-examples` makes the tables: it runs the commands of
 [{DEFINITIONS.name}]({DEFINITIONS.name}) in a clean clone.
@@ -135,7 +135,6 @@ def rows(example: Example, runs: list[Run]) -> list[dict[str, Any]]:
     for place in example.rows:
         scores = [place.scores(run.metrics, MODEL) for run in runs]
         first = runs[0].metrics
-        naive = [name for name in first["baselines"] if name != "ridge"]
         made.append(
             {
                 "example": example.name,
@@ -145,8 +144,7 @@ def rows(example: Example, runs: list[Run]) -> list[dict[str, Any]]:
                 "seeds": [run.seed for run in runs],
                 **{name: _mean(scores, name) for name in SCORES},
                 "spread": _spread(scores),
-                "naive": {rule: place.scores(first, rule) for rule in naive},
-                "ridge": place.scores(first, "ridge"),
+                "baselines": {name: place.scores(first, name) for name in first["baselines"]},
                 "tutorial": place.tutorial,
                 "literature": place.literature or None,
                 "chosen": example.chosen,
@@ -189,18 +187,16 @@ def page(examples: Sequence[Example], made: list[dict[str, Any]]) -> str:
 
 
 def _scores(row: dict[str, Any]) -> str:
-    """One row of the JSON as a table: others, baselines, ridge, this project."""
+    """One row of the JSON as a table: others, baselines, this project."""
     ours: dict[str, float] = {name: row[name] for name in SCORES if row.get(name) is not None}
     by = deciding(ours)
     names: list[str] = list(ours)
-    best = min(by.error(scores) for scores in row["naive"].values())
-    lines = {
-        **({"tutorial": row["tutorial"]} if row["tutorial"] else {}),
-        **(row["literature"] or {}),
-        **{rule.replace("_", " "): scores for rule, scores in row["naive"].items()},
-        "ridge": row["ridge"],
-        f"this project, {row['model']}": ours,
-    }
+    best = min(by.error(scores) for scores in row["baselines"].values())
+    made = {name.replace("_", " "): scores for name, scores in row["baselines"].items()}
+    made |= {f"this project, {row['model']}": ours}
+    winner = min(made, key=lambda who: by.error(made[who]))
+    told = {"tutorial": row["tutorial"]} if row["tutorial"] else {}
+    lines = {**told, **(row["literature"] or {}), **made}
     body = []
     for who, scores in lines.items():
         gain = percent(skill(by.error(scores), best))
@@ -208,7 +204,8 @@ def _scores(row: dict[str, Any]) -> str:
         if scores is ours and row["spread"] is not None:
             cells[names.index(by.name)] += f" ± {row['spread']:.2g}"
         body.append([who, *cells, gain])
-    return table(["", *names, "skill"], body)
+    verdict = f"Of what was run here, the best by {by.title}: {winner}."
+    return f"{table(['', *names, 'skill'], body)}\n\n{verdict}"
 
 
 def main() -> None:

@@ -18,7 +18,8 @@ def main(experiment: Experiment, layout: Layout) -> None:
     """The raw table, data/model and data/windows -> data/reports, and scores to MLflow."""
     evaluation = evaluate(experiment, layout)
     report.write(experiment, layout, evaluation)
-    markdown.show(evaluation.metrics, markdown.heading(experiment))
+    more = markdown.sees_more(experiment)
+    markdown.show(evaluation.metrics, markdown.heading(experiment), more)
     check_unchanged(experiment)
     of_report = page.of_report(experiment, layout)
     publishing.publish_or_warn(experiment, layout, of_report, evaluation.example)

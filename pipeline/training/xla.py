@@ -22,6 +22,7 @@ from pipeline.training.train_step import OnPositions
 
 # From the first half's random numbers to the second's; a layer draws once or twice an update.
 FAR = 2**30
+LINEAR_MAP = "linear/map"  # the one state that no update changes
 
 
 class InHalves(OnPositions):
@@ -33,7 +34,8 @@ class InHalves(OnPositions):
 
     def __init__(self, network: keras.Model, examples: Examples, settings: Train) -> None:
         super().__init__(network, examples, settings)
-        other = [state.path for state in network.non_trainable_variables if not _is_seed(state)]
+        fixed = [state.path for state in network.non_trainable_variables if not _is_seed(state)]
+        other = [path for path in fixed if path != LINEAR_MAP]
         if other:
             raise PipelineError(
                 "train.acceleration: expected none with a network that has states besides random "
@@ -54,7 +56,7 @@ class InHalves(OnPositions):
                 observed,
                 count_known,
                 [tf.convert_to_tensor(weight.value) for weight in weights],
-                [tf.add(state.value, [0, drawn]) for state in states],
+                [_told(state, drawn) for state in states],
             )
             for seen, observed, drawn in zip(
                 tf.split(windows, 2), tf.split(targets, 2), (0, FAR), strict=True
@@ -87,6 +89,11 @@ class InHalves(OnPositions):
             share = known(observed) / tf.maximum(count_known, 1)
             loss = self.masked(observed, forecasts) * share
         return loss, tape.gradient(loss, weights), states
+
+
+def _told(state: keras.Variable, drawn: int) -> tf.Tensor:
+    """A state's value for a half that has drawn so many random numbers more."""
+    return tf.add(state.value, [0, drawn]) if _is_seed(state) else tf.identity(state.value)
 
 
 def _is_seed(state: keras.Variable) -> bool:

@@ -27,6 +27,7 @@ OWN: dict[str, dict[str, Any]] = {
     "last_change": {},
     "seasonal_naive": {"season": 6},
     "ridge": {"alphas": [1.0]},
+    "linear": {"members": [{"look_back": 4}, {"less": "mean", "period": 1}]},
     "cnn_lstm": {"units": [4], "filters": 3, "kernel": 3, "pool": 2},
     "attention_lstm": {"units": [4], "filters": 3},
     "segment_lstm": {"units": [4], "segment": 4},
@@ -68,7 +69,19 @@ NUMBERS = st.sampled_from(
 WORDS = st.sampled_from(
     ["", "x", "1h", "1ns", "90000D", "9999999D", "level", "flow", "wind", "hour", "2014-01-03"]
     + [f"seasonal:{'9' * digits}:level" for digits in (1, 9, 10, 30, 5000)]
-    + ["none", "last", "revin", "damped", "ridge", "lstm", "asinh:flow", "%Y", "xla", "cosine"]
+    + [
+        "none",
+        "last",
+        "revin",
+        "damped",
+        "linear",
+        "ridge",
+        "lstm",
+        "asinh:flow",
+        "%Y",
+        "xla",
+        "cosine",
+    ]
 )
 SIMPLE = NUMBERS | WORDS | st.sampled_from([None, True, [], {}])
 ANYTHING = SIMPLE | st.lists(SIMPLE, max_size=3) | st.dictionaries(WORDS, SIMPLE, max_size=2)

@@ -11,13 +11,13 @@ from sklearn.linear_model import Ridge
 from pipeline.config import params as schema
 from pipeline.config.cards import Card
 from pipeline.config.experiment import Experiment
-from pipeline.config.params import ALPHAS
+from pipeline.config.params import ALPHAS, Evaluate
 from pipeline.data import splits, windows
 from pipeline.evaluation import scoring
 from pipeline.experiments.run import run_experiment
 from pipeline.files.layout import Layout
 from pipeline.models import ridge
-from pipeline.models.baselines import BASELINES, FittedBaseline, naive
+from pipeline.models.baselines import BASELINES, FittedBaseline, beside
 from pipeline.models.spec import Spec
 from pipeline.models.task import Task, forecasts
 from pipeline.preparation.scaling import Scale, Scaler
@@ -70,19 +70,17 @@ def test_drift_begins_with_the_first_observed_value() -> None:
 
 def test_each_of_several_seasons_has_a_baseline() -> None:
     """They are called by their season; a single one stands without a number."""
-    assert list(naive([24])) == ["persistence", "seasonal_naive", "drift", "last_change"]
-    both = naive([2, 3])
-    assert [name for name in both if name not in naive([2])] == [
-        "seasonal_naive_2",
-        "seasonal_naive_3",
-    ]
+    names = ["persistence", "seasonal_naive", "drift", "last_change", "ridge", "linear"]
+    assert list(beside(Evaluate(stretch=1), [24])) == names
+    names[1:2] = ["seasonal_naive_2", "seasonal_naive_3"]
+    assert list(beside(Evaluate(stretch=1), [2, 3])) == names
     for season in (2, 3):
         given = SERIES, np.array([3, 4]), 5
         found = naive_forecast(f"seasonal_naive_{season}", *given, 2, 3)
         np.testing.assert_array_equal(found, naive_forecast("seasonal_naive", *given, season))
 
 
-@pytest.mark.parametrize("rule", naive([2]))
+@pytest.mark.parametrize("rule", ["persistence", "seasonal_naive", "drift", "last_change"])
 @pytest.mark.parametrize("origin", range(5))
 def test_naive_rules_never_look_ahead(rule: str, origin: int) -> None:
     """Whatever comes after the origin, the forecast stays the same."""
@@ -229,8 +227,8 @@ def test_a_baseline_as_a_model_is_its_row_of_the_report(
     own = {"train.model": model, "train.residual": "none"}
     experiment = Experiment(toy_params(own), toy_card())
     scored = run_experiment(experiment, Layout(tmp_path, project.root)).metrics
-    for span, beside in (("test", "baselines"), ("validation", "validation_baselines")):
-        for score, value in scored[beside][name].items():
+    for span, rows in (("test", "baselines"), ("validation", "validation_baselines")):
+        for score, value in scored[rows][name].items():
             assert scored[span][score] == pytest.approx(value, rel=1e-9), (span, score)
     history = pd.read_csv(Layout(tmp_path).history)
     assert list(history) == ["epoch", "train/loss", "validation/loss", "kept"]

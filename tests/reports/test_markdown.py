@@ -13,11 +13,10 @@ from pipeline.config import checks
 from pipeline.config.experiment import Experiment
 from pipeline.evaluation import scoring
 from pipeline.evaluation.scoring import MODEL, Forecasts, Yardstick
-from pipeline.models.baselines import naive
 from pipeline.reports import comparison_pictures, markdown, pictures
 from pipeline.tracking import labels
 from tests.repositories import NO_STORE
-from tests.toys import Project, naive_forecast, toy_card, toy_params
+from tests.toys import Project, naive, naive_forecast, toy_card, toy_params
 
 QUALITY = {
     **{"rows": 120, "first": "2014-01-01", "last": "2014-01-05", "absent_rows": 0},

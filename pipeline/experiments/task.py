@@ -1,0 +1,23 @@
+"""The task of an experiment: what train fits the model on, and evaluate the baselines."""
+
+from pipeline.config.experiment import Experiment
+from pipeline.data.windows import Runs
+from pipeline.files import artifacts
+from pipeline.files.layout import Layout
+from pipeline.models.spec import Spec
+from pipeline.models.task import Seen, Task
+from pipeline.preparation.features import Gaps
+from pipeline.preparation.scaling import Scaler
+
+
+def prepared(experiment: Experiment, layout: Layout) -> Task:
+    """From data/ingested, data/prepared and data/windows."""
+    spec, card = Spec.of(experiment), experiment.card
+    scaler = artifacts.read_json_record(layout.scaler, Scaler)
+    series, values = artifacts.read_frame(layout.series), artifacts.read_array(layout.values)
+    channels = [name for group in card.channels.values() for name in group]
+    limit = experiment.params.impute_scale.imputation.limit
+    gaps = Gaps(artifacts.read_array(layout.imputed), limit)
+    seen = Seen.of(spec, card, scaler, series, values, channels, gaps)
+    origins = (Runs(artifacts.read_array(layout.origins(s))) for s in ("train", "validation"))
+    return Task(spec, scaler, seen, *origins)

@@ -1,0 +1,111 @@
+"""Linear maps from each target's own window, less its level, to its steps less that level.
+
+All targets share a map. It has no intercept, by which what a series gained over the training span
+would go on for ever. The map of the whole window is NLinear's (Zeng et al. 2023, arXiv 2205.13504),
+the one that all phases of a period share SparseTSF's (Lin et al. 2024, arXiv 2405.00946). Both are
+solved as ridge regression; the papers use gradient descent.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline.config.params import LinearMap
+from pipeline.data.windows import Rows, ahead, seen
+from pipeline.errors import PipelineError
+from pipeline.models.ridge import Floats, Spans, solve_ridge
+
+
+def fit(
+    own: LinearMap,
+    look_back: int,
+    series: Floats,
+    targets: Floats,
+    origins: Spans,
+    horizon: int,
+    alphas: Sequence[float],
+) -> Floats:
+    """The kernel of `kernel_shape`, its penalty chosen on the validation origins.
+
+    Args:
+        look_back: rows that the map sees.
+        series: [rows, K] standardised targets as they are seen, their gaps filled; NaN where
+            nothing was observed before.
+        targets: [rows, K] the same as observed, NaN where missing.
+        origins: of the training and of the validation span.
+
+    Raises:
+        PipelineError: no training origin has so many rows before it.
+    """
+    rows, k = series.shape
+    # The channels one after the other; an origin's rows all lie in its own channel.
+    flat, wanted = series.T.reshape(-1, 1), targets.T.reshape(-1, 1)
+    train, validation = (
+        (span[span >= look_back - 1] + rows * np.arange(k)[:, None]).ravel() for span in origins
+    )
+    if not len(train):
+        raise PipelineError(
+            f"linear: expected a training window with look_back {look_back:,} rows, found none; "
+            "give its members a shorter look_back"
+        )
+
+    def outputs(at: Rows) -> Floats:
+        levels = _levels(own, seen(flat, at, look_back)[..., 0])
+        return by_phase(own, ahead(wanted, at, horizon)[..., 0] - levels)
+
+    def inputs(at: Rows) -> Floats:
+        return _inputs(own, seen(flat, at, look_back)[..., 0])
+
+    return solve_ridge(inputs, outputs, (train, validation), alphas, intercept=False)[0]
+
+
+def steps(own: LinearMap, kernel: Floats, windows: Floats) -> Floats:
+    """Forecasts of windows like those of `fit`: [B, L, K] -> [B, H, K], all standardised.
+
+    NaN where nothing was observed up to the origin.
+    """
+    batch, look_back, k = windows.shape
+    flat = windows.transpose(0, 2, 1).reshape(-1, look_back)  # [B * K, L]
+    made = _inputs(own, flat) @ kernel
+    if own.period:  # [B * K * period, H / period] -> [B * K, H]
+        made = made.reshape(len(flat), own.period, -1).transpose(0, 2, 1).reshape(len(flat), -1)
+    return (made + _levels(own, flat)).reshape(batch, k, -1).transpose(0, 2, 1)
+
+
+def kernel_shape(own: LinearMap, look_back: int, horizon: int) -> tuple[int, int]:
+    """What the map sees, by its outputs: rows by steps; or those of one phase of the period."""
+    if own.period:
+        return 2 * look_back // own.period, horizon // own.period
+    return look_back, horizon
+
+
+def by_phase(own: LinearMap, steps: Floats) -> Floats:
+    """Steps [N, H] of one phase a row: [N * period, H / period]; without a period as they are."""
+    if own.period is None:
+        return steps
+    phases = steps.reshape(len(steps), -1, own.period).transpose(0, 2, 1)
+    return phases.reshape(-1, phases.shape[2])
+
+
+def _levels(own: LinearMap, windows: Floats) -> Floats:
+    """Each window's level, [N, L] -> [N, 1]; NaN where nothing was observed."""
+    if own.less == "last":
+        return windows[:, -1:]
+    counts = np.isfinite(windows).sum(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        return np.nansum(windows, axis=1, keepdims=True) / counts
+
+
+def _inputs(own: LinearMap, windows: Floats) -> Floats:
+    """Windows [N, L] less their level, 0 where nothing was observed; with a period, by phase.
+
+    A phase's rows come with the mean of the period around each, of as much as the window has.
+    """
+    less = np.nan_to_num(windows - _levels(own, windows))
+    if own.period is None:
+        return less
+    sums = np.pad(less.cumsum(axis=1), ((0, 0), (1, 0)))
+    rows, half = np.arange(less.shape[1]), own.period // 2
+    first, end = np.maximum(rows - half, 0), np.minimum(rows + half + 1, len(rows))
+    means = (sums[:, end] - sums[:, first]) / (end - first)
+    return np.hstack([by_phase(own, less), by_phase(own, means)])
