@@ -18,14 +18,12 @@ from pipeline.files.yaml import read_yaml
 def read_params(path: Path = HERE.params) -> Params:
     """The experiment in params.yaml; PipelineError names the key that is wrong."""
     tree = read_yaml(require(path, "expected the parameters here"))
-    _check_alone(tree, path)
-    _check_moved(tree, path)
+    _check_keys(dict(flatten(tree)), path)
     return parse(tree, Params, str(path))
 
 
-def _check_alone(tree: dict[str, Any], path: Path) -> None:
-    """PipelineError if keys of a network are left beside the name of a baseline, as by `-S`."""
-    given = dict(flatten(tree))
+def _check_keys(given: dict[str, Any], path: Path) -> None:
+    """PipelineError of a network's keys beside a baseline's name, as by `-S`, or of a moved one."""
     model = given.get("train.model.name")
     names: Any = [kind.model_fields["name"].annotation for kind in Baseline.__subclasses__()]
     if "train.model.units" in given and any(model in get_args(own) for own in names):
@@ -33,11 +31,7 @@ def _check_alone(tree: dict[str, Any], path: Path) -> None:
             f"{path}: train.model: expected no key of a network beside the baseline {model}; "
             f"set -S '~train.model' -S '+train.model={{name: {model}}}' -S train.residual=none"
         )
-
-
-def _check_moved(tree: dict[str, Any], path: Path) -> None:
-    """PipelineError if a key is still here that has moved to the card."""
-    if any(key.startswith("impute_scale.log1p") for key, _ in flatten(tree)):
+    if any(key.startswith("impute_scale.log1p") for key in given):
         raise PipelineError(
             f"{path}: impute_scale.log1p: expected in the data set's card (transform: log1p, "
             "beside the column's unit), not here; for an experiment without the card's transforms: "

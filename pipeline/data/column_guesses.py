@@ -133,12 +133,13 @@ def finding(column: pd.Series, a_row: int = 1) -> Finding:
     if words.empty and list(text) in ([str(row + i) for row in range(len(text))] for i in (0, 1)):
         return Finding("counts the rows", used=False)
     suspects, check = _extremes(known, numbers)
+    ranks = pd.to_numeric(text.str.replace(",", "."), errors="coerce").rank()
     return Finding(
         f"number, {numbers.min():g} to {numbers.max():g}, {_absent(marks)}",
         missing=tuple(marks.index),
         check=check,
         minimum=bool(numbers.min() >= 0) and not _SIGNED.fullmatch(str(column.name)),
-        follows=_follows(text),
+        follows=bool(abs(ranks.corr(ranks.shift())) > 0.1),
         fault=_among_numbers(words, text, a_row),
         suspects=suspects,
     )
@@ -196,11 +197,6 @@ def _among_numbers(words: pd.Series, text: pd.Series, a_row: int) -> str:
             "the table"
         )
     return f"expected numbers, found {', '.join(shown)}{more}; {'; '.join(remedies)}"
-
-
-def _follows(text: pd.Series) -> bool:
-    ranks = pd.to_numeric(text.str.replace(",", "."), errors="coerce").rank()
-    return bool(abs(ranks.corr(ranks.shift())) > 0.1)
 
 
 def _extremes(known: pd.Series, numbers: npt.NDArray[np.float64]) -> tuple[tuple[str, ...], str]:

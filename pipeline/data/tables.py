@@ -197,7 +197,7 @@ def _missing(column: pd.Series, card: Card) -> np.ndarray[Any, np.dtype[np.bool_
 
 
 def _column(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
-    read = _category if card.columns[name].categories else _number
+    read = _category if name in card.columns and card.columns[name].categories else _number
     return read(column, name, card, where).reset_index(drop=True)
 
 
@@ -293,8 +293,6 @@ def typed(table: pd.DataFrame, card: Card, columns: Sequence[str]) -> pd.DataFra
         name = card.rename.get(written, written)
         if name in card.time.names:
             result[written] = pd.to_numeric(table[written]) if card.time.columns else table[written]
-        elif name in columns and card.columns[name].categories:
-            result[written] = _category(table[written], name, card, "table")
         elif name in columns or (card.wide and name not in card.excluded):
-            result[written] = _number(table[written], name, card, "table")
+            result[written] = _column(table[written], name, card, "table")
     return result

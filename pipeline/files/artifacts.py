@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +18,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from pipeline.errors import PipelineError
-from pipeline.files.records import Record, parse
+from pipeline.files.records import R, parse
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-R = TypeVar("R", bound=Record)
 REMEDY = "; remove it and run: dvc repro"
 OPEN = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")  # of the shell, which may be files
 FULL = (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # errors of a full disk

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import PipelineError
 
+TYPES = {"str", "int", "float", "bool", "none"}  # by pydantic's names
+
 
 class Record(BaseModel):
     """A frozen, strict record that knows every key it may hold."""
@@ -52,9 +54,9 @@ def _explain(problem: Any, record: type[Record]) -> str:
         return f"{name}: missing; expected a value for this key"
     if problem["type"] == "union_tag_invalid":
         tag = problem["ctx"]["discriminator"].strip("'")
-        near = difflib.get_close_matches(str(problem["ctx"]["tag"]), _tags(problem), n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
         expected = problem["ctx"]["expected_tags"].replace("'", "")
+        near = difflib.get_close_matches(str(problem["ctx"]["tag"]), expected.split(", "), n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
         return f'{name}.{tag}: expected one of {expected}, found "{problem["ctx"]["tag"]}"{hint}'
     if problem["type"] == "union_tag_not_found":
         tag = problem["ctx"]["discriminator"].strip("'")
@@ -68,10 +70,6 @@ def _explain(problem: Any, record: type[Record]) -> str:
         expected, found = "a list", f"{found}; put it in brackets"
     # The words of a check of the whole file say themselves what was found.
     return f"{name}: expected {expected}, found {found}" if keys else f"expected {expected}"
-
-
-def _tags(problem: Any) -> list[str]:
-    return [tag.strip(" '") for tag in problem["ctx"]["expected_tags"].split(",")]
 
 
 def _walk(location: tuple[Any, ...], record: type[Record]) -> tuple[list[str], list[str]]:
@@ -93,7 +91,7 @@ def _walk(location: tuple[Any, ...], record: type[Record]) -> tuple[list[str], l
         if tagged:  # the tag of a discriminated union
             current, siblings = tagged, list(_fields(tagged[0]))
             continue
-        if isinstance(part, str) and _is_type_name(part):
+        if part in TYPES or "[" in str(part):  # a member of a plain union
             continue
         keys.append(f"[{part}]" if isinstance(part, int) else str(part))
         siblings = list(fields)
@@ -103,11 +101,6 @@ def _walk(location: tuple[Any, ...], record: type[Record]) -> tuple[list[str], l
 def _fields(record: type[Record]) -> dict[str, Any]:
     """A record's fields by the keys that a file has for them."""
     return {field.alias or name: field for name, field in record.model_fields.items()}
-
-
-def _is_type_name(part: str) -> bool:
-    """Whether pydantic made this part up to name a member of a plain union."""
-    return part in {"str", "int", "float", "bool", "none"} or "[" in part
 
 
 def _names(record: type[Record]) -> tuple[Any, ...]:

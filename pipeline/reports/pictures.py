@@ -29,6 +29,7 @@ OTHER = "#56B4E9"
 LATE = "#D55E00"
 STROKES = ("-", "--", ":", "-.", (0, (6, 3)), (0, (3, 1, 1, 1, 1, 1)))
 LEGEND, HANDLE, LINE = 112, 8, 0.2  # letters in a row, and of a line's sample; inches of a row
+EACH = 3  # windows with the smallest error, and with the largest
 DOTS = 100  # points of a line that can be distinguished
 PAST, LEAST_PAST = 4, 24  # of a look-back, horizons and rows that are shown before a forecast
 
@@ -116,9 +117,7 @@ def error_by_hour(
     return figure
 
 
-def windows(
-    forecasts: Forecasts, series: pd.Series, look_back: int, card: Card, each: int = 3
-) -> Figure:
+def windows(forecasts: Forecasts, series: pd.Series, look_back: int, card: Card) -> Figure:
     """The windows with the smallest and the largest error of the first target.
 
     Of a long look-back, only the end is drawn, or the forecast would be too small to see. Only
@@ -132,12 +131,12 @@ def windows(
     error[shown] = np.sqrt(np.nanmean((model[shown] - seen[shown]) ** 2, axis=1))
     order = [int(i) for i in np.argsort(error)[: int((~np.isnan(error)).sum())]]
     figure = Figure(figsize=(9, 5.4), layout="constrained")
-    panels = figure.subplots(2, each)
+    panels = figure.subplots(2, EACH)
     past = min(look_back, max(LEAST_PAST, PAST * horizon))
     mark = ".-" if past + horizon <= DOTS else "-"
     times = pd.DatetimeIndex(series.index)
     for kind, ranked, line in (("best", order, panels[0]), ("worst", order[::-1], panels[1])):
-        chosen = _apart(ranked, horizon, each)
+        chosen = _apart(ranked, horizon, EACH)
         for blank in line[len(chosen) :]:
             blank.axis("off")
         for rank, i in enumerate(chosen):

@@ -5,6 +5,7 @@ stage does, since a stage's output must not depend on its host.
 """
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -119,15 +120,9 @@ def main() -> None:
             },
             prepared=prepared(),
         )
-        if difference := _moved(here.machine):
-            print(f"note: the last results are from elsewhere ({difference}): the same code and")
-            print("parameters give different last digits here, which Git shows as changes")
+        with suppress(PipelineError):  # there may be none yet
+            last = artifacts.read_json_record(FILE, Reference).machine
+            if unlike := here.machine.difference(last):
+                print(f"note: the last results are from elsewhere ({unlike}): the same code and")
+                print("parameters give different last digits here, which Git shows as changes")
         artifacts.write_json(FILE, here.model_dump(mode="json"))
-
-
-def _moved(machine: Machine) -> str:
-    """How the machine differs from that of the reference that is there, if there is one."""
-    try:
-        return machine.difference(artifacts.read_json_record(FILE, Reference).machine)
-    except PipelineError:
-        return ""

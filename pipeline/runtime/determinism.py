@@ -133,12 +133,11 @@ def vector_flags() -> list[str]:
 
 
 def _cpuinfo(name: str) -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return ""
-    values = (line.split(":", 1)[1].strip() for line in lines if re.match(rf"{name}\s*:", line))
-    return next(values, "")
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if re.match(rf"{name}\s*:", line):
+                return line.split(":", 1)[1].strip()
+    return ""
 
 
 def steering() -> dict[str, str]:

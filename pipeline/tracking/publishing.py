@@ -8,6 +8,7 @@ import json
 import shutil
 import tempfile
 import time
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -114,18 +115,14 @@ def _origin(source: Run | None) -> dict[str, str]:
     """
     tags = {RESTORED: "true", provenance.ENVIRONMENT: NOT_KNOWN}
     if source is None:
-        return tags if _trained_by_this_code() else tags | {provenance.DIRTY: "unknown"}
+        with suppress(PipelineError):
+            # Of evaluate, which may be running, DVC would say nothing.
+            if not dvc.stale("train"):  # dvc.lock has the model as made by the code that lies here
+                return tags
+        return tags | {provenance.DIRTY: "unknown"}
     keys = (provenance.COMMIT, provenance.SOURCE, provenance.DIRTY, provenance.ENVIRONMENT)
     known = {key: source.data.tags[key] for key in keys if key in source.data.tags}
     return tags | known | {TRAINED_IN: str(source.info.run_id)}
-
-
-def _trained_by_this_code() -> bool:
-    """Whether dvc.lock has the model on disk as made by the code and the card that lie here."""
-    try:
-        return not dvc.stale("train")  # of evaluate, which may be running, DVC would say nothing
-    except PipelineError:
-        return False
 
 
 def _from_files(

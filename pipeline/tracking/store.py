@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import mlflow
+from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -53,7 +54,7 @@ def shown() -> str:
     return masked(store())
 
 
-def connect() -> mlflow.MlflowClient:
+def connect() -> MlflowClient:
     """A client of the store.
 
     StoreError if its address names none; PipelineError if it is the repository's own, but moved.
@@ -69,7 +70,7 @@ def connect() -> mlflow.MlflowClient:
             database.ensure(file)
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
-        return mlflow.MlflowClient()
+        return MlflowClient()
     except (ImportError, ValueError, ArgumentError) as error:  # no driver; malformed
         raise StoreError(
             "MLFLOW_TRACKING_URI: expected the address of a store, as http://HOST:5000, or of a "
@@ -84,7 +85,7 @@ def unavailable() -> tuple[type[Exception], ...]:
     return MlflowException, OSError, SQLAlchemyError, StoreError, *s3
 
 
-def experiment_id(client: mlflow.MlflowClient, name: str) -> str:
+def experiment_id(client: MlflowClient, name: str) -> str:
     """The experiment's id; it is made if need be, its artifacts at the repository's root."""
     experiment = client.get_experiment_by_name(name)
     if experiment and experiment.lifecycle_stage == "deleted":
@@ -120,7 +121,7 @@ def digest(*files: Path) -> str:
     return hashlib.sha256("".join(hashing.sha256(file) for file in files).encode()).hexdigest()
 
 
-def abandoned(client: mlflow.MlflowClient, experiment: str) -> list[Run]:
+def abandoned(client: MlflowClient, experiment: str) -> list[Run]:
     """Runs that are said to be running, by a process of this host that is gone."""
     return [
         run
@@ -130,7 +131,7 @@ def abandoned(client: mlflow.MlflowClient, experiment: str) -> list[Run]:
 
 
 def create(
-    client: mlflow.MlflowClient, experiment: Experiment, layout: Layout, tags: Mapping[str, str]
+    client: MlflowClient, experiment: Experiment, layout: Layout, tags: Mapping[str, str]
 ) -> str:
     """A new run, tagged with what it is of and, by the tags given, where it comes from; its id."""
     of = digest_of(experiment, layout)
@@ -143,18 +144,14 @@ def create(
     return str(run.info.run_id)
 
 
-def describe(
-    client: mlflow.MlflowClient, run_id: str, experiment: Experiment, layout: Layout
-) -> None:
+def describe(client: MlflowClient, run_id: str, experiment: Experiment, layout: Layout) -> None:
     """Log parameters, data set and machine; what the run holds of them already stays."""
     logged = [Param(name, str(value)) for name, value in labels.hyperparameters(experiment).items()]
     client.log_batch(run_id, params=logged)
-    card, dataset_name = experiment.card, experiment.dataset
-    raw = layout.raw_table(dataset_name, card.file)
-    quality = artifacts.read_json(layout.quality)
-    sha256 = quality["sha256"]
+    card, quality = experiment.card, artifacts.read_json(layout.quality)
+    raw, sha256 = layout.raw_table(experiment.dataset, card.file), quality["sha256"]
     dataset = Dataset(
-        name=dataset_name,
+        name=experiment.dataset,
         digest=sha256[:12],
         source_type="local",
         source=json.dumps({"path": str(raw), "sha256": sha256, "origin": card.source}),
