@@ -1,6 +1,7 @@
 """Time stamps: read as the card describes them, and checked against a regular grid."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,15 +21,13 @@ def stamps(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
 
     PipelineError names the first row whose time is not one, or not of the zone.
     """
-    names = list(card.time.names)
+    names, text = list(card.time.names), None
     if card.time.column:
         times = table[card.time.column]
         if not pd.api.types.is_datetime64_any_dtype(times):
-            text, utc = times.astype("str").str.strip(), card.time.offsets
-            times = by_blocks(
-                lambda raw: pd.to_datetime(raw, format=card.time.format, errors="coerce", utc=utc),
-                text,
-            )
+            written: dict[str, Any] = {"format": card.time.format, "utc": card.time.offsets}
+            text = times.astype("str").str.strip()
+            times = by_blocks(lambda raw: pd.to_datetime(raw, errors="coerce", **written), text)
         expected = f"a time written as {card.time.format}"
     else:
         whole = table[names].apply(pd.to_numeric, errors="coerce")
@@ -45,7 +44,7 @@ def stamps(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
             f"{where}: column {', '.join(names)}, row {row + 1}: expected {expected}, "
             f"found {found[:60]!r}"
         )
-    if card.time.column and not pd.api.types.is_datetime64_any_dtype(table[card.time.column]):
+    if text is not None:
         _check_offsets(text, card, where)
     moments = pd.DatetimeIndex(times)
     _check_zone(moments, card, where)

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from pipeline.evaluation import metrics
 from pipeline.reports.formatting import number, percent
 from pipeline.tracking.labels import CARD
@@ -76,11 +78,8 @@ def places(found: Sequence[Row]) -> list[str]:
 
 def differing(found: Sequence[Row]) -> list[str]:
     """The parameters that are not the same in every row that has them; a model has its own."""
-    values: dict[str, set[str]] = {}
-    for row in found:
-        for name, value in row.params.items():
-            values.setdefault(name, set()).add(value)
-    return [name for name, different in values.items() if len(different) > 1]
+    params = pd.DataFrame([row.params for row in found])
+    return list(params.columns[params.nunique() > 1])
 
 
 def table(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
