@@ -22,9 +22,8 @@ class AdamState(NamedTuple):
 def map_blocks(function: Any, *trees: Blocks) -> Blocks:
     """Apply a function to each array of a tuple of blocks and its fellows in the other tuples.
 
-    Raises:
-        ValueError: the tuples differ in their blocks, or two fellows differ in shape. (NumPy would
-            stretch a wrong shape without a word.)
+    ValueError if the tuples differ in their blocks, or two fellows in shape: NumPy would stretch a
+    wrong shape without a word.
     """
     first = trees[0]
     for other in trees[1:]:

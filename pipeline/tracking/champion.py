@@ -111,12 +111,8 @@ def _of_other_code(uri: str, error: Exception, stored: bool) -> PipelineError:
 def load(uri: str, backend: Backend = "tensorflow") -> Forecaster:
     """The Forecaster of a logged or registered model.
 
-    Args:
-        uri: models:/NAME@champion, models:/NAME/VERSION, models:/ID, runs:/ID/model or a directory.
-
-    Raises:
-        PipelineError: there is no such model, it is not one of this pipeline's, or other code made
-            it and this code cannot read it.
+    `uri` is models:/NAME@champion, models:/NAME/VERSION, models:/ID, runs:/ID/model or a directory.
+    PipelineError if it is no model, not one of this pipeline's, or one that this code cannot read.
     """
     where = ""
     # What lies here needs no store; Path would raise an error of its own for a long text.

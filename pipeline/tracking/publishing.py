@@ -62,12 +62,9 @@ def publish(
 ) -> str | None:
     """Send what the store lacks of the files on disk: the run itself, scores, pictures, the model.
 
-    Args:
-        page: the report as HTML, which is no file: it holds the date.
-        example: raw rows to show a caller; without them, the table is read for its newest.
-
-    Returns:
-        The id of the run that now holds them, or None if the store lacked nothing.
+    `page` is the report as HTML, which is no file: it holds the date. `example` has raw rows to
+    show a caller; without them, the table is read for its newest. Returns the id of the run that
+    now holds them, or None if the store lacked nothing.
     """
     client = store.connect()
     group = store.experiment_id(client, experiment.dataset)
