@@ -80,7 +80,12 @@ def compare(wanted: Sequence[str], output: Path, log: bool) -> None:
             *comparison.by_card(found, {k: labels.decisive(v) for k, v in logged.items()}),
         ]
         told = " ".join(notes), comparison.legend(found, unit)
-        _show(header, lines, title, *told)
+        shown = terminal.table(title)
+        for heading in header:
+            shown.add_column(heading)
+        for line in lines:
+            shown.add_row(*(cell.replace("; ", "\n") for cell in line))
+        terminal.show(shown, *told, "", width=160)
         # A mean and its spread stay together in the narrow columns of a page.
         unbroken = markdown.table(header, lines).replace(" ± ", "\u00a0±\u00a0")
         text += [f"## {escape_markdown(title)}", unbroken]
@@ -97,15 +102,6 @@ def compare(wanted: Sequence[str], output: Path, log: bool) -> None:
     print(f"{output}: the page{logged_as}")
     for of in dict.fromkeys(trial.experiment for trial in trials):
         print(f"In MLflow's UI: {logged_runs.address(of)}")
-
-
-def _show(header: Sequence[str], lines: Sequence[Sequence[str]], title: str, *notes: str) -> None:
-    table = terminal.table(title)
-    for heading in header:
-        table.add_column(heading)
-    for line in lines:
-        table.add_row(*(cell.replace("; ", "\n") for cell in line))
-    terminal.show(table, *notes, "", width=160)
 
 
 def main() -> None:

@@ -149,12 +149,6 @@ def roll_back(name: str, dry: bool) -> None:
     print(f"models:/{name}@{champion.ALIAS} is version {before.version} again")
 
 
-def show(name: str) -> None:
-    """Say which version is the champion, and of which run."""
-    holder = champion.holder(name)
-    print(f"models:/{name}@{champion.ALIAS} is version {holder.version}, of run {holder.run_id}")
-
-
 def main() -> None:
     """Judge a run and promote it, take a promotion back, or say who is the champion."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -168,6 +162,8 @@ def main() -> None:
         if options.rollback:
             roll_back(read_params().ingest.dataset, options.dry_run)
         elif options.show:
-            show(read_params().ingest.dataset)
+            holder = champion.holder(read_params().ingest.dataset)
+            of = f"version {holder.version}, of run {holder.run_id}"
+            print(f"models:/{holder.name}@{champion.ALIAS} is {of}")
         else:
             promote(options.run, options.dry_run)

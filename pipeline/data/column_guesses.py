@@ -146,7 +146,6 @@ def finding(column: pd.Series, a_row: int = 1) -> Finding:
 
 
 def _words(known: pd.Series, marks: pd.Series, either: pd.Series) -> Finding:
-    """A column of words: the levels of a category, or text."""
     if len(known) == 1:
         return Finding(f"never changes: {' '.join(known.index[0].split())}", used=False)
     if len(known) > min(LEVELS, known.sum() / 2):

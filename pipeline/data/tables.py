@@ -178,7 +178,6 @@ def _check_there(table: pd.DataFrame, needed: list[str], card: Card, where: str)
 
 
 def _as_in_table(names: Iterable[Any], card: Card) -> list[str]:
-    """The card's names as the table has them."""
     written = {name: old for old, name in card.rename.items()}
     return [written.get(str(name), str(name)) for name in names]
 

@@ -109,7 +109,6 @@ def _names(record: type[Record]) -> tuple[Any, ...]:
 
 
 def _records(annotation: Any) -> list[type[Record]]:
-    """Every record type that an annotation mentions."""
     if isinstance(annotation, type) and issubclass(annotation, Record):
         return [annotation]
     return [record for part in get_args(annotation) for record in _records(part)]

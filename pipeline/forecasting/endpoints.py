@@ -173,7 +173,6 @@ def _from_parquet(content: bytes) -> pd.DataFrame:
 
 
 def _from_json(content: bytes) -> tuple[pd.DataFrame, list[str] | None]:
-    """The rows and the origins of a request in JSON."""
     try:
         request = json.loads(content, object_pairs_hook=_each_once)
     except ValueError as error:

@@ -68,15 +68,11 @@ def gate_figure(
     for axes, (values, name, kind) in zip(all_axes, panels, strict=True):
         shown = values[window].T  # [H, T]
         top = 1.0 if kind == "gate" else max(float(np.abs(shown).max()), 1e-12)
+        low, colours = (0.0, "viridis") if kind == "gate" else (-top, "RdBu_r")
         image = axes.imshow(
-            shown,
-            aspect="auto",
-            interpolation="nearest",
-            cmap="viridis" if kind == "gate" else "RdBu_r",
-            vmin=0.0 if kind == "gate" else -top,
-            vmax=top,
-            extent=(-steps + 0.5, 0.5, units + 0.5, 0.5),
-        )
+            shown, extent=(-steps + 0.5, 0.5, units + 0.5, 0.5), vmin=low, vmax=top, cmap=colours,
+            aspect="auto", interpolation="nearest",
+        )  # fmt: skip
         axes.set_title(name, loc="left", fontsize=12)
         axes.set_ylabel("unit")
         axes.yaxis.get_major_locator().set_params(integer=True)

@@ -112,7 +112,6 @@ def _recurrent(where: str, arrays: list[Array], features: int | None) -> Recurre
 
 
 def _head(where: str, arrays: list[Array], units: int) -> Dense:
-    """The dense layer that reads the top layer's last output."""
     outputs = arrays[0].shape[-1] if arrays[0].ndim else 1
     expected = [[units, outputs], [outputs]]
     if _shapes(arrays) not in (expected, expected[:1]):

@@ -1,4 +1,1 @@
-"""The networks by family, what wraps them, and the baselines they must beat.
-
-`registry` builds a network from its `spec`. May import preparation, data and all below them.
-"""
+"""The networks, what wraps them, and the baselines. May import preparation and all below."""

@@ -11,6 +11,7 @@ from pipeline.config.cards import Card
 from pipeline.config.input_names import TERMS, Feature
 from pipeline.files.aligned import aligned_zeros
 
+Mask = npt.NDArray[np.bool_]
 # Each term's period, and where in it a time stamp lies.
 CALENDAR = {
     "hour": (24.0, lambda times: times.hour + times.minute / 60),
@@ -27,12 +28,8 @@ class Gaps(NamedTuple):
 
 
 def made_of(
-    marked: npt.NDArray[np.bool_],
-    channels: Sequence[str],
-    features: Sequence[str],
-    season: int,
-    horizon: int,
-) -> npt.NDArray[np.bool_]:
+    marked: Mask, channels: Sequence[str], features: Sequence[str], season: int, horizon: int
+) -> Mask:
     """Rows with a feature that `build` makes of a marked value: [rows, channels] -> [rows].
 
     `channels` names the columns of `marked`: the features' sources at least.
@@ -68,9 +65,7 @@ def build(
     Args:
         values: [rows, channels] scaled, nothing missing; `channels` are their names.
         features: the names to build, as `expand` gives them.
-        times: [rows] time stamps.
         changes: of each channel, what its differences are divided by (`Scale.change`).
-        gaps: what was imputed of `values`.
 
     Returns:
         [rows, features]; where the past does not reach far enough (`context`), 0. If the features
@@ -101,7 +96,7 @@ def build(
     return built
 
 
-def _since(missing: npt.NDArray[np.bool_], limit: int) -> npt.NDArray[np.float64]:
+def _since(missing: Mask, limit: int) -> npt.NDArray[np.float64]:
     """Rows since the last value, in parts of those at which a gap goes beyond the limit: [rows].
 
     At most 1, so that no more rows decide it than decide what a gap is filled with.

@@ -202,15 +202,9 @@ def residuals(forecasts: Forecasts, names: Sequence[str], card: Card) -> Figure:
     if low == high:
         low, high = low - 0.5, high + 0.5
     picture = right.hexbin(
-        seen[known],
-        model[known],
-        gridsize=50,
-        bins="log",
-        cmap="Blues",
-        mincnt=1,
-        extent=(low, high, low, high),
-        linewidths=0.1,
-    )
+        seen[known], model[known], extent=(low, high, low, high),
+        gridsize=50, bins="log", cmap="Blues", mincnt=1, linewidths=0.1,
+    )  # fmt: skip
     right.plot([low, high], [low, high], color="black", linewidth=0.8)
     style(right)
     right.set(title="All steps, test span", xlim=(low, high), ylim=(low, high))

@@ -46,13 +46,9 @@ def run(directory: Path, *arguments: str, show: bool = False) -> str:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "MLFLOW_"))}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     env |= {"DVC_NO_ANALYTICS": "1", "PATH": path}
+    command = [sys.executable, "-E", "-m", "dvc", *arguments]
     done = subprocess.run(
-        [sys.executable, "-E", "-m", "dvc", *arguments],
-        cwd=directory,
-        env=env,
-        capture_output=not show,
-        text=True,
-        check=False,
+        command, cwd=directory, env=env, capture_output=not show, text=True, check=False
     )
     if done.returncode:
         said = "" if show else f": {last_words(done)}"

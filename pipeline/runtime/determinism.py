@@ -63,7 +63,6 @@ def settle_keras() -> None:
 
 
 def _settle_libraries() -> None:
-    """Set ENVIRONMENT and drop what is UNWANTED."""
     for name in [name for name in os.environ if UNWANTED.match(name)]:
         del os.environ[name]
     os.environ.update(ENVIRONMENT)

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -177,11 +177,8 @@ def log_page(trials: Sequence[Trial], page: str) -> str:
     client = store.connect()
     datasets = dict.fromkeys(trial.params["ingest.dataset"] for trial in trials)
     experiment = store.experiment_id(client, f"{'-'.join(datasets)}-comparisons")
-    run = client.create_run(
-        experiment,
-        run_name=f"{len(trials)} runs",
-        tags={"comparison.runs": ",".join(trial.id for trial in trials)},
-    )
+    tags = {"comparison.runs": ",".join(trial.id for trial in trials)}
+    run = client.create_run(experiment, run_name=f"{len(trials)} runs", tags=tags)
     client.log_text(run.info.run_id, page, "comparison.html")
     client.set_terminated(run.info.run_id)
     return str(run.info.run_id)
@@ -196,12 +193,10 @@ def address(experiment: str) -> str:
 
 def has_signature(trial: Trial) -> bool:
     """Whether the run's model has a signature."""
-    if trial.model is None:
-        return False
-    try:
-        return mlflow.models.get_model_info(f"models:/{trial.model}").signature is not None
-    except MlflowException:
-        return False
+    with suppress(MlflowException):
+        if trial.model:
+            return mlflow.models.get_model_info(f"models:/{trial.model}").signature is not None
+    return False
 
 
 def tag(trial: Trial, tags: dict[str, str]) -> None:

@@ -217,7 +217,6 @@ def _not_served(directory: str, names: list[str]) -> set[str]:
 
 
 def _example(experiment: Experiment, layout: Layout) -> pd.DataFrame:
-    """The newest raw rows, from the table."""
     spec = artifacts.read_json_record(layout.model_json, Spec)
     card = experiment.card
     raw = layout.raw_table(experiment.dataset, card.file)

@@ -136,11 +136,8 @@ def create(
     """A new run, tagged with what it is of and, by the tags given, where it comes from; its id."""
     of = digest_of(experiment, layout)
     about = {"mlflow.note.content": labels.note(experiment), EXPERIMENT: of}
-    run = client.create_run(
-        experiment_id(client, experiment.dataset),
-        tags={**about, **tags},
-        run_name=labels.name(experiment.params),
-    )
+    group, name = experiment_id(client, experiment.dataset), labels.name(experiment.params)
+    run = client.create_run(group, tags={**about, **tags}, run_name=name)
     return str(run.info.run_id)
 
 
