@@ -38,7 +38,9 @@ def test_the_package_is_pipeline_alone() -> None:
 
 def test_dependencies_are_what_is_imported() -> None:
     """No library that the package imports is undeclared, and none is declared for nothing."""
-    declared = {canonicalize_name(Requirement(n).name) for n in PROJECT["project"]["dependencies"]}
+    project = PROJECT["project"]
+    needed = [*project["dependencies"], *project["optional-dependencies"]["boosting"]]
+    declared = {canonicalize_name(Requirement(name).name) for name in needed}
     providers = packages_distributions()
     tops = {name.split(".")[0] for file in MODULES for name in imports(file)}
     used = [{canonicalize_name(name) for name in providers[top]} for top in tops & providers.keys()]

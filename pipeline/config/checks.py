@@ -3,9 +3,19 @@
 from pipeline.config import network_size
 from pipeline.config.experiment import Experiment
 from pipeline.config.input_names import expand
-from pipeline.config.params import Baseline, Linear, Naive, Params, Ridge, SeasonalNaive, Segment
+from pipeline.config.params import (
+    Baseline,
+    Boosting,
+    Linear,
+    Naive,
+    Params,
+    Ridge,
+    SeasonalNaive,
+    Segment,
+)
 from pipeline.errors import PipelineError
 from pipeline.files.layout import HERE, Layout
+from pipeline.runtime.extras import lightgbm
 
 # Of what ridge regression solves; for moments it takes some three and a half times as much.
 RIDGE_BYTES = 400 * 2**20
@@ -87,7 +97,7 @@ def _check_compiler(params: Params) -> None:
 
 
 def _check_baselines(params: Params) -> None:
-    """Of `linear`, as a model and beside one, what its members ask of the window."""
+    """What `boosting` needs, and what the members of `linear` ask of the window."""
     listed, model, window = params.evaluate.baselines, params.train.model, params.window
     names = [one.name if isinstance(one, Baseline) else one for one in listed]
     if doubled := [name for name in names if names.count(name) > 1]:
@@ -95,6 +105,8 @@ def _check_baselines(params: Params) -> None:
             f"evaluate.baselines: expected each once, found {doubled[0]} {names.count(doubled[0])} "
             "times"
         )
+    if "boosting" in (model.name, *names):
+        lightgbm()
     for key, one in (("train.model", model), *(("evaluate.baselines", one) for one in listed)):
         for member in one.members if isinstance(one, Linear) else ():
             rows, period = member.look_back or window.look_back, member.period or 1
@@ -113,7 +125,7 @@ def _check_baselines(params: Params) -> None:
 def _check_window(params: Params) -> None:
     model, look_back = params.train.model, params.window.look_back
     needed = model.season if isinstance(model, SeasonalNaive) else 1
-    if model.name in ("drift", "last_change", "attention_lstm"):
+    if model.name in ("drift", "last_change", "boosting", "attention_lstm"):
         needed = 2
     if look_back < needed:
         raise PipelineError(

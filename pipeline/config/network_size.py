@@ -66,6 +66,8 @@ def _parts(params: schema.Params, features: int, targets: int) -> Iterator[Size]
             yield Size(rows // share * (horizon // share), rows)
     if model.name == "drift":
         yield Size(2 * targets, 0)
+    if isinstance(model, schema.Boosting):
+        yield Size((3 * horizon + 1) * targets, 0)  # its trees are no weights
     if isinstance(model, schema.Baseline):
         return
     seen, rows = features, look_back

@@ -7,14 +7,14 @@ from pipeline.runtime import determinism
 
 
 def changes(layout: Layout) -> list[str]:
-    """For each library that the file has in another version: what it has, and what is installed."""
+    """For each library that is installed in another version than the file's: both versions."""
     now = determinism.libraries()
     try:
         then = read_yaml(layout.versions)  # JSON is YAML
     except (OSError, PipelineError):
         then = {}
     return [
-        f"{name}: expected {then.get(name, 'none')}, found {now.get(name, 'none')}"
-        for name in sorted(now.keys() | then.keys())
-        if now.get(name) != then.get(name)
+        f"{name}: expected {then.get(name, 'none')}, found {number}"
+        for name, number in sorted(now.items())
+        if number != then.get(name)
     ]

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from pipeline.config.params import (
     Baseline,
+    Boosting,
     Evaluate,
     Linear,
     LinearMap,
@@ -21,6 +22,7 @@ from pipeline.config.params import (
 )
 from pipeline.data import windows
 from pipeline.data.windows import Rows
+from pipeline.models import boosting
 from pipeline.models import linear as linear_maps
 from pipeline.models.ridge import Spans, solve_ridge
 from pipeline.models.spec import Spec
@@ -68,6 +70,8 @@ class FittedBaseline:
             spans = np.asarray(task.train), np.asarray(task.validation)
             solve = self._ridge if isinstance(self.model, Ridge) else self._maps
             self.learned = solve(task.seen, wanted, spans)
+        elif isinstance(self.model, Boosting):
+            self.learned = boosting.fit(task, self.model)
         return self
 
     def forecast(self, seen: Seen, origins: Rows) -> Floats:
@@ -133,6 +137,7 @@ def learned_shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, dict[str, tuple[int, ...]]] = {
         "drift": dict.fromkeys(("first", "time"), (len(spec.targets),)),
         "ridge": {"kernel": (window, steps), "bias": (steps,)},
+        "boosting": boosting.shapes(spec),
     }
     return shapes.get(spec.model.name, {})
 
@@ -201,6 +206,7 @@ BASELINES: dict[str, Callable[[FittedBaseline, Seen, Rows], Floats]] = {
     "seasonal_naive": seasonal_naive,
     "ridge": ridge,
     "linear": linear,
+    "boosting": lambda own, *of: boosting.forecast(own.spec, own.scaler, own.learned, *of),
 }
 # Those that a name alone tells; a seasonal naive has its season from the card.
 BY_NAME: dict[str, Baseline] = {
@@ -209,4 +215,5 @@ BY_NAME: dict[str, Baseline] = {
     "last_change": Naive(name="last_change"),
     "ridge": Ridge(name="ridge"),
     "linear": Linear(name="linear"),
+    "boosting": Boosting(name="boosting"),
 }

@@ -26,7 +26,7 @@ BATCH = 256
 class Seen:
     """A regular series as models see it: the features of a window, the targets as they are."""
 
-    times: pd.DatetimeIndex  # [rows]
+    times: pd.DatetimeIndex  # [rows] by the clock of the card's time zone
     features: npt.NDArray[np.float32]  # [rows, F] scaled, gaps filled
     targets: Floats  # [rows, K] in their units, NaN where not observed
 
@@ -48,7 +48,8 @@ class Seen:
         times, names = pd.DatetimeIndex(series.index), list(spec.targets)
         made = spec.features, times, card, spec.horizon, scaler.changes, gaps
         targets = series.reindex(columns=names).to_numpy(np.float64)
-        return cls(times, build(values, channels, *made), targets)
+        local = times if times.tz is None else times.tz_convert(card.time.timezone)
+        return cls(local, build(values, channels, *made), targets)
 
     @cached_property
     def last(self) -> Rows:

@@ -150,10 +150,13 @@ def libraries() -> dict[str, str]:
 
     All are the same for every Python that the lock file supports; SciPy's is not.
     """
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
     names = ("keras", "tensorflow", "numpy", "pandas", "scikit-learn", "pyarrow", "h5py")
-    return {name: version(name) for name in names}
+    found = {name: version(name) for name in names}
+    with suppress(PackageNotFoundError):  # only boosting needs it
+        found["lightgbm"] = version("lightgbm")
+    return found
 
 
 def versions() -> dict[str, str]:

@@ -23,6 +23,7 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, Tens
 
 import pipeline
 from pipeline.config.experiment import Experiment
+from pipeline.config.params import Boosting
 from pipeline.data import tables
 from pipeline.errors import PipelineError
 from pipeline.evaluation import metrics
@@ -198,6 +199,8 @@ def _log_model(
         files.mkdir()
         forecaster.bundle(layout, experiment.dataset, files)
         shutil.copytree(PACKAGE, code, ignore=_not_served)
+        boosted = isinstance(experiment.params.train.model, Boosting)
+        names = LIBRARIES + " lightgbm" * boosted
         info = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(code / "forecasting/served_model.py"),
@@ -205,7 +208,7 @@ def _log_model(
             code_paths=[str(code)],
             signature=signature(),
             input_example=_example(experiment, layout) if example is None else example,
-            pip_requirements=[f"{name}=={version(name)}" for name in LIBRARIES.split()],
+            pip_requirements=[f"{name}=={version(name)}" for name in names.split()],
             tags={"mlflow.note.content": labels.SERVING},
         )
     return str(info.model_id)

@@ -41,8 +41,10 @@ RECORDS = {
 }
 EVERY = [*MODELS, *BASELINES]
 WEIGHED = [*MODELS, "ridge"]  # those that can learn a window by heart
+SEES = [*WEIGHED, "boosting"]  # those that see the whole window
 # Of these each model gets the keys that it knows.
 SMALL = {"units": [8], "filters": 8, "segment": 4, "season": 6, "alphas": [1e-6, 1.0, 100.0]}
+SMALL |= {"rounds": 100, "learning_rate": 0.2}
 LOOK_BACK = 12
 
 
@@ -362,11 +364,11 @@ def test_a_missing_input_is_named(name: str, tmp_path: Path) -> None:
     served = Forecaster(card, made, imputer, scaler(), path)
     rows, origins = noise(20, 2).astype(np.float32), np.array([12, 15])
     assert np.isfinite(served.forecast(seen_hours(rows, rows), origins)).all()
-    if name in WEIGHED:
+    if name in SEES:
         rows[10, 1] = np.nan
     else:
         rows[:13, 1] = np.nan
-    expected = "feature b: expected a fin" if name in WEIGHED else "column b: expected a value in"
+    expected = "feature b: expected a fin" if name in SEES else "column b: expected a value in"
     with pytest.raises(PipelineError, match=expected):
         served.forecast(seen_hours(rows, rows), origins)
 
@@ -436,7 +438,7 @@ def test_weights_of_another_baseline_are_refused(name: str, tmp_path: Path) -> N
     again, _, _ = fitted(name)
     fresh(again).load_weights(path)
     others = [spec(other, targets=2) for other in ("drift", "ridge") if other != name]
-    more = [spec(name, targets=3)] if name in ("drift", "ridge") else []
+    more = [spec(name, targets=3)] if name in ("drift", "ridge", "boosting") else []
     for other in others + more:
         with pytest.raises(ValueError, match=r"weights of .* where model\.json has"):
             fresh(other).load_weights(path)

@@ -1,0 +1,17 @@
+"""Libraries that only some models need."""
+
+from typing import Any
+
+from pipeline.errors import PipelineError
+
+
+def lightgbm() -> Any:
+    """LightGBM; PipelineError says how to get it where it is absent."""
+    try:
+        import lightgbm
+    except (ImportError, OSError) as error:  # OSError: its own library needs the system's OpenMP
+        raise PipelineError(
+            f"boosting: expected LightGBM to be installed, found: {error}; install it with: "
+            "pip install lightgbm"
+        ) from None
+    return lightgbm
