@@ -5,7 +5,6 @@ from pipeline.config.experiment import Experiment
 from pipeline.config.input_names import expand
 from pipeline.config.params import (
     Baseline,
-    Boosting,
     Linear,
     Naive,
     Params,
