@@ -15,7 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from pipeline.errors import PipelineError
 
 Rows = npt.NDArray[np.int64]
-Float = TypeVar("Float", bound=np.floating)
+Number = TypeVar("Number", bound=np.number)
 
 
 @dataclass(frozen=True)
@@ -145,17 +145,17 @@ def check_observed(
         )
 
 
-def seen(series: npt.NDArray[Float], origins: Rows, look_back: int) -> npt.NDArray[Float]:
+def seen(series: npt.NDArray[Number], origins: Rows, look_back: int) -> npt.NDArray[Number]:
     """What windows see: [rows, F], [N] -> [N, look_back, F], the last row the origin's."""
     return gather(series, origins - look_back + 1, look_back)
 
 
-def ahead(series: npt.NDArray[Float], origins: Rows, horizon: int) -> npt.NDArray[Float]:
+def ahead(series: npt.NDArray[Number], origins: Rows, horizon: int) -> npt.NDArray[Number]:
     """What comes after origins: [rows, K], [N] -> [N, horizon, K]."""
     return gather(series, origins + 1, horizon)
 
 
-def gather(series: npt.NDArray[Float], firsts: Rows, length: int) -> npt.NDArray[Float]:
+def gather(series: npt.NDArray[Number], firsts: Rows, length: int) -> npt.NDArray[Number]:
     """`length` rows from each of the given rows on: [rows, F], [N] -> [N, length, F]."""
     shape = (length, *series.shape[1:])
     # A window's rows lie side by side, so that each is copied as one piece.

@@ -87,11 +87,10 @@ class FittedBaseline:
         return {"kernel": kernel, "bias": bias}
 
     def _maps(self, seen: Seen, wanted: Floats, spans: Spans) -> dict[str, Floats]:
-        series = self.scaler.standardise(seen.known, self.spec.targets)
+        known = self.scaler.standardise(seen.known, self.spec.targets)
+        past, settings = (known, seen.last, wanted), (self.spec.horizon, self.model.alphas)
         return {
-            name: linear_maps.fit(
-                one, rows, series, wanted, spans, self.spec.horizon, self.model.alphas
-            )
+            name: linear_maps.fit(one, rows, *past, spans, *settings)
             for name, one, rows in members(self.model, self.spec.look_back)
         }
 
@@ -192,7 +191,7 @@ def linear(own: FittedBaseline, seen: Seen, origins: Rows) -> Floats:
     """The mean of the members' maps of each target's own past, its gaps the last value before."""
     made = []
     for name, one, rows in members(own.model, own.spec.look_back):
-        past = windows.seen(seen.known, origins, rows)
+        past = linear_maps.past(seen.known, seen.last, origins, rows)
         past = own.scaler.standardise(past, own.spec.targets)
         with threadpool_limits(THREADS):
             made.append(linear_maps.steps(one, own.learned[name], past))

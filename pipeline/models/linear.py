@@ -19,7 +19,8 @@ from pipeline.models.ridge import Floats, Spans, solve_ridge
 def fit(
     own: LinearMap,
     look_back: int,
-    series: Floats,
+    known: Floats,
+    last: Rows,
     targets: Floats,
     origins: Spans,
     horizon: int,
@@ -29,19 +30,21 @@ def fit(
 
     Args:
         look_back: rows that the map sees.
-        series: [rows, K] standardised targets as they are seen, their gaps filled; NaN where
-            nothing was observed before.
-        targets: [rows, K] the same as observed, NaN where missing.
+        known: [rows, K] the last observed targets, standardised; NaN before the first.
+        last: [rows, K] where they were observed.
+        targets: [rows, K] as observed, standardised; NaN where missing.
         origins: of the training and of the validation span.
 
     Raises:
         PipelineError: no training origin has so many rows before it.
     """
-    rows, k = series.shape
-    # The channels one after the other; an origin's rows all lie in its own channel.
-    flat, wanted = series.T.reshape(-1, 1), targets.T.reshape(-1, 1)
+    rows, k = known.shape
+    # The channels one after the other, [K * rows, 1]; an origin's rows all lie in its own channel.
+    offsets = rows * np.arange(k)
+    known, targets = (part.T.reshape(-1, 1) for part in (known, targets))
+    last = (last + offsets).T.reshape(-1, 1)
     train, validation = (
-        (span[span >= look_back - 1] + rows * np.arange(k)[:, None]).ravel() for span in origins
+        (span[span >= look_back - 1] + offsets[:, None]).ravel() for span in origins
     )
     if not len(train):
         raise PipelineError(
@@ -50,13 +53,26 @@ def fit(
         )
 
     def outputs(at: Rows) -> Floats:
-        levels = _levels(own, seen(flat, at, look_back)[..., 0])
-        return by_phase(own, ahead(wanted, at, horizon)[..., 0] - levels)
+        levels = _levels(own, past(known, last, at, look_back)[..., 0])
+        return by_phase(own, ahead(targets, at, horizon)[..., 0] - levels)
 
     def inputs(at: Rows) -> Floats:
-        return _inputs(own, seen(flat, at, look_back)[..., 0])
+        return _inputs(own, past(known, last, at, look_back)[..., 0])
 
     return solve_ridge(inputs, outputs, (train, validation), alphas, intercept=False)[0]
+
+
+def past(known: Floats, last: Rows, origins: Rows, look_back: int) -> Floats:
+    """What a map sees from origins [B]: [B, L, K], in each gap the value before it in the window.
+
+    NaN where the window has none before; its last row is the last value known at the origin, in the
+    window or before. `known` and `last` are those of `fit`; the rows before a window decide nothing
+    else, so that a forecast is the same from the newest rows alone.
+    """
+    inside = seen(last, origins, look_back) > (origins - look_back)[:, None, None]
+    windows = np.where(inside, seen(known, origins, look_back), np.nan)
+    windows[:, -1] = known[origins]
+    return windows
 
 
 def steps(own: LinearMap, kernel: Floats, windows: Floats) -> Floats:

@@ -82,5 +82,7 @@ def set_residual(network: keras.Model, task: Task) -> None:
     series = task.scaler.restandardise(past, names).astype(np.float64)
     wanted = task.scaler.standardise(task.seen.targets, spec.targets)
     spans = np.asarray(task.train), np.asarray(task.validation)
-    kernel = linear.fit(LinearMap(), spec.look_back, series, wanted, spans, spec.horizon, ALPHAS)
+    here = np.broadcast_to(np.arange(len(series))[:, None], series.shape)
+    seen = series, here, wanted
+    kernel = linear.fit(LinearMap(), spec.look_back, *seen, spans, spec.horizon, ALPHAS)
     network.get_layer("linear").map.assign(kernel)

@@ -22,7 +22,7 @@ from pipeline.models import linear
 from pipeline.models.baselines import FittedBaseline, members
 from pipeline.models.task import forecasts
 from pipeline.reports import markdown, report
-from tests.toys import Project, toy_card, toy_params
+from tests.toys import Project, seen_hours, toy_card, toy_params
 
 Floats = npt.NDArray[np.float64]
 PHASES = LinearMap(less="mean", period=2)
@@ -30,7 +30,12 @@ PHASES = LinearMap(less="mean", period=2)
 
 def fitted(own: LinearMap, series: Floats, train: Rows, look_back: int, horizon: int) -> Floats:
     """The map that a series without gaps gives, hardly penalised."""
-    return linear.fit(own, look_back, series, series, (train, train), horizon, [1e-9])
+    return linear.fit(own, look_back, *whole(series), (train, train), horizon, [1e-9])
+
+
+def whole(series: Floats) -> tuple[Floats, Rows, Floats]:
+    """A series without a gap: what is known, where it was observed, and the targets."""
+    return series, np.arange(len(series))[:, None] + np.zeros(series.shape, np.int64), series
 
 
 def test_what_a_phase_sees_by_hand() -> None:
@@ -94,20 +99,27 @@ def test_gaps_are_left_out_and_a_series_not_yet_begun_has_no_forecast() -> None:
     targets = series.copy()
     targets[40] = np.nan
     known = train[~np.isin(train, [37, 38, 39])]
-    given_gap = linear.fit(LinearMap(), 4, series, targets, (train, train), 3, [1.0])
-    np.testing.assert_allclose(
-        given_gap, linear.fit(LinearMap(), 4, series, series, (known, known), 3, [1.0]), rtol=1e-9
-    )
+    given_gap = linear.fit(LinearMap(), 4, *whole(series)[:2], targets, (train, train), 3, [1.0])
+    without = linear.fit(LinearMap(), 4, *whole(series), (known, known), 3, [1.0])
+    np.testing.assert_allclose(given_gap, without, rtol=1e-9)
     late = np.where(np.arange(8) < 4, np.nan, 1.0)[None, :, None]
     assert np.isnan(linear.steps(LinearMap(), given_gap, late[:, :4])).all()
     assert np.isfinite(linear.steps(LinearMap(), given_gap, late[:, 3:7])).all()
+
+
+def test_what_a_map_sees_of_gaps() -> None:
+    """A gap has the value before it in the window, the last row the last value known at all."""
+    gap = np.nan
+    rows = seen_hours(np.zeros((7, 1)), [[gap], [2.0], [gap], [4.0], [gap], [gap], [gap]])
+    windows = linear.past(rows.known, rows.last, np.array([2, 4, 6]), 3)
+    np.testing.assert_array_equal(windows[..., 0], [[gap, 2, 2], [gap, 4, 4], [gap, gap, 4]])
 
 
 def test_a_member_without_a_training_window_is_refused() -> None:
     """A look-back longer than the training span is named."""
     series = np.zeros((20, 1))
     with pytest.raises(PipelineError, match="training window with look_back 15 rows, found none"):
-        linear.fit(LinearMap(), 15, series, series, (np.arange(9), np.arange(9)), 2, [1.0])
+        fitted(LinearMap(), series, np.arange(9), 15, 2)
 
 
 def test_a_baseline_that_sees_more_than_the_model_is_told(
@@ -141,7 +153,8 @@ def test_the_mean_of_the_members_is_forecast(project: Project, tmp_path: Path) -
     origins = np.asarray(task.validation)
     made = []
     for name, member, rows in members(kept.model, task.spec.look_back):
-        past = task.scaler.standardise(seen(task.seen.known, origins, rows), task.spec.targets)
+        past = linear.past(task.seen.known, task.seen.last, origins, rows)
+        past = task.scaler.standardise(past, task.spec.targets)
         made.append(linear.steps(member, kept.learned[name], past))
     np.testing.assert_allclose(
         forecasts(kept, task.seen, origins),
@@ -176,7 +189,14 @@ def test_a_baseline_that_cannot_be_is_refused(
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("wrapped", [{}, {"normalisation": "revin"}, {"acceleration": "xla"}])
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        {},
+        pytest.param({"normalisation": "revin"}, marks=pytest.mark.slow),
+        pytest.param({"acceleration": "xla"}, marks=pytest.mark.slow),
+    ],
+)
 def test_a_network_learns_what_the_map_leaves(
     project: Project, tmp_path: Path, wrapped: dict[str, str]
 ) -> None:
@@ -198,7 +218,9 @@ def test_a_network_learns_what_the_map_leaves(
     wanted = task.scaler.standardise(task.seen.targets, task.spec.targets)
     spans = np.asarray(task.train), origins
     settings = task.spec.horizon, (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
-    kernel = linear.fit(LinearMap(), task.spec.look_back, past, wanted, spans, *settings)
+    kernel = linear.fit(
+        LinearMap(), task.spec.look_back, *whole(past)[:2], wanted, spans, *settings
+    )
     steps = linear.steps(LinearMap(), kernel, seen(past, origins, task.spec.look_back))
     made = forecasts(forecaster.model, task.seen, origins)
     np.testing.assert_allclose(made, task.scaler.units(steps, task.spec.targets), rtol=1e-4)
