@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from pipeline.config.cards import Card
@@ -15,7 +13,8 @@ from pipeline.errors import PipelineError
 def measure(series: pd.DataFrame, table: pd.DataFrame, card: Card) -> dict[str, Any]:
     """What a reader should know of the series: span, gaps, what is missing, what is constant."""
     slots, missing = card.rows_each, series.isna()
-    gaps = {name: _gaps(missing[name].to_numpy()) for name in series}
+    runs = {name: windows.true_runs(missing[name].to_numpy()) for name in series}
+    gaps = {name: end - first for name, (first, end) in runs.items()}
     return {
         "rows": len(series),
         "first": str(series.index[0]),
@@ -28,12 +27,6 @@ def measure(series: pd.DataFrame, table: pd.DataFrame, card: Card) -> dict[str, 
         "longest_gap": {name: int(lengths.max(initial=0)) for name, lengths in gaps.items()},
         "constant": [name for name in series if series[name].nunique() == 1],
     }
-
-
-def _gaps(missing: npt.NDArray[np.bool_]) -> windows.Rows:
-    """How many rows each gap has."""
-    first, end = windows.true_runs(missing)
-    return end - first
 
 
 def check_usable(quality: dict[str, Any], card: Card, where: str) -> None:

@@ -184,11 +184,8 @@ def _as_in_table(names: Iterable[Any], card: Card) -> list[str]:
 
 def _names(names: Sequence[str]) -> str:
     """Names in a row, in quotes where a reader could not see them."""
-
-    def visible(name: str) -> bool:
-        return bool(name) and name.isprintable() and name == name.strip()
-
-    return ", ".join(name if visible(name) else repr(name) for name in names)
+    hidden = {name for name in names if name != name.strip() or not name.isprintable() or not name}
+    return ", ".join(repr(name) if name in hidden else name for name in names)
 
 
 def _missing(column: pd.Series, card: Card) -> np.ndarray[Any, np.dtype[np.bool_]]:
