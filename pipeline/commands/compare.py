@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from pipeline.config.experiment import Experiment
 from pipeline.config.reading import raw_table, read_experiment
 from pipeline.errors import PipelineError
-from pipeline.files import artifacts, hashing
+from pipeline.files import artifacts
 from pipeline.files.layout import HERE
 from pipeline.reports import comparison_pictures, markdown, page, terminal
 from pipeline.reports.formatting import escape_markdown
@@ -20,7 +20,7 @@ from pipeline.tracking import comparison, labels, logged_runs, store
 
 def present(trials: Sequence[logged_runs.Trial], experiment: Experiment) -> list[logged_runs.Trial]:
     """The runs on the raw table and split that the repository has now."""
-    digest = hashing.sha256(raw_table(experiment, HERE))
+    digest = artifacts.sha256(raw_table(experiment, HERE))
     ends = experiment.split.model_dump(mode="json")
     return [t for t in trials if t.data == digest and json.loads(t.params["window.split"]) == ends]
 

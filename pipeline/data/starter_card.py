@@ -14,7 +14,7 @@ from pipeline.data import column_guesses, date_formats, tables
 from pipeline.data.column_guesses import Finding
 from pipeline.data.date_formats import Question, Stamps
 from pipeline.errors import PipelineError
-from pipeline.files import hashing
+from pipeline.files import artifacts
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def draft(raw: Path, seen: Look) -> str:
             "source: not stated # check: where they come from",
             "licence: not stated # check: who may use them",
             f"file: {_word(raw.name)}",
-            f"sha256: {hashing.sha256(raw)} # of the file as it is; ingest refuses another",
+            f"sha256: {artifacts.sha256(raw)} # of the file as it is; ingest refuses another",
             "",
             *_writing(seen),
             *_time(seen),

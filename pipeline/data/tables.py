@@ -16,7 +16,7 @@ import pyarrow.csv
 from pipeline.config.cards import Card, Wide
 from pipeline.data import cells, timestamps
 from pipeline.errors import PipelineError
-from pipeline.files.hashing import sha256
+from pipeline.files.artifacts import sha256
 
 THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?")  # with a comma between them
 

@@ -100,6 +100,12 @@ def checksum(content: Any) -> str:
     return hashlib.sha256(json_text(content).encode()).hexdigest()
 
 
+def sha256(path: Path) -> str:
+    """The file's SHA-256 in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def read_json(path: Path) -> Any:
     """The JSON in a file; PipelineError with the remedy if it is absent or broken."""
     try:

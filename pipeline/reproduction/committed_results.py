@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import PipelineError
-from pipeline.files import artifacts, hashing
+from pipeline.files import artifacts
 from pipeline.files.layout import HERE, require
 from pipeline.files.records import Record
 from pipeline.repository import lockfile
@@ -35,7 +35,7 @@ class Machine(Record):
         return cls(
             processor=determinism.processor(),
             vector_flags=tuple(determinism.vector_flags()),
-            requirements=hashing.sha256(Path("requirements.lock")),
+            requirements=artifacts.sha256(Path("requirements.lock")),
             environment=determinism.steering(),
         )
 
@@ -97,7 +97,7 @@ def prepared() -> dict[str, Any]:
 
 def contents(directory: str) -> dict[str, str]:
     """The sha256 of each file of a directory by its name."""
-    return {file.name: hashing.sha256(file) for file in Path(directory).iterdir()}
+    return {file.name: artifacts.sha256(file) for file in Path(directory).iterdir()}
 
 
 def digest(lock: lockfile.Lock) -> str:

@@ -20,7 +20,7 @@ from pipeline.config.reading import read_experiment
 from pipeline.errors import PipelineError
 from pipeline.evaluation.metrics import BRIEF, METRICS, brief, deciding, skill
 from pipeline.evaluation.scoring import MODEL
-from pipeline.files import artifacts, hashing
+from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.files.records import Record
 from pipeline.files.yaml import read_record
@@ -121,8 +121,8 @@ def perform(directory: Path, example: Example, seed: int) -> Run:
     return Run(
         seed=seed,
         model=f"{model.name}{units}",
-        params_sha256=hashing.sha256(layout.params),
-        dvc_lock_sha256=hashing.sha256(directory / lockfile.LOCK),
+        params_sha256=artifacts.sha256(layout.params),
+        dvc_lock_sha256=artifacts.sha256(directory / lockfile.LOCK),
         machine_sha256=Machine.here().sha256,
         seconds=round(seconds, 1),
         metrics=artifacts.read_json(layout.metrics),

@@ -22,7 +22,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from pipeline.config.experiment import Experiment
-from pipeline.files import artifacts, hashing
+from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.repository import provenance
 from pipeline.runtime.progress import say
@@ -118,7 +118,7 @@ def digest_of(experiment: Experiment, layout: Layout) -> str:
 
 def digest(*files: Path) -> str:
     """One sha256 over the contents of files."""
-    return hashlib.sha256("".join(hashing.sha256(file) for file in files).encode()).hexdigest()
+    return hashlib.sha256("".join(artifacts.sha256(file) for file in files).encode()).hexdigest()
 
 
 def abandoned(client: MlflowClient, experiment: str) -> list[Run]:

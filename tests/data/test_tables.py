@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pipeline.config.cards import Card, read_card_file
 from pipeline.data import quality, tables, timestamps
 from pipeline.errors import PipelineError
-from pipeline.files import hashing
+from pipeline.files import artifacts
 from tests.repositories import run
 from tests.toys import CARD, ROOT, Project, toy_card, toy_table, toy_times
 
@@ -271,14 +271,14 @@ def test_a_table_in_no_directory_is_told_how_to_move(
 
 def test_a_table_that_is_not_the_cards_is_refused(project: Project) -> None:
     """A wrong checksum is told with both sums, and the file is not used."""
-    expected, found = 64 * "a", hashing.sha256(project.table)
+    expected, found = 64 * "a", artifacts.sha256(project.table)
     line = refusal(project.write(card={"sha256": expected}))
     assert f"expected sha256 {expected}, found {found}" in line
 
 
 def test_a_table_as_its_card_describes_is_ingested(project: Project) -> None:
     """A right checksum passes and is recorded."""
-    digest = hashing.sha256(project.table)
+    digest = artifacts.sha256(project.table)
     project.write(card={"sha256": digest}).run("ingest")
     assert json.loads(project.read("data/ingested/quality.json"))["sha256"] == digest
 

@@ -12,7 +12,7 @@ import mlflow
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.files import hashing
+from pipeline.files import artifacts
 from pipeline.repository import dvc, lockfile
 from pipeline.reproduction import clean_clone, committed_results, reproduce_check, seed_band
 from pipeline.runtime import determinism
@@ -143,7 +143,7 @@ def test_the_committed_results_were_made_with_the_locked_packages() -> None:
     """reference.json belongs to this requirements.lock: who changes it makes the results again."""
     with chdir(ROOT):
         made = committed_results.read(lockfile.read_whole_lock()).machine.requirements
-        assert made == hashing.sha256(Path("requirements.lock"))
+        assert made == artifacts.sha256(Path("requirements.lock"))
 
 
 def test_the_check_names_each_output_that_is_not_identical() -> None:
