@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.tracking import relocation
+from pipeline.tracking import database
 from tests.toys import from_yaml, to_yaml
 
 ROOT = Path(__file__).parent.parent
@@ -137,7 +137,7 @@ def finish(directory: Path) -> Path:
 def copied(repository: Path, directory: Path) -> Path:
     """A copy of a repository to change, whose runs find their files in it."""
     shutil.copytree(repository, directory, symlinks=True)
-    relocation.mend(directory / "mlflow.db")
+    database.mend_moved(directory / "mlflow.db")
     return directory
 
 

@@ -10,7 +10,7 @@ from pipeline.errors import PipelineError
 from pipeline.files.layout import HERE, require
 from pipeline.reports import page
 from pipeline.repository import dvc
-from pipeline.tracking import database, logged_runs, publishing, relocation
+from pipeline.tracking import database, logged_runs, publishing
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
         help="send nothing, but point the runs to their files after this directory was moved",
     )
     if parser.parse_args().moved:
-        print(relocation.mend(database.own()))
+        print(database.mend_moved(database.own()))
         return
     experiment = read_experiment()
     for file in (HERE.weights, HERE.metrics, HERE.report):

@@ -44,7 +44,7 @@ def replacing(path: Path) -> Iterator[Path]:
         special = str(path).startswith(OPEN) or (path.exists() and not path.is_file())
         if path.exists() and not special:
             kept = ", the old file is kept"
-        with _through(path) if special else _beside(path) as written:
+        with _through(path) if special else swapping(path) as written:
             yield written
     except OSError as error:
         # Each library reports a full disk in its own words, some on several lines.
@@ -63,7 +63,8 @@ def _through(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _beside(path: Path) -> Iterator[Path]:
+def swapping(path: Path) -> Iterator[Path]:
+    """`replacing` for what has to see its own errors: a path beside, which becomes the file."""
     real = Path(os.path.realpath(path))
     if path.is_symlink() and real.exists() and not real.stat().st_mode & 0o222:
         real = path  # a link into DVC's read-only cache is replaced itself

@@ -38,7 +38,7 @@ def read_keras_weights(
     """
     try:
         with h5py.File(path, "r") as file:
-            found = _arrays_by_layer(file)
+            found = arrays_by_layer(file)
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -72,7 +72,7 @@ def read_keras_weights(
     return tuple(layers), head, others
 
 
-def _arrays_by_layer(file: h5py.File) -> dict[str, tuple[str, list[Array]]]:
+def arrays_by_layer(file: h5py.File) -> dict[str, tuple[str, list[Array]]]:
     """Group and arrays of each layer that has weights, by the layer's name."""
     found: dict[str, tuple[str, list[Array]]] = {}
 

@@ -1,24 +1,38 @@
-"""The SQLite file in which MLflow keeps runs: its address, and how to create it safely.
+"""The SQLite file in which MLflow keeps runs: its address, how to create it safely, and to move it.
 
 MLflow creates and migrates a database step by step in place, and cannot continue one that was left
 half-way. Here both happen in a separate file, which replaces the database once it is complete.
+Runs name their files by absolute addresses, which are mended where the repository was moved.
 """
 
 import fcntl
 import logging
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlparse
 
 from sqlalchemy import event, make_url
 from sqlalchemy.engine import URL
 
 from pipeline.errors import PipelineError
+from pipeline.files import artifacts
 from pipeline.runtime.progress import say
+
+FOLDER = "mlartifacts"
+# Where MLflow's database has addresses of files.
+ADDRESSES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
 
 
 class StoreError(PipelineError):
@@ -62,17 +76,11 @@ def ensure(file: Path) -> None:
     with _alone(file):
         if _current(file):  # another process was first
             return
-        beside = file.with_name(f".partial-{file.name}")
-        try:
+        with artifacts.swapping(file) as beside:
             if file.exists() and file.stat().st_size:
                 _renew(file, beside)
             else:
                 _make(beside)
-            with beside.open("rb+") as made:
-                os.fsync(made.fileno())
-            beside.replace(file)
-        finally:
-            beside.unlink(missing_ok=True)
 
 
 def _renew(file: Path, beside: Path) -> None:
@@ -112,7 +120,7 @@ def _make(beside: Path, old: Path | None = None) -> None:
         utils._upgrade_db(engine)
     engine.dispose()
     # With a URI: MLflow's own path for its first experiment breaks in a directory with quotes.
-    store = SqlAlchemyStore(address(beside), (root() / "mlartifacts").as_uri())
+    store = SqlAlchemyStore(address(beside), (root() / FOLDER).as_uri())
     store.engine.dispose()
 
 
@@ -162,3 +170,77 @@ def _alone(file: Path) -> Iterator[None]:
     with file.with_name(f"{file.name}.lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield
+
+
+def check_moved(database: Path) -> None:
+    """PipelineError with the remedy if the database's addresses point elsewhere."""
+    here = database.with_name(FOLDER)
+    try:
+        with closing(connected(database)) as connection:
+            before = _elsewhere(connection, here)
+    except sqlite3.Error:  # none yet, or of no use: whoever opens it says so
+        return
+    if before:
+        raise PipelineError(
+            f"{database}: expected its runs' files in {here}, found their addresses in "
+            f"{_path(before[0])}: this directory was moved or copied; fix it with: "
+            "python -m pipeline sync --moved"
+        )
+
+
+def mend_moved(database: Path) -> str:
+    """Have the runs find their files beside the database again; what was done, in words.
+
+    Files that runs left where the directory was before are copied from there; the database as it
+    was is kept. PipelineError if it is absent, in use or broken, or a file cannot be written.
+    """
+    here, kept = database.with_name(FOLDER), database.with_name(f"{database.name}.before-move")
+    try:
+        with closing(connected(database)) as connection:
+            before = _elsewhere(connection, here)
+            if not before:
+                return f"nothing to do: the runs' files are in {here}"
+            with closing(sqlite3.connect(kept)) as copy:
+                connection.backup(copy)
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                changed = sum(_move(connection, old, here) for old in before)
+    except (sqlite3.Error, OSError) as error:
+        raise PipelineError(
+            f"{database}: expected a database that can be changed: {error}"
+        ) from None
+    return (
+        f"{changed} addresses now point to {here} instead of "
+        f"{', '.join(str(_path(old)) for old in before)}; the old database is kept as {kept.name}"
+    )
+
+
+def _elsewhere(connection: sqlite3.Connection, here: Path) -> list[str]:
+    """The addresses of other folders that hold files of the pipeline's experiments."""
+    found = connection.execute("SELECT DISTINCT artifact_location FROM experiments").fetchall()
+    return [
+        address
+        for (address,) in found
+        if address.startswith("file:") and address.endswith(f"/{FOLDER}") and _path(address) != here
+    ]
+
+
+def _move(connection: sqlite3.Connection, old: str, here: Path) -> int:
+    """Replace how addresses begin, and copy the files that are not here; how many there were."""
+    changed = 0
+    for table, column in ADDRESSES:
+        for (address,) in connection.execute(f"SELECT DISTINCT {column} FROM {table}").fetchall():  # noqa: S608
+            if not f"{address}/".startswith(f"{old}/"):
+                continue
+            source, target = _path(address), here / _path(address).relative_to(_path(old))
+            if source.is_dir() and not target.exists():
+                shutil.copytree(source, target)
+            changed += connection.execute(
+                f"UPDATE {table} SET {column} = ? WHERE {column} = ?",  # noqa: S608
+                (here.as_uri() + address.removeprefix(old), address),
+            ).rowcount
+    return changed
+
+
+def _path(address: str) -> Path:
+    return Path(unquote(urlparse(address).path))

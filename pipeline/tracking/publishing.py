@@ -30,6 +30,7 @@ from pipeline.evaluation import metrics
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.forecasting import forecaster
+from pipeline.lstm.weights import arrays_by_layer
 from pipeline.models.spec import Spec
 from pipeline.preparation.imputation import Imputer
 from pipeline.repository import dvc, provenance
@@ -168,25 +169,14 @@ def _log_metrics(client: MlflowClient, run_id: str, metrics: list[Metric]) -> No
 
 def _send_scores(client: MlflowClient, run_id: str, layout: Layout, model: str) -> None:
     scores = labels.flat_scores(artifacts.read_json(layout.metrics))
-    scores["model/weights"] = _weights(layout.weights)
+    with h5py.File(layout.weights, "r") as file:
+        arrays = [array for _, group in arrays_by_layer(file).values() for array in group]
+    # What the network has learned, and no whole number such as a seed.
+    scores["model/weights"] = sum(array.size for array in arrays if array.dtype.kind == "f")
     _log_metrics(client, run_id, store.metrics(scores, model=model))
     for file in (layout.metrics, layout.history, layout.report):
         client.log_artifact(run_id, str(file), "report")
     client.log_artifacts(run_id, str(layout.plots), "report/plots")
-
-
-def _weights(path: Path) -> int:
-    """How many numbers the network has learned."""
-    sizes: list[int] = []
-
-    def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
-        learned = isinstance(item, h5py.Dataset) and item.dtype.kind == "f"  # no seed
-        if learned and not name.startswith("optimizer/"):
-            sizes.append(item.size)
-
-    with h5py.File(path, "r") as file:
-        file.visititems(visit)
-    return sum(sizes)
 
 
 def _log_model(

@@ -26,7 +26,7 @@ from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.repository import provenance
 from pipeline.runtime.progress import say
-from pipeline.tracking import database, labels, relocation
+from pipeline.tracking import database, labels
 from pipeline.tracking.database import StoreError
 
 CONTENT, SCORES, EXPERIMENT = "pipeline.content", "pipeline.scores", "pipeline.experiment"
@@ -66,7 +66,7 @@ def connect() -> MlflowClient:
     try:
         if file := database.behind(uri):
             if file == database.own():
-                relocation.check(file)
+                database.check_moved(file)
             database.ensure(file)
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
@@ -95,7 +95,7 @@ def experiment_id(client: MlflowClient, name: str) -> str:
         )
     if experiment is None:
         local = store().startswith("sqlite")
-        location = (database.root() / "mlartifacts").as_uri() if local else None
+        location = (database.root() / database.FOLDER).as_uri() if local else None
         try:
             return str(client.create_experiment(name, location))
         except MlflowException:  # another process was first
