@@ -157,7 +157,7 @@ def _without_zone(local: pd.DatetimeIndex, card: Card) -> str:
 
 
 def _decided(times: pd.DatetimeIndex, clear: npt.NDArray[np.bool_]) -> tuple[int, int]:
-    """The rows without an hour at either end of which the table has one of two comings."""
+    """The rows between those, at either end, in an hour that comes twice but once in the table."""
     rows = np.flatnonzero(clear)
     begin, end = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
     begin = begin if _ascends(times[:begin]) else 0

@@ -39,7 +39,7 @@ def write(experiment: Experiment, layout: Layout, evaluation: Evaluation) -> Non
 def draw(
     experiment: Experiment, evaluation: Evaluation, history: pd.DataFrame
 ) -> dict[str, Figure]:
-    """The pictures by name: of errors by hour where steps are shorter than a day, of gaps."""
+    """The pictures by name: errors by hour if steps are under a day, gaps if there are any."""
     card, names, series = experiment.card, experiment.targets, evaluation.series
     times, test = pd.DatetimeIndex(series.index), evaluation.forecasts["test"]
     # Pictures show the hours that people live by, as the card's table has them.
