@@ -67,7 +67,7 @@ def _parts(params: schema.Params, features: int, targets: int) -> Iterator[Size]
     if model.name == "drift":
         yield Size(2 * targets, 0)
     if isinstance(model, schema.Boosting):
-        yield Size((3 * horizon + 1) * targets, 0)  # its trees are no weights
+        yield Size((3 * horizon + horizon.bit_length()) * targets, 0)  # trees are no weights
     if isinstance(model, schema.Baseline):
         return
     seen, rows = features, look_back

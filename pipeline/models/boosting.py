@@ -1,11 +1,12 @@
 """Gradient boosting: a line from the last value to each step, and trees for what it leaves.
 
-Trees by LightGBM (Ke et al. 2017) with splits drawn at random (Geurts et al. 2006); the step ahead
-and the clock of the target's time are among their inputs, so that those of one target share all
-steps.
+Trees by LightGBM (Ke et al. 2017) with splits drawn at random (Geurts et al. 2006). Steps share
+them in groups, so that their number grows with the horizon's logarithm; the step ahead and the
+clock of the target's time are among their inputs.
 """
 
 from functools import lru_cache
+from itertools import product
 from math import gcd
 from typing import Any
 
@@ -25,9 +26,9 @@ from pipeline.runtime.progress import progress
 
 Float32 = npt.NDArray[np.float32]
 Learned = dict[str, npt.NDArray[Any]]
-EXAMPLES = 75_000  # pairs of window and step to learn from: those side by side tell nearly the same
+EXAMPLES = 50_000  # pairs of window and step for each group: neighbours tell nearly the same
 HELD = 256 * 2**20  # bytes of their inputs, at most
-LEAF = 0.003  # of the examples: the least that a leaf holds
+LEAF = 0.006  # of the examples: the least that a leaf holds
 PATIENCE = 40  # rounds without a better score on validation
 FIXED = {
     "objective": "l2",
@@ -44,12 +45,13 @@ FIXED = {
 
 
 def shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
-    """The shapes of what is learned, by name; LightGBM's text of the trees is one for each target.
+    """The shapes of what is learned, by name; LightGBM's text of the trees of each group of steps.
 
     Its name says how many inputs the trees have, so that no other window's are taken for these.
     """
-    line = dict.fromkeys(("intercept", "slope", "deviation"), (spec.horizon, len(spec.targets)))
-    return line | {f"trees of {_inputs(spec)} inputs": (len(spec.targets),)}
+    targets = len(spec.targets)
+    line = dict.fromkeys(("intercept", "slope", "deviation"), (spec.horizon, targets))
+    return line | {f"trees of {_inputs(spec)} inputs": (len(_groups(spec.horizon)), targets)}
 
 
 def fit(task: Task, model: Boosting) -> Learned:
@@ -59,43 +61,52 @@ def fit(task: Task, model: Boosting) -> Learned:
     """
     spec, seen = task.spec, task.seen
     targets = task.scaler.standardise(seen.targets, spec.targets)
-    learned, texts = _lines(task, targets), []
-    parts = []
-    for origins in (np.asarray(task.train), np.asarray(task.validation)):
-        rows, steps = _pairs(spec, origins)
-        windows, which = np.unique(rows, return_inverse=True)
-        known = np.concatenate(
-            [_of_windows(spec, task.scaler, seen, some) for some in blocks(windows)]
-        )
-        parts.append(
-            (rows, steps, known[which], _line(task.scaler, learned, spec, seen, rows, steps))
-        )
-    with progress("rounds", model.rounds * len(spec.targets)) as tell:
-        for k, name in enumerate(spec.targets):
-            data = []
-            for rows, steps, known, line in parts:
-                left = targets[rows + steps, k] - line[:, k]
-                there, deviation = ~np.isnan(left), learned["deviation"][steps - 1, k]
-                x = np.hstack([known, _of_steps(spec, seen, rows, steps, k)])
-                data.append((x[there], (left / deviation)[there], deviation[there] ** 2))
-            texts.append(_trees(data, model, lambda name=name: tell(name)))
     *_, trees = shapes(spec)
-    return learned | {trees: np.array(texts, np.bytes_)}
+    learned = _lines(task, targets) | {trees: np.zeros(shapes(spec)[trees], object)}
+    most, columns = _most(spec), len(spec.targets)
+    windows = [np.asarray(origins) for origins in (task.train, task.validation)]
+    windows = [origins[:: -(-len(origins) // most)] for origins in windows]
+    known = [
+        np.concatenate([_of_windows(spec, task.scaler, seen, rows) for rows in blocks(origins)])
+        for origins in windows
+    ]
+    with progress("sets of trees", learned[trees].size) as tell:
+        for (group, steps), k in product(enumerate(_groups(spec.horizon)), range(columns)):
+            data = []
+            for origins, of_windows in zip(windows, known, strict=True):
+                place, step = _pairs(len(origins), steps, most)
+                rows, deviation = origins[place], learned["deviation"][step - 1, k]
+                line = _line(spec, task.scaler, learned, seen, rows, step)[:, k]
+                left = targets[rows + step, k] - line
+                there = ~np.isnan(left)
+                x = np.hstack([of_windows[place], _of_steps(spec, seen, rows, step, k)])
+                data.append((x[there], (left / deviation)[there], deviation[there] ** 2))
+            learned[trees][group, k] = _trees(data, model)
+            tell(spec.targets[k])
+    return learned | {trees: learned[trees].astype(np.bytes_)}
 
 
 def forecast(spec: Spec, scaler: Scaler, learned: Learned, seen: Seen, origins: Rows) -> Floats:
     """Forecasts in the targets' units, origins [B] -> [B, H, K]."""
-    rows = np.repeat(origins, spec.horizon)
-    steps = np.tile(np.arange(1, spec.horizon + 1), len(origins))
-    known = np.repeat(_of_windows(spec, scaler, seen, origins), spec.horizon, axis=0)
-    made = _line(scaler, learned, spec, seen, rows, steps)
+    known, parts = _of_windows(spec, scaler, seen, origins), []
     *_, trees = shapes(spec)
-    for k, text in enumerate(learned[trees]):
-        if text:
-            x = np.hstack([known, _of_steps(spec, seen, rows, steps, k)])
-            left = _booster(bytes(text)).predict(x, num_threads=1)
-            made[:, k] += left * learned["deviation"][steps - 1, k]
-    return scaler.units(made.reshape(len(origins), spec.horizon, -1), spec.targets)
+    for texts, steps in zip(learned[trees], _groups(spec.horizon), strict=True):
+        rows, step = np.repeat(origins, len(steps)), np.tile(steps, len(origins))
+        of_windows = np.repeat(known, len(steps), axis=0)
+        made = _line(spec, scaler, learned, seen, rows, step)
+        for k, text in enumerate(texts):
+            if text:
+                x = np.hstack([of_windows, _of_steps(spec, seen, rows, step, k)])
+                left = _booster(bytes(text)).predict(x, num_threads=1)
+                made[:, k] += left * learned["deviation"][step - 1, k]
+        parts.append(made.reshape(len(origins), len(steps), -1))
+    return scaler.units(np.concatenate(parts, axis=1), spec.targets)
+
+
+def _groups(horizon: int) -> list[range]:
+    """Steps that share trees: 1, 2 to 3, 4 to 7 and so on; the first ones differ most."""
+    firsts = [2**i for i in range(horizon.bit_length())]
+    return [range(first, min(2 * first, horizon + 1)) for first in firsts]
 
 
 def _inputs(spec: Spec) -> int:
@@ -104,14 +115,18 @@ def _inputs(spec: Spec) -> int:
     return features * (2 * len(_spans(spec.look_back)) - 1) + 6
 
 
-def _pairs(spec: Spec, origins: Rows) -> tuple[Rows, Rows]:
-    """Origins and steps, from 1, of the examples; every step gets as many."""
-    most = min(EXAMPLES, HELD // (4 * _inputs(spec)))
-    every = max(-(-len(origins) * spec.horizon // most), 1)
-    while gcd(every, spec.horizon) > 1:
+def _most(spec: Spec) -> int:
+    """Of how many windows, and pairs of a window and a step, the inputs are held."""
+    return min(EXAMPLES, HELD // (4 * _inputs(spec)))
+
+
+def _pairs(windows: int, steps: range, most: int) -> tuple[Rows, Rows]:
+    """The place of a window, and a step, of each example; every step gets as many."""
+    every = max(-(-windows * len(steps) // most), 1)
+    while gcd(every, len(steps)) > 1:
         every += 1
-    place, step = np.divmod(np.arange(0, len(origins) * spec.horizon, every), spec.horizon)
-    return origins[place], step + 1
+    place, step = np.divmod(np.arange(0, windows * len(steps), every), len(steps))
+    return place, step + steps.start
 
 
 def _spans(look_back: int) -> list[int]:
@@ -152,7 +167,7 @@ def _of_steps(spec: Spec, seen: Seen, rows: Rows, steps: Rows, target: int) -> F
     return np.stack([np.asarray(column, np.float32) for column in columns], axis=1)
 
 
-def _last(scaler: Scaler, spec: Spec, seen: Seen, rows: Rows) -> Floats:
+def _last(spec: Spec, scaler: Scaler, seen: Seen, rows: Rows) -> Floats:
     """The targets' values at origins [B, K], on a linear scale; 0 of one that is no input."""
     features = scaler.linear(seen.features[rows], spec.features)
     last = np.zeros((len(rows), len(spec.targets)))
@@ -165,7 +180,7 @@ def _last(scaler: Scaler, spec: Spec, seen: Seen, rows: Rows) -> Floats:
 def _lines(task: Task, targets: Floats) -> Learned:
     """Of each step and target [H, K]: the least squares line from the last value, and its error."""
     spec, train = task.spec, np.asarray(task.train)
-    last = _last(task.scaler, spec, task.seen, train)
+    last = _last(spec, task.scaler, task.seen, train)
     learned = {name: np.zeros(shape) for name, shape in shapes(spec).items() if len(shape) > 1}
     learned["deviation"][:] = 1
     for step, k in np.ndindex(spec.horizon, len(spec.targets)):
@@ -184,36 +199,31 @@ def _lines(task: Task, targets: Floats) -> Learned:
 
 
 def _line(
-    scaler: Scaler, learned: Learned, spec: Spec, seen: Seen, rows: Rows, steps: Rows
+    spec: Spec, scaler: Scaler, learned: Learned, seen: Seen, rows: Rows, steps: Rows
 ) -> Floats:
     """What the lines forecast [B, K], standardised."""
-    last = _last(scaler, spec, seen, rows)
+    last = _last(spec, scaler, seen, rows)
     line: Floats = learned["intercept"][steps - 1] + learned["slope"][steps - 1] * last
     return line
 
 
-def _trees(data: list[tuple[Float32, Floats, Floats]], model: Boosting, tell: Any) -> str:
+def _trees(data: list[tuple[Float32, Floats, Floats]], model: Boosting) -> str:
     """LightGBM's text of the trees that are best on validation; empty where nothing was observed.
 
     Args:
         data: of train and validation, inputs [B, P], what to forecast [B] and the weights of
             squared errors on validation [B].
     """
-    library = lightgbm()
     (x, y, _), (x_held, y_held, weight) = data
     if len(y) == 0:
         return ""
-    settings = FIXED | {
-        "learning_rate": model.learning_rate,
-        "num_leaves": model.leaves,
-        "min_data_in_leaf": max(int(LEAF * len(y)), 1),
-    }
+    library, leaf = lightgbm(), max(int(LEAF * len(y)), 1)
+    settings = FIXED | {"learning_rate": model.learning_rate, "num_leaves": model.leaves}
+    settings |= {"min_data_in_leaf": leaf}
     train = library.Dataset(x, y, params=settings)
     held = [train.create_valid(x_held, y_held, weight)] if len(y_held) else []
     stop = [library.early_stopping(PATIENCE, verbose=False)] if held else []
-    booster = library.train(
-        settings, train, model.rounds, held, callbacks=[lambda _: tell(), *stop]
-    )
+    booster = library.train(settings, train, model.rounds, held, callbacks=stop)
     text: str = booster.model_to_string(num_iteration=booster.best_iteration)
     return text
 

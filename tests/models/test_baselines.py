@@ -224,7 +224,7 @@ def test_a_baseline_as_a_model_is_its_row_of_the_report(
     table["level"] += 20  # no forecast is below the card's minimum
     project.write(table)
     model = {"name": name} | ({"season": 6} if name == "seasonal_naive" else {})
-    own = {"train.model": model, "train.residual": "none"}
+    own = {"train.model": model, "train.residual": "none", "evaluate.baselines": [name]}
     experiment = Experiment(toy_params(own), toy_card())
     scored = run_experiment(experiment, Layout(tmp_path, project.root)).metrics
     for span, rows in (("test", "baselines"), ("validation", "validation_baselines")):

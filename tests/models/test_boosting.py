@@ -136,7 +136,7 @@ def test_it_is_kept_as_numbers_and_text(
     trees = "trees of 32 inputs"  # seven values and six means of each, and six of the step
     with h5py.File(path) as file:
         kinds = {name: item.dtype.kind for name, item in file.items()}
-        text = bytes(file[trees][0])
+        text = bytes(file[trees][1, 0])
     assert kinds.pop(trees) == "S"
     assert set(kinds.values()) == {"f"}
     assert text.startswith(b"tree\nversion=")
@@ -174,17 +174,26 @@ def test_a_target_that_is_no_input_is_forecast_from_the_others() -> None:
     assert error(model, own)[0] < 0.6 * own.seen.targets[:, 1].std()
 
 
-@given(st.integers(1, 300_000), st.integers(1, 100), st.integers(1, 400))
-def test_examples_are_bounded_and_fair(windows: int, horizon: int, inputs: int) -> None:
+@given(st.integers(1, 50_000), st.integers(1, 100), st.integers(1, 400))
+def test_examples_are_bounded_and_fair(windows: int, steps: int, inputs: int) -> None:
     """However many windows, their inputs fit into memory, and each step is seen as often."""
     names = tuple(str(i) for i in range(inputs))
-    made = spec(horizon=horizon, inputs=names, features=names, look_back=1440)
-    rows, steps = boosting._pairs(made, np.arange(windows))
-    assert len(rows) <= boosting.EXAMPLES
-    assert 4 * len(rows) * boosting._inputs(made) <= boosting.HELD
-    counts = np.bincount(steps, minlength=horizon + 1)[1:]
-    assert np.ptp(counts) <= 1
-    assert rows[0] == 0 and rows[-1] < windows
+    made = spec(inputs=names, features=names, look_back=1440)
+    most = boosting._most(made)
+    assert 4 * most * boosting._inputs(made) <= boosting.HELD
+    place, step = boosting._pairs(windows, range(8, 8 + steps), most)
+    assert 0 < len(place) <= most <= boosting.EXAMPLES
+    assert place[0] == 0 and place[-1] < windows
+    counts = np.bincount(step - 8, minlength=steps)
+    assert len(counts) == steps and np.ptp(counts) <= 1
+
+
+@pytest.mark.parametrize("horizon", [1, 2, 3, 4, 24, 720])
+def test_each_step_has_its_group(horizon: int) -> None:
+    """Side by side and without a gap, twice as many steps in each as before."""
+    groups = boosting._groups(horizon)
+    assert [step for group in groups for step in group] == list(range(1, horizon + 1))
+    assert [len(group) for group in groups[:-1]] == [2**i for i in range(len(groups) - 1)]
 
 
 def test_the_clock_is_the_cards() -> None:
