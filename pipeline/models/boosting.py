@@ -49,9 +49,9 @@ def shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
 
     Its name says how many inputs the trees have, so that no other window's are taken for these.
     """
-    targets = len(spec.targets)
-    line = dict.fromkeys(("intercept", "slope", "deviation"), (spec.horizon, targets))
-    return line | {f"trees of {_inputs(spec)} inputs": (len(_groups(spec.horizon)), targets)}
+    rows = dict.fromkeys(("intercept", "slope", "deviation"), spec.horizon)
+    rows[f"trees of {_inputs(spec)} inputs"] = len(_groups(spec.horizon))
+    return {name: (count, len(spec.targets)) for name, count in rows.items()}
 
 
 def fit(task: Task, model: Boosting) -> Learned:
@@ -181,8 +181,8 @@ def _lines(task: Task, targets: Floats) -> Learned:
     """Of each step and target [H, K]: the least squares line from the last value, and its error."""
     spec, train = task.spec, np.asarray(task.train)
     last = _last(spec, task.scaler, task.seen, train)
-    learned = {name: np.zeros(shape) for name, shape in shapes(spec).items() if len(shape) > 1}
-    learned["deviation"][:] = 1
+    of = spec.horizon, len(spec.targets)
+    learned = {"intercept": np.zeros(of), "slope": np.zeros(of), "deviation": np.ones(of)}
     for step, k in np.ndindex(spec.horizon, len(spec.targets)):
         y = targets[train + step + 1, k]
         x, y = last[~np.isnan(y), k], y[~np.isnan(y)]
