@@ -427,6 +427,12 @@ def test_a_run_without_validation_scores_of_baselines_is_refused() -> None:
         ("seasonal_naive_168", {}, "{name: seasonal_naive, season: 168}'"),
         ("seasonal_naive", {}, "{name: seasonal_naive, season: 6}'"),
         ("persistence", {"train__residual": "last"}, "{name: persistence}' -S train.residual=none"),
+        ("linear", {"evaluate__baselines": "['linear', 'drift']"}, "{name: linear}'"),
+        (
+            "linear",
+            {"evaluate__baselines": "['drift', {'name': 'linear', 'members': [{'period': None}]}]"},
+            "{name: linear, members: [{period: null}]}'",
+        ),
     ],
 )
 def test_the_better_baseline_has_its_command(baseline: str, params: dict, model: str) -> None:
