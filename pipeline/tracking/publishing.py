@@ -189,8 +189,6 @@ def _log_model(
         files.mkdir()
         forecaster.bundle(layout, experiment.dataset, files)
         shutil.copytree(PACKAGE, code, ignore=_not_served)
-        boosted = isinstance(experiment.params.train.model, Boosting)
-        names = LIBRARIES + " lightgbm" * boosted
         info = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(code / "forecasting/served_model.py"),
@@ -198,10 +196,17 @@ def _log_model(
             code_paths=[str(code)],
             signature=signature(),
             input_example=_example(experiment, layout) if example is None else example,
-            pip_requirements=[f"{name}=={version(name)}" for name in names.split()],
+            pip_requirements=requirements(experiment),
             tags={"mlflow.note.content": labels.SERVING},
         )
     return str(info.model_id)
+
+
+def requirements(experiment: Experiment) -> list[str]:
+    """What the served model needs, as pip reads it."""
+    boosted = isinstance(experiment.params.train.model, Boosting)
+    names = LIBRARIES + " lightgbm" * boosted
+    return [f"{name}=={version(name)}" for name in names.split()]
 
 
 def _not_served(directory: str, names: list[str]) -> set[str]:

@@ -91,16 +91,20 @@ def solve(
     baseline.fit(task)
     loss = masked(settings.loss, settings.huber_delta, loss_weights(Examples.of(task), settings))
     scores, spec, series = {}, task.spec, task.seen
-    for name, origins in (("train", task.train), ("validation", task.validation)):
-        mean = keras.metrics.Mean(dtype="float64")
-        for rows in blocks(np.asarray(origins)):
-            pair = ahead(series.targets, rows, spec.horizon), forecasts(baseline, series, rows)
-            observed, made = (
-                task.scaler.standardise(values, spec.targets).astype(np.float32) for values in pair
-            )
-            observed[np.isnan(made)] = np.nan  # no forecast where nothing was observed before
-            mean.update_state(loss(observed, made), sample_weight=known(observed))
-        scores[f"{name}/loss"] = float(mean.result())
+    spans = [blocks(np.asarray(origins)) for origins in (task.train, task.validation)]
+    with progress("blocks of forecasts", sum(map(len, spans))) as tell:
+        for name, parts in zip(("train", "validation"), spans, strict=True):
+            mean = keras.metrics.Mean(dtype="float64")
+            for rows in parts:
+                pair = ahead(series.targets, rows, spec.horizon), forecasts(baseline, series, rows)
+                observed, made = (
+                    task.scaler.standardise(values, spec.targets).astype(np.float32)
+                    for values in pair
+                )
+                observed[np.isnan(made)] = np.nan  # no forecast where nothing was observed before
+                mean.update_state(loss(observed, made), sample_weight=known(observed))
+                tell(name)
+            scores[f"{name}/loss"] = float(mean.result())
     on_epoch(0, scores)
     return [scores | {"kept": 1}]
 

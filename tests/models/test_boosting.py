@@ -26,6 +26,7 @@ from pipeline.models.task import Floats, Seen, Task, forecasts
 from pipeline.preparation.features import Gaps
 from pipeline.preparation.scaling import Scale, Scaler
 from pipeline.runtime import determinism
+from pipeline.tracking.publishing import requirements
 from tests.toys import ROOT, seen_hours, toy_card, toy_params
 
 ROWS, CUT, LOOK_BACK, HORIZON = 2000, 1700, 30, 2
@@ -212,9 +213,16 @@ def test_the_clock_is_the_cards() -> None:
 def test_where_lightgbm_is_absent_a_line_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Before anything runs; other models do not need it, nor does the file of versions."""
+    """Before anything runs; other models do not need it, nor does the file of versions.
+
+    A served model's requirements name it.
+    """
     monkeypatch.setitem(sys.modules, "lightgbm", None)
     model = {"train.model": {"name": "boosting"}, "train.residual": "none"}
+    (needed,) = {*requirements(Experiment(toy_params(model), toy_card()))} - {
+        *requirements(Experiment(toy_params({}), toy_card()))
+    }
+    assert needed.startswith("lightgbm==")
     for changes in (model, {"evaluate.baselines": ["boosting"]}):
         with pytest.raises(PipelineError, match=r"^boosting: expected LightGBM .* pip install"):
             check(Experiment(toy_params(changes), toy_card()))
