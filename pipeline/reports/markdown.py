@@ -168,11 +168,9 @@ def _by_step(metrics: dict[str, Any]) -> str:
         at = [number for number, one in enumerate(first, start=1) if one == name]
         runs = [list(run) for _, run in groupby(enumerate(at), lambda pair: pair[1] - pair[0])]
         spans = [f"{run[0][1]} to {run[-1][1]}" if run[1:] else str(run[0][1]) for run in runs]
-        where = (
-            f"steps {', '.join(spans)}" if len(spans) < 4 else f"{len(at)} of {len(steps)} steps"
-        )
+        where = ", ".join(spans) if len(spans) < 4 else f"{len(at)} of {len(steps)}"
         parts.append(f"{name.replace('_', ' ')} at {where}")
-    return f"Step by step, the smallest error has {'; '.join(parts)}. "
+    return f"The smallest error at each step: {'; '.join(parts)}. "
 
 
 def _of_gaps(origins: dict[str, int], params: Params) -> str:

@@ -136,9 +136,7 @@ def test_a_baseline_that_sees_more_than_the_model_is_told(
     markdown.show(evaluation.metrics, "toy", markdown.sees_more(experiment))
     for text in (layout.report.read_text(), capsys.readouterr().out):
         assert "linear sees 12 rows, the model 8" in text
-        assert "Step by step, the smallest error has linear at steps 1 to 3" in " ".join(
-            text.split()
-        )
+        assert "The smallest error at each step: linear at 1 to 3" in " ".join(text.split())
 
 
 def test_the_mean_of_the_members_is_forecast(project: Project, tmp_path: Path) -> None:
