@@ -180,8 +180,8 @@ def _of_gaps(origins: dict[str, int], params: Params) -> str:
     imputation = params.impute_scale.imputation
     text = (
         f" Of the {origins['count']:,} test origins, {origins['in_gap']:,} are in a gap of a "
-        "target. There, the baselines other than ridge start from the last observed value; the "
-        f"model and ridge see the imputed value ({imputation.method})"
+        "target. There, the baselines other than ridge and boosting start from the last observed "
+        f"value; the model and these two see the imputed value ({imputation.method})"
     )
     if origins["beyond_limit"]:
         text += (
