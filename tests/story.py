@@ -1,12 +1,12 @@
 """Ridge and three experiments of two networks in a repository of their own, for all tests."""
 
 import functools
-import sys
 from pathlib import Path
 
 import mlflow
 import pytest
 
+from tests.forking import command
 from tests.full_repository import SMALL, experiment, make, run
 
 WINDOWS = [f"{key}={value}" for key, value in SMALL.items() if key.startswith("window.")]
@@ -22,7 +22,7 @@ class Story:
         run(self.directory, "dvc", "exp", "run", "-n", "ridge-1", *flags)
         run(self.directory, "git", "restore", "params.yaml")
         experiment(self.directory, "small-1")
-        experiment(self.directory, "small-2", train__seed=2)
+        self.second = experiment(self.directory, "small-2", train__seed=2)  # what it said
         larger = {"train.model.units": "[24]", "train.epochs": 12, "window.stride": 6}
         experiment(self.directory, "large-1", **larger)
         self.client = mlflow.MlflowClient(self.store)
@@ -42,8 +42,7 @@ class Story:
 
     def say(self, name: str, *arguments: str, status: int = 0) -> str:
         """What one of the pipeline's commands prints."""
-        command = [sys.executable, "-m", "pipeline", name, *arguments]
-        return run(self.directory, *command, status=status)
+        return command(self.directory, name, *arguments, status=status)
 
 
 @pytest.fixture(scope="module")

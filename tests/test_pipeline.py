@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from pipeline.commands import unchanged
+from tests.forking import command
 from tests.full_repository import ROOT, environment, repository, run
 from tests.repositories import copied, set_params
 
@@ -257,8 +258,7 @@ def test_numpy_alone_makes_the_same_forecast(repository: Path) -> None:
 
 def sync(repository: Path, store: str) -> str:
     """What `python -m pipeline sync` prints, with this store."""
-    command = [sys.executable, "-m", "pipeline", "sync"]
-    return run(repository, *command, env={"MLFLOW_TRACKING_URI": store})
+    return command(repository, "sync", env={"MLFLOW_TRACKING_URI": store})
 
 
 def test_a_deleted_store_is_filled_again_exactly_once(repository: Path, tmp_path: Path) -> None:
@@ -285,9 +285,8 @@ def test_what_the_present_parameters_did_not_make_is_not_sent(
     before = params.read_bytes()
     set_params(repository, {"train.seed": 9})
     try:
-        command = [sys.executable, "-m", "pipeline", "sync"]
         store = {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/other.db"}
-        said = run(repository, *command, env=store, status=1)
+        said = command(repository, "sync", env=store, status=1)
     finally:
         params.write_bytes(before)
     assert said.startswith("error: nothing is sent: the files here were not made by the present")
@@ -331,17 +330,6 @@ def test_dvc_shows_something_worth_reading(repository: Path) -> None:
     table = run(repository, "dvc", "exp", "show", "--csv", "--all-commits")
     assert "test.rmse" in table
     assert "window.look_back" in table
-
-
-def test_one_changed_parameter_runs_what_depends_on_it(finished_toy: Path, tmp_path: Path) -> None:
-    """`dvc exp run -S train.seed=2` keeps the first three stages and trains other weights."""
-    repository = copied(finished_toy, tmp_path / "toy")
-    before = metrics_of(repository)["test"]["rmse"]
-    said = run(repository, "dvc", "exp", "run", "-n", "seed2", "-S", "train.seed=2")
-    assert "Stage 'window' didn't change, skipping" in said
-    assert metrics_of(repository)["test"]["rmse"] != before
-    difference = json.loads(run(repository, "dvc", "metrics", "diff", "--json"))
-    assert "test.rmse" in difference["data/reports/summary.json"]
 
 
 def test_a_misspelt_key_stops_the_pipeline(repository: Path) -> None:

@@ -8,18 +8,19 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import mlflow
 import pytest
 
+from tests.forking import command
 from tests.repositories import copied, environment, run
 from tests.serving import free_port, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
-SEEDS = (2, 3)  # the toy repository was trained with 1
+RIDGE = ("-S", "~train.model", "-S", "+train.model={name: ridge}", "-S", "train.residual=none")
 PASSWORD = "a-long-enough-password"  # noqa: S105
 
 
@@ -106,15 +107,10 @@ def server(database: str, tmp_path_factory: pytest.TempPathFactory) -> Server:
 
 
 @pytest.fixture(scope="module")
-def repositories(finished_toy: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """A copy of the toy repository for each seed."""
+def copies(finished_toy: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Three copies of the toy repository, which was trained with seed 1."""
     directory = tmp_path_factory.mktemp("copies")
-    return [copied(finished_toy, directory / str(seed)) for seed in SEEDS]
-
-
-def pipeline(directory: Path, user: dict[str, str], *arguments: str, status: int = 0) -> str:
-    """What a command of the pipeline prints to a user of the server."""
-    return run(directory, sys.executable, "-m", *arguments, env=user, status=status)
+    return [copied(finished_toy, directory / name) for name in ("ada", "admin", "restored")]
 
 
 def logged(server: Server) -> list[mlflow.entities.Run]:
@@ -124,38 +120,39 @@ def logged(server: Server) -> list[mlflow.entities.Run]:
     return list(client.search_runs([found.experiment_id])) if found else []
 
 
-def started(repositories: Sequence[Path], server: Server) -> list[subprocess.Popen[str]]:
-    """An experiment in each copy, all at once, by one user and the other."""
-    return [
-        subprocess.Popen(
-            ["dvc", "exp", "run", "-n", f"seed-{seed}", "-S", f"train.seed={seed}"],
-            cwd=directory,
-            env=environment() | server.user("admin" if seed % 2 else "ada"),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for seed, directory in zip(SEEDS, repositories, strict=True)
-    ]
+def started(directory: Path, user: dict[str, str], *flags: str) -> subprocess.Popen[str]:
+    """An experiment that has begun."""
+    return subprocess.Popen(
+        ["dvc", "exp", "run", *flags],
+        cwd=directory,
+        env=environment() | user,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def test_the_whole_story_on_a_shared_server(
-    server: Server, repositories: list[Path], monkeypatch: pytest.MonkeyPatch
+    server: Server, copies: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Experiments of two users log while the server restarts; nothing is lost or twice."""
     for name, value in server.user("admin").items():
         monkeypatch.setenv(name, value)
-    user, first = server.user("ada"), repositories[0]
+    user, (first, second, third) = server.user("ada"), copies
     with server.running():
         client = f"get_app_client('basic-auth', {server.address!r})"
         code = (
             f"from mlflow.server import get_app_client; {client}.create_user('ada', {PASSWORD!r})"
         )
         run(first, sys.executable, "-c", code, env=server.user("admin"))
-        wrong = pipeline(first, server.user("ada", "wrong"), "pipeline", "compare", status=1)
+        wrong = command(first, "compare", env=server.user("ada", "wrong"), status=1)
         assert wrong.startswith(f"error: {server.address}: the server refused the user or password")
         assert wrong.count("\n") == 1
-        experiments = started(repositories, server)
+        # Networks as small as these lose to ridge, which is a model too.
+        experiments = [
+            started(first, user, "-S", "train.seed=2"),
+            started(second, server.user("admin"), *RIDGE),
+        ]
         deadline = time.monotonic() + 600
         while not logged(server) and time.monotonic() < deadline:
             time.sleep(0.2)
@@ -164,28 +161,28 @@ def test_the_whole_story_on_a_shared_server(
         for experiment, output in zip(experiments, said, strict=True):
             assert experiment.returncode == 0, output
             assert "Traceback" not in output
-        for directory in repositories:
-            pipeline(directory, user, "pipeline", "sync")
-            assert "nothing to send" in pipeline(directory, user, "pipeline", "sync")
+        assert "sent as run" in command(third, "sync", env=user)
+        for directory in copies[:2]:
+            command(directory, "sync", env=user)
+        for directory in copies:
+            assert "nothing to send" in command(directory, "sync", env=user)
         scored = [run for run in logged(server) if "test/rmse" in run.data.metrics]
-        assert sorted(int(run.data.params["train.seed"]) for run in scored) == list(SEEDS)
+        models = [
+            (run.data.params["train.model.name"], run.data.params["train.seed"]) for run in scored
+        ]
+        assert sorted(models) == [("lstm", "1"), ("lstm", "2"), ("ridge", "1")]
 
-        table = pipeline(first, user, "pipeline", "compare")
-        assert "2 3" in table
+        table = command(first, "compare", env=user)
+        assert "1 2" in table
         assert "±" in table
         worst = max(scored, key=lambda run: run.data.metrics["validation/rmse"]).info.run_id
-        # Networks as small as these lose to ridge, which is a model too.
-        ridge = ["~train.model", "+train.model={name: ridge}", "train.residual=none"]
-        flags = [word for flag in ridge for word in ("-S", flag)]
-        run(first, "dvc", "exp", "run", "-n", "ridge", *flags, env=user)
-        names = {run.data.params["train.model.name"]: run.info.run_id for run in logged(server)}
-        best = names["ridge"]
-        pipeline(first, user, "pipeline", "promote", best)
-        refused = pipeline(first, user, "pipeline", "promote", worst, status=1)
+        (best,) = (r.info.run_id for r in scored if r.data.params["train.model.name"] == "ridge")
+        command(first, "promote", best, env=user)
+        refused = command(first, "promote", worst, status=1, env=user)
         assert "not promoted: baselines, champion" in refused
         model = "models:/toy@champion"
         files = ["--input", "data/raw/toy/toy.csv", "--output", "forecast.csv"]
-        assert "3 rows" in pipeline(first, user, "pipeline", "predict", "--model", model, *files)
-    gone = pipeline(first, user, "pipeline", "promote", best, "--dry-run", status=1)
+        assert "3 rows" in command(first, "predict", "--model", model, *files, env=user)
+    gone = command(first, "promote", best, "--dry-run", status=1, env=user)
     assert gone.startswith(f"error: {server.address}: ")
     assert gone.count("\n") == 1

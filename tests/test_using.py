@@ -44,6 +44,14 @@ def _files(story: Story) -> list[str]:
     return ["--input", "data/raw/beijing_pm25/beijing_pm25.csv", "--output", "forecast.csv"]
 
 
+def test_one_changed_parameter_runs_what_depends_on_it(story: Story) -> None:
+    """`dvc exp run -S train.seed=2` keeps the first three stages and trains other weights."""
+    assert "Stage 'window' didn't change, skipping" in story.second
+    said = run(story.directory, "dvc", "metrics", "diff", "small-1", "small-2", "--json")
+    difference = json.loads(said)["data/reports/summary.json"]["test.rmse"]
+    assert difference["old"] != difference["new"]
+
+
 def test_the_newest_runs_are_compared(story: Story) -> None:
     """Three rows, the large model first, the small one's seeds together; a page with pictures."""
     said = story.say("compare")

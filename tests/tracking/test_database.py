@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import chdir, closing, suppress
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 
@@ -26,12 +25,9 @@ from sqlalchemy import Engine, event, make_url
 from pipeline.errors import PipelineError
 from pipeline.tracking import database, logged_runs, store
 from pipeline.tracking.database import StoreError
+from tests.forking import FORK
 from tests.repositories import ROOT, environment
 
-# Not every process may import MLflow anew: that takes longer than what is tested. They are forked
-# from one that has, and that runs no threads of TensorFlow's, as this one may.
-FORK = get_context("forkserver")
-FORK.set_forkserver_preload(["tests.tracking.test_database"])
 NASTY = "50% of %2F 'all' \"these\" ?x=1 #größe; $HOME"
 
 
@@ -123,17 +119,23 @@ def test_a_kill_at_any_statement_leaves_a_usable_place(tmp_path: Path) -> None:
         assert works(file)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> float:
+    """The seconds that a command takes which makes the database."""
+    return run_for(tmp_path_factory.mktemp("whole") / "place")[1]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_command_may_be_ended_at_any_moment(tmp_path: Path, sent: signal.Signals) -> None:
+def test_a_command_may_be_ended_at_any_moment(
+    tmp_path: Path, sent: signal.Signals, whole: float
+) -> None:
     """At random moments, by each signal: no traceback, and the next process makes the database."""
-    command = [sys.executable, "-m", "pipeline", "store-uri"]
-    whole = run_for(command, tmp_path / "whole", None, sent)[1]
     random = Random(int(sent))
     for attempt in range(3):
         place = tmp_path / str(attempt)
-        said, _ = run_for(command, place, random.uniform(0.3, 1) * whole, sent)
+        said, _ = run_for(place, sent, random.uniform(0.3, 1) * whole)
         assert "Traceback" not in said
         database.ensure(place / "mlflow.db")
         assert works(place / "mlflow.db")
@@ -141,16 +143,20 @@ def test_a_command_may_be_ended_at_any_moment(tmp_path: Path, sent: signal.Signa
 
 
 def run_for(
-    command: list[str], place: Path, seconds: float | None, sent: signal.Signals
+    place: Path, sent: signal.Signals | None = None, seconds: float = 0
 ) -> tuple[str, float]:
-    """What a command says and how long it runs in a new directory, if it is sent a signal then."""
+    """What a command says that makes the database in a new directory, and how long it runs.
+
+    If it is sent a signal, then after these seconds.
+    """
     place.mkdir()
     (place / "params.yaml").touch()  # of a project
+    command = [sys.executable, "-m", "pipeline", "store-uri"]
     began = time.monotonic()
     env = environment({"PYTHONPATH": str(ROOT)})
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     with subprocess.Popen(command, cwd=place, env=env, **pipes) as process:
-        if seconds is not None:
+        if sent is not None:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(seconds)
             process.send_signal(sent)

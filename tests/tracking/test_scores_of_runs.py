@@ -23,6 +23,7 @@ from pipeline.files.layout import HERE
 from pipeline.repository import provenance
 from pipeline.runtime import determinism
 from pipeline.tracking import database, live_run, logged_runs, publishing, store
+from tests.forking import command
 from tests.repositories import commit, copied, run
 from tests.toys import from_yaml, to_yaml
 
@@ -138,16 +139,7 @@ def test_uncommitted_code_makes_no_champion(toy: Path) -> None:
     first, second = logged()
     assert first.data.metrics["test/rmse"] == before
     assert second.data.metrics["test/rmse"] == pytest.approx(before / 10)
-    said = run(
-        toy,
-        sys.executable,
-        "-m",
-        "pipeline",
-        "promote",
-        second.info.run_id,
-        "--dry-run",
-        status=None,
-    )
+    said = command(toy, "promote", second.info.run_id, "--dry-run", status=None)
     assert "NO   clean: training: code and cards were committed; scores: code or cards had" in said
 
 
