@@ -57,7 +57,7 @@ def test_metrics_hold_every_score_finite_and_sorted(repository: Path) -> None:
     for span in ("test", "validation"):
         assert set(metrics[span]) >= {"r2", "mae", "rmse", "mape", "smape", "mase", "n"}
         assert list(metrics[f"{span}_by_horizon"]) == [f"h{step:02d}" for step in range(1, 25)]
-    rules = {"persistence", "seasonal_naive", "drift", "last_change", "ridge"}
+    rules = {"persistence", "seasonal_naive", "drift", "last_change", "ridge", "linear"}
     assert set(metrics["baselines"]) == set(metrics["skill"]) == rules
     assert all(set(s) == {"r2", "mae", "rmse", "mape"} for s in metrics["baselines"].values())
     assert metrics.pop("best_baseline") == "ridge"

@@ -70,7 +70,17 @@ def test_the_chart_view_groups_metrics(browser: webdriver.Chrome, ui: str, exper
     """One section a group: scores by span, rules, skill, loss; no metric stands outside of one."""
     shown = pages.charts(browser, ui, experiment).splitlines()
     keep(browser, "charts")
-    scores = {"best", "persistence", "ridge", "skill", "test", "time", "train", "validation"}
+    scores = {
+        "best",
+        "linear",
+        "persistence",
+        "ridge",
+        "skill",
+        "test",
+        "time",
+        "train",
+        "validation",
+    }
     assert scores | {"model"} <= set(shown)
 
 

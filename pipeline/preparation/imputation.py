@@ -104,8 +104,8 @@ def remarks(series: pd.DataFrame, limit: int) -> list[str]:
     """A line for each kind of regular gap that is longer than the limit, with the limit to set."""
     return [
         f"{', '.join(names)}: a gap of {length:,} rows every {period:,} rows is longer than "
-        f"impute_scale.imputation.limit ({limit:,}): from its row {limit + 1:,} on, the network "
-        f"and ridge see the training mean; set -S impute_scale.imputation.limit={length}"
+        f"impute_scale.imputation.limit ({limit:,}): from its row {limit + 1:,} on, networks, "
+        f"ridge and boosting see the training mean; set -S impute_scale.imputation.limit={length}"
         for (length, period), names in regular_gaps(series, limit).items()
     ]
 

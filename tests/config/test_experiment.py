@@ -131,7 +131,11 @@ WRONG_PARAMS: list[tuple[str, Any, list[str]]] = [
     ("train.learning_rate", 0, ["train.learning_rate: expected greater than 0, found 0"]),
     ("train.learning_rate", float("nan"), ["train.learning_rate: expected a finite number"]),
     ("train.learning_rate", float("inf"), ["train.learning_rate: expected a finite number"]),
-    ("train.residual", "yes", ["train.residual: expected 'none', 'last' or 'damped'", "yes"]),
+    (
+        "train.residual",
+        "yes",
+        ["train.residual: expected 'none', 'last', 'damped' or 'linear'", "yes"],
+    ),
     ("train.loss", "rmse", ["train.loss: expected 'mse', 'mae' or 'huber'", 'found "rmse"']),
     ("train.schedule", "cosine", ['train.schedule: expected an object, found "cosine"']),
     ("ingest.dataset", "../toy", ["ingest.dataset: expected to match", '"../toy"']),

@@ -99,5 +99,6 @@ def test_the_cheapest_example_comes_out_the_same(tmp_path: Path) -> None:
     assert made.params_sha256 == recorded["params_sha256"]
     for name, score in place.scores(made.metrics, worked_examples.MODEL).items():
         spread = statistics.stdev(run[name] for run in row["runs"])
-        tolerance = 1e-9 * abs(score) if here else 10 * spread
+        # Boosting has no spread over seeds, but other digits on another machine.
+        tolerance = 1e-9 * abs(score) if here else max(10 * spread, 0.01 * abs(score))
         assert score == pytest.approx(recorded[name], abs=tolerance), name
