@@ -130,7 +130,14 @@ def test_ridge_is_left_out_before_training(
     assert "train.npy: the report will have no ridge: ridge of 8 rows" in said
     project.run("train", "evaluate")
     assert "without ridge" not in capsys.readouterr().err
-    baselines = {"persistence", "seasonal_naive_6", "seasonal_naive_12", "drift", "last_change"}
+    baselines = {
+        "persistence",
+        "seasonal_naive_6",
+        "seasonal_naive_12",
+        "drift",
+        "last_change",
+        "linear",
+    }
     metrics = json.loads(project.read("data/reports/metrics.json"))
     assert metrics["baselines"].keys() == baselines
     assert metrics["training_windows"] == json.loads(project.read("data/windows/quality.json"))
