@@ -8,9 +8,11 @@ import os
 import runpy
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from unittest import mock
 
 from tests.repositories import environment
 
@@ -20,6 +22,18 @@ FORK = get_context("forkserver")
 FORK.set_forkserver_preload(
     ["mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store", "hypothesis", "pytest"]
 )
+PATH = list(sys.path)
+
+
+def started(target: Callable[..., object], *arguments: object) -> BaseProcess:
+    """A process that does this, with the path that this module was imported with.
+
+    MLflow puts the code of each model that a test has loaded first on the path, for good.
+    """
+    process = FORK.Process(target=target, args=arguments)
+    with mock.patch.object(sys, "path", PATH):
+        process.start()
+    return process
 
 
 def command(
@@ -36,10 +50,7 @@ def command(
     """
     with tempfile.TemporaryDirectory() as said:
         files = [Path(said, stream) for stream in ("stdout", "stderr")]
-        process = FORK.Process(
-            target=_child, args=(directory, (name, *arguments), environment(env), files)
-        )
-        process.start()
+        process = started(_child, directory, (name, *arguments), environment(env), files)
         process.join()
         output = "".join(file.read_text(encoding="utf-8") for file in files)
     assert status in (None, process.exitcode), f"{name} {arguments}\n{output}"

@@ -66,10 +66,9 @@ class FittedBaseline:
             first = np.take_along_axis(task.seen.targets, row[None], axis=0)[0]
             self.learned = {"first": first, "time": task.seen.times.as_unit("ns").asi8[row]}
         elif isinstance(self.model, Ridge | Linear):
-            wanted = self.scaler.standardise(task.seen.targets, self.spec.targets)
             spans = np.asarray(task.train), np.asarray(task.validation)
             solve = self._ridge if isinstance(self.model, Ridge) else self._maps
-            self.learned = solve(task.seen, wanted, spans)
+            self.learned = solve(task.seen, task.wanted, spans)
         elif isinstance(self.model, Boosting):
             self.learned = boosting.fit(task, self.model)
         return self

@@ -60,9 +60,8 @@ def fit(task: Task, model: Boosting) -> Learned:
     Pairs with a missing target are left out. The validation windows decide how many trees are kept.
     """
     spec, seen = task.spec, task.seen
-    targets = task.scaler.standardise(seen.targets, spec.targets)
     *_, trees = shapes(spec)
-    learned = _lines(task, targets) | {trees: np.zeros(shapes(spec)[trees], object)}
+    learned = _lines(task) | {trees: np.zeros(shapes(spec)[trees], object)}
     most, columns = _most(spec), len(spec.targets)
     windows = [np.asarray(origins) for origins in (task.train, task.validation)]
     windows = [origins[:: -(-len(origins) // most)] for origins in windows]
@@ -77,7 +76,7 @@ def fit(task: Task, model: Boosting) -> Learned:
                 place, step = _pairs(len(origins), steps, most)
                 rows, deviation = origins[place], learned["deviation"][step - 1, k]
                 line = _line(spec, task.scaler, learned, seen, rows, step)[:, k]
-                left = targets[rows + step, k] - line
+                left = task.wanted[rows + step, k] - line
                 there = ~np.isnan(left)
                 x = np.hstack([of_windows[place], _of_steps(spec, seen, rows, step, k)])
                 data.append((x[there], (left / deviation)[there], deviation[there] ** 2))
@@ -177,14 +176,14 @@ def _last(spec: Spec, scaler: Scaler, seen: Seen, rows: Rows) -> Floats:
     return last
 
 
-def _lines(task: Task, targets: Floats) -> Learned:
+def _lines(task: Task) -> Learned:
     """Of each step and target [H, K]: the least squares line from the last value, and its error."""
     spec, train = task.spec, np.asarray(task.train)
     last = _last(spec, task.scaler, task.seen, train)
     of = spec.horizon, len(spec.targets)
     learned = {"intercept": np.zeros(of), "slope": np.zeros(of), "deviation": np.ones(of)}
     for step, k in np.ndindex(spec.horizon, len(spec.targets)):
-        y = targets[train + step + 1, k]
+        y = task.wanted[train + step + 1, k]
         x, y = last[~np.isnan(y), k], y[~np.isnan(y)]
         if len(y) == 0:
             continue

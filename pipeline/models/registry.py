@@ -80,9 +80,8 @@ def set_residual(network: keras.Model, task: Task) -> None:
     past = task.seen.features[:, spec.positions]
     names = [spec.features[i] for i in spec.positions]
     series = task.scaler.restandardise(past, names).astype(np.float64)
-    wanted = task.scaler.standardise(task.seen.targets, spec.targets)
     spans = np.asarray(task.train), np.asarray(task.validation)
     here = np.broadcast_to(np.arange(len(series))[:, None], series.shape)
-    seen = series, here, wanted
+    seen = series, here, task.wanted
     kernel = linear.fit(LinearMap(), spec.look_back, *seen, spans, spec.horizon, ALPHAS)
     network.get_layer("linear").map.assign(kernel)

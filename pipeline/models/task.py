@@ -89,6 +89,12 @@ class Task:
     train: Rows | Runs  # origins
     validation: Rows | Runs
 
+    @cached_property
+    def wanted(self) -> Floats:
+        """[rows, K] the targets standardised, NaN where not observed."""
+        standard: Floats = self.scaler.standardise(self.seen.targets, self.spec.targets)
+        return standard
+
 
 class Model(Protocol):
     """A fitted network or baseline."""

@@ -52,16 +52,20 @@ class Normalisation(layers.Layer):
         return (values - level) / width, level, width
 
 
-class Damping(layers.Layer):
+class _OfSteps(layers.Layer):
+    """A layer that has weights for each step of the horizon."""
+
+    def __init__(self, horizon: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.horizon = horizon
+
+
+class Damping(_OfSteps):
     """The last value, [B, 1, K], times a learned weight for each step: [B, H, K].
 
     The weights start as a decay over the horizon: the further ahead, the less the last value
     tells, and the more the mean does.
     """
-
-    def __init__(self, horizon: int, **options: Any) -> None:
-        super().__init__(**options)
-        self.horizon = horizon
 
     def build(self, shape: Any) -> None:
         """Make the weights, one a step."""
@@ -75,15 +79,11 @@ class Damping(layers.Layer):
         return last * self.weight
 
 
-class Linear(layers.Layer):
+class Linear(_OfSteps):
     """The steps, [B, H, K], that a linear map makes of the targets' past, [B, L, K], less its last.
 
     The map, [L, H], is solved before the network is fitted, and stays as it is.
     """
-
-    def __init__(self, horizon: int, **options: Any) -> None:
-        super().__init__(**options)
-        self.horizon = horizon
 
     def build(self, shape: Any) -> None:
         """Make room for the map."""

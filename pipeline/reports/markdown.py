@@ -165,7 +165,7 @@ def _by_step(metrics: dict[str, Any]) -> str:
     first = [min(by, key=lambda name: error(by[name][step])) for step in steps]
     parts = []
     for name in sorted(set(first), key=lambda name: (-first.count(name), name)):
-        at = [number for number, one in enumerate(first, start=1) if one == name]
+        at = [int(step[1:]) for step, one in zip(steps, first, strict=True) if one == name]
         runs = [list(run) for _, run in groupby(enumerate(at), lambda pair: pair[1] - pair[0])]
         spans = [f"{run[0][1]} to {run[-1][1]}" if run[1:] else str(run[0][1]) for run in runs]
         where = ", ".join(spans) if len(spans) < 4 else f"{len(at)} of {len(steps)}"

@@ -25,7 +25,7 @@ from sqlalchemy import Engine, event, make_url
 from pipeline.errors import PipelineError
 from pipeline.tracking import database, logged_runs, store
 from pipeline.tracking.database import StoreError
-from tests.forking import FORK
+from tests.forking import started
 from tests.repositories import ROOT, environment
 
 NASTY = "50% of %2F 'all' \"these\" ?x=1 #größe; $HOME"
@@ -33,8 +33,7 @@ NASTY = "50% of %2F 'all' \"these\" ?x=1 #größe; $HOME"
 
 def in_a_child(action: Callable[[], object], kill_at: int | None = None) -> int:
     """The exit code of a process that does this, killed for real before its n-th SQL statement."""
-    process = FORK.Process(target=_child, args=(action, kill_at))
-    process.start()
+    process = started(_child, action, kill_at)
     process.join(120)
     assert process.exitcode is not None
     return process.exitcode
@@ -182,9 +181,7 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_two_processes_at_once_make_one_database(tmp_path: Path) -> None:
     """The second waits for the first and uses what that one made."""
     file = tmp_path / "mlflow.db"
-    makers = [FORK.Process(target=database.ensure, args=(file,)) for _ in range(2)]
-    for maker in makers:
-        maker.start()
+    makers = [started(database.ensure, file) for _ in range(2)]
     for maker in makers:
         maker.join(120)
     assert [maker.exitcode for maker in makers] == [0, 0]
