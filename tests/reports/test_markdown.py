@@ -152,3 +152,12 @@ def test_the_report_says_what_the_model_knows_less(wave: pd.Series) -> None:
     found = text(scored(wave.mask((wave.index >= 90) & (wave.index < 96)), 0.5, [6]))
     assert "Of the 39 test origins, 6 are in a gap of a target. There, the baselines" in found
     assert "(ffill), and at 3 of them, after more than `impute_scale.imputation.limit` = 3" in found
+
+
+def test_a_step_never_observed_shifts_no_other(wave: pd.Series) -> None:
+    """Of steps 1, 2 and 5, the others without an observed target, the last is called 5."""
+    metrics = scored(wave, 0.5, [12])
+    for scores in (metrics["test_by_horizon"], *metrics["baselines_by_horizon"].values()):
+        scores["h02"] = scores["h05"] = scores["h01"]
+    best = min(metrics["baselines"], key=lambda name: metrics["baselines"][name]["rmse"])
+    assert f"each step: {best.replace('_', ' ')} at 1 to 2, 5." in text(metrics)
