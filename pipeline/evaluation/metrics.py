@@ -1,7 +1,8 @@
 """The table of metrics: whatever measures, stores, shows or compares forecasts reads it."""
 
+import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ Scores = dict[str, float]
 # the table of runs.
 STORED, TARGETS, BRIEF, COMPARED = range(4)
 OWN = "the target's own"
+DECILES = range(10, 100, 10)  # percents of the quantiles that wql is made of
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,34 @@ class Metric:
     shown: int
     best: float = 0.0  # a perfect forecast's score: the nearer, the better
     root: bool = False  # the roots of scores are compared
+    each: str = ""  # key of a sample by percent: a score for each, as coverage_80 and pinball_10
+    promise: bool = False  # the best score is the share that these percents are
 
     @property
     def title(self) -> str:
         """What people call it: RMSE for rmse and for the root of mse_scaled."""
-        return "R" * self.root + self.name.removesuffix("_scaled").upper()
+        return "R" * self.root + self.name.removesuffix("_scaled").upper().replace("_", " ")
+
+    def at(self, percent: float) -> "Metric":
+        """The row of one level or quantile."""
+        best = percent / 100 if self.promise else self.best
+        return replace(self, name=f"{self.name}_{percent:g}", best=best, each="", promise=False)
+
+    def rows(self, names: Collection[str], prefix: str = "") -> list["Metric"]:
+        """This row, or those of its levels or quantiles, as far as the names have them."""
+        if not self.each:
+            return [self] if f"{prefix}{self.name}" in names else []
+        form = re.compile(rf"{re.escape(prefix + self.name)}_(\d+\.?\d*)")
+        return [self.at(at) for at in sorted(float(m[1]) for m in map(form.fullmatch, names) if m)]
+
+    def scores(self, sample: Mapping[str, Any]) -> dict[str, Any]:
+        """By name what the function gives: of each level or quantile, with its share."""
+        if not self.each:
+            return {self.name: self.function(*(sample[key] for key in self.needs))}
+        return {
+            self.at(at).name: self.function(sample["observed"], forecast, at / 100)
+            for at, forecast in sample[self.each].items()
+        }
 
     def value(self, scores: Scores, prefix: str = "", suffix: str = "") -> float:
         """What is compared: the score, whose key may be longer, or its root."""
@@ -71,9 +96,40 @@ def _mase(y: Floats, f: Floats, seasonal_error: float) -> float | None:
     return _sklearn().mean_absolute_error(y, f) / seasonal_error if seasonal_error else None
 
 
+def _pinball(y: Floats, f: Floats, q: float) -> Any:
+    """The mean of max(q e, (q - 1) e), e = y - f (Koenker and Bassett 1978)."""
+    return np.mean(np.maximum(q * (y - f), (q - 1) * (y - f)))
+
+
+def _wql(y: Floats, quantiles: Mapping[float, Floats]) -> Any:
+    """Twice the pinball losses of .1 to .9 over |y|, their mean; None without one of the nine."""
+    size = np.mean(np.abs(y))
+    if not size or not quantiles.keys() >= set(DECILES):
+        return None
+    return 2 * np.mean([_pinball(y, quantiles[at], at / 100) for at in DECILES]) / size
+
+
+def _coverage(y: Floats, interval: tuple[Floats, Floats], level: float) -> Any:
+    low, high = interval
+    return np.mean((low <= y) & (y <= high))
+
+
+def _width(y: Floats, interval: tuple[Floats, Floats], level: float) -> Any:
+    low, high = interval
+    return np.mean(high - low)
+
+
+def _winkler(y: Floats, interval: tuple[Floats, Floats], level: float) -> Any:
+    """The mean of the width and 2 / (1 - level) times what a value misses it by (Winkler 1972)."""
+    low, high = interval
+    missed = np.maximum(low - y, 0) + np.maximum(y - high, 0)
+    return np.mean(high - low + 2 / (1 - level) * missed)
+
+
 # In the order of tables. Of those that scores have, the first that is COMPARED decides: skill,
 # places, promotion; by the second that is BRIEF the report names a baseline that is ahead, too.
 PAIR, SCALED = ("observed", "forecast"), ("errors",)
+BANDS, QUANTILES = ("observed", "levels"), ("observed", "quantiles")
 METRICS = (
     Metric("rmse", lambda y, f: _sklearn().root_mean_squared_error(y, f), PAIR, OWN, COMPARED),
     Metric("mae", lambda y, f: _sklearn().mean_absolute_error(y, f), PAIR, OWN, BRIEF),
@@ -83,6 +139,11 @@ METRICS = (
     Metric("mase", _mase, (*PAIR, "seasonal_error"), "", TARGETS),
     Metric("mse_scaled", lambda e: np.mean(e**2), SCALED, "standardised", COMPARED, root=True),
     Metric("mae_scaled", lambda e: np.mean(np.abs(e)), SCALED, "standardised", BRIEF),
+    Metric("wql", _wql, QUANTILES, "", STORED),
+    Metric("pinball", _pinball, QUANTILES, OWN, STORED, each="quantiles"),
+    Metric("coverage", _coverage, BANDS, "fraction", STORED, each="levels", promise=True),
+    Metric("width", _width, BANDS, OWN, STORED, each="levels"),
+    Metric("winkler", _winkler, BANDS, OWN, STORED, each="levels"),
 )
 
 
@@ -90,19 +151,20 @@ def measured(sample: Mapping[str, Any], shown: int = STORED) -> Scores:
     """The scores that are defined, of what is shown there.
 
     `sample` has `observed` and `forecast` [n] of one target and the `seasonal_error` of its
-    training span, or the `errors` [n] of several on standardised values.
+    training span, or the `errors` [n] of several on standardised values. Beside `observed`, by
+    percent: `levels` with lower and upper bounds, ([n], [n]), and `quantiles` [n].
     """
-    found = {
-        metric.name: metric.function(*(sample[key] for key in metric.needs))
+    found = (
+        metric.scores(sample).items()
         for metric in METRICS
         if metric.shown >= shown and sample.keys() >= set(metric.needs)
-    }
-    return {name: float(score) for name, score in found.items() if score is not None}
+    )
+    return {name: float(score) for part in found for name, score in part if score is not None}
 
 
 def listed(names: Collection[str], shown: int, prefix: str = "") -> list[Metric]:
     """The metrics that are shown there and, after the prefix, among the names."""
-    return [m for m in METRICS if m.shown >= shown and f"{prefix}{m.name}" in names]
+    return [row for m in METRICS if m.shown >= shown for row in m.rows(names, prefix)]
 
 
 def brief(scores: Scores) -> Scores:

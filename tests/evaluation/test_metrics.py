@@ -87,6 +87,40 @@ def test_a_score_that_is_not_defined_is_left_out(
     assert {"r2", "mae", "rmse", "mape", "smape", "mase", "n", "zeros"} - set(result) == undefined
 
 
+def test_scores_of_intervals_by_hand() -> None:
+    """Two values inside, one 1 below and one 2 above; nine quantiles that are all the same."""
+    observed, same = np.array([0.0, 4.0, 5.0, 9.0]), np.full(4, 5.0)
+    levels = {80: (np.ones(4), np.full(4, 7.0)), 97.5: (np.full(4, -9.0), np.full(4, 9.0))}
+    quantiles = {float(at): same for at in range(10, 100, 10)} | {2.5: same}
+    result = metrics.measured({"observed": observed, "levels": levels, "quantiles": quantiles})
+    losses = {q: (q * 4 + (1 - q) * 6) / 4 for q in (0.025, *(i / 10 for i in range(1, 10)))}
+    assert result == pytest.approx(
+        {
+            "coverage_80": 0.5,
+            "coverage_97.5": 1,
+            "width_80": 6,
+            "width_97.5": 18,
+            "winkler_80": 6 + 10 * (1 + 2) / 4,
+            "winkler_97.5": 18,
+            "wql": 2 * sum(losses[i / 10] for i in range(1, 10)) / 9 / 4.5,
+            **{f"pinball_{100 * q:g}": loss for q, loss in losses.items()},
+        }
+    )
+    del quantiles[50.0]  # one of the nine is lacking
+    assert "wql" not in metrics.measured({"observed": observed, "quantiles": quantiles})
+
+
+def test_a_level_has_a_row_of_its_own() -> None:
+    """Found by its name in scores, in order; a coverage is the better, the nearer to its level."""
+    names = {"test/coverage_95", "test/coverage_80", "test/coverage_80_h01", "test/wql", "width_80"}
+    rows = metrics.listed(names, metrics.STORED, "test/")
+    assert [row.name for row in rows] == ["wql", "coverage_80", "coverage_95"]
+    assert [row.title for row in rows] == ["WQL", "COVERAGE 80", "COVERAGE 95"]
+    errors = [rows[1].error({"coverage_80": share}) for share in (0.75, 0.8, 0.9)]
+    assert errors == pytest.approx([0.05, 0, 0.1])
+    assert metrics.listed({"width_80"}, metrics.STORED)[0].error({"width_80": 3}) == 3
+
+
 def test_nothing_observed_has_no_score() -> None:
     """Scores of nothing are refused."""
     with pytest.raises(ValueError, match="at least one observed target"):
