@@ -168,7 +168,7 @@ def _cell(method: Method, target: str, step: int, values: Floats, y: Floats) -> 
             f"{_listed(method.quantiles)}, found {len(y)}; lengthen the span or lower the level"
         )
     middle = method.own(values, 0.5)
-    floor = FLOOR * float(np.abs(middle).mean()) or 1.0 if method.scaled else None
+    floor = (FLOOR * float(np.abs(middle).mean()) or 1.0) if method.scaled else None
     size = _size(middle, floor)
     edges = _edges(middle, method.bins, least)
     bins = [_bin_of(middle, edges) == i for i in range(len(edges) + 1)]
