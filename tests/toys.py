@@ -18,7 +18,10 @@ from ruamel.yaml import YAML
 from pipeline.config.cards import Card
 from pipeline.config.params import Baseline, Evaluate, Params
 from pipeline.data.windows import Rows
+from pipeline.files import artifacts
+from pipeline.files.layout import HERE
 from pipeline.files.records import parse
+from pipeline.forecasting.conformal import Calibration, Method, calibrate
 from pipeline.lstm.cell import LSTM, Array
 from pipeline.models.baselines import FittedBaseline, beside
 from pipeline.models.spec import Spec
@@ -188,6 +191,18 @@ class Project:
             if path.is_file()
         }
         return files - {"data/raw/toy/toy.csv", "data/datasets/toy.yaml", "data/versions.json"}
+
+
+def made_up_calibration(
+    targets: Sequence[str], horizon: int, levels: Sequence[float] = (80, 95)
+) -> Calibration:
+    """What would be learned of forty forecasts near 10 with errors of noise, written to HERE."""
+    random = np.random.default_rng(1)
+    forecast = random.normal(10, 3, (40, horizon, len(targets)))
+    method = Method(levels=tuple(levels), scaled=True, bins=2)
+    made = calibrate(method, forecast, forecast + random.normal(0, 1, forecast.shape), targets)
+    artifacts.write_json(HERE.calibration, made.model_dump(mode="json"))
+    return made
 
 
 def to_keras(p: LSTM) -> tuple[Array, Array, Array]:

@@ -32,6 +32,14 @@ def main() -> None:
         help="the last time that each forecast may see, written as in the table or as "
         "2014-05-01 12:00; without it, the last row that has a value",
     )
+    parser.add_argument(
+        "--levels",
+        nargs="+",
+        type=float,
+        metavar="PERCENT",
+        help="which intervals stand beside the forecast, of those that were calibrated, as lo-80 "
+        "and hi-80; without it, all of them",
+    )
     options = parser.parse_args()
     require(options.input, "expected raw rows as CSV")
     suffix = options.output.suffix.lower()
@@ -47,7 +55,7 @@ def main() -> None:
         dataset = artifacts.read_json_record(HERE.model_json, Spec).dataset
         forecaster = Forecaster.load(stage_files(HERE, dataset), options.backend)
     rows = tables.read_table(options.input, forecaster.card)
-    forecast = forecaster.predict(rows, options.origins, str(options.input))
+    forecast = forecaster.predict(rows, options.origins, str(options.input), options.levels)
     if suffix == ".parquet":
         artifacts.write_frame(options.output, forecast)
     else:

@@ -42,6 +42,7 @@ def evaluate(experiment: Experiment, layout: Layout) -> Evaluation:
     """The raw table, data/model and data/windows -> the scores and forecasts of data/reports."""
     card = experiment.card
     determinism.settle(experiment.params.train.seed)
+    layout.calibration.unlink(missing_ok=True)  # of another model, where no DVC removes it
     forecaster = Forecaster.load(stage_files(layout, experiment.dataset))
     spec = forecaster.spec
     raw = layout.raw_table(experiment.dataset, card.file)

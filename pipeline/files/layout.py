@@ -37,6 +37,8 @@ class Layout:
         self.model_json = self.model / "model.json"
         self.weights = self.model / "model.weights.h5"
 
+        self.calibration = root / "data/calibration/calibration.json"
+
         self.reports = root / "data/reports"
         self.history = self.reports / "history.csv"
         self.metrics = self.reports / "metrics.json"

@@ -21,6 +21,11 @@ DECILES = tuple(i / 10 for i in range(1, 10))  # the quantiles of WQL
 FLOOR = 0.1  # of the mean size of forecasts: where one is near 0, its error need not be
 
 
+def columns(level: float) -> tuple[str, str]:
+    """What the bounds of a level are called beside a forecast: lo-80 and hi-80."""
+    return f"lo-{level:g}", f"hi-{level:g}"
+
+
 def rank(n: int, share: Fraction) -> int:
     """ceil((n + 1) share): which of n sorted errors, from 1."""
     return math.ceil((n + 1) * share)

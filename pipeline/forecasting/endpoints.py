@@ -73,16 +73,16 @@ def answer(forecaster: Forecaster, kind: str, content: bytes) -> str:
 
     PipelineError if the content is not of its kind, or has no rows to forecast from.
     """
-    origins = None
+    params: dict[str, Any] = {}
     try:
         if kind == CSV:
             rows = tables.parse_table(content, forecaster.card, "input")
         elif kind == PARQUET:
             rows = _from_parquet(content)
         else:
-            rows, origins = _from_json(content)
+            rows, params = _from_json(content)
         with _Heard() as remarks:
-            forecast = portable(forecaster.predict(rows, origins))
+            forecast = portable(forecaster.predict(rows, **params))
     except RecursionError:
         raise PipelineError("input: expected rows, found brackets nested too deep") from None
     except UnicodeEncodeError:  # JSON may escape half of a surrogate pair
@@ -129,7 +129,7 @@ def _kind(request: Request, encoding: str) -> str:
     if request.query_params:
         raise PipelineError(
             f"query: expected none, found {next(iter(request.query_params))[:60]!r}; put "
-            "origins into a JSON request, under params"
+            "origins and levels into a JSON request, under params"
         )
     written = request.headers.get("content-type", "")
     kind, *parameters = (part.strip().lower() for part in written.split(";"))
@@ -172,7 +172,8 @@ def _from_parquet(content: bytes) -> pd.DataFrame:
     return frame
 
 
-def _from_json(content: bytes) -> tuple[pd.DataFrame, list[str] | None]:
+def _from_json(content: bytes) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The rows of a request, and its params."""
     try:
         request = json.loads(content, object_pairs_hook=_each_once)
     except ValueError as error:
@@ -186,14 +187,18 @@ def _from_json(content: bytes) -> tuple[pd.DataFrame, list[str] | None]:
             f"params beside them, found {', '.join(request) or 'no key'}"
         )
     params = {} if request.get("params") is None else request["params"]
-    if not isinstance(params, dict) or params.keys() - {"origins"}:
-        raise PipelineError(f"params: expected origins and no other key, found {shown(params)}")
-    origins = params.get("origins")
+    if not isinstance(params, dict) or params.keys() - {"origins", "levels"}:
+        raise PipelineError(
+            f"params: expected origins and levels and no other key, found {shown(params)}"
+        )
+    origins, levels = params.get("origins"), params.get("levels")
     if not (origins is None or _is_list(origins, str)):
         raise PipelineError(
             f"params.origins: expected a list of time stamps as text, found {shown(origins)}"
         )
-    return _FORMS[forms[0]](request[forms[0]]), origins
+    if not (levels is None or isinstance(levels, list)):
+        raise PipelineError(f"params.levels: expected a list of percents, found {shown(levels)}")
+    return _FORMS[forms[0]](request[forms[0]]), params
 
 
 def _each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,8 @@ from pipeline.data.windows import Rows
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, Layout
+from pipeline.files.records import shown
+from pipeline.forecasting.conformal import Bands, Calibration, columns
 from pipeline.models.baselines import FittedBaseline
 from pipeline.models.spec import Spec
 from pipeline.models.task import Floats, Model, Seen, forecasts
@@ -26,6 +29,7 @@ from pipeline.preparation.features import Gaps
 from pipeline.preparation.imputation import Imputer, one_hot
 from pipeline.preparation.scaling import Scaler
 
+CALIBRATION = "calibration.json"  # models logged before there was any have none
 FAR = 10  # standard deviations from the training span's mean: what is that far off is asked about
 LOG = logging.getLogger(__name__)
 Backend = Literal["tensorflow", "numpy"]
@@ -39,13 +43,15 @@ def stage_files(layout: Layout, dataset: str) -> dict[str, Path]:
         "model.weights.h5": layout.weights,
         "imputer.json": layout.imputer,
         "scaler.json": layout.scaler,
+        CALIBRATION: layout.calibration,
     }
 
 
 def bundle(layout: Layout, dataset: str, directory: Path) -> None:
     """Copy what makes a Forecaster to one flat directory, to be logged and served."""
     for name, source in stage_files(layout, dataset).items():
-        shutil.copyfile(source, directory / name)
+        if name != CALIBRATION or source.exists():
+            shutil.copyfile(source, directory / name)
 
 
 def bundled_files(directory: Path) -> dict[str, Path]:
@@ -95,6 +101,11 @@ def _model(spec: Spec, scaler: Scaler, weights: Path, backend: Backend) -> Model
     return Network(spec, scaler, network.predict_on_batch)
 
 
+def read_calibration(path: Path) -> Calibration | None:
+    """What was learned of a model's errors, if that is there."""
+    return artifacts.read_json_record(path, Calibration) if path.exists() else None
+
+
 def portable(forecast: pd.DataFrame) -> pd.DataFrame:
     """A forecast with its time stamps as text, which every caller reads the same way."""
     texts = {name: timestamps.as_text(forecast[name]) for name in ("origin", "time")}
@@ -112,8 +123,10 @@ class Forecaster:
         scaler: Scaler,
         weights: Path,
         backend: Backend = "tensorflow",
+        calibration: Calibration | None = None,
     ) -> None:
         self.card, self.spec, self.imputer, self.scaler = card, spec, imputer, scaler
+        self.calibration = calibration
         try:
             self.model = _model(spec, scaler, weights, backend)
         except (OSError, ValueError, KeyError) as error:
@@ -126,13 +139,19 @@ class Forecaster:
         `backend` runs networks: TensorFlow every one, NumPy stacks of lstm and rnn layers, to 1e-5
         the same, and starts in a fraction of the time. Baselines need neither.
         """
+        spec = artifacts.read_json_record(files["model.json"], Spec)
+        calibration = read_calibration(files[CALIBRATION])
+        steps = [(name, step + 1) for name in spec.targets for step in range(spec.horizon)]
+        if calibration and [(cell.target, cell.step) for cell in calibration.cells] != steps:
+            raise artifacts.broken(files[CALIBRATION], "one of other targets or steps")
         return cls(
             card=read_card_file(files["card.yaml"]),
-            spec=artifacts.read_json_record(files["model.json"], Spec),
+            spec=spec,
             imputer=artifacts.read_json_record(files["imputer.json"], Imputer),
             scaler=artifacts.read_json_record(files["scaler.json"], Scaler),
             weights=files["model.weights.h5"],
             backend=backend,
+            calibration=calibration,
         )
 
     def read(self, raw: pd.DataFrame, where: str = "input") -> pd.DataFrame:
@@ -165,28 +184,41 @@ class Forecaster:
 
     def bounded(self, model: Model, seen: Seen, origins: Rows) -> Floats:
         """Any model's forecasts [N, H, K] in units, none below the card's minimum."""
-        lowest = [self.card.columns[name].minimum for name in self.spec.targets]
-        bounds = [-np.inf if bound is None else bound for bound in lowest]
-        return np.maximum(forecasts(model, seen, origins), bounds)
+        return np.maximum(forecasts(model, seen, origins), self.lowest)
+
+    @cached_property
+    def lowest(self) -> Floats:
+        """[K] the least value of each target by the card, -inf where it names none."""
+        bounds = [self.card.columns[name].minimum for name in self.spec.targets]
+        return np.array([-np.inf if bound is None else bound for bound in bounds])
 
     def predict(
-        self, raw: pd.DataFrame, origins: Sequence[str] | None = None, where: str = "input"
+        self,
+        raw: pd.DataFrame,
+        origins: Sequence[str] | None = None,
+        where: str = "input",
+        levels: Sequence[float] | None = None,
     ) -> pd.DataFrame:
-        """Forecasts from raw rows, as they are served.
+        """Forecasts from raw rows with their intervals, as they are served.
 
         Args:
             raw: rows with the card's raw columns in original units, missing values allowed; a
                 DatetimeIndex may have the time.
             origins: time stamps of the last row that each forecast may see, written as in the table
                 or by ISO 8601; the last row that has a value if None.
+            where: what the rows are called where something is wrong with them.
+            levels: of the intervals, in percent; all that were calibrated if None.
 
         Returns:
-            One row for each origin, step and target: origin, time, target, forecast.
+            One row for each origin, step and target: origin, time, target, forecast, and for each
+            level, rising, the bounds of its interval: lo-80, hi-80.
 
         Raises:
             PipelineError: a column is lacking or not as the card says, an origin is not in the
-                rows, or too few rows lie before it; says how many are needed.
+                rows, or too few rows lie before it; says how many are needed. Or a level was not
+                calibrated; says which were.
         """
+        chosen = self._levels(levels)
         regular = self.read(cells.with_time(raw, self.card), where)
         times = pd.DatetimeIndex(regular.index)
         named = list(origins) if origins is not None else []
@@ -202,7 +234,25 @@ class Forecaster:
         self._tell_of_gaps(regular, rows, where)
         self._tell_of_units(regular, where)
         values = self.forecast(self.prepare(regular), rows)
-        return self.frame(times, rows, values)
+        answer = self.frame(times, rows, values)
+        bands: Bands = self.calibration.bands(values, self.lowest) if self.calibration else {}
+        for level in chosen:
+            for name, bound in zip(columns(level), bands[level], strict=True):
+                answer[name] = bound.ravel()
+        return answer
+
+    def _levels(self, wanted: Sequence[float] | None) -> list[float]:
+        """Those that are asked for, or all."""
+        there = self.calibration.method.levels if self.calibration else ()
+        asked = there if wanted is None or not len(wanted) else wanted
+        if odd := [level for level in asked if level not in there]:
+            expected = (
+                f"some of the calibrated {', '.join(f'{level:g}' for level in there)}"
+                if there
+                else "none of a model that was logged without calibration"
+            )
+            raise PipelineError(f"levels: expected {expected}, found {shown(odd[0])}")
+        return [level for level in there if level in asked]
 
     def _tell_of_gaps(self, regular: pd.DataFrame, origins: Rows, where: str) -> None:
         """A line in the log for each column of which a look-back lacks more than half.

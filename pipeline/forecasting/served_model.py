@@ -40,15 +40,18 @@ class ServedForecaster(PythonModel):
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Forecast from each of `params["origins"]`, or from the last row with a value."""
-        origins = (params or {}).get("origins")
+        """Forecast from each of `params["origins"]`, or from the last row with a value.
+
+        With the intervals of `params["levels"]`, or of every level that was calibrated.
+        """
+        asked: dict[str, Any] = {key: (params or {}).get(key) for key in ("origins", "levels")}
         try:
             if not isinstance(model_input, pd.DataFrame):
                 raise PipelineError(
                     "input: expected rows with named columns, as JSON under dataframe_split or "
                     f"dataframe_records, found {type(model_input).__name__}"
                 )
-            return portable(self.forecaster.predict(model_input, origins))
+            return portable(self.forecaster.predict(model_input, **asked))
         except PipelineError as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from None
 

@@ -28,11 +28,13 @@ LONGEST = 200  # characters of a name inside a metric's, which may have 250
 
 # What the UI shows on a model's page.
 SERVING = (
-    "Takes raw rows, gaps included, and returns a long table: origin, time, target, forecast. "
+    "Takes raw rows, gaps included, and returns a long table: origin, time, target, forecast, and "
+    "the bounds of its intervals, as lo-80 and hi-80. "
     "`python -m pipeline serve --model URI` takes the rows as CSV, written as the data set's card "
     "says, or as JSON; `mlflow models serve` takes JSON only, under `dataframe_split` or "
     "`dataframe_records`. Give the time stamps to forecast from under `params`, as `origins`; "
-    "the default is the last row with a value."
+    "the default is the last row with a value. Beside them, `levels` chooses intervals, in percent "
+    "and of those that were calibrated; the default is all."
 )
 
 

@@ -8,6 +8,7 @@ import json
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +31,7 @@ from pipeline.evaluation import metrics
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.forecasting import forecaster
+from pipeline.forecasting.conformal import columns
 from pipeline.lstm.weights import arrays_by_layer
 from pipeline.models.spec import Spec
 from pipeline.preparation.imputation import Imputer
@@ -184,6 +186,7 @@ def _log_model(
 ) -> str:
     """The Forecaster as a pyfunc made from code, weights and JSON, no pickle; the model's id."""
     determinism.settle(experiment.params.train.seed)  # MLflow tries the model here
+    calibration = forecaster.read_calibration(layout.calibration)
     with tempfile.TemporaryDirectory() as directory, mlflow.start_run(run_id=run_id):
         files, code = Path(directory, "forecaster"), Path(directory, PACKAGE.name)
         files.mkdir()
@@ -194,7 +197,7 @@ def _log_model(
             python_model=str(code / "forecasting/served_model.py"),
             artifacts={"forecaster": str(files)},
             code_paths=[str(code)],
-            signature=signature(),
+            signature=signature(calibration.method.levels if calibration else ()),
             input_example=_example(experiment, layout) if example is None else example,
             pip_requirements=requirements(experiment),
             tags={"mlflow.note.content": labels.SERVING},
@@ -222,16 +225,20 @@ def _example(experiment: Experiment, layout: Layout) -> pd.DataFrame:
     return forecaster.newest(tables.read_table(raw, card), spec, card, imputer)
 
 
-def signature() -> ModelSignature:
-    """The served model's answer and its one parameter, origins.
+def signature(levels: Sequence[float]) -> ModelSignature:
+    """The answer of a model with intervals of these levels, and its parameters.
 
     It names no input columns: MLflow would silently drop the columns it was not told of, and
     refuse whole numbers where it was told of decimals. The Forecaster checks columns and types
     itself, and says which column or row is wrong; the input example shows them.
     """
+    double = DataType.double
     answer: list[ColSpec | TensorSpec] = [
         *(ColSpec(DataType.string, name) for name in ("origin", "time", "target")),
-        ColSpec(DataType.double, "forecast"),
+        ColSpec(double, "forecast"),
+        # Optional, since a request may choose among the levels.
+        *(ColSpec(double, name, required=False) for level in levels for name in columns(level)),
     ]
-    origins = ParamSpec("origins", DataType.string, default=[], shape=(-1,))
-    return ModelSignature(outputs=Schema(answer), params=ParamSchema([origins]))
+    kinds = {"origins": DataType.string, "levels": double}
+    params = [ParamSpec(name, kind, default=[], shape=(-1,)) for name, kind in kinds.items()]
+    return ModelSignature(outputs=Schema(answer), params=ParamSchema(params))

@@ -25,7 +25,7 @@ from pipeline.forecasting import forecaster
 from pipeline.forecasting.forecaster import Forecaster, Network, portable, stage_files
 from pipeline.models.spec import Spec
 from pipeline.preparation.scaling import Scaler
-from tests.toys import Project, shaped, toy_params, toy_table, toy_times
+from tests.toys import Project, made_up_calibration, shaped, toy_params, toy_table, toy_times
 
 Make = Callable[..., Forecaster]
 SPEC = Spec(
@@ -46,9 +46,13 @@ def made(project: Project, monkeypatch: pytest.MonkeyPatch) -> Make:
 
     monkeypatch.setattr(forecaster, "_model", untrained)
 
-    def make(table: pd.DataFrame | None = None, **card: Any) -> Forecaster:
+    def make(
+        table: pd.DataFrame | None = None, levels: tuple[float, ...] = (), **card: Any
+    ) -> Forecaster:
         project.write(table, card).run("ingest", "impute_scale")
         with chdir(project.root):
+            if levels:
+                made_up_calibration(SPEC.targets, SPEC.horizon, levels)
             artifacts.write_json(HERE.model_json, SPEC.model_dump(mode="json"))
             return Forecaster.load(stage_files(HERE, "toy"))
 
@@ -139,6 +143,70 @@ def test_an_empty_model_is_not_the_one_just_trained(
     assert asked == []
     run(project, monkeypatch, *files, "--model", "")
     assert asked == [""]
+
+
+def test_intervals_are_those_of_evaluate(made: Make, project: Project) -> None:
+    """The calibration's bands around the very forecasts that are scored; none is below the least.
+
+    A level that is chosen has the bounds that it has beside the others.
+    """
+    model = made(levels=(30, 80, 97.5))
+    assert model.calibration is not None
+    times = [str(time) for time in toy_times(120)[40:60]]
+    answer = model.predict(toy_table(), times)
+    forecast = model.forecast(model.prepare(model.read(toy_table())), np.arange(40, 60))
+    bands = model.calibration.bands(forecast, [0.0])
+    for level, (low, high) in bands.items():
+        np.testing.assert_array_equal(answer[f"lo-{level:g}"], low.ravel())
+        np.testing.assert_array_equal(answer[f"hi-{level:g}"], high.ravel())
+    bounds = ["lo-30", "hi-30", "lo-80", "hi-80", "lo-97.5", "hi-97.5"]
+    assert list(answer) == ["origin", "time", "target", "forecast", *bounds]
+    some = model.predict(toy_table(), times, levels=[97.5, 30])
+    pd.testing.assert_frame_equal(some, answer.drop(columns=["lo-80", "hi-80"]))
+    assert list(model.predict(toy_table(), times, levels=[])) == list(answer)
+    with chdir(project.root):
+        narrow = model.calibration.model_dump(mode="json")
+        for cell in narrow["cells"]:
+            cell["levels"]["97.5"]["errors"] = [99.0] * len(cell["n"])
+        artifacts.write_json(HERE.calibration, narrow)
+        wide = Forecaster.load(stage_files(HERE, "toy")).predict(toy_table())
+    assert set(wide["lo-97.5"]) == {0.0}
+
+
+def test_levels_are_chosen_on_the_command_line(
+    made: Make, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--levels 80 leaves the others out; one that is not there is named with those that are."""
+    made(levels=(80, 95))
+    files = ["--input", str(project.table), "--output", "out.csv"]
+    run(project, monkeypatch, *files, "--levels", "80")
+    header, *_ = project.read("out.csv").decode().splitlines()
+    assert header == "origin,time,target,forecast,lo-80,hi-80"
+    for level, found in (("50", "50.0"), ("-3", "-3.0"), ("1e999", "Infinity"), ("nan", "NaN")):
+        with pytest.raises(PipelineError) as caught:
+            run(project, monkeypatch, *files, "--levels", "80", level)
+        assert str(caught.value) == f"levels: expected some of the calibrated 80, 95, found {found}"
+    (project.root / HERE.calibration).unlink()
+    run(project, monkeypatch, *files)
+    assert project.read("out.csv").decode().splitlines()[0] == "origin,time,target,forecast"
+    with pytest.raises(PipelineError, match=r"^levels: expected none of a model that was logged w"):
+        run(project, monkeypatch, *files, "--levels", "80")
+
+
+def test_the_calibration_of_another_model_is_refused(made: Make, project: Project) -> None:
+    """One left behind by a model of another horizon, and one that is cut short."""
+    made()
+    with chdir(project.root):
+        made_up_calibration(SPEC.targets, SPEC.horizon + 1)
+        with pytest.raises(
+            PipelineError, match=r"^data/calibration/calibration\.json: expected a w"
+        ):
+            Forecaster.load(stage_files(HERE, "toy"))
+        HERE.calibration.write_bytes(HERE.calibration.read_bytes()[:100])
+        with pytest.raises(
+            PipelineError, match=r"^data/calibration/calibration\.json: expected a w"
+        ):
+            Forecaster.load(stage_files(HERE, "toy"))
 
 
 @pytest.mark.parametrize(

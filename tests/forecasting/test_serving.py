@@ -28,13 +28,14 @@ from pipeline.errors import PipelineError
 from pipeline.files.layout import HERE
 from pipeline.forecasting import endpoints, forecaster
 from pipeline.forecasting.forecaster import Forecaster
-from pipeline.tracking import champion
+from pipeline.tracking import champion, publishing
 from tests.repositories import NO_STORE, run
 from tests.serving import free_port, serving
-from tests.toys import ROOT, Project
+from tests.toys import ROOT, Project, made_up_calibration
 
 pytestmark = pytest.mark.timeout(300)
 ROWS = 120
+CALIBRATED = (80, 90.5)  # percent
 PARTS = ["year", "month", "day", "hour"]
 LEVELS = {
     "holiday": ["None", "Fête", "NA"],
@@ -98,9 +99,12 @@ def as_records(frame: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def digits(answer: str) -> list[float]:
-    """The forecasts of an answer."""
-    return [row["forecast"] for row in json.loads(answer)["predictions"]]
+NUMBERS = ["forecast", "lo-80", "hi-80", "lo-90.5", "hi-90.5"]
+
+
+def digits(answer: str) -> list[list[float]]:
+    """The forecasts of an answer with the bounds of their intervals."""
+    return [[row[name] for name in NUMBERS] for row in json.loads(answer)["predictions"]]
 
 
 @pytest.fixture(scope="module")
@@ -114,11 +118,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, setting in NO_STORE.items():
             patch.setenv(name, setting)
         project.run("ingest", "impute_scale", "window", "train")
+        made_up_calibration(["load"], 3, levels=CALIBRATED)
         forecaster.bundle(HERE, "toy", bundle)
     mlflow.pyfunc.save_model(
         project.root / "model",
         python_model=str(ROOT / "pipeline/forecasting/served_model.py"),
         artifacts={"forecaster": str(bundle)},
+        signature=publishing.signature(CALIBRATED),
         pip_requirements=[],
     )
     return project.root / "model"
@@ -158,14 +164,17 @@ def post(address: str, content: Any, kind: str = endpoints.JSON) -> requests.Res
     return requests.post(f"{address}/invocations", body, headers=headers, timeout=60)
 
 
-def from_file(model: Path, rows: bytes, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def from_file(model: Path, rows: bytes, monkeypatch: pytest.MonkeyPatch) -> list[list[float]]:
     """What predict makes of a file with these rows, where the model was trained."""
     (model.parent / "rows.csv").write_bytes(rows)
     options = ["--backend", "numpy", "--input", "rows.csv", "--output", "forecast.csv"]
     monkeypatch.chdir(model.parent)
     monkeypatch.setattr("sys.argv", ["predict", *options])
     predict.main()
-    return list(pd.read_csv("forecast.csv", float_precision="round_trip")["forecast"])
+    made: list[list[float]] = (
+        pd.read_csv("forecast.csv", float_precision="round_trip")[NUMBERS].to_numpy().tolist()
+    )
+    return made
 
 
 def test_file_csv_and_json_give_the_same_digits(
@@ -187,7 +196,8 @@ def test_file_csv_and_json_give_the_same_digits(
         assert answer.status_code == 200, answer.text
         assert digits(answer.text) == wanted
         assert answer.json().keys() == {"predictions", "warnings"}  # the last load is missing
-        assert answer.json()["predictions"][0].keys() == {"origin", "time", "target", "forecast"}
+        names = ["origin", "time", "target", *NUMBERS]
+        assert list(answer.json()["predictions"][0]) == names
 
 
 FIELDS = {
@@ -210,7 +220,7 @@ def test_any_rows_give_the_same_digits_in_every_form(
         frame.loc[row, name] = text
     frame = frame.tail(ROWS - cut)
     rows = tables.parse_table(as_csv(frame), here.card, "file")
-    wanted = list(here.predict(rows)["forecast"])
+    wanted = here.predict(rows)[NUMBERS].to_numpy().tolist()
     for kind, content in (
         (endpoints.CSV, as_csv(frame)),
         (endpoints.JSON, json.dumps(as_split(frame)).encode()),
@@ -240,7 +250,10 @@ def odd(draw: st.DrawFn, tree: Any) -> Any:
     return draw(ANYTHING)
 
 
-RIGHT = {**as_split(table().tail(40)), "params": {"origins": ["2014-01-05 23:00:00"]}}
+RIGHT = {
+    **as_split(table().tail(40)),
+    "params": {"origins": ["2014-01-05 23:00:00"], "levels": [80, 90.5]},
+}
 
 
 @settings(max_examples=40)
@@ -251,7 +264,7 @@ def test_any_json_is_answered_or_refused(here: Forecaster, content: Any) -> None
         answer = endpoints.answer(here, endpoints.JSON, json.dumps(content).encode())
     except PipelineError:
         return
-    assert len(digits(answer)) % 3 == 0
+    assert len(json.loads(answer)["predictions"]) % 3 == 0
 
 
 @given(
@@ -274,6 +287,7 @@ def cell(name: str, content: Any) -> dict[str, Any]:
 
 SPLIT = as_split(table().tail(40))
 NAMES = SPLIT["dataframe_split"]["columns"]
+LEVELS_THERE = "levels: expected some of the calibrated 80, 90.5, found "
 DEEP = b"[" * 5000 + b"]" * 5000
 
 
@@ -289,10 +303,21 @@ DEEP = b"[" * 5000 + b"]" * 5000
         (cell("line", True), "column line, row 40: expected one of 1, 2, found 'true'"),
         (cell("zone", 1), "column zone, row 40: expected one of 01, 02, found '1'"),
         (cell("zone", "\ud800"), "expected text, found half of a surrogate pair"),
-        (SPLIT | {"params": {"origin": ["x"]}}, "params: expected origins and no other key"),
+        (SPLIT | {"params": {"origin": ["x"]}}, "params: expected origins and levels and no"),
         (SPLIT | {"params": {"origins": "x"}}, "params.origins: expected a list of time stamps"),
         (SPLIT | {"params": {"origins": [1]}}, "params.origins: expected a list of time stamps"),
         (SPLIT | {"params": {"origins": ["x" * 9999]}}, "2020-10-25T02:00+01:00), found ['xxx"),
+        (
+            SPLIT | {"params": {"levels": 80}},
+            "params.levels: expected a list of percents, found 80",
+        ),
+        (SPLIT | {"params": {"levels": [80, 50]}}, f"{LEVELS_THERE}50"),
+        (SPLIT | {"params": {"levels": [120]}}, f"{LEVELS_THERE}120"),
+        (SPLIT | {"params": {"levels": [-(10**400)]}}, f"{LEVELS_THERE}-1000"),
+        (SPLIT | {"params": {"levels": ["80"]}}, f'{LEVELS_THERE}"80"'),
+        (SPLIT | {"params": {"levels": [True]}}, f"{LEVELS_THERE}true"),
+        (SPLIT | {"params": {"levels": [[80]]}}, f"{LEVELS_THERE}[80]"),
+        (SPLIT | {"params": {"levels": [float("nan")]}}, f"{LEVELS_THERE}NaN"),
         (SPLIT | {"colour": 1}, "dataframe_records, and optionally params beside them, found"),
         (SPLIT | as_records(table()), "found dataframe_split, dataframe_records"),
         ({"inputs": [[1]]}, "expected rows with named columns under dataframe_split or"),
@@ -392,6 +417,18 @@ def test_mlflows_own_server_takes_json_alone(
     rows = json.dumps(SPLIT).encode()
     answer = scoring_server.invocations(rows, endpoints.JSON, loaded, None)
     assert digits(answer.response) == digits(endpoints.answer(here, endpoints.JSON, rows))
+    chosen = json.dumps(SPLIT | {"params": {"levels": [80]}}).encode()
+    answers = (
+        scoring_server.invocations(chosen, endpoints.JSON, loaded, None).response,
+        endpoints.answer(here, endpoints.JSON, chosen),
+    )
+    one, other = (json.loads(answer)["predictions"] for answer in answers)
+    assert one == other
+    assert list(one[0]) == ["origin", "time", "target", "forecast", "lo-80", "hi-80"]
+    with pytest.raises(
+        MlflowException, match=r"^levels: expected some of the .* 90\.5, found 50\.0$"
+    ):
+        loaded.predict(table().tail(40), params={"levels": [50]})
     with pytest.raises(MlflowException, match="expected JSON; CSV is for python"):
         scoring_server.invocations(b"load\n1", endpoints.CSV, loaded, None)
 

@@ -23,6 +23,16 @@ def test_a_stored_model_forecasts_what_it_did(backend: Backend) -> None:
     """Of format 1, whatever keys training has had since."""
     made = Forecaster.load(bundled_files(STORED), backend).predict(toy_table())
     np.testing.assert_allclose(made["forecast"], FORECAST, rtol=1e-5)
+    assert list(made) == ["origin", "time", "target", "forecast"]
+
+
+def test_a_stored_model_has_no_intervals() -> None:
+    """It was logged before there were any: whoever asks for them is told so."""
+    with pytest.raises(PipelineError) as caught:
+        Forecaster.load(bundled_files(STORED), "numpy").predict(toy_table(), levels=[80])
+    assert str(caught.value) == (
+        "levels: expected none of a model that was logged without calibration, found 80"
+    )
 
 
 def test_a_model_knows_nothing_of_its_training() -> None:
