@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
@@ -152,14 +153,23 @@ class Split(Record):
 
     train: End
     validation: End
+    calibration: End | None = None  # without one, intervals are made on validation
     test: End
+
+    @property
+    def ends(self) -> dict[str, End]:
+        """By span, in order."""
+        return {name: end for name, end in self if end is not None}
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        if len({type(self.train), type(self.validation), type(self.test)}) > 1:
-            raise ValueError("three time stamps, three row counts or three fractions, not a mix")
-        if not isinstance(self.train, str) and not self.train < self.validation < self.test:  # type: ignore[operator]
-            raise ValueError("train to end before validation, and validation before test")
+        ends = list(self.ends.values())
+        if len({type(end) for end in ends}) > 1:
+            raise ValueError("time stamps, row counts or fractions, not a mix")
+        if not isinstance(self.train, str):
+            for (name, end), (later, after) in pairwise(self.ends.items()):
+                if not end < after:  # type: ignore[operator]
+                    raise ValueError(f"{name} to end before {later}")
         return self
 
 

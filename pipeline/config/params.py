@@ -192,11 +192,31 @@ Listed = Literal[
 Keyed = Annotated[Ridge | Linear | Boosting, Field(discriminator="name")]
 
 
+class Calibrated(Record):
+    """How the errors of the calibration span become intervals."""
+
+    scaled: bool = False  # errors relative to the forecast's size: of targets whose 0 is nothing
+    bins: Count = 5  # of the forecast, each with intervals of its own
+
+
+def _rising(levels: tuple[float, ...]) -> tuple[float, ...]:
+    if list(levels) != sorted(set(levels)):
+        raise ValueError("rising levels, each once")
+    return levels
+
+
+Level = Annotated[float, Field(gt=0, lt=100)]  # of an interval, in percent
+
+
 class Evaluate(Record):
-    """What stands beside the model, and what the report draws."""
+    """What stands beside the model, how sure it is, and what the report draws."""
 
     # all but boosting, which takes longest
     baselines: Annotated[tuple[Listed | Keyed, ...], Field(min_length=1)] = get_args(Listed)[:-1]
+    levels: Annotated[
+        tuple[Level, ...], Field(min_length=1, max_length=9), AfterValidator(_rising)
+    ] = (80, 95)
+    calibration: Calibrated = Calibrated()
     stretch: Count  # rows of the test span in the picture of forecast against observed
 
 

@@ -1,5 +1,7 @@
 """The split of a series into its spans: train, validation and test, each after the one before."""
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 
@@ -9,9 +11,15 @@ from pipeline.data.windows import Runs, scored_origins
 from pipeline.errors import PipelineError
 
 # The half-open row range of each span by its role, in order: train is learned from and starts in
-# row 0, validation chooses, test is looked at once; each follows the last.
+# row 0, validation chooses, calibration, where a card names it, makes intervals, test is looked at
+# once; each follows the last.
 Spans = dict[str, tuple[int, int]]
 SCORED = ("validation", "test")
+
+
+def calibrates(spans: Collection[str]) -> str:
+    """The span on whose errors intervals are made."""
+    return "calibration" if "calibration" in spans else "validation"
 
 
 def of(experiment: Experiment, first: pd.Timestamp, rows: int) -> Spans:
@@ -22,7 +30,10 @@ def of(experiment: Experiment, first: pd.Timestamp, rows: int) -> Spans:
 
 def origins(train: Runs, spans: Spans, horizon: int) -> dict[str, Runs]:
     """The origins of each span: of the training windows, and every one that is scored."""
-    return {"train": train} | {span: scored_origins(spans[span], horizon) for span in SCORED}
+    return {
+        span: train if span == "train" else scored_origins(rows, horizon)
+        for span, rows in spans.items()
+    }
 
 
 def spans(
@@ -36,8 +47,7 @@ def spans(
     """
     start = 0
     bounds: Spans = {}
-    for name in ("train", *SCORED):
-        wanted = getattr(split, name)
+    for name, wanted in split.ends.items():
         end = _end(name, wanted, first, step, rows, zone)
         if end <= start:
             raise PipelineError(

@@ -9,13 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pipeline.evaluation.sampling import coverage_error
+
 Floats = npt.NDArray[np.float64]
 Scores = dict[str, float]
 
-# Where a metric is shown, each place with those before it: metrics.json and MLflow; the report's
-# table of several targets; its table of scores, summary.json, baselines, and in MLflow each step;
-# the table of runs.
-STORED, TARGETS, BRIEF, COMPARED = range(4)
+# Where a metric is shown, each place with those before it: metrics.json and MLflow; baselines in
+# metrics.json; the report's table of several targets; its table of scores, summary.json, and in
+# MLflow baselines and each step; the table of runs.
+STORED, BASELINES, TARGETS, BRIEF, COMPARED = range(5)
 OWN = "the target's own"
 DECILES = range(10, 100, 10)  # percents of the quantiles that wql is made of
 
@@ -33,6 +35,7 @@ class Metric:
     root: bool = False  # the roots of scores are compared
     each: str = ""  # key of a sample by percent: a score for each, as coverage_80 and pinball_10
     promise: bool = False  # the best score is the share that these percents are
+    percent: float | None = None  # of the row of one level or quantile
 
     @property
     def title(self) -> str:
@@ -42,7 +45,8 @@ class Metric:
     def at(self, percent: float) -> "Metric":
         """The row of one level or quantile."""
         best = percent / 100 if self.promise else self.best
-        return replace(self, name=f"{self.name}_{percent:g}", best=best, each="", promise=False)
+        name = f"{self.name}_{percent:g}"
+        return replace(self, name=name, best=best, each="", promise=False, percent=percent)
 
     def rows(self, names: Collection[str], prefix: str = "") -> list["Metric"]:
         """This row, or those of its levels or quantiles, as far as the names have them."""
@@ -56,8 +60,10 @@ class Metric:
         if not self.each:
             return {self.name: self.function(*(sample[key] for key in self.needs))}
         return {
-            self.at(at).name: self.function(sample["observed"], forecast, at / 100)
-            for at, forecast in sample[self.each].items()
+            self.at(at).name: self.function(
+                *(own if key == self.each else sample[key] for key in self.needs), at / 100
+            )
+            for at, own in sample[self.each].items()
         }
 
     def value(self, scores: Scores, prefix: str = "", suffix: str = "") -> float:
@@ -114,6 +120,11 @@ def _coverage(y: Floats, interval: tuple[Floats, Floats], level: float) -> Any:
     return np.mean((low <= y) & (y <= high))
 
 
+def _coverage_error(y: Floats, interval: tuple[Floats, Floats], blocks: Any, level: float) -> Any:
+    low, high = interval
+    return coverage_error((low <= y) & (y <= high), blocks)
+
+
 def _width(y: Floats, interval: tuple[Floats, Floats], level: float) -> Any:
     low, high = interval
     return np.mean(high - low)
@@ -139,11 +150,14 @@ METRICS = (
     Metric("mase", _mase, (*PAIR, "seasonal_error"), "", TARGETS),
     Metric("mse_scaled", lambda e: np.mean(e**2), SCALED, "standardised", COMPARED, root=True),
     Metric("mae_scaled", lambda e: np.mean(np.abs(e)), SCALED, "standardised", BRIEF),
-    Metric("wql", _wql, QUANTILES, "", STORED),
-    Metric("pinball", _pinball, QUANTILES, OWN, STORED, each="quantiles"),
-    Metric("coverage", _coverage, BANDS, "fraction", STORED, each="levels", promise=True),
-    Metric("width", _width, BANDS, OWN, STORED, each="levels"),
-    Metric("winkler", _winkler, BANDS, OWN, STORED, each="levels"),
+    Metric("wql", _wql, QUANTILES, "", BRIEF),
+    Metric("pinball", _pinball, QUANTILES, OWN, BASELINES, each="quantiles"),
+    Metric("coverage", _coverage, BANDS, "fraction", BRIEF, each="levels", promise=True),
+    Metric(
+        "coverage_error", _coverage_error, (*BANDS, "blocks"), "fraction", STORED, each="levels"
+    ),
+    Metric("width", _width, BANDS, OWN, BRIEF, each="levels"),
+    Metric("winkler", _winkler, BANDS, OWN, BRIEF, each="levels"),
 )
 
 
@@ -170,6 +184,12 @@ def listed(names: Collection[str], shown: int, prefix: str = "") -> list[Metric]
 def brief(scores: Scores) -> Scores:
     """The scores that are BRIEF."""
     return {metric.name: scores[metric.name] for metric in listed(scores, BRIEF)}
+
+
+def of_intervals(scores: Scores) -> Scores:
+    """The scores of levels."""
+    rows = (row for metric in METRICS if metric.each == "levels" for row in metric.rows(scores))
+    return {row.name: scores[row.name] for row in rows}
 
 
 def deciding(names: Collection[str], prefix: str = "") -> Metric:

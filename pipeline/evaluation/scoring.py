@@ -1,7 +1,7 @@
 """Scoring a Forecaster: its forecasts beside the baselines on every origin of a span."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,29 @@ import pandas as pd
 
 from pipeline.data.windows import Rows, ahead
 from pipeline.evaluation import metrics
-from pipeline.evaluation.metrics import Scores
+from pipeline.evaluation.metrics import BASELINES, BRIEF, STORED, Scores
 from pipeline.preparation.imputation import BEYOND, OBSERVED, gap_state
 
 Floats = npt.NDArray[np.float64]
-Forecast = Callable[[Rows], Floats]  # from origins [N] to [N, H, K] in units
+Bands = dict[float, tuple[Floats, Floats]]  # lower and upper bounds by level in percent
+Around = Callable[[], tuple[Bands, dict[float, Floats]]]  # intervals, and quantiles by percent
 NamedSpans = Mapping[str, tuple[int, int]]
 MODEL = "model"
+
+
+@dataclass(frozen=True)
+class Made:
+    """What one model forecasts: arrays of one shape, in units."""
+
+    point: Floats
+    bands: Bands = field(default_factory=dict)
+    quantiles: dict[float, Floats] = field(default_factory=dict)  # by percent
+
+    def part(self, at: Any) -> "Made":
+        """The part that an index takes of each array."""
+        bands = {level: (low[at], high[at]) for level, (low, high) in self.bands.items()}
+        quantiles = {percent: values[at] for percent, values in self.quantiles.items()}
+        return Made(self.point[at], bands, quantiles)
 
 
 @dataclass(frozen=True)
@@ -25,15 +41,14 @@ class Forecasts:
 
     origins: Rows
     observed: Floats  # NaN where nothing was observed
-    by: dict[str, Floats]  # forecasts by MODEL and by each baseline
+    by: dict[str, Floats]  # point forecasts by MODEL and by each baseline
+    # By the same names what makes their intervals: all of them at once would take much memory.
+    around: Mapping[str, Around] = field(default_factory=dict)
 
-    @classmethod
-    def of(
-        cls, by: Mapping[str, Forecast], targets: pd.DataFrame, origins: Rows, horizon: int
-    ) -> "Forecasts":
-        """What each of `by` forecasts from these origins, beside the targets' own rows."""
-        made = {name: forecast(origins) for name, forecast in by.items()}
-        return cls(origins, observed(targets, origins, horizon), made)
+    def made(self, name: str) -> Made:
+        """What a model forecasts, with its intervals and quantiles where it has them."""
+        around = self.around.get(name)
+        return Made(self.by[name], *(around() if around else ()))
 
     @property
     def model(self) -> Floats:
@@ -47,16 +62,17 @@ class Yardstick:
 
     seasonal_error: Floats
     deviation: Floats
+    block: int = 1  # rows whose windows miss together, as far as sampling errors go
 
     @classmethod
-    def of(cls, train: pd.DataFrame, season: int) -> "Yardstick":
+    def of(cls, train: pd.DataFrame, season: int, block: int = 1) -> "Yardstick":
         """From the targets' training rows, missing values as NaN."""
         errors = [metrics.seasonal_error(train[name], season) for name in train]
-        return cls(np.array(errors), train.std(ddof=0).to_numpy())
+        return cls(np.array(errors), train.std(ddof=0).to_numpy(), block)
 
     def of_target(self, k: int) -> "Yardstick":
         """One target's own."""
-        return Yardstick(self.seasonal_error[[k]], self.deviation[[k]])
+        return Yardstick(self.seasonal_error[[k]], self.deviation[[k]], self.block)
 
 
 def observed(targets: pd.DataFrame, origins: Rows, horizon: int) -> Floats:
@@ -85,80 +101,124 @@ def report(
 
     `spans` are validation and test, `named` further ones, each its first and last target row.
     """
-    result: dict[str, Any] = {}
+    result: dict[str, Any] = {"baselines": {}, "validation_baselines": {}}
+    result |= {"baselines_by_horizon": {}} | ({"baselines_by_target": {}} if names[1:] else {})
+    holders = {name: _holder(spans, *rows) for name, rows in named.items()}
     for span, forecasts in spans.items():
-        seen, model = forecasts.observed, forecasts.model
-        result[span] = pooled(seen, model, yardstick)
-        result[f"{span}_by_horizon"] = by_horizon(seen, model, yardstick)
-        if len(names) > 1:
-            result[f"{span}_by_target"] = {
-                name: pooled(seen[..., [k]], model[..., [k]], yardstick.of_target(k))
-                for k, name in enumerate(names)
-            }
-    test = spans["test"]
-    rules = {name: values for name, values in test.by.items() if name != MODEL}
-    for key, span in (("baselines", "test"), ("validation_baselines", "validation")):
-        result[key] = {
-            name: pooled(spans[span].observed, spans[span].by[name], yardstick, brief=True)
-            for name in rules
-        }
-    result["baselines_by_horizon"] = {
-        name: by_horizon(test.observed, values, yardstick, brief=True)
-        for name, values in rules.items()
-    }
-    mine = metrics.error(result["test"])
+        seen, blocks = forecasts.observed, forecasts.origins // yardstick.block
+        for name in forecasts.by:
+            made = forecasts.made(name)
+            if name == MODEL:
+                result[span] = pooled(seen, made, yardstick, blocks=blocks)
+                result[f"{span}_by_horizon"] = by_horizon(seen, made, yardstick, blocks=blocks)
+                if names[1:]:
+                    result[f"{span}_by_target"] = by_target(
+                        seen, made, yardstick, names, blocks=blocks
+                    )
+            else:
+                key = "baselines" if span == "test" else "validation_baselines"
+                result[key][name] = pooled(seen, made, yardstick, BASELINES)
+                if span == "test":
+                    result["baselines_by_horizon"][name] = by_horizon(seen, made, yardstick, BRIEF)
+                if span == "test" and names[1:]:
+                    result["baselines_by_target"][name] = by_target(
+                        seen, made, yardstick, names, BASELINES
+                    )
+            for other, (first, last) in named.items():
+                masked = np.where(_within(forecasts, first, last)[..., None], seen, np.nan)
+                # None of its rows may be scored by this split, or was observed.
+                if holders[other] == span and not np.isnan(masked).all():
+                    shown = STORED if name == MODEL else BRIEF
+                    scores = pooled(masked, made, yardstick, shown, blocks)
+                    result.setdefault("spans", {}).setdefault(other, {})[name] = scores
+    mine, rules = metrics.error(result["test"]), result["baselines"]
     result["skill"] = {
         name: skill
-        for name, scores in result["baselines"].items()
+        for name, scores in rules.items()
         if (skill := metrics.skill(mine, metrics.error(scores))) is not None
     }
-    result["best_baseline"] = min(
-        rules, key=lambda name: metrics.error(result["baselines"][name]), default=None
-    )
-    for span, (first, last) in named.items():
-        inside = {name: _within(forecasts, first, last) for name, forecasts in spans.items()}
-        holder = max(inside, key=lambda name: int(inside[name].sum()))
-        masked = np.where(inside[holder][..., None], spans[holder].observed, np.nan)
-        if np.isnan(masked).all():
-            continue  # none of its rows is scored by this split, or was observed
-        result.setdefault("spans", {})[span] = {
-            name: pooled(masked, values, yardstick, brief=name != MODEL)
-            for name, values in spans[holder].by.items()
-        }
+    result["best_baseline"] = min(rules, key=lambda name: metrics.error(rules[name]), default=None)
     return result
 
 
-def pooled(seen: Floats, forecast: Floats, yardstick: Yardstick, brief: bool = False) -> Scores:
+def rolling(forecasts: Forecasts, bands: Bands, yardstick: Yardstick) -> dict[str, Any]:
+    """The test scores of the model's intervals as they would have followed its errors."""
+    seen, made = forecasts.observed, Made(forecasts.model, bands)
+    blocks = forecasts.origins // yardstick.block
+    steps = by_horizon(seen, made, yardstick, blocks=blocks)
+    return {
+        "test": metrics.of_intervals(pooled(seen, made, yardstick, blocks=blocks)),
+        "test_by_horizon": {step: metrics.of_intervals(scores) for step, scores in steps.items()},
+    }
+
+
+def pooled(
+    seen: Floats, made: Made, yardstick: Yardstick, shown: int = STORED, blocks: Rows | None = None
+) -> Scores:
     """One target's scores in its units, or several targets' on standardised values.
 
     A score that is not defined is not there: r2 of one value, mape where all are zero, mase where
-    the seasonal error is zero. `zeros` counts the values that mape leaves out.
+    the seasonal error is zero. `zeros` counts the values that mape leaves out. Of several targets
+    the quantiles are scored in units, as WQL has it.
 
-    `seen` and `forecast` are [N, H, K] or [N, K]; `brief`: of one target, only what is BRIEF.
+    Args:
+        seen: [N, H, K] or [N, K], and so what was made.
+        shown: what is left out of what is shown in fewer places.
+        blocks: [N] the block of each window, for the sampling error of coverage.
     """
     known = ~np.isnan(seen)
     if not known.any():
         raise ValueError("expected at least one observed target, found none")
+    unit = yardstick.deviation if seen.shape[-1] > 1 else np.ones(1)
+    y, of, bare = seen[known], made.part(known), shown == STORED
+    units = np.broadcast_to(unit, seen.shape)[known]
+    bands = {level: (low / units, high / units) for level, (low, high) in of.bands.items()}
+    sample: dict[str, Any] = {"observed": y / units} | ({"levels": bands} if bands else {})
+    if bands and blocks is not None:
+        own = blocks.reshape(-1, *(1 for _ in seen.shape[1:]))
+        sample["blocks"] = np.broadcast_to(own, seen.shape)[known]
     if seen.shape[-1] > 1:
-        errors = ((forecast - seen) / yardstick.deviation)[known]
-        return metrics.measured({"errors": errors}) | {"n": len(errors)}
-    y, f = seen[known], forecast[known]
-    sample = {"observed": y, "forecast": f, "seasonal_error": yardstick.seasonal_error[0]}
-    if brief:
-        return metrics.measured(sample, metrics.BRIEF)
-    return metrics.measured(sample) | {"n": len(y), "zeros": int((y == 0).sum())}
+        scores = metrics.measured({**sample, "errors": (of.point - y) / units}, shown)
+        if of.quantiles:
+            made_of = metrics.measured({"observed": y, "quantiles": of.quantiles}, BRIEF)
+            scores |= {"wql": made_of["wql"]} if "wql" in made_of else {}
+        return scores | ({"n": len(y)} if bare else {})
+    sample |= {"forecast": of.point, "seasonal_error": yardstick.seasonal_error[0]}
+    sample |= {"quantiles": of.quantiles} if of.quantiles else {}
+    return metrics.measured(sample, shown) | (
+        {"n": len(y), "zeros": int((y == 0).sum())} if bare else {}
+    )
 
 
 def by_horizon(
-    seen: Floats, forecast: Floats, yardstick: Yardstick, brief: bool = False
+    seen: Floats, made: Made, yardstick: Yardstick, shown: int = STORED, blocks: Rows | None = None
 ) -> dict[str, Scores]:
     """The pooled scores of each step ahead, h01, h02, ..., where anything was observed."""
     horizon = seen.shape[1]
     width = max(2, len(str(horizon)))
     return {
-        f"h{step + 1:0{width}d}": pooled(seen[:, step], forecast[:, step], yardstick, brief)
+        f"h{step + 1:0{width}d}": pooled(
+            seen[:, step], made.part(np.s_[:, step]), yardstick, shown, blocks
+        )
         for step in range(horizon)
         if not np.isnan(seen[:, step]).all()
+    }
+
+
+def by_target(
+    seen: Floats,
+    made: Made,
+    yardstick: Yardstick,
+    names: Sequence[str],
+    shown: int = STORED,
+    blocks: Rows | None = None,
+) -> dict[str, Scores]:
+    """The scores of each target in its units."""
+    return {
+        name: pooled(
+            seen[..., [k]], made.part(np.s_[..., [k]]), yardstick.of_target(k), shown, blocks
+        )
+        for k, name in enumerate(names)
     }
 
 
@@ -176,7 +236,8 @@ def by_hour(
         inside = of_target == hour
         known = not np.isnan(seen[inside]).all()
         for name, values in forecasts.by.items():
-            scores = pooled(seen[inside], values[inside], yardstick, brief=True) if known else None
+            made = Made(values[inside])
+            scores = pooled(seen[inside], made, yardstick, BRIEF) if known else None
             errors[name].append(metrics.error(scores) if scores else np.nan)
     return errors
 
@@ -206,6 +267,7 @@ def table(
     for code, forecasts in enumerate(spans.values()):
         n, horizon, k = forecasts.observed.shape
         step, target = np.arange(1, horizon + 1, dtype=np.int32), np.arange(k, dtype=np.int16)
+        made = forecasts.made(MODEL)
         columns = {
             # Categories, since a name for each of millions of rows would weigh most.
             "span": category(np.full(n * horizon * k, code, np.int8), pd.Index(list(spans))),
@@ -213,11 +275,18 @@ def table(
             "time": times[(forecasts.origins[:, None] + step).ravel().repeat(k)],
             "step": np.tile(step.repeat(k), n),
             "target": category(np.tile(target, n * horizon), pd.Index(list(names))),
-            "forecast": forecasts.model.ravel(),
+            "forecast": made.point.ravel(),
             "observed": forecasts.observed.ravel(),
         }
+        for level, (low, high) in made.bands.items():
+            columns |= {f"lo-{level:g}": low.ravel(), f"hi-{level:g}": high.ravel()}
         parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True)
+
+
+def _holder(spans: Mapping[str, Forecasts], first: int, last: int) -> str:
+    """The span that has most of the targets of rows first to last."""
+    return max(spans, key=lambda name: int(_within(spans[name], first, last).sum()))
 
 
 def _within(forecasts: Forecasts, first: int, last: int) -> npt.NDArray[np.bool_]:

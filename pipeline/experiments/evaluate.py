@@ -10,11 +10,12 @@ import pandas as pd
 from pipeline.config.checks import ridge_left_out
 from pipeline.config.experiment import Experiment
 from pipeline.data import splits, tables
-from pipeline.data.splits import SCORED, Spans
+from pipeline.data.splits import Spans
 from pipeline.data.windows import Runs
 from pipeline.evaluation import network_memory, scoring
 from pipeline.evaluation.network_memory import Memory
-from pipeline.evaluation.scoring import MODEL, Forecast, Forecasts, Yardstick
+from pipeline.evaluation.scoring import MODEL, Bands, Forecasts, Yardstick
+from pipeline.experiments.intervals import Forecast, with_intervals
 from pipeline.experiments.task import prepared
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
@@ -34,6 +35,7 @@ class Evaluation:
     series: pd.DataFrame  # the regular series, in its units
     spans: Spans
     yardstick: Yardstick
+    followed: Bands  # the model's intervals on test, had they followed its errors
     memory: Memory | None  # of a plain stack of recurrent layers
     example: pd.DataFrame  # the table's newest rows, as many as a forecast needs
 
@@ -53,7 +55,9 @@ def evaluate(experiment: Experiment, layout: Layout) -> Evaluation:
     series = artifacts.read_frame(layout.series)
     targets, times = series[list(spec.targets)], pd.DatetimeIndex(series.index)
     origins = {
-        span: np.asarray(Runs(artifacts.read_array(layout.origins(span)))) for span in SCORED
+        span: np.asarray(Runs(artifacts.read_array(layout.origins(span))))
+        for span in experiment.split.ends
+        if span != "train"
     }
     count = artifacts.read_json_record(layout.windows_quality, Count)
     rows = splits.of(experiment, times[0], len(times))
@@ -69,16 +73,21 @@ def evaluate(experiment: Experiment, layout: Layout) -> Evaluation:
             fitted = FittedBaseline.of(model, task)
             by[name] = partial(forecaster.bounded, fitted, task.seen)
             tell(name)
-    forecasts = {span: Forecasts.of(by, targets, origins[span], spec.horizon) for span in SCORED}
-    yardstick = Yardstick.of(targets.iloc[slice(*rows["train"])], card.season)
+    forecasts, calibration, followed = with_intervals(
+        experiment, layout, forecaster, by, targets, origins
+    )
+    artifacts.write_json(layout.calibration, calibration.model_dump(mode="json"))
+    block = max(spec.horizon, card.steps_a_day)
+    yardstick = Yardstick.of(targets.iloc[slice(*rows["train"])], card.season, block)
     memory = network_memory.measure(spec, layout.weights, seen.features, origins["validation"])
     in_gaps = scoring.in_gaps(targets, origins["test"], forecaster.imputer.limit)
     metrics = scoring.rounded(
         scoring.report(forecasts, spec.targets, yardstick, card.spans)
+        | {"rolling": scoring.rolling(forecasts["test"], followed, yardstick)}
         | ({"memory": memory.scores} if memory else {})
         | {"training_windows": count.model_dump(), "test_origins": in_gaps}
     )
     artifacts.write_json(layout.metrics, metrics)
     artifacts.write_json(layout.summary, scoring.summary(metrics))
     artifacts.write_frame(layout.predictions, scoring.table(forecasts, spec.targets, times))
-    return Evaluation(metrics, forecasts, series, rows, yardstick, memory, example)
+    return Evaluation(metrics, forecasts, series, rows, yardstick, followed, memory, example)

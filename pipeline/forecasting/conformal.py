@@ -36,6 +36,10 @@ def needed(share: Fraction) -> int:
     return math.ceil(share / (1 - share))
 
 
+class TooFewError(PipelineError):
+    """Fewer errors than some rank needs."""
+
+
 class Method(Record):
     """What is learned, and how."""
 
@@ -150,8 +154,8 @@ def calibrate(
         targets: [K] their names.
 
     Raises:
-        PipelineError: names a target and step with too few errors, or a quantile that the model
-            does not forecast.
+        TooFewError: names a target and step with too few errors.
+        PipelineError: names a quantile that the model does not forecast.
     """
     cells = [
         _cell(method, name, step + 1, forecast[:, step, k], observed[:, step, k])
@@ -161,13 +165,44 @@ def calibrate(
     return Calibration(method=method, targets=tuple(targets), cells=tuple(cells))
 
 
+def halves(
+    method: Method, forecast: Floats, observed: Floats, targets: Sequence[str]
+) -> list[tuple[slice, Calibration]]:
+    """Each half of the windows with what the other half teaches, of the arrays of `calibrate`.
+
+    Windows whose targets lie in both halves teach nothing.
+    """
+    n, horizon = observed.shape[:2]
+    middle, apart = n // 2, horizon - 1
+    first, second = slice(0, middle), slice(middle, n)
+    pairs = (first, slice(middle + apart, n)), (second, slice(0, max(middle - apart, 0)))
+    return [(own, calibrate(method, forecast[of], observed[of], targets)) for own, of in pairs]
+
+
+def around(
+    parts: Sequence[tuple[slice, Calibration]], forecast: Floats, lowest: npt.ArrayLike = -np.inf
+) -> tuple[Bands, dict[float, Floats]]:
+    """The intervals and, by percent, the quantiles of windows [N] in parts, one after the other."""
+    made = [calibration.bands(forecast[own], lowest) for own, calibration in parts]
+    levels = {
+        level: (
+            np.concatenate([of[level][0] for of in made]),
+            np.concatenate([of[level][1] for of in made]),
+        )
+        for level in made[0]
+    }
+    every = np.concatenate([each.quantiles(forecast[own], lowest) for own, each in parts])
+    percents = [round(100 * q, 9) for q in parts[0][1].method.quantiles]
+    return levels, {percent: every[..., i] for i, percent in enumerate(percents)}
+
+
 def _cell(method: Method, target: str, step: int, values: Floats, y: Floats) -> Cell:
     known = ~np.isnan(y)
     values, y = values[known], y[known]
     levels, quantiles = method.shares
     least = max(map(needed, [*levels.values(), *quantiles.values()]))
     if len(y) < least:
-        raise PipelineError(
+        raise TooFewError(
             f"calibration span: expected at least {least} observed values of {target} at step "
             f"{step} for intervals of {_listed(method.levels)}% and the quantiles "
             f"{_listed(method.quantiles)}, found {len(y)}; lengthen the span or lower the level"

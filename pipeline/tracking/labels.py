@@ -51,7 +51,7 @@ def hyperparameters(experiment: Experiment) -> dict[str, Any]:
         "impute_scale.transforms": ", ".join(bent) or "none",
         "window.inputs": ", ".join(experiment.inputs),
         "window.targets": ", ".join(experiment.targets),
-        "window.split": json.dumps(experiment.split.model_dump(mode="json")),
+        "window.split": json.dumps(experiment.split.ends),
     }
     decided = json.dumps(decisive(card_tree(experiment.card)), sort_keys=True)
     return own | resolved | {CARD: hashlib.sha256(decided.encode()).hexdigest()[:12]}

@@ -105,7 +105,7 @@ WRONG_PARAMS: list[tuple[str, Any, list[str]]] = [
     (
         "window.split",
         {"train": "2014-01-01", "validation": 90, "test": 120},
-        ["window.split: expected three time stamps, three row counts or three fractions"],
+        ["window.split: expected time stamps, row counts or fractions"],
     ),
     ("impute_scale.imputation.method", "linear", ["imputation.method: expected", "'seasonal'"]),
     ("impute_scale.imputation.limit", 0, ["impute_scale.imputation.limit: expected", "found 0"]),

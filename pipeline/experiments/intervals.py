@@ -1,0 +1,85 @@
+"""The intervals around the forecasts of a model and its baselines, made alike for all."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+
+import pandas as pd
+
+from pipeline.config.experiment import Experiment
+from pipeline.data import splits
+from pipeline.data.windows import Rows
+from pipeline.evaluation import scoring
+from pipeline.evaluation.scoring import MODEL, Around, Forecasts
+from pipeline.files.layout import Layout
+from pipeline.forecasting import conformal, drift
+from pipeline.forecasting.conformal import Bands, Calibration, Floats, Method, TooFewError
+from pipeline.forecasting.forecaster import Forecaster
+from pipeline.runtime.progress import progress, say
+
+Forecast = Callable[[Rows], Floats]  # from origins [N] to [N, H, K], or quantiles [N, H, K, Q]
+
+
+def with_intervals(
+    experiment: Experiment,
+    layout: Layout,
+    forecaster: Forecaster,
+    by: Mapping[str, Forecast],
+    targets: pd.DataFrame,
+    origins: Mapping[str, Rows],
+) -> tuple[dict[str, Forecasts], Calibration, Bands]:
+    """What each of `by` forecasts from the origins of each span, with its intervals.
+
+    The errors of the calibration span make them; on validation, those of its other half. Also given
+    are the model's own calibration, and its intervals on test had they followed its errors.
+    """
+    settings, spec = experiment.params.evaluate, forecaster.spec
+    own = {
+        span: {name: forecast(rows) for name, forecast in by.items()}
+        for span, rows in origins.items()
+    }
+    seen = {span: scoring.observed(targets, rows, spec.horizon) for span, rows in origins.items()}
+    learned_on = splits.calibrates(origins)
+    around: dict[str, dict[str, Around]] = {span: {} for span in splits.SCORED}
+    learned: dict[str, Calibration] = {}
+    with progress("calibrations", len(by)) as tell:
+        for name in by:
+            method = Method(
+                levels=settings.levels,
+                given=(spec.quantiles or ()) if name == MODEL else (),
+                scaled=settings.calibration.scaled,
+                bins=settings.calibration.bins,
+            )
+            one = conformal.calibrate(method, own[learned_on][name], seen[learned_on], spec.targets)
+            learned[name], parts = one, {"test": [(slice(None), one)]}
+            with suppress(TooFewError):
+                parts["validation"] = conformal.halves(
+                    method, own["validation"][name], seen["validation"], spec.targets
+                )
+            for span, of in parts.items():
+                made = partial(conformal.around, of, own[span][name], forecaster.lowest)
+                around[span][name] = made
+            tell(name)
+    cells = learned[MODEL].cells
+    if fewer := sum(len(cell.n) < settings.calibration.bins for cell in cells):
+        say(
+            f"{layout.calibration}: {learned_on} has too few windows for evaluate.calibration.bins "
+            f"{settings.calibration.bins} at {fewer} of {len(cells)} steps and targets: fewer there"
+        )
+    if not around["validation"]:
+        say(f"{layout.metrics}: half of validation is too short for scores of intervals there")
+    forecasts = {
+        span: Forecasts(
+            origins[span],
+            seen[span],
+            {
+                name: spec.point(values) if name == MODEL else values
+                for name, values in own[span].items()
+            },
+            around[span],
+        )
+        for span in splits.SCORED
+    }
+    bands = learned[MODEL].bands(own["test"][MODEL])
+    followed = drift.replay(bands, forecasts["test"].model, seen["test"], forecaster.lowest)
+    return forecasts, learned[MODEL], followed
