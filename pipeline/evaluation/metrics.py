@@ -107,6 +107,11 @@ def _pinball(y: Floats, f: Floats, q: float) -> Any:
     return np.mean(np.maximum(q * (y - f), (q - 1) * (y - f)))
 
 
+def _below(y: Floats, f: Floats, q: float) -> Any:
+    """The share of values that are at most the quantile: the calibration curve."""
+    return np.mean(y <= f)
+
+
 def _wql(y: Floats, quantiles: Mapping[float, Floats]) -> Any:
     """Twice the pinball losses of .1 to .9 over |y|, their mean; None without one of the nine."""
     size = np.mean(np.abs(y))
@@ -152,6 +157,7 @@ METRICS = (
     Metric("mae_scaled", lambda e: np.mean(np.abs(e)), SCALED, "standardised", BRIEF),
     Metric("wql", _wql, QUANTILES, "", BRIEF),
     Metric("pinball", _pinball, QUANTILES, OWN, BASELINES, each="quantiles"),
+    Metric("below", _below, QUANTILES, "fraction", BASELINES, each="quantiles", promise=True),
     Metric("coverage", _coverage, BANDS, "fraction", BRIEF, each="levels", promise=True),
     Metric(
         "coverage_error", _coverage_error, (*BANDS, "blocks"), "fraction", STORED, each="levels"

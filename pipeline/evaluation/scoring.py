@@ -180,8 +180,9 @@ def pooled(
     if seen.shape[-1] > 1:
         scores = metrics.measured({**sample, "errors": (of.point - y) / units}, shown)
         if of.quantiles:
-            made_of = metrics.measured({"observed": y, "quantiles": of.quantiles}, BRIEF)
-            scores |= {"wql": made_of["wql"]} if "wql" in made_of else {}
+            made_of = metrics.measured({"observed": y, "quantiles": of.quantiles}, shown)
+            # Of targets in several units, pinball losses have no mean.
+            scores |= {k: v for k, v in made_of.items() if not k.startswith("pinball")}
         return scores | ({"n": len(y)} if bare else {})
     sample |= {"forecast": of.point, "seasonal_error": yardstick.seasonal_error[0]}
     sample |= {"quantiles": of.quantiles} if of.quantiles else {}

@@ -11,13 +11,15 @@ import pandas as pd
 from pipeline.config.checks import ridge_left_out
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Linear, Params
-from pipeline.evaluation.metrics import BRIEF, TARGETS, deciding, error, listed
+from pipeline.data.splits import calibrates
+from pipeline.evaluation.metrics import BRIEF, TARGETS, Metric, deciding, error, listed
 from pipeline.evaluation.scoring import MODEL
 from pipeline.files.layout import HERE
 from pipeline.preparation.training_windows import Count, sentence
 from pipeline.reports import terminal
 from pipeline.reports.formatting import escape_markdown, number, percent
 
+SURE = ("intervals", "coverage")  # pictures
 # What a reader should see in each picture; a picture not named here has only its title.
 CAPTIONS = {
     "memory": "How much of a change in the state is left k steps later. If the line is still high "
@@ -25,6 +27,12 @@ CAPTIONS = {
     "gates": "One window, a row for each unit. A forget gate near 1 keeps what the unit holds. If "
     "many rows never change, fewer units may do.",
     "error_by_horizon": "The error at each step ahead. The model should be below every other line.",
+    "intervals": "Forecasts of the last step with their intervals. Where the line often leaves "
+    "them, do not trust them; where they are very wide, the model cannot tell.",
+    "coverage": "Left: how many test values lie in the intervals, by step. It should be what the "
+    "dashed lines promise; the shade is two standard errors, with whole days drawn anew. Dotted: "
+    "intervals that follow the errors of the test span as they become known. Middle: at the same "
+    "coverage, the narrower the better. Right: on the line, quantiles hold their share.",
     "error_by_hour": "The error by hour of day of the forecast time, pooled over all steps.",
     "windows": "Among the windows with the fewest gaps, up to three with the smallest error (top) "
     "and three with the largest (bottom), with the values before them. None overlap in a row.",
@@ -40,7 +48,7 @@ def rows(metrics: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """The score table: a header and a row for the model and each baseline, best first."""
     by = {MODEL: metrics["test"], **metrics["baselines"]}
     by_step = {MODEL: metrics["test_by_horizon"], **metrics["baselines_by_horizon"]}
-    first, *others = listed(metrics["test"], BRIEF)
+    first, *others = (metric for metric in listed(metrics["test"], BRIEF) if not metric.percent)
     names = [first.name, *(metric.name for metric in others)]
     steps = list(metrics["test_by_horizon"])
     ends = [] if len(steps) == 1 else [steps[0], steps[-1]]
@@ -65,7 +73,7 @@ def show(metrics: dict[str, Any], title: str, more: str | None = None) -> None:
         scores.add_column(heading, justify="right" if column else "left", no_wrap=True)
     for row in body:
         scores.add_row(*row, style="bold" if row[0] == MODEL else "")
-    terminal.show(scores, *filter(None, (_by_step(metrics).strip(), more)))
+    terminal.show(scores, *filter(None, (_by_step(metrics).strip(), held(metrics), more)))
 
 
 def heading(experiment: Experiment) -> str:
@@ -111,7 +119,11 @@ def markdown(
         f"The model was chosen on the validation span (kept: epoch {best} of {len(history)}); the "
         "test span was only scored."
         f"{_of_gaps(metrics['test_origins'], params)}",
-        *(_picture(name) for name in pictures if name != "missing"),
+        *(_picture(name) for name in pictures if name not in (*SURE, "missing")),
+        "## How sure it is",
+        _sure(experiment, metrics),
+        table(*_intervals(metrics)),
+        *(_picture(name) for name in pictures if name in SURE),
         *(["## Memory", memory[0], *map(_picture, memory[1])] if memory else []),
         "## Data",
         f"{quality['rows']:,} rows from {quality['first']} to {quality['last']}, every "
@@ -173,6 +185,52 @@ def _by_step(metrics: dict[str, Any]) -> str:
     return f"The smallest error at each step: {'; '.join(parts)}. "
 
 
+def _intervals(metrics: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """The table of intervals: the model's, as they are and rolling, and each baseline's."""
+    by = {MODEL: metrics["test"], "model, rolling": metrics["rolling"]["test"]}
+    by |= metrics["baselines"]
+    rows = [row for row in listed(metrics["test"], BRIEF) if row.percent]
+    rows.sort(key=lambda row: row.percent)
+    body = [
+        [name.replace("_", " "), *(_of_level(row, scores) for row in rows)]
+        for name, scores in by.items()
+    ]
+    return ["", *(row.name.replace("_", " ") for row in rows)], body
+
+
+def _of_level(row: Metric, scores: dict[str, float]) -> str:
+    return f"{scores[row.name]:.1%}" if row.unit == "fraction" else number(scores[row.name])
+
+
+def held(metrics: dict[str, Any]) -> str:
+    """How many test values lie in the model's intervals, and the steps with the fewest and most."""
+    test, steps = metrics["test"], metrics["test_by_horizon"].values()
+    parts = []
+    for row in listed(test, BRIEF):
+        if row.name.startswith("coverage"):
+            by_step = [scores[row.name] for scores in steps]
+            ends = f", by step {min(by_step):.1%} to {max(by_step):.1%}" if by_step[1:] else ""
+            error = test[f"coverage_error_{row.percent:g}"]
+            parts.append(f"{row.percent:g}% hold {test[row.name]:.1%} ± {error:.1%}{ends}")
+    return f"Intervals of {'; of '.join(parts)}."
+
+
+def _sure(experiment: Experiment, metrics: dict[str, Any]) -> str:
+    """What the intervals hold, and how they were made."""
+    settings, span = experiment.params.evaluate.calibration, calibrates(experiment.split.ends)
+    size = ", relative to the forecast's size," if settings.scaled else ""
+    why = "" if span == "calibration" else ", since no calibration span is named"
+    return (
+        f"{held(metrics)} After ± stands one standard error, with days or whole horizons drawn "
+        f"anew. Each interval is made of the model's errors{size} on the {span} span{why}, by step "
+        f"and in up to {settings.bins} bins of the forecast. Scores of intervals on validation are "
+        "those of each half by the errors of the other. Rolling intervals follow the errors of the "
+        "test span, each known as many rows later as its step. Of intervals with the coverage that "
+        "they promise, the narrower are better; Winkler's score weighs both. WQL is the mean error "
+        "of the nine deciles, relative to the values."
+    )
+
+
 def _of_gaps(origins: dict[str, int], params: Params) -> str:
     """What the model knows less than the naive baselines, where a forecast starts in a gap."""
     if not origins["in_gap"]:
@@ -193,7 +251,8 @@ def _of_gaps(origins: dict[str, int], params: Params) -> str:
 
 def _by_target(scores: dict[str, dict[str, float]]) -> list[str]:
     """What the table of several targets is in, and the model's scores of each in its own units."""
-    names = [metric.name for metric in listed(set().union(*scores.values()), TARGETS)]
+    shown = listed(set().union(*scores.values()), TARGETS)
+    names = [metric.name for metric in shown if not metric.percent]
     return [
         "With several targets, these are errors on standardised values, pooled over all targets; "
         "skill uses the root of mse_scaled. The model's scores for each target, in its own unit:",

@@ -1,6 +1,6 @@
 """Pictures of an experiment, as matplotlib figures; nothing here touches pyplot's global state."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ LATE = "#D55E00"
 STROKES = ("-", "--", ":", "-.", (0, (6, 3)), (0, (3, 1, 1, 1, 1, 1)))
 LEGEND, HANDLE, LINE = 112, 8, 0.2  # letters in a row, and of a line's sample; inches of a row
 EACH = 3  # windows with the smallest error, and with the largest
+SHADES = (0.32, 0.18, 0.11)  # of bands, the narrowest first
 DOTS = 100  # points of a line that can be distinguished
 PAST, LEAST_PAST = 4, 24  # of a look-back, horizons and rows that are shown before a forecast
 
@@ -68,11 +69,11 @@ def forecast(
         for step, colour in zip(steps, (COLOURS[MODEL], LATE), strict=False):
             begin = horizon - step
             rows = forecasts.origins[begin : begin + stretch] + step
-            label = f"forecast {_ahead(step, card)}"
+            label = f"forecast {ahead(step, card)}"
             values = forecasts.model[begin : begin + stretch, step - 1, k]
             axes.plot(times[rows], values, color=colour, linewidth=1.1, label=label)
-        axes.set_ylabel(_with_unit(name, card))
-        _dates(axes, card)
+        axes.set_ylabel(with_unit(name, card))
+        dates(axes, card)
     panels[0].set_title("Forecast and observed, start of the test span")
     legend_below(figure, panels[0])
     return figure
@@ -89,8 +90,9 @@ def error_by_horizon(metrics: dict[str, Any], names: Sequence[str], card: Card) 
         return figure
     _lines(axes, [int(step[1:]) for step in metrics["test_by_horizon"]], errors)
     legend_below(figure, axes)
-    ahead = f"steps ahead ({card.frequency} each)"
-    axes.set(xlabel=ahead, ylabel=unit, title="Test error by horizon")
+    axes.set(
+        xlabel=f"steps ahead ({card.frequency} each)", ylabel=unit, title="Test error by horizon"
+    )
     return figure
 
 
@@ -123,7 +125,8 @@ def windows(forecasts: Forecasts, series: pd.Series, look_back: int, card: Card)
     Of a long look-back, only the end is drawn, or the forecast would be too small to see. Only
     complete windows; if a long horizon leaves none, those with up to twice the smallest gaps.
     """
-    seen, model = forecasts.observed[..., 0], forecasts.model[..., 0]
+    made = forecasts.made(MODEL).part(np.s_[..., 0])
+    seen, model = forecasts.observed[..., 0], made.point
     horizon = seen.shape[1]
     gaps = np.isnan(seen).sum(axis=1)
     shown = (gaps <= 2 * gaps.min()) & (gaps < horizon)
@@ -144,13 +147,14 @@ def windows(forecasts: Forecasts, series: pd.Series, look_back: int, card: Card)
             style(axes)
             origin = int(forecasts.origins[i])
             window = slice(max(origin - past + 1, 0), origin + horizon + 1)
-            ahead = slice(origin + 1, origin + horizon + 1)
+            after = slice(origin + 1, origin + horizon + 1)
+            shade(axes, times[after], made.part(i).bands)
             axes.plot(times[window], series.iloc[window], mark, color="black", label="observed")
-            axes.plot(times[ahead], model[i], mark, color=COLOURS[MODEL], label="forecast")
+            axes.plot(times[after], model[i], mark, color=COLOURS[MODEL], label="forecast")
             axes.axvline(times[origin], color="#999999", linewidth=0.8, label="origin")  # type: ignore[arg-type]
-            _dates(axes, card, minticks=2, maxticks=5)
+            dates(axes, card, minticks=2, maxticks=5)
             axes.set_title(f"{kind} {rank + 1}: RMSE {number(error[i])}", fontsize="medium")
-        line[0].set_ylabel(_with_unit(str(series.name), card))
+        line[0].set_ylabel(with_unit(str(series.name), card))
     legend_below(figure, panels[0, 0])
     return figure
 
@@ -173,7 +177,7 @@ def missing(series: pd.DataFrame, starts: Sequence[int], card: Card, bins: int =
     labels = [escape_mathtext(f"{name} ({n:,})" if n else str(name)) for name, n in counts.items()]
     axes.set_yticks(np.arange(series.shape[1]) + 0.5, labels)
     axes.invert_yaxis()
-    _dates(axes, card)
+    dates(axes, card)
     axes.set_title("Missing values")
     figure.colorbar(picture, ax=axes, label="share missing")
     return figure
@@ -189,11 +193,11 @@ def residuals(forecasts: Forecasts, names: Sequence[str], card: Card) -> Figure:
     edge = float(np.nanpercentile(np.abs(error), 99.5)) or 1.0
     bins = np.linspace(-edge, edge, 61).tolist()
     for step, colour in zip(sorted({1, horizon}), (COLOURS[MODEL], LATE), strict=False):
-        values, label = error[:, step - 1], _ahead(step, card)
+        values, label = error[:, step - 1], ahead(step, card)
         known = ~np.isnan(values)
         left.hist(values[known], bins, histtype="step", linewidth=1.5, color=colour, label=label)
     style(left)
-    left.set(xlabel=_with_unit("forecast - observed", card, names[0]), ylabel="forecasts")
+    left.set(xlabel=with_unit("forecast - observed", card, names[0]), ylabel="forecasts")
     left.set_title(escape_mathtext(f"Residuals, {names[0]}"))
     left.legend(frameon=False, loc="upper left")
     known = ~np.isnan(seen)
@@ -208,8 +212,8 @@ def residuals(forecasts: Forecasts, names: Sequence[str], card: Card) -> Figure:
     right.plot([low, high], [low, high], color="black", linewidth=0.8)
     style(right)
     right.set(title="All steps, test span", xlim=(low, high), ylim=(low, high))
-    right.set_xlabel(_with_unit("observed", card, names[0]))
-    right.set_ylabel(_with_unit("forecast", card, names[0]))
+    right.set_xlabel(with_unit("observed", card, names[0]))
+    right.set_ylabel(with_unit("forecast", card, names[0]))
     for axes in (left, right):  # 0.00004 and 0.00006 would run into each other, so would 60000s
         axes.ticklabel_format(axis="x", scilimits=(-3, 4))
     figure.colorbar(picture, ax=right, label="forecasts (log scale)")
@@ -242,7 +246,7 @@ def _lines(axes: Axes, x: Sequence[int], errors: dict[str, list[float]]) -> None
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _dates(axes: Axes, card: Card, **ticks: int) -> None:
+def dates(axes: Axes, card: Card, **ticks: int) -> None:
     """Times along the axis, with what they share written once, and no hours for daily data."""
     if card.step >= pd.Timedelta("1D"):
         ticks |= {"minticks": 2, "interval_multiples": False}
@@ -283,7 +287,15 @@ def _label(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _ahead(step: int, card: Card) -> str:
+def shade(axes: Axes, x: Any, bands: Mapping[float, tuple[Any, Any]]) -> None:
+    """The band of each level, a wider one behind a narrower one."""
+    for i, (level, (low, high)) in reversed(list(enumerate(sorted(bands.items())))):
+        look = {"color": COLOURS[MODEL], "alpha": SHADES[min(i, len(SHADES) - 1)], "linewidth": 0}
+        axes.fill_between(x, low, high, label=f"{level:g}%", **look)
+
+
+def ahead(step: int, card: Card) -> str:
+    """How far ahead a step is, in the largest unit that fits."""
     ahead = step * card.step
     units = {"h": "1h", "min": "1min", "s": "1s"}
     if card.step >= pd.Timedelta("1D"):
@@ -297,9 +309,10 @@ def _ahead(step: int, card: Card) -> str:
 
 def _of_errors(metrics: dict[str, Any], names: Sequence[str], card: Card) -> str:
     by = deciding(metrics["test"])
-    return _with_unit(by.title, card, names[0]) if by.unit == OWN else f"{by.title} ({by.unit})"
+    return with_unit(by.title, card, names[0]) if by.unit == OWN else f"{by.title} ({by.unit})"
 
 
-def _with_unit(text: str, card: Card, column: str | None = None) -> str:
+def with_unit(text: str, card: Card, column: str | None = None) -> str:
+    """A label with the unit of a column, by default the one that it names."""
     unit = card.columns[column or text].unit
     return escape_mathtext(f"{text} ({unit})" if unit else text)

@@ -12,7 +12,7 @@ from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.lstm import plots
 from pipeline.lstm.memory_profile import memory_sentence
-from pipeline.reports import markdown, pictures
+from pipeline.reports import interval_pictures, markdown, pictures
 from pipeline.runtime import determinism
 
 
@@ -48,6 +48,8 @@ def draw(
     look_back, stretch = experiment.params.window.look_back, experiment.params.evaluate.stretch
     drawn = {
         "forecast": pictures.forecast(test, local, names, card, stretch),
+        "intervals": interval_pictures.fan(test, local, names[0], card, stretch),
+        "coverage": interval_pictures.coverage(evaluation.metrics, card, names[0]),
         "windows": pictures.windows(test, shown[names[0]], look_back, card),
         "error_by_horizon": pictures.error_by_horizon(evaluation.metrics, names, card),
         "residuals": pictures.residuals(test, names, card),

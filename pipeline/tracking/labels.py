@@ -143,9 +143,11 @@ def flat_scores(metrics: dict[str, Any]) -> dict[str, float]:
             flat |= {f"{span}/{score}_{plain}": value for score, value in by_target[name].items()}
         for step, scores in metrics[f"{span}_by_horizon"].items():
             flat |= {f"{span}/{score}_{step}": value for score, value in brief(scores).items()}
+    rolling = metrics.get("rolling", {}).get("test", {})
+    flat |= {f"test/rolling_{score}": value for score, value in rolling.items()}
     for prefix, key in (("", "baselines"), ("validation_", "validation_baselines")):
         for rule, scores in metrics.get(key, {}).items():
-            flat |= {f"{rule}/{prefix}{score}": value for score, value in scores.items()}
+            flat |= {f"{rule}/{prefix}{score}": value for score, value in brief(scores).items()}
     spans = metrics.get("spans", {})
     for span, plain in distinct(spans).items():
         for name, scores in spans[span].items():

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 
 from pipeline.evaluation import metrics, scoring
 from pipeline.evaluation.metrics import Metric, Scores
-from pipeline.evaluation.scoring import MODEL, Forecasts, Yardstick
+from pipeline.evaluation.scoring import MODEL, Forecasts, Made, Yardstick
 from pipeline.reports import markdown
 from pipeline.tracking import comparison, labels
 from pipeline.tracking.logged_runs import Trial
@@ -29,8 +29,8 @@ def scores(
 ) -> Scores:
     """Of one target; brief without a seasonal error."""
     yardstick = Yardstick(np.array([seasonal_error or 0.0]), np.ones(1))
-    brief = seasonal_error is None
-    return scoring.pooled(observed[..., None], forecast[..., None], yardstick, brief)
+    shown = metrics.BRIEF if seasonal_error is None else metrics.STORED
+    return scoring.pooled(observed[..., None], Made(forecast[..., None]), yardstick, shown)
 
 
 @given(observed=VALUES, forecast=VALUES, missing=st.integers(0, 11))
@@ -146,10 +146,29 @@ def test_scaled_errors_pool_over_targets() -> None:
     observed = np.array([[[1.0, 10.0]], [[2.0, np.nan]]])
     forecast = np.array([[[2.0, 30.0]], [[2.0, 7.0]]])
     yardstick = Yardstick(np.zeros(2), np.array([1.0, 10.0]))
-    result = scoring.pooled(observed, forecast, yardstick)
+    result = scoring.pooled(observed, Made(forecast), yardstick)
     assert result == pytest.approx({"mse_scaled": 5 / 3, "mae_scaled": 1.0, "n": 3})
     forecast[0, 0, 0] = np.nan
-    assert np.isnan(scoring.pooled(observed, forecast, yardstick)["mse_scaled"])
+    assert np.isnan(scoring.pooled(observed, Made(forecast), yardstick)["mse_scaled"])
+
+
+def test_intervals_pool_over_targets() -> None:
+    """Widths count in deviations, a share of hits in neither unit, WQL in the targets' own."""
+    observed = np.array([[[1.0, 10.0]], [[2.0, np.nan]], [[9.0, 40.0]]])
+    wide = np.array([2.0, 30.0])
+    quantiles = {float(at): observed * 0 + 1 for at in range(10, 100, 10)}
+    made = Made(observed, {80: (observed * 0, observed * 0 + wide)}, quantiles)
+    yardstick = Yardstick(np.zeros(2), np.array([1.0, 10.0]))
+    result = scoring.pooled(observed, made, yardstick, blocks=np.arange(3))
+    missed = (7 / 1 + 10 / 10) / 5
+    expected = {"coverage_80": 3 / 5, "width_80": (3 * 2 + 2 * 3) / 5, "n": 5}
+    expected |= {"winkler_80": expected["width_80"] + 10 * missed}
+    expected |= {"wql": (0 + 1 + 8 + 9 + 39) / (1 + 2 + 9 + 10 + 40)}  # .5 of what lies above
+    assert {name: result[name] for name in expected} == pytest.approx(expected)
+    assert "pinball_10" not in result
+    each = scoring.by_target(observed, made, yardstick, ["level", "flow"])
+    assert (each["flow"]["width_80"], each["flow"]["coverage_80"]) == (30, 0.5)
+    assert {"pinball_10", "rmse"} < each["level"].keys()
 
 
 def report(targets: list[str]) -> dict:

@@ -111,8 +111,9 @@ def test_naive_rules_on_the_committed_data(
     observed = scoring.observed(targets, origins, 24)
     forecast = naive_forecast(rule, targets, origins, 24, *card.seasons)
     yardstick = scoring.Yardstick.of(targets, 24)
-    found = scoring.pooled(observed, forecast, yardstick)
-    steps = scoring.by_horizon(observed, forecast, yardstick)
+    made = scoring.Made(forecast)
+    found = scoring.pooled(observed, made, yardstick)
+    steps = scoring.by_horizon(observed, made, yardstick)
     found |= {step: score["rmse"] for step, score in steps.items()}
     assert int((~np.isnan(observed)).sum()) == 207_312
     assert {name: round(found[name], 3) for name in scores} == scores

@@ -1,0 +1,91 @@
+"""Pictures of intervals: forecasts with their bands, and whether these hold what they promise."""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from pipeline.config.cards import Card
+from pipeline.evaluation.metrics import METRICS, OWN, Metric
+from pipeline.evaluation.scoring import MODEL, Forecasts
+from pipeline.reports.pictures import (
+    COLOURS,
+    LATE,
+    ahead,
+    dates,
+    legend_below,
+    shade,
+    style,
+    with_unit,
+)
+
+
+def fan(
+    forecasts: Forecasts, times: pd.DatetimeIndex, name: str, card: Card, stretch: int
+) -> Figure:
+    """The first target's forecasts of the last step with their intervals, over the first rows."""
+    horizon = forecasts.observed.shape[1]
+    figure = Figure(figsize=(9, 3.7), layout="constrained")
+    axes = figure.subplots()
+    style(axes)
+    at = (slice(0, stretch), horizon - 1, 0)
+    rows, shown = times[forecasts.origins[:stretch] + horizon], forecasts.made(MODEL).part(at)
+    shade(axes, rows, shown.bands)
+    axes.plot(rows, shown.point, color=COLOURS[MODEL], linewidth=1.2, label="forecast")
+    axes.plot(rows, forecasts.observed[at], ".-", color="black", lw=1, ms=2.5, label="observed")
+    axes.set_ylabel(with_unit(name, card))
+    axes.set_title(f"Forecast {ahead(horizon, card)} with its intervals, start of the test span")
+    dates(axes, card)
+    legend_below(figure, axes)
+    return figure
+
+
+def coverage(metrics: dict[str, Any], card: Card, name: str) -> Figure:
+    """Whether intervals and quantiles hold their share of test values, and how wide they are."""
+    figure = Figure(figsize=(12, 4), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    by_step, followed = metrics["test_by_horizon"], metrics["rolling"]["test_by_horizon"]
+    steps = [int(step[1:]) for step in by_step]
+    mark = "o" if len(steps) == 1 else ""
+    held, wide, below = (_row(key) for key in ("coverage", "width", "below"))
+    widths = wide.rows(metrics["test"])
+    for level, width, colour in zip(held.rows(metrics["test"]), widths, _COLOURS, strict=False):
+        percent = f"{level.percent:g}"
+        found = [scores[level.name] for scores in by_step.values()]
+        error = [scores[f"coverage_error_{percent}"] for scores in by_step.values()]
+        left.plot(steps, found, marker=mark, color=colour, label=f"{percent}%")
+        low, high = (
+            [f + 2 * way * e for f, e in zip(found, error, strict=True)] for way in (-1, 1)
+        )
+        left.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
+        moved = [scores[level.name] for scores in followed.values()]
+        left.plot(steps, moved, marker=mark, ls=":", color=colour, label=f"{percent}%, rolling")
+        left.axhline(level.best, color=colour, linewidth=0.8, linestyle=(0, (6, 4)))
+        middle.plot(steps, [s[width.name] for s in by_step.values()], marker=mark, color=colour)
+        moved = [scores[width.name] for scores in followed.values()]
+        middle.plot(steps, moved, marker=mark, ls=":", color=colour)
+    for axes in (left, middle):
+        axes.set_xlabel(f"steps ahead ({card.frequency} each)")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    own = wide.unit == OWN and "rmse" in metrics["test"]
+    left.set(title="Share of values inside", ylabel="coverage")
+    unit = with_unit("mean width", card, name) if own else "mean width (standardised)"
+    middle.set(title="Width of the intervals", ylabel=unit)
+    middle.set_ylim(bottom=0)
+    curve = [(row.best, metrics["test"][row.name]) for row in below.rows(metrics["test"])]
+    right.plot([0, 1], [0, 1], color="#999999", linewidth=1)
+    right.plot(*zip(*curve, strict=True), "o-", color=COLOURS[MODEL], markersize=4)
+    right.set(title="Share of values below each quantile", xlabel="quantile", ylabel="values below")
+    for axes in (left, middle, right):
+        style(axes)
+    left.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    legend_below(figure, left)
+    return figure
+
+
+_COLOURS = (COLOURS[MODEL], LATE, COLOURS["ridge"], COLOURS["seasonal_naive"], COLOURS["drift"])
+
+
+def _row(name: str) -> Metric:
+    return next(metric for metric in METRICS if metric.name == name)
