@@ -1,6 +1,8 @@
 """model.json: everything that rebuilds a network but its weights."""
 
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import Field
 
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Model, Normalisation, Recurrent, Residual
@@ -22,6 +24,9 @@ class Spec(Record):
     model: Model
     residual: Residual
     normalisation: Normalisation
+    quantiles: tuple[float, ...] | None = Field(
+        default=None, exclude_if=lambda given: given is None
+    )
 
     @classmethod
     def of(cls, experiment: Experiment) -> "Spec":
@@ -45,6 +50,10 @@ class Spec(Record):
         model = self.model
         plain = model.name in ("lstm", "rnn") and self.normalisation == "none"
         return model if plain and isinstance(model, Recurrent) else None
+
+    def point(self, values: Any) -> Any:
+        """The point forecasts [N, H, K] of what a model forecasts: of [N, H, K, Q] the median."""
+        return values[..., self.quantiles.index(0.5)] if self.quantiles else values
 
     @property
     def positions(self) -> list[int]:

@@ -190,7 +190,7 @@ def _intervals(metrics: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     by = {MODEL: metrics["test"], "model, rolling": metrics["rolling"]["test"]}
     by |= metrics["baselines"]
     rows = [row for row in listed(metrics["test"], BRIEF) if row.percent]
-    rows.sort(key=lambda row: row.percent)
+    rows.sort(key=lambda row: row.percent or 0)
     body = [
         [name.replace("_", " "), *(_of_level(row, scores) for row in rows)]
         for name, scores in by.items()

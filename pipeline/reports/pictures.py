@@ -290,7 +290,7 @@ def _label(name: str) -> str:
 def shade(axes: Axes, x: Any, bands: Mapping[float, tuple[Any, Any]]) -> None:
     """The band of each level, a wider one behind a narrower one."""
     for i, (level, (low, high)) in reversed(list(enumerate(sorted(bands.items())))):
-        look = {"color": COLOURS[MODEL], "alpha": SHADES[min(i, len(SHADES) - 1)], "linewidth": 0}
+        look: Any = {"alpha": SHADES[min(i, len(SHADES) - 1)], "color": COLOURS[MODEL], "lw": 0}
         axes.fill_between(x, low, high, label=f"{level:g}%", **look)
 
 
