@@ -1,0 +1,131 @@
+"""Intervals of a whole experiment: learned on one span, scored on another, the same for all."""
+
+import json
+from collections.abc import Callable
+from contextlib import chdir
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.config.reading import read_experiment
+from pipeline.errors import PipelineError
+from pipeline.experiments.evaluate import Evaluation, evaluate
+from pipeline.experiments.run import run_experiment
+from pipeline.files.layout import HERE
+from pipeline.forecasting.conformal import Calibration
+from pipeline.forecasting.forecaster import Forecaster, stage_files
+from tests.toys import Project, toy_table
+
+PARAMS: dict[str, Any] = {
+    "train.model": {"name": "persistence"},
+    "train.residual": "none",
+    "evaluate.baselines": ["persistence", "linear"],
+}
+SPLIT = {"train": 150, "validation": 350, "test": 600}
+PARTED = {"train": 150, "validation": 350, "calibration": 450, "test": 600}
+Toys = Callable[[str], Project]
+
+
+def ran(
+    project: Project, split: dict[str, int], table: pd.DataFrame | None = None, **params: Any
+) -> Evaluation:
+    """A persistence of the toy series, scored."""
+    table = toy_table(600) if table is None else table
+    project.write(table, card={"split": split}, params=PARAMS | params)
+    with chdir(project.root):
+        return run_experiment(read_experiment(), HERE)
+
+
+def learned(project: Project) -> Calibration:
+    """What evaluate wrote."""
+    return Calibration.model_validate_json(project.read("data/calibration/calibration.json"))
+
+
+def changed_from(row: int) -> pd.DataFrame:
+    """The toy table with other levels from a row on."""
+    table = toy_table(600)
+    table.loc[row:, "level"] = table["level"][row:] * 2 + 3
+    return table
+
+
+def test_a_baseline_as_the_model_has_the_baselines_intervals(projects: Toys) -> None:
+    """Model and baselines are calibrated and scored alike: pooled, by step, on both spans."""
+    metrics = ran(projects("one"), SPLIT).metrics
+    names = {"wql", "coverage_80", "width_80", "winkler_80", "coverage_95", "pinball_10"}
+    own, other = metrics["test"], metrics["baselines"]["persistence"]
+    assert {name: own[name] for name in names} == {name: other[name] for name in names}
+    assert metrics["validation"]["wql"] == metrics["validation_baselines"]["persistence"]["wql"]
+    step = metrics["baselines_by_horizon"]["linear"]["h03"]
+    assert {"wql", "coverage_80", "winkler_95"} < step.keys()
+    assert 0.7 < own["coverage_80"] < 0.9
+    assert own["coverage_95"] > own["coverage_80"]
+    assert 0 < own["coverage_error_80"] < 0.1
+    assert metrics["rolling"]["test"].keys() >= {"coverage_80", "coverage_error_80", "width_80"}
+    assert metrics["rolling"]["test_by_horizon"].keys() == metrics["test_by_horizon"].keys()
+
+
+@pytest.mark.parametrize(("split", "begin", "end"), [(SPLIT, 150, 350), (PARTED, 350, 450)])
+def test_only_the_calibration_span_is_learned_from(
+    projects: Toys, split: dict[str, int], begin: int, end: int
+) -> None:
+    """No value after it moves a bound, one in it does; without one, validation serves."""
+    tables = {"one": None, "after": changed_from(end), "in": changed_from(end - 1)}
+    found = {}
+    for name, table in tables.items():
+        project = projects(name)
+        ran(project, split, table)
+        found[name] = learned(project)
+    assert found["one"] == found["after"] != found["in"]
+    n = {cell.step: sum(cell.n) for cell in found["one"].cells}
+    observed = toy_table(600)["level"].notna().to_numpy()
+    assert n == {step: observed[begin + step - 1 : end - 3 + step].sum() for step in (1, 2, 3)}
+
+
+def test_validation_is_scored_by_the_other_half(projects: Toys) -> None:
+    """By its own errors it would hold what is promised to the rank, though the halves differ."""
+    metrics = ran(projects("one"), SPLIT, changed_from(250)).metrics
+    assert metrics["validation"]["coverage_80"] < 0.75
+
+
+def test_the_table_of_predictions_is_what_is_served(projects: Toys) -> None:
+    """The bounds of predictions.parquet are those that predict gives, to the last digit."""
+    project = projects("one")
+    ran(project, SPLIT)
+    predictions = pd.read_parquet(project.root / "data/reports/predictions.parquet")
+    test = predictions[predictions["span"] == "test"]
+    with chdir(project.root):
+        served = Forecaster.load(stage_files(HERE, "toy")).predict(
+            toy_table(600).tail(120), [str(time) for time in test["origin"].unique()[-5:]]
+        )
+    columns = ["forecast", "lo-80", "hi-80", "lo-95", "hi-95"]
+    np.testing.assert_array_equal(test[columns].tail(15), served[columns])
+    assert (test["lo-95"] >= 0).all(), "the card's minimum"
+
+
+def test_what_is_left_out_is_said(projects: Toys, capsys: pytest.CaptureFixture[str]) -> None:
+    """Bins that are merged, halves of validation that are too short; a level that has too few."""
+    project, short = projects("one"), {"train": 300, "validation": 330, "test": 600}
+    metrics = ran(project, short).metrics
+    said = capsys.readouterr().err
+    assert "coverage_80" not in metrics["validation"]
+    assert "validation has too few windows for evaluate.calibration.bins 5 at 3 of 3" in said
+    assert "half of validation is too short for scores of intervals there" in said
+    expected = r"expected at least 999 observed values of level at step 1 .*, found 2\d; lengthen"
+    with pytest.raises(PipelineError, match=expected):
+        ran(project, short, **{"evaluate.levels": [80, 99.9]})
+
+
+def test_a_new_level_needs_no_other_step(projects: Toys) -> None:
+    """Evaluate alone makes it, and the model stays what it was."""
+    project = projects("one")
+    ran(project, SPLIT)
+    before = project.read("data/model/model.weights.h5")
+    project.write(card={"split": SPLIT}, params=PARAMS | {"evaluate.levels": [50]})
+    with chdir(project.root):
+        made = evaluate(read_experiment(), HERE)
+    assert {"coverage_50"} == {n for n in made.metrics["test"] if n.startswith("coverage_5")}
+    assert learned(project).method.levels == (50,)
+    assert project.read("data/model/model.weights.h5") == before
+    assert "coverage_80" not in json.dumps(made.metrics)
