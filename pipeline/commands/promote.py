@@ -48,6 +48,9 @@ def judge(trial: Trial, best: Trial | None, servable: bool) -> list[Reason]:
     ]
     if best is None:
         return [*reasons, Reason("champion", True, "there is no champion yet")]
+    if best.id == trial.id:
+        again = "it is the champion's own run, evaluated with other settings since"
+        return [*reasons, Reason("champion", True, again)]
     differing = [key for key, value in trial.basis.items() if best.basis[key] != value]
     shared = "data, targets, horizon and split are the champion's"
     found = f"not the champion's: {', '.join(differing)}" if differing else shared
@@ -112,7 +115,7 @@ def promote(wanted: str, dry: bool) -> None:
     name = trial.params["ingest.dataset"]
     holder = champion.current(name)
     best = logged_runs.find(str(holder.run_id)) if holder else None
-    if best and best.id == trial.id:
+    if holder and champion.serves(holder, trial):
         raise PipelineError(f"run {wanted}: it is already the champion of {name}")
     reasons = judge(trial, best, logged_runs.has_signature(trial))
     against = f"the champion, version {holder.version}" if holder else "no champion"

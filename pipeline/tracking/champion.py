@@ -43,11 +43,12 @@ def crown(trial: logged_runs.Trial, tags: dict[str, str]) -> str:
         if not client.search_registered_models(f"name='{name}'"):
             client.create_registered_model(name)
             undo.callback(client.delete_registered_model, name)
-        known = client.search_model_versions(f"name='{name}' and run_id='{trial.id}'")
+        model = client.get_logged_model(str(trial.model))
+        of_run = client.search_model_versions(f"name='{name}' and run_id='{trial.id}'")
+        known = [one for one in of_run if one.source == model.artifact_location]
         if known:  # it was champion once
             version = str(known[0].version)
         else:
-            model = client.get_logged_model(str(trial.model))
             made = client.create_model_version(
                 name,
                 model.artifact_location,
@@ -64,6 +65,14 @@ def crown(trial: logged_runs.Trial, tags: dict[str, str]) -> str:
         client.set_registered_model_alias(name, ALIAS, version)
         undo.pop_all()
     return version
+
+
+def serves(version: ModelVersion, trial: logged_runs.Trial) -> bool:
+    """Whether a version is the run's model, the newest one where it was evaluated again."""
+    if str(version.run_id) != trial.id or trial.model is None:
+        return str(version.run_id) == trial.id
+    model = store.connect().get_logged_model(trial.model)
+    return bool(version.source == model.artifact_location)
 
 
 def holder(name: str) -> ModelVersion:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from math import isnan
 from typing import Any
 
 import mlflow
@@ -156,7 +157,7 @@ def curve(trial: Trial, metric: str) -> list[float]:
 def baselines_by_horizon(trial: Trial) -> dict[str, list[float]]:
     """Each baseline's test error at each step ahead, the best of them first."""
     store.connect()
-    scores = mlflow.artifacts.load_dict(f"runs:/{trial.id}/report/metrics.json")
+    scores = mlflow.artifacts.load_dict(f"runs:/{trial.id}/{store.SCORES_FILE}")
     return {
         name: [metrics.error(score) for score in scores["baselines_by_horizon"][name].values()]
         for name in trial.baselines("test")
@@ -212,8 +213,8 @@ def _trial(run: Run) -> Trial:
         name=run.info.run_name,
         data=json.loads(str(datasets[0].dataset.profile))["sha256"] if datasets else "",
         params={CARD: "not logged", **run.data.params},  # older runs know nothing of their card
-        scores=dict(run.data.metrics),
+        scores={name: score for name, score in run.data.metrics.items() if not isnan(score)},
         tags=dict(run.data.tags),
-        model=models[-1].model_id if models else None,
+        model=max(models, key=lambda model: model.step).model_id if models else None,
         experiment=run.info.experiment_id,
     )

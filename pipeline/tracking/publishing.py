@@ -1,14 +1,16 @@
 """Sends what the MLflow store lacks of the files on disk: the run, its scores, pictures, the model.
 
 It finds a run by the content of its files (`store.CONTENT`), so that nothing is sent twice. The
-same training with other scores is another run: other code made them, or other rows.
+same training with other scores is another run: other code made them, or other rows. But a run that
+is evaluated with other settings by the same code has its scores, report and model replaced.
 """
 
 import json
+import math
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -38,10 +40,12 @@ from pipeline.preparation.imputation import Imputer
 from pipeline.repository import dvc, provenance
 from pipeline.runtime import determinism
 from pipeline.tracking import labels, store
-from pipeline.tracking.store import CONTENT, EXPERIMENT, LOSS, NOT_KNOWN, SCORES
+from pipeline.tracking.store import CONTENT, EXPERIMENT, LOSS, NOT_KNOWN, SCORES, SCORES_FILE
 
 # Of a run made from files, and the run that was logged while they were trained.
 RESTORED, TRAINED_IN = "pipeline.restored", "pipeline.trained_in"
+# Of what was evaluated, and how: the intervals' sha256, the settings as JSON, the code's sha256.
+CALIBRATION, EVALUATE, CODE = "pipeline.calibration", "pipeline.evaluate", "scores.pipeline.code"
 REPEATED_BY = "pipeline.repeated_by"  # of a run that never gets scores, since this one has them
 # What a served model needs, at the versions that made its scores.
 LIBRARIES = "keras mlflow numpy pandas pyarrow pydantic ruamel.yaml tensorflow"
@@ -82,6 +86,8 @@ def publish(
     waiting = [run for run in alike if not run.data.tags.keys() & {SCORES, REPEATED_BY}]
     here = provenance.tags(experiment.dataset)
     by = provenance.of_scores(here | {provenance.ENVIRONMENT: json.dumps(determinism.settings())})
+    by |= _evaluated(experiment, layout)
+    before: dict[str, Any] = {}  # scores that these replace
     if waiting:
         run_id = str(waiting[0].info.run_id)
     else:
@@ -91,22 +97,52 @@ def publish(
         # What a dirty tree made is another run than the same made by what is committed.
         if any(provenance.clean(known) or not provenance.clean(tags | by) for known in same):
             return None
-        run_id = _from_files(client, group, experiment, layout, tags)
-        if source:
-            times = {k: v for k, v in source.data.metrics.items() if k.startswith("time/")}
-            _log_metrics(client, run_id, store.metrics(times))
-        client.set_tag(run_id, CONTENT, linked)
+        if other := next((run for run in alike if _only_settings_differ(run.data.tags, by)), None):
+            run_id = str(other.info.run_id)
+            before = mlflow.artifacts.load_dict(f"runs:/{run_id}/{SCORES_FILE}")
+        else:
+            run_id = _from_files(client, group, experiment, layout, tags)
+            if source:
+                times = {k: v for k, v in source.data.metrics.items() if k.startswith("time/")}
+                _log_metrics(client, run_id, store.metrics(times))
+            client.set_tag(run_id, CONTENT, linked)
     client.set_tag(run_id, provenance.PROCESS, provenance.process())
     # The model first: MLflow asks for the history of every metric that is there before it.
-    _send_scores(client, run_id, layout, _log_model(run_id, experiment, layout, example))
+    model = _log_model(run_id, experiment, layout, example)
+    _send_scores(client, run_id, layout, model, before)
     client.log_text(run_id, page, "report/report.html")
     client.log_batch(run_id, tags=[RunTag(k, v) for k, v in {SCORES: scored, **by}.items()])
-    client.set_terminated(run_id, "FINISHED")
+    if not before:
+        client.set_terminated(run_id, "FINISHED")
     for run in waiting[1:]:  # whose training DVC lost, and which was therefore repeated
         if provenance.gone(run.data.tags.get(provenance.PROCESS, "")):
             client.set_tag(run.info.run_id, REPEATED_BY, run_id)
             client.set_terminated(run.info.run_id, "KILLED")
     return run_id
+
+
+def _evaluated(experiment: Experiment, layout: Layout) -> dict[str, str]:
+    """Tags of what was evaluated, how and by which code."""
+    settings = experiment.params.evaluate.model_dump(mode="json")
+    tags = {
+        EVALUATE: json.dumps(settings, sort_keys=True),
+        CODE: store.digest(*sorted(PACKAGE.rglob("*.py"))),
+    }
+    if layout.calibration.exists():
+        tags[CALIBRATION] = artifacts.sha256(layout.calibration)
+    return tags
+
+
+def _only_settings_differ(known: Mapping[str, str], by: Mapping[str, str]) -> bool:
+    """Whether a run with these tags was evaluated by the same code with other settings.
+
+    What is committed does not give way to what is not.
+    """
+    return (
+        known.get(CODE) == by[CODE]
+        and known.get(EVALUATE, by[EVALUATE]) != by[EVALUATE]
+        and provenance.clean(known) <= provenance.clean({**known, **by})
+    )
 
 
 def _origin(source: Run | None) -> dict[str, str]:
@@ -169,8 +205,13 @@ def _log_metrics(client: MlflowClient, run_id: str, metrics: list[Metric]) -> No
         client.log_batch(run_id, metrics[i : i + 1000])
 
 
-def _send_scores(client: MlflowClient, run_id: str, layout: Layout, model: str) -> None:
+def _send_scores(
+    client: MlflowClient, run_id: str, layout: Layout, model: str, before: dict[str, Any]
+) -> None:
     scores = labels.flat_scores(artifacts.read_json(layout.metrics))
+    # MLflow deletes no metric: one that is no more is no number.
+    gone = labels.flat_scores(before).keys() - scores.keys() if before else ()
+    _log_metrics(client, run_id, store.metrics(dict.fromkeys(gone, math.nan)))
     with h5py.File(layout.weights, "r") as file:
         arrays = [array for _, group in arrays_by_layer(file).values() for array in group]
     # What the network has learned, and no whole number such as a seed.
@@ -187,6 +228,10 @@ def _log_model(
     """The Forecaster as a pyfunc made from code, weights and JSON, no pickle; the model's id."""
     determinism.settle(experiment.params.train.seed)  # MLflow tries the model here
     calibration = forecaster.read_calibration(layout.calibration)
+    # The newest has the last step. And MLflow says of it what the run has at this very step, which
+    # are no scores, since they have none.
+    outputs = store.connect().get_run(run_id).outputs
+    step = len(outputs.model_outputs) if outputs else 0
     with tempfile.TemporaryDirectory() as directory, mlflow.start_run(run_id=run_id):
         files, code = Path(directory, "forecaster"), Path(directory, PACKAGE.name)
         files.mkdir()
@@ -201,6 +246,7 @@ def _log_model(
             input_example=_example(experiment, layout) if example is None else example,
             pip_requirements=requirements(experiment),
             tags={"mlflow.note.content": labels.SERVING},
+            step=step,
         )
     return str(info.model_id)
 

@@ -2,7 +2,8 @@
 
 A run is linked to its files by content: train tags it with one digest over model.json, weights,
 imputer and scaler, and with one over parameters, card and table. Whoever has scores for them gives
-them to the run so tagged that has none yet; a run's scores are never replaced.
+them to the run so tagged that has none yet; a run's scores are replaced by those of the same code
+with other settings of evaluate alone.
 """
 
 import hashlib
@@ -32,7 +33,7 @@ from pipeline.tracking.database import StoreError
 CONTENT, SCORES, EXPERIMENT = "pipeline.content", "pipeline.scores", "pipeline.experiment"
 # The machine that trained, as JSON, or NOT_KNOWN.
 NOT_KNOWN = "unknown: restored from files, and this store has no run of their training"
-CARD_FILE = "card.json"
+CARD_FILE, SCORES_FILE = "card.json", "report/metrics.json"
 LOSS = "train/loss"
 # Of S3's client, which whoever keeps artifacts there has installed.
 _S3 = {"botocore.exceptions": ("BotoCoreError", "ClientError"), "boto3.exceptions": ("Boto3Error",)}

@@ -24,8 +24,8 @@ from pipeline.repository import provenance
 from pipeline.runtime import determinism
 from pipeline.tracking import database, live_run, logged_runs, publishing, store
 from tests.forking import command
-from tests.repositories import commit, copied, run
-from tests.toys import from_yaml, to_yaml
+from tests.repositories import commit, copied, run, set_params
+from tests.toys import from_yaml, made_up_calibration, to_yaml
 
 FINISHED, KILLED = "FINISHED", "KILLED"
 
@@ -80,10 +80,11 @@ def clean(found: mlflow.entities.Run) -> tuple[bool, str]:
     return reason.holds, reason.found
 
 
-def score(rmse: float) -> None:
-    """Other scores, as other code or other rows give them."""
+def score(rmse: float, **others: float | None) -> None:
+    """Other scores, as other code, rows or settings give them; None takes one out."""
     metrics = artifacts.read_json(HERE.metrics)
-    metrics["test"]["rmse"] = rmse
+    found = metrics["test"] | {"rmse": rmse} | others
+    metrics["test"] = {name: value for name, value in found.items() if value is not None}
     artifacts.write_json(HERE.metrics, metrics)
 
 
@@ -159,6 +160,48 @@ def test_another_experiment_with_the_same_training_is_another_run(toy: Path) -> 
     assert len({run.data.metrics["test/rmse"] for run in logged()}) == 2
     run(toy, "git", "checkout", "-q", ".")
     assert send() is None
+
+
+def test_other_settings_of_evaluate_are_the_same_run(toy: Path) -> None:
+    """Its scores are replaced once, those that are no more are gone; its training stays as it was.
+
+    Other code with the settings, and code that is not committed, make another run.
+    """
+    score(0.3, coverage_80=0.75)
+    evaluated = str(send())
+    _, first = logged()
+    assert first.data.metrics["test/coverage_80"] == 0.75
+    made_up_calibration(["level"], 3, [50])
+    set_params(toy, {"evaluate.stretch": 30})
+    score(0.2, coverage_80=None, coverage_50=0.5)
+    assert send() == evaluated
+    assert send() is None
+    _, second = logged()
+    assert logged_runs.find(evaluated).scores.keys() - first.data.metrics.keys() == {
+        "test/coverage_50"
+    }
+    assert "test/coverage_80" not in logged_runs.find(evaluated).scores
+    assert second.data.metrics["test/rmse"] == 0.2
+    assert second.info.end_time == first.info.end_time
+    changed = {key for key, tag in second.data.tags.items() if first.data.tags.get(key) != tag}
+    assert changed == {"pipeline.evaluate", "pipeline.scores", "pipeline.calibration"}
+    assert second.data.tags["pipeline.calibration"] == artifacts.sha256(HERE.calibration)
+    kept = mlflow.artifacts.load_dict(f"runs:/{evaluated}/report/metrics.json")
+    assert kept["test"]["rmse"] == 0.2
+
+    set_params(toy, {"evaluate.stretch": 40})
+    score(0.1)
+    code = toy / "pipeline/evaluation/metrics.py"
+    code.write_text(code.read_text() + "# better scores\n")
+    assert send() not in (None, evaluated)
+    commit(toy, "other code")
+    set_params(toy, {"evaluate.stretch": 50})
+    score(0.05)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(publishing, "PACKAGE", toy / "pipeline")
+        assert send() not in (None, evaluated)
+        assert send() is None
+    assert len(logged()) == 4
 
 
 def test_scores_of_another_commit_say_so(toy: Path, trained: Callable[[], str]) -> None:
