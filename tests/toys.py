@@ -199,7 +199,7 @@ def made_up_calibration(
     """What would be learned of forty forecasts near 10 with errors of noise, written to HERE."""
     random = np.random.default_rng(1)
     forecast = random.normal(10, 3, (40, horizon, len(targets)))
-    method = Method(levels=tuple(levels), scaled=True, bins=2)
+    method = Method(levels=tuple(levels), scaled=tuple(targets), bins=2)
     made = calibrate(method, forecast, forecast + random.normal(0, 1, forecast.shape), targets)
     artifacts.write_json(HERE.calibration, made.model_dump(mode="json"))
     return made

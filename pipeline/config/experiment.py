@@ -42,6 +42,16 @@ class Experiment:
         return self.params.window.split or self.card.split
 
     @property
+    def scaled(self) -> tuple[str, ...]:
+        """The targets whose intervals are made of errors relative to the forecast's size."""
+        wanted, columns = self.params.evaluate.calibration.scaled, self.card.columns
+        return tuple(
+            name
+            for name in self.targets
+            if (columns[name].minimum == 0 if wanted is None else wanted)
+        )
+
+    @property
     def terms(self) -> list[tuple[str, str]]:
         """Name and column of each transform that stands in the parameters."""
         parted = (term.partition(":") for term in self.params.impute_scale.transforms or ())

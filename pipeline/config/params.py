@@ -195,7 +195,8 @@ Keyed = Annotated[Ridge | Linear | Boosting, Field(discriminator="name")]
 class Calibrated(Record):
     """How the errors of the calibration span become intervals."""
 
-    scaled: bool = False  # errors relative to the forecast's size: of targets whose 0 is nothing
+    # errors relative to the forecast's size; null: of targets whose minimum in the card is 0
+    scaled: bool | None = None
     bins: Count = 5  # of the forecast, each with intervals of its own
 
 

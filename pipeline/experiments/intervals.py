@@ -47,7 +47,7 @@ def with_intervals(
             method = Method(
                 levels=settings.levels,
                 given=(spec.quantiles or ()) if name == MODEL else (),
-                scaled=settings.calibration.scaled,
+                scaled=experiment.scaled,
                 bins=settings.calibration.bins,
             )
             one = conformal.calibrate(method, own[learned_on][name], seen[learned_on], spec.targets)

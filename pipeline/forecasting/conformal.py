@@ -46,7 +46,7 @@ class Method(Record):
     levels: tuple[float, ...]  # in percent, rising
     quantiles: tuple[float, ...] = DECILES  # rising
     given: tuple[float, ...] = ()  # the quantiles that the model forecasts; none of a point
-    scaled: bool = False  # errors relative to the forecast's size, of targets whose 0 is nothing
+    scaled: tuple[str, ...] = ()  # targets whose errors are relative to the forecast's size
     bins: int = 1  # of the forecast, each with its own ranks; fewer where one has too few errors
 
     @property
@@ -208,7 +208,7 @@ def _cell(method: Method, target: str, step: int, values: Floats, y: Floats) -> 
             f"{_listed(method.quantiles)}, found {len(y)}; lengthen the span or lower the level"
         )
     middle = method.own(values, 0.5)
-    floor = (FLOOR * float(np.abs(middle).mean()) or 1.0) if method.scaled else None
+    floor = (FLOOR * float(np.abs(middle).mean()) or 1.0) if target in method.scaled else None
     size = _size(middle, floor)
     edges = _edges(middle, method.bins, least)
     bins = [_bin_of(middle, edges) == i for i in range(len(edges) + 1)]

@@ -218,7 +218,8 @@ def held(metrics: dict[str, Any]) -> str:
 def _sure(experiment: Experiment, metrics: dict[str, Any]) -> str:
     """What the intervals hold, and how they were made."""
     settings, span = experiment.params.evaluate.calibration, calibrates(experiment.split.ends)
-    size = ", relative to the forecast's size," if settings.scaled else ""
+    of = escape_markdown(", ".join(experiment.scaled))
+    size = f", of {of} relative to the forecast's size," if of else ""
     why = "" if span == "calibration" else ", since no calibration span is named"
     return (
         f"{held(metrics)} After ± stands one standard error, with days or whole horizons drawn "

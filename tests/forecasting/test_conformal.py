@@ -19,12 +19,13 @@ from pipeline.forecasting.conformal import Calibration, Method, calibrate, neede
 from pipeline.forecasting.drift import replay
 
 Floats = npt.NDArray[np.float64]
+NAMES = ("level", "a", "b")
 FEW = Method(levels=(50, 80), quantiles=(0.1, 0.5, 0.9))
 WAYS = (
     FEW,
-    FEW.model_copy(update={"scaled": True}),
+    FEW.model_copy(update={"scaled": NAMES}),
     FEW.model_copy(update={"bins": 3}),
-    FEW.model_copy(update={"scaled": True, "bins": 3}),
+    FEW.model_copy(update={"scaled": NAMES, "bins": 3}),
 )
 GIVEN = FEW.model_copy(update={"given": (0.1, 0.25, 0.5, 0.75, 0.9)})
 VALUES = arrays.arrays(
