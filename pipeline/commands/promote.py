@@ -16,6 +16,7 @@ from pipeline.tracking import champion, logged_runs
 from pipeline.tracking.logged_runs import Trial
 
 TIE = 1e-5  # of its error: a baseline as a model has the baseline's, but for the last digits
+OFF = 0.05  # of the test span's targets: what intervals hold beside what they promise
 COMMITTED = {  # by the run's tags git.dirty and scores.git.dirty
     "false": "code and cards were committed",
     "true": "code or cards had changes that were not committed",
@@ -64,6 +65,16 @@ def judge(trial: Trial, best: Trial | None, servable: bool) -> list[Reason]:
         mine, its = errors["validation"]
         reasons.append(Reason("champion", mine < its, told))
     return reasons
+
+
+def missed_promises(trial: Trial) -> list[str]:
+    """A sentence on each level whose intervals hold much more or less of test than it promises."""
+    levels = metrics.row("coverage").rows(trial.scores, "test/")
+    return [
+        f"intervals of {level.percent:g}% hold {found:.1%} of the test span's targets"
+        for level in levels
+        if abs((found := level.value(trial.scores, "test/")) - level.best) > OFF
+    ]
 
 
 def _against_baselines(trial: Trial) -> Reason:
@@ -122,6 +133,9 @@ def promote(wanted: str, dry: bool) -> None:
     print(f"{trial.name} ({trial.id[:8]}) against {against} of {name}:")
     for reason in reasons:
         print(f"  {'yes' if reason.holds else 'NO '}  {reason.rule}: {reason.found}")
+    for who, one in (("this run's", trial), ("the champion's", best)):
+        for missed in missed_promises(one) if one else ():
+            print(f"  note  {who} {missed}")
     refused = [reason.rule for reason in reasons if not reason.holds]
     tags = {champion.DECISION: "refused" if refused else "promoted"}
     for reason in reasons:

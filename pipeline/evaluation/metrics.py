@@ -198,6 +198,11 @@ def of_intervals(scores: Scores) -> Scores:
     return {row.name: scores[row.name] for row in rows}
 
 
+def row(name: str) -> Metric:
+    """The row of this name."""
+    return next(metric for metric in METRICS if metric.name == name)
+
+
 def deciding(names: Collection[str], prefix: str = "") -> Metric:
     """The metric that skill, places and promotion go by: rmse, of several targets mse_scaled."""
     return listed(names, COMPARED, prefix)[0]

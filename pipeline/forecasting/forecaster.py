@@ -141,9 +141,11 @@ class Forecaster:
         """
         spec = artifacts.read_json_record(files["model.json"], Spec)
         calibration = read_calibration(files[CALIBRATION])
-        steps = [(name, step + 1) for name in spec.targets for step in range(spec.horizon)]
-        if calibration and [(cell.target, cell.step) for cell in calibration.cells] != steps:
-            raise artifacts.broken(files[CALIBRATION], "one of other targets or steps")
+        if calibration:
+            steps = [(name, step + 1) for name in spec.targets for step in range(spec.horizon)]
+            found = [(cell.target, cell.step) for cell in calibration.cells]
+            if (found, calibration.method.given) != (steps, spec.quantiles or ()):
+                raise artifacts.broken(files[CALIBRATION], "the errors of another model")
         return cls(
             card=read_card_file(files["card.yaml"]),
             spec=spec,
@@ -234,7 +236,7 @@ class Forecaster:
         self._tell_of_gaps(regular, rows, where)
         self._tell_of_units(regular, where)
         values = self.forecast(self.prepare(regular), rows)
-        answer = self.frame(times, rows, values)
+        answer = self.frame(times, rows, self.spec.point(values))
         bands: Bands = self.calibration.bands(values, self.lowest) if self.calibration else {}
         for level in chosen:
             for name, bound in zip(columns(level), bands[level], strict=True):

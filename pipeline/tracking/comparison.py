@@ -16,6 +16,7 @@ from pipeline.tracking.logged_runs import Trial
 
 SEED = "train.seed"
 SPANS = ("validation", "test")
+WQL, COVERAGE, WIDTH, WINKLER = map(metrics.row, ("wql", "coverage", "width", "winkler"))
 COLUMNS = 2  # parameters that have a column of their own; more of them share one
 LONGEST = 30  # characters of a parameter's value
 
@@ -59,21 +60,52 @@ def rows(trials: Sequence[Trial]) -> tuple[list[Row], list[tuple[Trial, Trial]]]
         else:
             seeds[trial.params[SEED]] = trial
     found = [Row(tuple(seeds.values())) for seeds in groups.values()]
-    return sorted(found, key=lambda row: row.error("validation")), repeats
+    tied: dict[int, list[Row]] = {}
+    for row, place in zip(found, _places(found), strict=True):
+        tied.setdefault(place, []).append(row)
+    return [row for place in sorted(tied) for row in _by_intervals(tied[place])], repeats
+
+
+def _by_intervals(tied: Sequence[Row]) -> list[Row]:
+    """Rows of one place in the order of their Winkler score at the lowest level that all have.
+
+    It is the intervals' width and a price for what they miss, so of intervals that hold as much the
+    narrower come first. Rows of which one has no score stay in the order of their errors.
+    """
+    own = [WINKLER.rows(trial.scores, "validation/") for row in tied for trial in row.trials]
+    shared = set.intersection(*({level.name for level in levels} for levels in own))
+    by = next((level for level in own[0] if level.name in shared), None)
+
+    def key(row: Row) -> tuple[float, float]:
+        scores = [by.value(trial.scores, "validation/") for trial in row.trials] if by else [0.0]
+        return statistics.fmean(scores), row.error("validation")
+
+    return sorted(tied, key=key)
 
 
 def places(found: Sequence[Row]) -> list[str]:
-    """Each row's place on validation; rows closer than the spread of their seeds share one.
+    """Each row's place on validation; rows closer than the spread of their seeds share one."""
+    numbers = _places(found)
+    return [f"{place + 1}{' tie' if numbers.count(place) > 1 else ''}" for place in numbers]
 
-    The distance is to the first row of a place, the spread the larger one of the two rows.
+
+def _places(found: Sequence[Row]) -> list[int]:
+    """Each row's place from 0, in whatever order the rows stand.
+
+    The distance is to the best row of a place, the spread the larger one of the two rows.
     """
-    firsts: list[int] = []
-    for i, row in enumerate(found):
-        first = firsts[-1] if firsts else i
-        gap = row.error("validation") - found[first].error("validation")
-        spread = max(row.spread("validation"), found[first].spread("validation"))
-        firsts.append(first if gap <= spread else i)
-    return [f"{first + 1}{' tie' if firsts.count(first) > 1 else ''}" for first in firsts]
+    order = sorted(
+        range(len(found)),
+        key=lambda i: (found[i].error("validation"), -found[i].spread("validation")),
+    )
+    numbers, first = [0] * len(found), 0
+    for place, i in enumerate(order):
+        row, best = found[i], found[order[first]]
+        gap = row.error("validation") - best.error("validation")
+        if gap > max(row.spread("validation"), best.spread("validation")):
+            first = place
+        numbers[i] = first
+    return numbers
 
 
 def differing(found: Sequence[Row]) -> list[str]:
@@ -95,7 +127,10 @@ def table(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
         shown, values = ["parameters"], [list(together)]
     known = {name for row in found for name in row.trials[0].scores}
     by = metrics.listed(known, metrics.COMPARED, "test/")
-    scores = [*(metric.title.lower() for metric in by), "skill"]
+    wql = WQL.rows(known, "test/")
+    levels = [metric.rows(known, "test/") for metric in (COVERAGE, WIDTH)]
+    scores = [*(metric.title.lower() for metric in by), "skill", *(one.name for one in wql)]
+    scores += [f"{level.percent:g}%" for level in levels[0]]
     of_spans = [f"{span} {score}" for span in SPANS for score in scores]
     header = ["place", *shown, "seeds", *of_spans, "fit s", "runs"]
     lines = []
@@ -106,7 +141,16 @@ def table(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
                 place,
                 *(column[i] for column in values),
                 " ".join(sorted((t.params[SEED] for t in row.trials), key=int)),
-                *(cell for span in SPANS for cell in (*_means(row, span, by), _skill(row, span))),
+                *(
+                    cell
+                    for span in SPANS
+                    for cell in (
+                        *_means(row, span, by),
+                        _skill(row, span),
+                        *_means(row, span, wql),
+                        *(_held(row, span, *pair) for pair in zip(*levels, strict=True)),
+                    )
+                ),
                 f"{statistics.fmean(seconds):.0f}" if seconds else "",
                 "; ".join(trial.short for trial in row.trials),
             ]
@@ -142,6 +186,18 @@ def _means(row: Row, span: str, by: Sequence[metrics.Metric]) -> Iterator[str]:
         values = [metric.value(t.scores, f"{span}/") for t in row.trials if key in t.scores]
         spread = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
         yield f"{number(statistics.fmean(values))}{spread}" if values else ""
+
+
+def _held(row: Row, span: str, coverage: metrics.Metric, width: metrics.Metric) -> str:
+    """What intervals hold and their mean width; nothing where the runs have none."""
+    scored = [t.scores for t in row.trials if f"{span}/{coverage.name}" in t.scores]
+    if not scored:
+        return ""
+    held, wide = (
+        statistics.fmean(metric.value(scores, f"{span}/") for scores in scored)
+        for metric in (coverage, width)
+    )
+    return f"{held:.1%} in {number(wide)}"
 
 
 def basis(trial: Trial) -> str:
@@ -181,10 +237,18 @@ def legend(found: Sequence[Row], unit: str) -> str:
     scaled = f" ({unit})" * bool(unit) if own else ", pooled over standardised targets,"
     errors = first.baselines("test").items()
     beside = ", ".join(f"{name.replace('_', ' ')} {number(error)}" for name, error in errors)
+    some = any(COVERAGE.rows(row.trials[0].scores, "test/") for row in found)
+    intervals = (
+        "Ties stand by the Winkler score on validation of the lowest level that all of them have, "
+        "the intervals' width and a price for what they miss: the narrower of those that hold as "
+        "much come first. wql: the loss of the quantiles .1 to .9 over the targets' size. 80% and "
+        "other levels: the share of targets that their intervals hold, and the mean width. "
+    )
     return (
         f"Best first by {name}{scaled} on validation. Mean ± standard deviation over the seeds; "
-        f"rows closer than that deviation are ties. Skill: 1 - {name} / {name} of the run's best "
-        f"baseline; baselines of the first row on test: {beside}. fit s: seconds of training."
+        f"rows closer than that deviation are ties. {intervals * some}Skill: 1 - {name} / {name} "
+        f"of the run's best baseline; baselines of the first row on test: {beside}. fit s: seconds "
+        "of training."
     )
 
 

@@ -17,7 +17,9 @@ from pipeline.repository import changed_params
 
 VIEW = "best"  # the id of the view that `view` describes, in the UI's addresses
 # What follows a metric's name and _ where it is no column's name.
-RESERVED = re.compile("|".join([r"h\d+", *(m.name.partition("_")[2] for m in METRICS)]))
+RESERVED = re.compile(
+    "|".join([r"h\d+", *(m.name.partition("_")[2] for m in METRICS if not m.each)])
+)
 CARD = "ingest.card"  # the parameter that stands for what the card decides
 # Of a card: prose, the table's own sum, and what stands among the parameters as it was resolved.
 NOT_DECISIVE = re.compile(

@@ -98,9 +98,12 @@ def test_a_rule_without_an_error_is_compared_with() -> None:
 @example(["PM2.5 (µg/m³)", "a/b", "x=y", "T [°C], %"])
 @example(["T (1)", "T [1]", "T _1_", "T _1_.2"])
 @example(["h01", "scaled", "n" * 300, "n" * 299])
+@example(["80", "error_80", "80_h01", "10"])
 def test_scores_have_names_that_mlflow_takes(names: list[str]) -> None:
     """Targets are called as tables call them; MLflow refuses most signs, and no two are alike."""
-    pooled, step, own = {"mae_scaled": 1.0}, {"h01": {"rmse": 1.0}}, {"rmse": 1.0, "mae": 1.0}
+    bands = {"wql": 1.0, "coverage_80": 1.0, "coverage_error_80": 1.0, "width_80": 1.0}
+    pooled, step = {"mae_scaled": 1.0} | bands, {"h01": {"rmse": 1.0, "coverage_80": 1.0}}
+    own = {"rmse": 1.0, "mae": 1.0, "pinball_10": 1.0} | bands
     metrics: dict[str, Any] = {
         "test": pooled,
         "test_by_horizon": step,
@@ -112,7 +115,7 @@ def test_scores_have_names_that_mlflow_takes(names: list[str]) -> None:
         "skill": {},
     }
     found = labels.flat_scores(metrics)
-    assert len(found) == 1 + 1 + 2 * len(names) + 2 * 2
+    assert len(found) == len(pooled) + 2 + len(own) * (len(names) + 2)
     for key in found:
         _validate_metric_name(key)
         assert len(key) <= MAX_ENTITY_KEY_LENGTH
@@ -129,6 +132,82 @@ def test_rows_closer_than_their_spread_are_ties() -> None:
     )
     assert comparison.places(found) == ["1 tie", "1 tie", "3"]
     assert comparison.differing(found) == ["train.model.units"]
+
+
+def with_intervals(one: Trial, **scores: float) -> Trial:
+    """The run with scores of intervals, the same on both spans."""
+    more = {f"{span}/{name}": v for span in ("validation", "test") for name, v in scores.items()}
+    return dataclasses.replace(one, scores=one.scores | more)
+
+
+def test_narrower_intervals_win_a_tie() -> None:
+    """By the Winkler score of the lowest level that all rows of a place have; places stay."""
+    made = [
+        (trial("a", 1, 70.0), {"winkler_80": 190.0, "winkler_50": 9.0, "winkler_95": 300.0}),
+        (trial("a", 2, 72.0), {"winkler_80": 190.0, "winkler_50": 9.0, "winkler_95": 300.0}),
+        (trial("b", 1, 71.5, train__model__units="8"), {"winkler_80": 180.0, "winkler_95": 310.0}),
+        (trial("c", 1, 80.0, train__model__units="16"), {"winkler_80": 10.0}),
+    ]
+    found, _ = comparison.rows([with_intervals(one, **scores) for one, scores in made])
+    assert [row.trials[0].name for row in found] == ["b", "a", "c"]
+    assert comparison.places(found) == ["1 tie", "1 tie", "3"]
+    assert "Ties stand by the Winkler score" not in comparison.legend(found, "m")
+    older = [one if one.name == "b" else with_intervals(one, **scores) for one, scores in made]
+    found, _ = comparison.rows(older)
+    assert [row.trials[0].name for row in found] == ["a", "b", "c"]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 4), st.sampled_from([0, 1, 3]), st.integers(0, 3)),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_intervals_change_no_place(made: list[tuple[int, int, int]]) -> None:
+    """Whatever the errors, spreads and widths, each row has the place that it has without them."""
+    plain = [
+        trial(f"{i}{seed}", seed, 70.0 + error + side * spread, train__model__units=str(i))
+        for i, (error, spread, _) in enumerate(made)
+        for seed, side in ((1, -1), (2, 1))
+    ]
+    with_them = [with_intervals(one, winkler_80=float(made[int(one.name[0])][2])) for one in plain]
+
+    def standing(trials: list[Trial]) -> dict[str, str]:
+        found, _ = comparison.rows(trials)
+        shown = comparison.places(found)
+        assert [int(place.split()[0]) for place in shown] == sorted(
+            int(place.split()[0]) for place in shown
+        )
+        return {row.trials[0].name: place for row, place in zip(found, shown, strict=True)}
+
+    assert standing(with_them) == standing(plain)
+
+
+def test_the_table_shows_what_intervals_hold_and_how_wide_they_are() -> None:
+    """WQL, and for each level coverage and width; nothing of a run that has none."""
+    scores = {"wql": 0.34, "coverage_80": 0.79, "width_80": 150.0, "coverage_95": 0.95}
+    seeds = [
+        with_intervals(trial("a", seed), **scores, width_95=230.0 + seed, winkler_80=1.0)
+        for seed in (1, 2)
+    ]
+    found, _ = comparison.rows([*seeds, trial("b", validation=90.0, train__loss="mae")])
+    header, lines = comparison.table(found)
+    one, other = (dict(zip(header, line, strict=True)) for line in lines)
+    assert one["test wql"] == "0.340 ± 0"
+    assert (one["test 80%"], one["validation 95%"]) == ("79.0% in 150.00", "95.0% in 231.50")
+    assert {other[name] for name in ("test wql", "test 80%", "test 95%")} == {""}
+    assert "Ties stand by the Winkler score on validation" in comparison.legend(found, "m")
+
+
+def test_promotion_tells_of_promises_that_are_not_held() -> None:
+    """A level that is off by more than five points on test, either way; validation is not asked."""
+    told = with_intervals(trial(), coverage_80=0.7499, coverage_95=0.9, coverage_50=0.551)
+    assert promote.missed_promises(told) == [
+        "intervals of 50% hold 55.1% of the test span's targets",
+        "intervals of 80% hold 75.0% of the test span's targets",
+    ]
+    assert promote.missed_promises(trial()) == []
 
 
 def test_what_one_model_alone_has_is_no_difference() -> None:
@@ -445,9 +524,18 @@ def test_the_better_baseline_has_its_command(baseline: str, params: dict, model:
 
 def test_the_champions_test_scores_are_told_and_not_asked() -> None:
     """A run that is worse on test alone takes the champion's place, and both scores stand there."""
-    reason = promote.judge(trial(test=68.0), trial(validation=71.0), servable=True)[-1]
+    reason = promote.judge(trial(test=68.0), trial("best", validation=71.0), servable=True)[-1]
     assert reason.holds
     assert reason.found == "validation RMSE 70, the champion's 71; test RMSE 68, the champion's 66"
+
+
+def test_the_champion_with_new_intervals_takes_its_own_place() -> None:
+    """Evaluated again with other levels it is no better than itself, and that is not asked."""
+    reasons = promote.judge(trial(), trial(), servable=True)
+    assert all(reason.holds for reason in reasons)
+    assert reasons[-1].found == (
+        "it is the champion's own run, evaluated with other settings since"
+    )
 
 
 def test_the_first_champion_needs_no_one_to_beat() -> None:
