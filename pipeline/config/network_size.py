@@ -30,6 +30,7 @@ def check(experiment: Experiment, windows: int = 1) -> None:
     size = whole(params, features, targets)
     batch = min(params.train.batch_size, windows)
     look, ahead = params.window.look_back * features, params.window.horizon * targets
+    ahead *= _each(params.train)
     weights = 4 * 4 * size.weights
     held = 4 * max(batch * size.window, FORECAST * (look + ahead))
     if weights + held > LIMIT:
@@ -49,8 +50,8 @@ def whole(params: schema.Params, features: int, targets: int) -> Size:
 
 def _parts(params: schema.Params, features: int, targets: int) -> Iterator[Size]:
     model, window = params.train.model, params.window
-    look_back, horizon = window.look_back, window.horizon
-    yield Size(0, 2 * look_back * features + 4 * horizon * targets)
+    look_back, horizon, each = window.look_back, window.horizon, _each(params.train)
+    yield Size(0, 2 * look_back * features + 4 * horizon * targets * each)
     if params.train.residual == "damped":
         yield Size(horizon, horizon * targets)
     if params.train.residual == "linear":
@@ -78,11 +79,11 @@ def _parts(params: schema.Params, features: int, targets: int) -> Iterator[Size]
         )
         seen, rows = model.filters, -(-look_back // model.pool)
     if isinstance(model, schema.Segment):
-        yield from _segments(model, look_back, horizon, targets)
+        yield from _segments(model, look_back, horizon, targets, each)
     elif isinstance(model, schema.EncoderDecoder):
         yield from _stack("lstm", seen, model.units, rows)
         yield from _stack("lstm", model.units[-1], model.units, horizon)
-        head = _dense(model.units[-1], targets)
+        head = _dense(model.units[-1], targets * each)
         yield Size(head.weights, horizon * head.window)
     else:
         kind = model.name if isinstance(model, schema.Recurrent) else "lstm"
@@ -92,7 +93,7 @@ def _parts(params: schema.Params, features: int, targets: int) -> Iterator[Size]
             filters = model.filters
             courses = top * (look_back + 4 * filters)
             yield Size((look_back - 1 + 2 * top) * filters + top * top, courses + 4 * top)
-        yield _dense(top * (2 if kind == "bilstm" else 1), horizon * targets)
+        yield _dense(top * (2 if kind == "bilstm" else 1), horizon * targets * each)
 
 
 def _stack(kind: str, inputs: int, units: Sequence[int], rows: int) -> Iterator[Size]:
@@ -105,7 +106,9 @@ def _stack(kind: str, inputs: int, units: Sequence[int], rows: int) -> Iterator[
         inputs = ways * width
 
 
-def _segments(model: schema.Segment, look_back: int, horizon: int, channels: int) -> Iterator[Size]:
+def _segments(
+    model: schema.Segment, look_back: int, horizon: int, channels: int, each: int
+) -> Iterator[Size]:
     rows, width, top = model.segment, model.units[0], model.units[-1]
     seen, ahead = look_back // rows, -(-horizon // rows)
     yield Size(rows * width + width, 2 * channels * seen * width)
@@ -115,8 +118,13 @@ def _segments(model: schema.Segment, look_back: int, horizon: int, channels: int
     yield Size(ahead * (width - half) + channels * half, 2 * channels * ahead * width)
     gates = GATES.get(model.name, 4)
     yield Size(0, sum(channels * ahead * units * (2 * gates + 3) for units in model.units))
-    head = _dense(top, rows)
+    head = _dense(top, rows * each)
     yield Size(head.weights, channels * ahead * head.window)
+
+
+def _each(train: schema.Train) -> int:
+    """Numbers that are forecast of each step and target."""
+    return len(train.quantiles) if train.loss == "pinball" else 1
 
 
 def _dense(inputs: int, outputs: int) -> Size:

@@ -1,6 +1,7 @@
 """params.yaml as frozen, strict records: one section a stage, every value typed and bounded."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field
@@ -157,6 +158,28 @@ Normalisation = Literal["none", "last", "revin"]
 Residual = Literal["none", "last", "damped", "linear"]
 
 
+def _rising(numbers: tuple[float, ...]) -> tuple[float, ...]:
+    if any(low >= high for low, high in pairwise(numbers)):
+        raise ValueError("rising numbers, each once")
+    return numbers
+
+
+def _with_median(quantiles: tuple[float, ...]) -> tuple[float, ...]:
+    if 0.5 not in quantiles:
+        raise ValueError("0.5 among them, the median, which is the point forecast")
+    return quantiles
+
+
+Rising = AfterValidator(_rising)
+Quantiles = Annotated[
+    tuple[Annotated[float, Field(gt=0, lt=1)], ...],
+    Field(max_length=999),
+    Rising,
+    AfterValidator(_with_median),
+]
+DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # of which WQL is made
+
+
 class Schedule(Record):
     """The learning rate over the epochs: constant, or falling to `final` of its first value."""
 
@@ -171,7 +194,8 @@ class Train(Record):
     model: Model
     normalisation: Normalisation = "none"  # of each window's targets' past
     residual: Residual  # what the network's output is added to
-    loss: Literal["mse", "mae", "huber"]
+    loss: Literal["mse", "mae", "huber", "pinball"]
+    quantiles: Quantiles = (0.025, *DECILES, 0.975)  # that pinball makes a network forecast
     huber_delta: Positive = 1.0  # standard deviations: where huber changes from quadratic to linear
     loss_weights: Literal["equal", "persistence"] = "equal"  # of the steps ahead
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"]
@@ -200,12 +224,6 @@ class Calibrated(Record):
     bins: Count = 5  # of the forecast, each with intervals of its own
 
 
-def _rising(levels: tuple[float, ...]) -> tuple[float, ...]:
-    if list(levels) != sorted(set(levels)):
-        raise ValueError("rising levels, each once")
-    return levels
-
-
 Level = Annotated[float, Field(gt=0, lt=100)]  # of an interval, in percent
 
 
@@ -214,9 +232,7 @@ class Evaluate(Record):
 
     # all but boosting, which takes longest
     baselines: Annotated[tuple[Listed | Keyed, ...], Field(min_length=1)] = get_args(Listed)[:-1]
-    levels: Annotated[
-        tuple[Level, ...], Field(min_length=1, max_length=9), AfterValidator(_rising)
-    ] = (80, 95)
+    levels: Annotated[tuple[Level, ...], Field(min_length=1, max_length=9), Rising] = (80, 95)
     calibration: Calibrated = Calibrated()
     stretch: Count  # rows of the test span in the picture of forecast against observed
 

@@ -12,12 +12,12 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.config.params import DECILES
 from pipeline.errors import PipelineError
 from pipeline.files.records import Record
 
 Floats = npt.NDArray[np.float64]
 Bands = dict[float, tuple[Floats, Floats]]  # lower and upper bounds [N, H, K] by level in percent
-DECILES = tuple(i / 10 for i in range(1, 10))  # the quantiles of WQL
 FLOOR = 0.1  # of the mean size of forecasts: where one is near 0, its error need not be
 
 

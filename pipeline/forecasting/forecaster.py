@@ -22,6 +22,7 @@ from pipeline.files import artifacts
 from pipeline.files.layout import HERE, Layout
 from pipeline.files.records import shown
 from pipeline.forecasting.conformal import Bands, Calibration, columns
+from pipeline.models import quantiles
 from pipeline.models.baselines import FittedBaseline
 from pipeline.models.spec import Spec
 from pipeline.models.task import Floats, Model, Seen, forecasts
@@ -76,15 +77,16 @@ def newest(table: pd.DataFrame, spec: Spec, card: Card, imputer: Imputer) -> pd.
 
 @dataclass(frozen=True)
 class Network:
-    """A network as a model: `steps` makes standardised forecasts [B, H, K] of windows [B, L, F]."""
+    """A network as a model: `steps` makes scaled forecasts of windows [B, L, F]."""
 
     spec: Spec
     scaler: Scaler
     steps: Callable[[Any], Any]
 
     def forecast(self, seen: Seen, origins: Rows) -> Floats:
-        """Forecasts in the targets' units, origins [B] -> [B, H, K]."""
-        return self.scaler.units(self.steps(seen.windows(self.spec, origins)), self.spec.targets)
+        """Forecasts in the targets' units, origins [B] -> [B, H, K] or [B, H, K, Q]."""
+        made = self.steps(seen.windows(self.spec, origins))
+        return quantiles.in_units(self.spec, self.scaler, made)
 
 
 def _model(spec: Spec, scaler: Scaler, weights: Path, backend: Backend) -> Model:
@@ -172,12 +174,14 @@ class Forecaster:
     def forecast(self, seen: Seen, origins: Rows) -> Floats:
         """Forecasts in the targets' units from what `prepare` gives: [N] origins -> [N, H, K].
 
+        Of a quantile network [N, H, K, Q].
+
         Raises:
             PipelineError: names a feature that is missing in some window, or a target of which a
                 baseline has no value.
         """
         forecast = self.bounded(self.model, seen, origins)
-        if (missing := np.isnan(forecast).any(axis=(0, 1))).any():
+        if (missing := np.isnan(self.spec.point(forecast)).any(axis=(0, 1))).any():
             name = self.spec.targets[int(missing.argmax())]
             raise PipelineError(
                 f"input: column {name}: expected a value in some row up to each origin, found none"
@@ -185,12 +189,13 @@ class Forecaster:
         return forecast
 
     def bounded(self, model: Model, seen: Seen, origins: Rows) -> Floats:
-        """Any model's forecasts [N, H, K] in units, none below the card's minimum."""
-        return np.maximum(forecasts(model, seen, origins), self.lowest)
+        """Any model's forecasts in units, [N, H, K] or [N, H, K, Q], none below `lowest`."""
+        made = forecasts(model, seen, origins)
+        return np.maximum(made, self.lowest if made.ndim == 3 else self.lowest[:, None])
 
     @cached_property
     def lowest(self) -> Floats:
-        """[K] the least value of each target by the card, -inf where it names none."""
+        """[K] the card's minimum of each target, -inf where it has none."""
         bounds = [self.card.columns[name].minimum for name in self.spec.targets]
         return np.array([-np.inf if bound is None else bound for bound in bounds])
 

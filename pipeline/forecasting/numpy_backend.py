@@ -1,6 +1,7 @@
 """The network without TensorFlow: stacks of recurrent layers from the weights that Keras saved."""
 
 from collections.abc import Callable
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from pipeline.errors import PipelineError
 from pipeline.lstm.cell import LSTM
 from pipeline.lstm.stack import forecast
 from pipeline.lstm.weights import read_keras_weights
+from pipeline.models import quantiles
 from pipeline.models.spec import BESIDE, Spec
 from pipeline.preparation.scaling import Scaler
 
@@ -18,7 +20,7 @@ Windows = npt.NDArray[np.float32]
 
 
 def load(spec: Spec, scaler: Scaler, weights: Path) -> Callable[[Windows], Windows]:
-    """A function from windows [B, L, F] to standardised forecasts [B, H, K].
+    """A function from windows [B, L, F] to scaled forecasts [B, H, K] or [B, H, K, Q].
 
     Raises:
         PipelineError: the model is not one that NumPy can run.
@@ -33,7 +35,7 @@ def load(spec: Spec, scaler: Scaler, weights: Path) -> Callable[[Windows], Windo
     layers, head, others = read_keras_weights(weights, BESIDE)
     kind = "lstm" if isinstance(layers[0], LSTM) else "rnn"
     found: list[Any] = [kind, len(layers[0][0]), [layer[-1].size for layer in layers], head.b.size]
-    outputs = spec.horizon * len(spec.targets)
+    outputs = prod(spec.outputs)
     expected: list[Any] = [stack.name, len(spec.features), list(stack.units), outputs]
     if spec.residual == "damped":
         found.append([list(array.shape) for array in others.get("damping", [])])
@@ -49,11 +51,17 @@ def load(spec: Spec, scaler: Scaler, weights: Path) -> Callable[[Windows], Windo
 
     def network(windows: Windows) -> Windows:
         steps = forecast(layers, head, windows, stack.activation)
-        steps = steps.reshape(len(windows), spec.horizon, len(spec.targets))
+        steps = steps.reshape(len(windows), *spec.outputs)
+        if spec.quantiles is None:
+            return corrected(steps, windows)
+        median, distances = quantiles.split(steps, spec.quantiles)
+        return quantiles.around(corrected(median, windows), distances, spec.quantiles)
+
+    def corrected(steps: Windows, windows: Windows) -> Windows:
         if spec.residual == "none":
             return steps
         rows = spec.look_back if spec.residual == "linear" else 1
-        past = scaler.restandardise(windows[:, -rows:, spec.positions], spec.targets)
+        past = quantiles.past(spec, scaler, windows[:, -rows:, spec.positions], spec.targets)
         last = past[:, -1:]
         if spec.residual == "damped":
             last = last * others["damping"][0]

@@ -1,6 +1,7 @@
 """The baselines: what a network must beat to be worth its training. NumPy runs all of them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -57,7 +58,8 @@ class FittedBaseline:
     @classmethod
     def of(cls, model: Baseline, task: Task) -> Self:
         """Another model than the task's own, fitted on it."""
-        return cls(task.spec.model_copy(update={"model": model}), task.scaler).fit(task)
+        spec = task.spec.model_copy(update={"model": model, "quantiles": None})
+        return cls(spec, task.scaler).fit(replace(task, spec=spec))
 
     def fit(self, task: Task) -> Self:
         """Learn from the task what is to be learned: most baselines learn nothing."""

@@ -1,5 +1,6 @@
 """Stacks of recurrent layers."""
 
+from math import prod
 from typing import Any
 
 import keras
@@ -115,10 +116,13 @@ def _both_ways(window: keras.KerasTensor, model: Stack) -> keras.KerasTensor:
 
 
 def head(state: keras.KerasTensor, spec: Spec) -> keras.KerasTensor:
-    """[B, U] -> [B, H, K]: every step and target by a linear layer of its own."""
-    outputs = spec.horizon * len(spec.targets)
-    steps = layers.Dense(outputs, kernel_initializer=first_kernel(spec), name="head")(state)
-    return layers.Reshape((spec.horizon, len(spec.targets)), name="steps")(steps)
+    """[B, U] -> [B, H, K]: every step and target by a linear layer of its own.
+
+    Of quantiles [B, H, K, Q].
+    """
+    shape = spec.outputs
+    steps = layers.Dense(prod(shape), kernel_initializer=first_kernel(spec), name="head")(state)
+    return layers.Reshape(shape, name="steps")(steps)
 
 
 def first_kernel(spec: Spec) -> str:

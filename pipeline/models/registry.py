@@ -1,6 +1,6 @@
 """The one place that turns a Spec into a Keras network."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from pipeline.config.params import ALPHAS, LinearMap, Segment
-from pipeline.models import linear
+from pipeline.models import linear, quantiles
 from pipeline.models.attention import attention_lstm
 from pipeline.models.convolutional import cnn_lstm
 from pipeline.models.recurrent import recurrent
@@ -19,7 +19,8 @@ from pipeline.models.task import Task
 from pipeline.models.wrappers import Damping, Linear, Normalisation, exchange
 from pipeline.preparation.scaling import Scaler
 
-# From what it sees of the windows, [B, L, F], and its own parameters to steps [B, H, K].
+# From what it sees of the windows, [B, L, F], and its own parameters to steps [B, H, K], or to
+# [B, H, K, Q] numbers that quantiles are made of.
 Body = Callable[[keras.KerasTensor, Any, Spec], keras.KerasTensor]
 
 MODELS: dict[str, Body] = {
@@ -36,17 +37,20 @@ MODELS: dict[str, Body] = {
 
 
 def build(spec: Spec, scaler: Scaler) -> keras.Model:
-    """A network with fresh weights: windows [B, L, F] -> standardised forecasts [B, H, K].
+    """A network with fresh weights: windows [B, L, F] -> scaled forecasts [B, H, K].
+
+    With `train.loss: pinball` these are quantiles, [B, H, K, Q], rising.
 
     With `train.normalisation` the network sees each window less its targets' own level, and its
     forecasts get that level back. With `train.residual` its output is added to the targets' last
     value or to what a linear map makes of their past, so that it starts from there and learns what
-    differs; the map is `set_residual`'s.
+    differs; the map is `set_residual`'s. Both move the median; the other quantiles keep their
+    distances from it, which with `train.normalisation` are as wide as the window.
     """
     window = keras.Input((spec.look_back, len(spec.features)), name="window")
     # An input may be scaled in another way (log1p, say) than a target, which is standardised.
     # Where that past is not among the inputs, nothing below asks for it.
-    past = _standardised(window, spec.positions, spec, scaler) if spec.positions else window
+    past = _past(window, spec, scaler) if spec.positions else window
     seen = past if isinstance(spec.model, Segment) else window
     if spec.normalisation != "none":
         normalise = Normalisation(spec.normalisation, name="normalisation")
@@ -54,6 +58,8 @@ def build(spec: Spec, scaler: Scaler) -> keras.Model:
         seen = exchange(seen, spec.positions, own)
         past, level, width = normalise(past)
     forecast = MODELS[spec.model.name](seen, spec.model, spec)
+    if spec.quantiles:
+        forecast, distances = quantiles.split(forecast, spec.quantiles, ops)
     if spec.residual == "linear":
         forecast = forecast + Linear(spec.horizon, name="linear")(past)
     elif spec.residual != "none":
@@ -63,15 +69,17 @@ def build(spec: Spec, scaler: Scaler) -> keras.Model:
         forecast = forecast + last
     if spec.normalisation != "none":
         forecast = forecast * width + level
+        if spec.quantiles:  # a learned gain may be negative
+            distances = distances * ops.expand_dims(ops.abs(width), -1)
+    if spec.quantiles:
+        forecast = quantiles.around(forecast, distances, spec.quantiles, ops)
     return keras.Model(window, forecast, name=spec.model.name)
 
 
-def _standardised(
-    window: keras.KerasTensor, positions: Sequence[int], spec: Spec, scaler: Scaler
-) -> keras.KerasTensor:
-    """Some channels of the window, [B, L, P], standardised in their own units as targets are."""
-    names = [spec.features[i] for i in positions]
-    return scaler.restandardise(ops.take(window, positions, axis=2), names, ops)
+def _past(window: keras.KerasTensor, spec: Spec, scaler: Scaler) -> keras.KerasTensor:
+    """The targets among the window's channels, [B, L, P], scaled as targets are."""
+    names = [spec.features[i] for i in spec.positions]
+    return quantiles.past(spec, scaler, ops.take(window, spec.positions, axis=2), names, ops)
 
 
 def set_residual(network: keras.Model, task: Task) -> None:
@@ -79,7 +87,7 @@ def set_residual(network: keras.Model, task: Task) -> None:
     spec = task.spec
     past = task.seen.features[:, spec.positions]
     names = [spec.features[i] for i in spec.positions]
-    series = task.scaler.restandardise(past, names).astype(np.float64)
+    series = quantiles.past(spec, task.scaler, past, names).astype(np.float64)
     spans = np.asarray(task.train), np.asarray(task.validation)
     here = np.broadcast_to(np.arange(len(series))[:, None], series.shape)
     seen = series, here, task.wanted

@@ -1,6 +1,7 @@
 """Segments of the look-back as recurrent steps, decoded in parallel; channels share weights."""
 
 from functools import partial
+from math import prod
 from typing import Any
 
 import keras
@@ -12,7 +13,7 @@ from pipeline.models.spec import Spec
 
 
 def segment(past: keras.KerasTensor, model: Segment, spec: Spec) -> keras.KerasTensor:
-    """[B, L, C] -> [B, H, C] by Lin et al. (2023), SegRNN, arXiv 2308.11200.
+    """[B, L, C] -> [B, H, C] or [B, H, C, Q] by Lin et al. (2023), SegRNN, arXiv 2308.11200.
 
     A channel's look-back is cut into L / w segments of w rows, each projected and one recurrent
     step. Every segment ahead is then one more step from the last state, all of them in parallel
@@ -32,9 +33,10 @@ def segment(past: keras.KerasTensor, model: Segment, spec: Spec) -> keras.KerasT
     for i, (cell, state) in enumerate(zip(stack, states, strict=True), start=1):
         steps = Ahead(cell, channels, name=f"ahead_{i}")(steps, keras.tree.flatten(state))
         steps = layers.Dropout(model.dropout, name=f"dropout_{i}")(steps)
-    rows_ahead = layers.Dense(rows, kernel_initializer=first_kernel(spec), name="head")(steps)
-    forecast = ops.reshape(rows_ahead, (-1, channels, ahead * rows))[:, :, : spec.horizon]
-    return ops.transpose(forecast, (0, 2, 1))
+    each = spec.outputs[2:]  # (), or (Q,)
+    head = layers.Dense(rows * prod(each), kernel_initializer=first_kernel(spec), name="head")
+    rows_ahead = ops.reshape(head(steps), (-1, channels, ahead * rows, *each))
+    return ops.swapaxes(rows_ahead[:, :, : spec.horizon], 1, 2)
 
 
 class Queries(layers.Layer):

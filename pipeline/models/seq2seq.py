@@ -1,7 +1,9 @@
 """An encoder that reads the window and a decoder that writes the steps."""
 
+from math import prod
+
 import keras
-from keras import layers
+from keras import layers, ops
 
 from pipeline.config.params import EncoderDecoder
 from pipeline.models.recurrent import cells, first_kernel, in_one_loop
@@ -9,7 +11,7 @@ from pipeline.models.spec import Spec
 
 
 def seq2seq_lstm(window: keras.KerasTensor, model: EncoderDecoder, spec: Spec) -> keras.KerasTensor:
-    """[B, L, F] -> [B, H, K] by Sutskever et al. (2014) and Cho et al. (2014).
+    """[B, L, F] -> [B, H, K] or [B, H, K, Q] by Sutskever et al. (2014) and Cho et al. (2014).
 
     Each decoder layer starts from the states of the encoder layer at its height. The lowest reads
     the encoder's last output at every step (Cho's context), not forecasts fed back, so that what is
@@ -22,5 +24,6 @@ def seq2seq_lstm(window: keras.KerasTensor, model: EncoderDecoder, spec: Spec) -
     decoder = in_one_loop(cells("lstm", model, "decoder"), "decoder", return_sequences=True)
     steps = decoder(context, initial_state=states)  # [B, H, U]
     steps = layers.Dropout(model.dropout, name="decoder_dropout")(steps)
-    head = layers.Dense(len(spec.targets), kernel_initializer=first_kernel(spec), name="head")
-    return head(steps)
+    shape = spec.outputs
+    head = layers.Dense(prod(shape[1:]), kernel_initializer=first_kernel(spec), name="head")
+    return ops.reshape(head(steps), (-1, *shape))

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from pipeline.config.experiment import Experiment
-from pipeline.config.params import Model, Normalisation, Recurrent, Residual
+from pipeline.config.params import Model, Normalisation, Quantiles, Recurrent, Residual
 from pipeline.files.records import Record
 
 BESIDE = ("damping", "linear")  # layers with weights that may stand beside a plain stack's
@@ -14,7 +14,7 @@ BESIDE = ("damping", "linear")  # layers with weights that may stand beside a pl
 class Spec(Record):
     """What a trained model needs to be built again and served, and nothing of how it was fitted."""
 
-    format: Literal[1] = 1  # of this record: one that older code cannot read has another
+    format: Literal[1] = 1  # of this record: one that older code would misread has another
     dataset: str
     inputs: tuple[str, ...]  # as window.inputs or the card names them
     features: tuple[str, ...]  # the channels of a window, in order
@@ -24,9 +24,8 @@ class Spec(Record):
     model: Model
     residual: Residual
     normalisation: Normalisation
-    quantiles: tuple[float, ...] | None = Field(
-        default=None, exclude_if=lambda given: given is None
-    )
+    # that a network forecasts, rising; absent where it forecasts points
+    quantiles: Quantiles | None = Field(default=None, exclude_if=lambda given: given is None)
 
     @classmethod
     def of(cls, experiment: Experiment) -> "Spec":
@@ -42,6 +41,7 @@ class Spec(Record):
             model=train.model,
             residual=train.residual,
             normalisation=train.normalisation,
+            quantiles=train.quantiles if train.loss == "pinball" else None,
         )
 
     @property
@@ -50,6 +50,12 @@ class Spec(Record):
         model = self.model
         plain = model.name in ("lstm", "rnn") and self.normalisation == "none"
         return model if plain and isinstance(model, Recurrent) else None
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """The shape of what is forecast of a window: (H, K), or (H, K, Q) of quantiles."""
+        points = self.horizon, len(self.targets)
+        return (*points, len(self.quantiles)) if self.quantiles else points
 
     def point(self, values: Any) -> Any:
         """The point forecasts [N, H, K] of what a model forecasts: of [N, H, K, Q] the median."""

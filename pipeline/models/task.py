@@ -12,6 +12,7 @@ import pandas as pd
 from pipeline.config.cards import Card
 from pipeline.data.windows import Rows, Runs, seen
 from pipeline.errors import PipelineError
+from pipeline.models import quantiles
 from pipeline.models.spec import Spec
 from pipeline.preparation.features import Gaps, build
 from pipeline.preparation.scaling import Scaler
@@ -91,20 +92,19 @@ class Task:
 
     @cached_property
     def wanted(self) -> Floats:
-        """[rows, K] the targets standardised, NaN where not observed."""
-        standard: Floats = self.scaler.standardise(self.seen.targets, self.spec.targets)
-        return standard
+        """[rows, K] the targets as a model is fitted on them, NaN where not observed."""
+        return quantiles.wanted(self.spec, self.scaler, self.seen.targets)
 
 
 class Model(Protocol):
     """A fitted network or baseline."""
 
     def forecast(self, seen: Seen, origins: Rows) -> Floats:
-        """Forecasts in the targets' units, origins [B] -> [B, H, K]."""
+        """Forecasts in the targets' units, origins [B] -> [B, H, K]; or quantiles, [B, H, K, Q]."""
 
 
 def forecasts(model: Model, seen: Seen, origins: Rows) -> Floats:
-    """A model's forecasts from any number of origins, [N] -> [N, H, K], BATCH at a time."""
+    """A model's forecasts from any number of origins, [N] -> [N, ...], BATCH at a time."""
     padded = np.concatenate([origins, np.full(-len(origins) % BATCH, origins[-1])])
     made = [model.forecast(seen, rows) for rows in padded.reshape(-1, BATCH)]
     return np.concatenate(made)[: len(origins)]

@@ -1,7 +1,7 @@
 """What a fit minimises: a mean over the targets that were observed."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,15 +13,22 @@ from pipeline.training.batches import Examples
 
 
 def masked(
-    name: str, delta: float = 1.0, weights: npt.NDArray[np.float32] | float = 1.0
+    name: str,
+    delta: float = 1.0,
+    weights: npt.NDArray[np.float32] | float = 1.0,
+    quantiles: Sequence[float] = (),
 ) -> Callable[[Any, Any], Any]:
     """The mean loss over a batch's observed targets: a target that is NaN has no weight.
 
-    Of mse, mae or huber (Huber 1964), which turns from square to straight at `delta`; `weights`
-    [H, K] are those of each step and target.
+    Of mse, mae or huber (Huber 1964), which turns from square to straight at `delta`; or of
+    pinball (Koenker and Bassett 1978), the mean over the quantiles, of forecasts [B, H, K, Q].
+    `weights` [H, K] are those of each step and target.
     """
+    shares = np.array(quantiles, np.float32)
 
     def element(error: Any) -> Any:
+        if name == "pinball":
+            return ops.mean(ops.maximum(shares * error, (shares - 1) * error), axis=-1)
         size = ops.abs(error)
         if name == "mae":
             return size
@@ -31,7 +38,8 @@ def masked(
 
     def loss(y_true: Any, y_pred: Any) -> Any:
         # The forecast replaces a missing target, so that its gradient is 0 and never NaN.
-        error = ops.where(ops.isnan(y_true), y_pred, y_true) - y_pred
+        came = ops.expand_dims(y_true, -1) if name == "pinball" else y_true
+        error = ops.where(ops.isnan(came), y_pred, came) - y_pred
         return ops.sum(element(error) * weights) / ops.maximum(known(y_true), 1)
 
     return loss

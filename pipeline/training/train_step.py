@@ -29,7 +29,7 @@ class OnPositions(keras.Model):
         self.train_rows, self.validation_rows = map(lookup, (examples.train, examples.validation))
         self.windows, self.observed = gatherers(examples)
         weights = loss_weights(examples, settings)
-        self.masked = masked(settings.loss, settings.huber_delta, weights)
+        self.masked = masked(settings.loss, settings.huber_delta, weights, settings.quantiles)
         self.mean_loss = keras.metrics.Mean("loss", dtype="float64")
 
     @property
@@ -60,11 +60,11 @@ class OnPositions(keras.Model):
         return super().test_step((self.windows(rows), self.observed(rows)))
 
     def call(self, windows: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """The network's forecasts, [B, L, F] -> [B, H, K]."""
+        """The network's forecasts, [B, L, F] -> [B, H, K] or [B, H, K, Q]."""
         return self.network(windows, training=training)
 
     def compute_loss(self, x: Any, y: Any, y_pred: Any, *_: Any, **__: Any) -> Any:
-        """The masked loss of forecasts against targets, both [B, H, K]."""
+        """The masked loss of forecasts against targets, [B, H, K]."""
         loss = self.masked(y, y_pred)
         self.mean_loss.update_state(loss, sample_weight=known(y))
         return loss

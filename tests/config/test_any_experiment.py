@@ -39,6 +39,7 @@ KEYS = {
         *dict(flatten(PARAMS)),
         *(f"window.{name}" for name in ("stride", "inputs", "targets", "split")),
         *(f"train.model.{name}" for name in ("season", "filters", "kernel", "pool", "segment")),
+        *("train.quantiles", "evaluate.levels"),
         *("train.model.dropout", "train.normalisation", "train.huber_delta", "train.acceleration"),
         *("train.schedule.final", "impute_scale.transforms", "window", "train.model", "evaluate"),
     ],
@@ -68,7 +69,20 @@ NUMBERS = st.sampled_from(
     ]
 ) | st.sampled_from([0.5, 1.0, 1e-300, 1e300, -1e300, 1e20])
 WORDS = st.sampled_from(
-    ["", "x", "1h", "1ns", "90000D", "9999999D", "level", "flow", "wind", "hour", "2014-01-03"]
+    [
+        "",
+        "x",
+        "pinball",
+        "1h",
+        "1ns",
+        "90000D",
+        "9999999D",
+        "level",
+        "flow",
+        "wind",
+        "hour",
+        "2014-01-03",
+    ]
     + [f"seasonal:{'9' * digits}:level" for digits in (1, 9, 10, 30, 5000)]
     + [
         "none",
@@ -151,7 +165,10 @@ def test_any_experiment_ends_well(
 def test_weights_are_counted_before_they_are_made(name: str, units: list[int]) -> None:
     """What is estimated is what the built network has, wrapped or not."""
     segments = name.startswith("segment")
-    wrappers = [{"residual": "damped"}, {"residual": "last", "normalisation": "revin"}]
+    wrappers = [
+        {"residual": "damped"},
+        {"residual": "last", "normalisation": "revin", "loss": "pinball"},
+    ]
     if name in BASELINES:
         wrappers, own = [{"residual": "none"}], OWN[name]
     else:

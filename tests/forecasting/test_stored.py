@@ -10,6 +10,7 @@ import pytest
 from pipeline.config.params import Train
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
+from pipeline.files.records import parse
 from pipeline.forecasting.forecaster import Backend, Forecaster, bundled_files
 from pipeline.models.spec import Spec
 from tests.toys import toy_table
@@ -37,9 +38,11 @@ def test_a_stored_model_has_no_intervals() -> None:
 
 def test_a_model_knows_nothing_of_its_training() -> None:
     """No key of `train` but those that shape the network is in model.json."""
-    shaping = {"model", "residual", "normalisation"}
+    shaping = {"model", "residual", "normalisation", "quantiles"}
     assert Spec.model_fields.keys() & Train.model_fields.keys() == shaping
-    assert artifacts.read_json(STORED / "model.json").keys() == Spec.model_fields.keys()
+    stored = artifacts.read_json(STORED / "model.json")
+    assert parse(stored, Spec, "model.json").model_dump(mode="json") == stored
+    assert stored.keys() == Spec.model_fields.keys() - {"quantiles"}  # a point model has none
 
 
 @pytest.mark.parametrize(

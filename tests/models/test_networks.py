@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any, get_args
 
 import keras
@@ -10,7 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
 
+from pipeline.config.cards import Transform
 from pipeline.config.checks import check
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Baseline, Model, Train
@@ -18,7 +22,7 @@ from pipeline.data.windows import ahead
 from pipeline.errors import PipelineError
 from pipeline.files.records import parse
 from pipeline.forecasting.forecaster import Forecaster, Network
-from pipeline.models import recurrent
+from pipeline.models import quantiles, recurrent
 from pipeline.models.baselines import BASELINES, FittedBaseline
 from pipeline.models.registry import MODELS, build
 from pipeline.models.spec import Spec
@@ -40,6 +44,8 @@ RECORDS = {
     for name in get_args(record.model_fields["name"].annotation)
 }
 EVERY = [*MODELS, *BASELINES]
+QUANTILES = ["quantile lstm", "quantile segment_gru"]  # networks that are fitted by pinball
+FITTED = [*EVERY, *QUANTILES]
 WEIGHED = [*MODELS, "ridge"]  # those that can learn a window by heart
 SEES = [*WEIGHED, "boosting"]  # those that see the whole window
 # Of these each model gets the keys that it knows.
@@ -97,6 +103,7 @@ def spec(
         model=made.model,
         residual=made.residual,
         normalisation=made.normalisation,
+        quantiles=made.quantiles if made.loss == "pinball" else None,
         train=made,
     )
 
@@ -162,7 +169,8 @@ def eight_windows() -> Examples:
 @cache
 def fitted(name: str) -> tuple[Fitting, Any, float]:
     """A model after two epochs on eight windows, and its loss; shared, since each fit is traced."""
-    made = spec(name, targets=2, keys={"units": [24]}, batch_size=8)
+    loss = "pinball" if name in QUANTILES else "mse"
+    made = spec(name.split()[-1], targets=2, keys={"units": [24]}, batch_size=8, loss=loss)
     network = fresh(made)
     history = learn(network, made, eight_windows())
     return made, network, min(epoch["validation/loss"] for epoch in history)
@@ -207,7 +215,7 @@ def test_shape(name: str, targets: int, horizon: int) -> None:
     assert np.isfinite(forecast).all()
 
 
-@pytest.mark.parametrize("name", WEIGHED)
+@pytest.mark.parametrize("name", [*WEIGHED, *QUANTILES])
 def test_it_overfits_eight_windows(name: str) -> None:
     """Eight windows of noise are learned by heart: the loss falls from about 1 to below 0.05."""
     _, _, loss = fitted(name)
@@ -222,7 +230,7 @@ def test_the_seed_decides_where_it_starts(name: str) -> None:
     assert weights(fresh(spec(name, seed=2))) != start
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", FITTED)
 def test_the_seed_decides_where_it_ends(name: str) -> None:
     """After two epochs the same seed has the same bytes."""
     made, first, _ = fitted(name)
@@ -231,8 +239,11 @@ def test_the_seed_decides_where_it_ends(name: str) -> None:
     assert weights(again) == weights(first)
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name != "cnn_lstm"])
-def test_in_halves_it_learns_the_same(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "loss"),
+    [("lstm", "pinball"), *((name, "mse") for name in MODELS if name != "cnn_lstm")],
+)
+def test_in_halves_it_learns_the_same(name: str, loss: str) -> None:
     """Compiled by XLA, forecasts and losses after eight updates differ by rounding.
 
     Batches are odd and an epoch's last is one window; targets are missing, more in one half.
@@ -245,7 +256,7 @@ def test_in_halves_it_learns_the_same(name: str) -> None:
     few = Examples(series, targets, np.tile(origins, 3)[:22], origins, LOOK_BACK, 3)
     seen = {}
     for acceleration in ("none", "xla"):
-        made = spec(name, targets=2, batch_size=7, acceleration=acceleration)
+        made = spec(name, targets=2, batch_size=7, acceleration=acceleration, loss=loss)
         network = fresh(made)
         history = fit.fit(network, few, made.train)
         losses = [epoch["train/loss"] for epoch in history]
@@ -305,7 +316,7 @@ def test_xla_is_there_when_asked_for() -> None:
         fit.fit(fresh(made), eight_windows(), made.train)
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", FITTED)
 def test_saved_and_loaded_it_forecasts_the_same(name: str, tmp_path: Path) -> None:
     """A new model with the saved weights gives the same bytes."""
     made, network, _ = fitted(name)
@@ -316,7 +327,7 @@ def test_saved_and_loaded_it_forecasts_the_same(name: str, tmp_path: Path) -> No
     np.testing.assert_array_equal(call(loaded, windows(4)), call(network, windows(4)))
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", FITTED)
 def test_a_forecast_is_its_windows_alone(name: str) -> None:
     """Neither the batch's size nor its other rows change a forecast by more than 1e-5."""
     _, network, _ = fitted(name)
@@ -411,6 +422,72 @@ def test_wrappers_speak_the_targets_own_units(normalisation: str, residual: str)
     base = {"none": 0.0, "last": last, "revin": mean}[normalisation]
     expected = base + part * (last - base)
     np.testing.assert_allclose(call(network, seen)[..., 0], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("wrapped", [{}, {"normalisation": "revin", "residual": "damped"}])
+@pytest.mark.parametrize("name", MODELS)
+def test_quantiles_never_cross(name: str, wrapped: dict[str, str], tmp_path: Path) -> None:
+    """Whatever the weights, they rise, none below the card's minimum, in each target's units."""
+    made = spec(name, targets=2, loss="pinball", **wrapped)
+    scales = scaler(a=Scale(scale=0.5, transform="log1p"), b=Scale(scale=7.0))
+    determinism.settle(1)
+    network = build(made, scales)
+    assert network.output_shape == (None, 3, 2, 11)
+    network.set_weights([w - 0.4 * noise(w.size).reshape(w.shape) for w in network.get_weights()])
+    network.save_weights(tmp_path / "model.weights.h5")
+    columns = {"a": {"minimum": 0}, "b": {}}
+    card = toy_card(columns=columns, inputs=["a", "b"], targets=["a"], excluded=[])
+    imputer = Imputer(method="ffill", limit=3, season=6, means={"a": 0.0, "b": 0.0})
+    served = Forecaster(card, made, imputer, scales, tmp_path / "model.weights.h5")
+    rows, origins = 3 * noise(40, 2).astype(np.float32), np.arange(12, 35)
+    found = served.forecast(seen_hours(rows, rows), origins)
+    assert found.shape == (23, 3, 2, 11)
+    assert (np.diff(found) >= 0).all()
+    assert np.diff(found).max() > 0.1
+    assert found[:, :, 0].min() == 0
+    assert found[:, :, 1].min() < 0
+    np.testing.assert_array_equal(made.point(found), found[..., 5])
+
+
+@given(
+    center=st.floats(-3, 3),
+    scale=st.floats(0.1, 5),
+    transform=st.sampled_from([None, "log1p", "asinh", "yeo_johnson"]),
+)
+def test_quantiles_come_back_as_they_were_scaled(
+    center: float, scale: float, transform: Transform | None
+) -> None:
+    """In the units of the target, however it is scaled, and rising as before."""
+    made = spec("lstm", 3, 1, loss="pinball")
+    scales = scaler(a=Scale(center=center, scale=scale, transform=transform, power=0.3))
+    units = np.array([0.0, 0.1, 0.5, 1, 2, 3, 4, 5, 6, 7, 80.0])
+    scaled = quantiles.wanted(made, scales, units[:, None])  # [11, 1]
+    assert (np.diff(scaled, axis=0) > 0).all()
+    back = quantiles.in_units(made, scales, np.tile(scaled[:, 0], (2, 3, 1, 1)))
+    assert back.shape == (2, 3, 1, 11)
+    np.testing.assert_allclose(back, np.tile(units, (2, 3, 1, 1)), atol=1e-9)
+    assert (np.diff(back) > 0).all()
+
+
+@pytest.mark.parametrize("normalisation", ["none", "last", "revin"])
+def test_quantiles_start_around_the_last_value(normalisation: str) -> None:
+    """A fresh network forecasts a normal distribution in the scale of the input, wide as it is.
+
+    So that of log(1 + x) the median is the last x, and the others are log-normal.
+    """
+    made = spec("lstm", 2, 1, loss="pinball", normalisation=normalisation, residual="last")
+    logged = scaler(a=Scale(center=1.5, scale=0.5, transform="log1p", mean=10.0, deviation=4.0))
+    determinism.settle(1)
+    network = build(made, logged)
+    x = np.random.default_rng(3).uniform(1, 30, (6, LOOK_BACK))
+    past = (np.log1p(x) - 1.5) / 0.5
+    width = np.sqrt(past.var(axis=1) + 1e-5) if normalisation == "revin" else np.ones(6)
+    normal = np.array([NormalDist().inv_cdf(q) for q in made.quantiles or ()])
+    expected = past[:, -1:] + width[:, None] * normal  # [6, Q]
+    found = quantiles.in_units(made, logged, call(network, past[..., None]))
+    for step in range(2):
+        np.testing.assert_allclose(found[:, step, 0], np.expm1(expected * 0.5 + 1.5), rtol=1e-4)
+    np.testing.assert_allclose(made.point(found)[:, 0, 0], x[:, -1], rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", BASELINES)
@@ -630,6 +707,18 @@ MISTAKES = [
     (
         {"train.model.name": "cnn_lstm", "train.acceleration": "xla"},
         "train.acceleration: expected none with train.model.name cnn_lstm.* found xla",
+    ),
+    (
+        RIDGE | {"train.residual": "none", "train.loss": "pinball"},
+        "train.loss: expected mse, mae or huber with train.model.name ridge, .* found pinball",
+    ),
+    (
+        {"train.loss": "pinball", "train.quantiles": [0.1, 0.5, 0.9]},
+        "train.quantiles: expected 0.2 among them for WQL, found 0.1, 0.5, 0.9",
+    ),
+    (
+        {"train.loss": "pinball", "evaluate.levels": [80, 90]},
+        "train.quantiles: expected 0.05 among them for the 90% of evaluate.levels, found 0.025",
     ),
     (SEGMENTS, "window.inputs: expected the targets and nothing else"),
     (

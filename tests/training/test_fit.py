@@ -71,11 +71,20 @@ def weights(network: keras.Model) -> npt.NDArray[np.float32]:
     return np.concatenate([array.ravel() for array in network.get_weights()])
 
 
+SHARES = np.array([0.1, 0.5, 0.8], np.float32)  # quantiles that are forecast alike
 ERRORS = {
     "mse": np.square,
     "mae": np.abs,
     "huber": lambda e: np.where(np.abs(e) <= 1, e**2 / 2, np.abs(e) - 0.5),
+    "pinball": lambda e: np.array([max(q * x, (q - 1) * x) for x in e for q in SHARES]),
 }
+
+
+def loss_of(name: str, observed: Any, forecast: Any, weights: Any = 1.0) -> Any:
+    """The masked loss of forecasts; of pinball, each forecast is that of three quantiles."""
+    if name == "pinball":
+        forecast = tf.repeat(forecast[..., None], 3, axis=-1)
+    return masked(name, weights=weights, quantiles=SHARES.tolist())(observed, forecast)
 
 
 @pytest.mark.parametrize("name", ERRORS)
@@ -83,8 +92,11 @@ def test_the_loss_is_the_mean_over_observed_targets(name: str) -> None:
     """A missing target counts neither in the sum nor in the number."""
     observed = np.array([[[1.0], [_]], [[-3.0], [0.5]]], np.float32)
     forecast = np.array([[[1.5], [9.0]], [[2.0], [0.5]]], np.float32)
-    expected = ERRORS[name](np.array([0.5, 5.0, 0.0])).mean()
-    assert float(masked(name)(observed, forecast)) == pytest.approx(float(expected))
+    expected = ERRORS[name](np.array([-0.5, -5.0, 0.0])).mean()
+    assert float(loss_of(name, observed, forecast)) == pytest.approx(float(expected))
+    first = np.array([[3.0], [0.0]], np.float32)  # the weights of two steps
+    expected = 3 * ERRORS[name](np.array([-0.5, -5.0])).mean() * 2 / 3
+    assert float(loss_of(name, observed, forecast, first)) == pytest.approx(float(expected))
 
 
 @pytest.mark.parametrize("name", ERRORS)
@@ -95,12 +107,12 @@ def test_a_missing_target_has_no_gradient(name: str) -> None:
     observed = tf.constant([[_, _], [1.0, _]])
     forecast = tf.Variable([[5.0, -5.0], [3.0, 7.0]])
     with tf.GradientTape() as tape:
-        loss = masked(name)(observed, forecast)
+        loss = loss_of(name, observed, forecast)
     gradient = tape.gradient(loss, forecast).numpy()
     assert gradient[1, 0] > 0
     gradient[1, 0] = 0
     assert (gradient == 0).all()
-    assert float(masked(name)(observed[:1], forecast[:1])) == 0
+    assert float(loss_of(name, observed[:1], forecast[:1])) == 0
 
 
 def test_batches_are_windows() -> None:
