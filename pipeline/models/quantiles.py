@@ -1,5 +1,8 @@
 """Quantiles that cannot cross: a median, and distances between neighbours that are not negative.
 
+Park et al. (2022), arXiv 2111.06581, sum up from the lowest quantile; here the median is the
+network's own output, since it is the point forecast and what a residual is added to.
+
 The targets of a network that forecasts them are scaled as their column is as an input, transform
 and all: whatever rises takes a quantile to the same quantile, so nothing is lost on the way back.
 """
