@@ -6,8 +6,9 @@ whatever the model and the distribution, as long as errors are exchangeable.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +50,7 @@ class Method(Record):
     scaled: tuple[str, ...] = ()  # targets whose errors are relative to the forecast's size
     bins: int = 1  # of the forecast, each with its own ranks; fewer where one has too few errors
 
-    @property
+    @cached_property
     def shares(self) -> tuple[dict[str, Fraction], dict[str, Fraction]]:
         """Of levels and of quantiles, by name: exact, since 0.1 * 30 in floats is above 3."""
         levels = {f"{level:g}": Fraction(f"{level:g}") / 100 for level in self.levels}
@@ -90,10 +91,10 @@ class Cell(Record):
     levels: dict[str, Learned]  # absolute errors, by the level in percent
     quantiles: dict[str, Learned]  # errors with their sign
 
-    def error(self, learned: Learned, middle: Floats) -> Floats:
-        """What was learned, in the target's units, for each forecast [N]."""
-        errors: Floats = np.array(learned.errors)[_bin_of(middle, self.edges)]
-        return errors * _size(middle, self.floor)
+    def errors(self, learned: Iterable[Learned], middle: Floats) -> Iterator[Floats]:
+        """What was learned, each in the target's units, for each forecast [N]."""
+        own, size = _bin_of(middle, self.edges), _size(middle, self.floor)
+        return (np.array(each.errors)[own] * size for each in learned)
 
 
 class Calibration(Record):
@@ -112,9 +113,9 @@ class Calibration(Record):
         ends = np.empty((2, len(method.levels), *forecast.shape[:3]))
         for cell, at in self._places():
             values, middle = forecast[at], method.own(forecast[at], 0.5)
-            for i, level in enumerate(method.levels):
-                low, high = method.ends(values, level)
-                error = cell.error(cell.levels[f"{level:g}"], middle)
+            learned = (cell.levels[f"{level:g}"] for level in method.levels)
+            for i, error in enumerate(cell.errors(learned, middle)):
+                low, high = method.ends(values, method.levels[i])
                 ends[(0, i, *at)], ends[(1, i, *at)] = low - error, high + error
         lows, highs = np.maximum(nested(*ends), lowest)
         return {level: (lows[i], highs[i]) for i, level in enumerate(method.levels)}
@@ -125,9 +126,9 @@ class Calibration(Record):
         made = np.empty((*forecast.shape[:3], len(method.quantiles)))
         for cell, at in self._places():
             values, middle = forecast[at], method.own(forecast[at], 0.5)
-            for i, q in enumerate(method.quantiles):
-                error = cell.error(cell.quantiles[f"{q:g}"], middle)
-                made[(*at, i)] = method.own(values, q) + error
+            learned = (cell.quantiles[f"{q:g}"] for q in method.quantiles)
+            for i, error in enumerate(cell.errors(learned, middle)):
+                made[(*at, i)] = method.own(values, method.quantiles[i]) + error
         # Sorted, quantiles that cross are nearer the true ones (Chernozhukov et al. 2010).
         return np.maximum(np.sort(made, axis=-1), np.expand_dims(lowest, -1))
 
@@ -213,15 +214,21 @@ def _cell(method: Method, target: str, step: int, values: Floats, y: Floats) -> 
     edges = _edges(middle, method.bins, least)
     bins = [_bin_of(middle, edges) == i for i in range(len(edges) + 1)]
 
-    def learned(share: Fraction, errors: Floats) -> Learned:
-        parts = [np.sort((errors / size)[inside]) for inside in bins]
+    def parts(errors: Floats) -> list[Floats]:
+        return [np.sort((errors / size)[inside]) for inside in bins]
+
+    def learned(share: Fraction, parts: list[Floats]) -> Learned:
         ranks = [rank(len(part), share) for part in parts]
         found = [float(part[r - 1]) for part, r in zip(parts, ranks, strict=True)]
         return Learned(ranks=tuple(ranks), errors=tuple(found))
 
-    sides = (method.ends(values, level) for level in method.levels)
-    missed = (np.maximum(low - y, y - high) for low, high in sides)
-    errors = (y - method.own(values, q) for q in method.quantiles)
+    if method.given:
+        sides = (method.ends(values, level) for level in method.levels)
+        missed = [parts(np.maximum(low - y, y - high)) for low, high in sides]
+        errors = [parts(y - method.own(values, q)) for q in method.quantiles]
+    else:  # the same for all, so they are sorted once
+        missed = [parts(np.abs(y - values))] * len(levels)
+        errors = [parts(y - values)] * len(quantiles)
     return Cell(
         target=target,
         step=step,
