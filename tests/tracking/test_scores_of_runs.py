@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from mlflow.cli import cli
@@ -22,7 +23,7 @@ from pipeline.files import artifacts
 from pipeline.files.layout import HERE
 from pipeline.repository import provenance
 from pipeline.runtime import determinism
-from pipeline.tracking import database, live_run, logged_runs, publishing, store
+from pipeline.tracking import champion, database, labels, live_run, logged_runs, publishing, store
 from tests.forking import command
 from tests.repositories import commit, copied, run, set_params
 from tests.toys import from_yaml, made_up_calibration, to_yaml
@@ -142,6 +143,48 @@ def test_uncommitted_code_makes_no_champion(toy: Path) -> None:
     assert second.data.metrics["test/rmse"] == pytest.approx(before / 10)
     said = command(toy, "promote", second.info.run_id, "--dry-run", status=None)
     assert "NO   clean: training: code and cards were committed; scores: code or cards had" in said
+
+
+@pytest.mark.slow
+def test_a_new_level_trains_nothing_and_adds_no_run(toy: Path) -> None:
+    """DVC runs evaluate alone; the one run has the new scores and a model that answers the level.
+
+    The champion keeps the model that it has until the run is promoted again.
+    """
+    (before,) = logged()
+    trial = logged_runs.find(before.info.run_id)
+    first = labels.flat_scores(artifacts.read_json(HERE.metrics))
+    assert champion.crown(trial, {}) == "1"
+    said = run(toy, "dvc", "exp", "run", "-S", "evaluate.levels=[50]")
+    assert "Stage 'train' didn't change, skipping" in said
+    (after,) = logged()
+    assert after.info.run_id == trial.id
+    assert after.data.tags["pipeline.calibration"] == artifacts.sha256(HERE.calibration)
+    assert after.data.tags["pipeline.calibration"] != before.data.tags["pipeline.calibration"]
+    again = logged_runs.find(trial.id)
+    now = labels.flat_scores(artifacts.read_json(HERE.metrics))
+    assert {name: again.scores[name] for name in now} == now
+    assert again.scores.keys() - now.keys() == trial.scores.keys() - first.keys()
+    assert "test/coverage_80" in first.keys() - now.keys()
+
+    holder = champion.holder("toy")
+    assert again.model != trial.model
+    assert (champion.serves(holder, trial), champion.serves(holder, again)) == (True, False)
+    assert champion.crown(again, {}) == champion.crown(again, {}) == "2"
+    assert champion.serves(champion.holder("toy"), again)
+    table = pd.read_csv(toy / "data/raw/toy/toy.csv")
+    for uri, bounds in {
+        f"runs:/{trial.id}/model": ["lo-50", "hi-50"],
+        "models:/toy@champion": ["lo-50", "hi-50"],
+        "models:/toy/1": ["lo-80", "hi-80", "lo-95", "hi-95"],
+    }.items():
+        columns = ["origin", "time", "target", "forecast", *bounds]
+        assert list(champion.load(uri, "numpy").predict(table)) == columns
+        signature = mlflow.models.get_model_info(uri).signature
+        assert signature.outputs.input_names() == columns
+    run(toy, "dvc", "repro")
+    assert send() is None
+    assert len(logged()) == 1
 
 
 def test_another_experiment_with_the_same_training_is_another_run(toy: Path) -> None:
