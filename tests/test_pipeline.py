@@ -20,6 +20,7 @@ from tests.full_repository import ROOT, environment, repository, run
 from tests.repositories import copied, set_params
 
 __all__ = ["repository"]  # a fixture
+NUMBERS = ["forecast", "lo-80", "hi-80", "lo-95", "hi-95"]
 
 
 @pytest.fixture(scope="module")
@@ -225,9 +226,9 @@ def test_the_logged_model_gives_the_scored_forecasts(
     expected = table.assign(origin=table["origin"].astype(str)).set_index(["origin", "step"])
     for name in ("one_by_one", "at_once"):
         served = pd.read_parquet(repository / f"{name}.parquet")
-        assert list(served.columns) == ["origin", "time", "target", "forecast"]
-        wanted = np.concatenate([expected.loc[origin, "forecast"] for origin in text])
-        np.testing.assert_allclose(served["forecast"], wanted, rtol=0, atol=1e-6)
+        assert list(served.columns) == ["origin", "time", "target", *NUMBERS]
+        wanted = np.concatenate([expected.loc[origin, NUMBERS] for origin in text])
+        np.testing.assert_allclose(served[NUMBERS], wanted, rtol=0, atol=1e-6)
     for leftover in ("origins.json", "one_by_one.parquet", "at_once.parquet"):
         (repository / leftover).unlink()
 
@@ -252,8 +253,8 @@ def test_numpy_alone_makes_the_same_forecast(repository: Path) -> None:
     origins = [str(origin) for origin in table["origin"].unique()[::500]]
     said = run(repository, sys.executable, "-c", WITHOUT, *origins)
     answer = pd.read_csv(io.StringIO(said))
-    wanted = table[table["origin"].astype(str).isin(origins)]["forecast"]
-    np.testing.assert_allclose(answer["forecast"], wanted, rtol=1e-5, atol=1e-5)
+    wanted = table[table["origin"].astype(str).isin(origins)][NUMBERS]
+    np.testing.assert_allclose(answer[NUMBERS], wanted, rtol=1e-5, atol=1e-5)
 
 
 def sync(repository: Path, store: str) -> str:

@@ -21,6 +21,7 @@ from tests.toys import from_yaml, to_yaml
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 __all__ = ["story"]  # a fixture
+NUMBERS = ["forecast", "lo-80", "hi-80", "lo-95", "hi-95"]
 CHAMPION = "models:/beijing_pm25@champion"
 
 
@@ -167,8 +168,14 @@ def scored(story: Story) -> tuple[pd.DataFrame, list[str]]:
 
 
 def expected(scored: pd.DataFrame, origins: list[str]) -> np.ndarray:
-    """What evaluate forecast from these origins, in order."""
-    return np.concatenate([scored.loc[[o]].sort_values("step")["forecast"] for o in origins])
+    """What evaluate forecast from these origins, in order, and its intervals."""
+    return np.concatenate([scored.loc[[o]].sort_values("step")[NUMBERS] for o in origins])
+
+
+def answered(response: requests.Response) -> list[list[float]]:
+    """The forecasts of an answer and their intervals."""
+    assert response.status_code == 200, response.text
+    return [[row[name] for name in NUMBERS] for row in response.json()["predictions"]]
 
 
 def test_a_file_is_forecast_as_it_was_scored(
@@ -180,7 +187,7 @@ def test_a_file_is_forecast_as_it_was_scored(
         said = story.say("predict", *model, *_files(story), "--origins", *origins)
         assert "1,200 rows, 50 origins" in said
         made = pd.read_csv(story.directory / "forecast.csv")
-        np.testing.assert_allclose(made["forecast"], expected(table, origins), rtol=0, atol=1e-6)
+        np.testing.assert_allclose(made[NUMBERS], expected(table, origins), rtol=0, atol=1e-6)
 
 
 def test_a_file_is_forecast_with_numpy_as_well(
@@ -191,7 +198,7 @@ def test_a_file_is_forecast_with_numpy_as_well(
     chosen = ["--model", CHAMPION, "--backend", "numpy"]
     story.say("predict", *chosen, *_files(story), "--origins", *origins)
     made = pd.read_csv(story.directory / "forecast.csv")
-    np.testing.assert_allclose(made["forecast"], expected(table, origins), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(made[NUMBERS], expected(table, origins), rtol=1e-5, atol=1e-5)
 
 
 def test_a_model_of_other_code_says_what_runs_it(story: Story, tmp_path: Path) -> None:
@@ -269,7 +276,7 @@ def test_http_gives_the_scored_forecasts(
     refusal = requests.post(address, json={"dataframe_split": as_split(raw.tail(1))}, timeout=60)
     needed = re.search(r"at least (\d+) rows", refusal.json()["message"])
     assert needed is not None
-    answers: dict[str, list[float]] = {"json": [], "csv": []}
+    answers: dict[str, list[list[float]]] = {"json": [], "csv": []}
     for origin in origins:
         rows = raw.loc[: pd.Timestamp(origin)].tail(int(needed[1]))
         csv = rows.to_csv(index=False)
@@ -277,12 +284,11 @@ def test_http_gives_the_scored_forecasts(
             ("json", requests.post(address, json={"dataframe_split": as_split(rows)}, timeout=60)),
             ("csv", requests.post(address, csv, headers={"Content-Type": "text/csv"}, timeout=60)),
         ):
-            assert said.status_code == 200, said.text
-            answers[kind] += [row["forecast"] for row in said.json()["predictions"]]
+            answers[kind] += answered(said)
     body = {"dataframe_split": as_split(raw.loc["2013":]), "params": {"origins": origins}}
-    at_once = requests.post(address, json=body, timeout=120).json()["predictions"]
+    at_once = answered(requests.post(address, json=body, timeout=120))
     wanted = expected(table, origins)
-    for found in (*answers.values(), [row["forecast"] for row in at_once]):
+    for found in (*answers.values(), at_once):
         np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6)
 
 
@@ -293,8 +299,7 @@ def test_mlflow_models_serve_gives_the_scored_forecasts(
     table, origins = scored
     rows = raw_rows().loc["2013":]
     body = {"dataframe_split": as_split(rows), "params": {"origins": origins}}
-    said = requests.post(bare, json=body, timeout=120)
-    found = [row["forecast"] for row in said.json()["predictions"]]
+    found = answered(requests.post(bare, json=body, timeout=120))
     np.testing.assert_allclose(found, expected(table, origins), rtol=0, atol=1e-6)
 
 
@@ -306,6 +311,7 @@ def test_http_says_what_is_wrong(address: str) -> None:
         ({"dataframe_split": as_split(rows.drop(columns="TEMP"))}, "TEMP missing"),
         ({"dataframe_split": as_split(rows.tail(5))}, "up to and including the origin"),
         ({"dataframe_split": as_split(rows), "params": {"origins": ["x"]}}, "origins"),
+        ({"dataframe_split": as_split(rows), "params": {"levels": [50]}}, "calibrated 80, 95, f"),
     ]
     for request, message in cases:
         said = requests.post(address, timeout=60, json=request)

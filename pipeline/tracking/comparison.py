@@ -130,9 +130,9 @@ def table(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     wql = WQL.rows(known, "test/")
     levels = [metric.rows(known, "test/") for metric in (COVERAGE, WIDTH)]
     scores = [*(metric.title.lower() for metric in by), "skill", *(one.name for one in wql)]
-    scores += [f"{level.percent:g}%" for level in levels[0]]
     of_spans = [f"{span} {score}" for span in SPANS for score in scores]
-    header = ["place", *shown, "seeds", *of_spans, "fit s", "runs"]
+    held = [f"test {level.percent:g}%" for level in levels[0]]
+    header = ["place", *shown, "seeds", *of_spans, *held, "fit s", "runs"]
     lines = []
     for i, (place, row) in enumerate(zip(places(found), found, strict=True)):
         seconds = [s for t in row.trials if (s := t.scores.get("time/fit_seconds")) is not None]
@@ -144,13 +144,9 @@ def table(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
                 *(
                     cell
                     for span in SPANS
-                    for cell in (
-                        *_means(row, span, by),
-                        _skill(row, span),
-                        *_means(row, span, wql),
-                        *(_held(row, span, *pair) for pair in zip(*levels, strict=True)),
-                    )
+                    for cell in (*_means(row, span, by), _skill(row, span), *_means(row, span, wql))
                 ),
+                *(_held(row, "test", *pair) for pair in zip(*levels, strict=True)),
                 f"{statistics.fmean(seconds):.0f}" if seconds else "",
                 "; ".join(trial.short for trial in row.trials),
             ]

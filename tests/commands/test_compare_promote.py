@@ -195,7 +195,7 @@ def test_the_table_shows_what_intervals_hold_and_how_wide_they_are() -> None:
     header, lines = comparison.table(found)
     one, other = (dict(zip(header, line, strict=True)) for line in lines)
     assert one["test wql"] == "0.340 ± 0"
-    assert (one["test 80%"], one["validation 95%"]) == ("79.0% in 150.00", "95.0% in 231.50")
+    assert (one["test 80%"], one["test 95%"]) == ("79.0% in 150.00", "95.0% in 231.50")
     assert {other[name] for name in ("test wql", "test 80%", "test 95%")} == {""}
     assert "Ties stand by the Winkler score on validation" in comparison.legend(found, "m")
 
