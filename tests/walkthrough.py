@@ -169,9 +169,9 @@ def forecast(walk: Walk) -> None:
         "Write the rows as in the table that the card describes. In JSON, send them as "
         '`{"dataframe_split": {"columns": [...], "data": [...]}}` or `{"dataframe_records": '
         '[{...}, ...]}`; you can add several origins and choose levels, `"params": {"origins": '
-        '["2014-12-30 00:00:00", ...], "levels": [80]}`. CSV is forecast from its last row that has a '
-        "value, with every level. "
-        "Warnings that `predict` would print, for example about a look-back without values, are in "
+        '["2014-12-30 00:00:00", ...], "levels": [80]}`. CSV is forecast from its last row that '
+        "has a value, with every level. Warnings that `predict` would print, for example about a "
+        "look-back without values, are in "
         "the answer under `warnings`. `mlflow models serve` runs the code that made a model, and "
         "takes JSON only."
     )

@@ -13,9 +13,11 @@ from pipeline.config.reading import read_experiment
 from pipeline.errors import PipelineError
 from pipeline.experiments.evaluate import Evaluation, evaluate
 from pipeline.experiments.run import run_experiment
+from pipeline.files import artifacts
 from pipeline.files.layout import HERE
 from pipeline.forecasting.conformal import Calibration
-from pipeline.forecasting.forecaster import Forecaster, stage_files
+from pipeline.forecasting.forecaster import Backend, Forecaster, stage_files
+from pipeline.models.spec import Spec
 from tests.toys import Project, toy_table
 
 PARAMS: dict[str, Any] = {
@@ -103,6 +105,24 @@ def test_the_table_of_predictions_is_what_is_served(projects: Toys) -> None:
     columns = ["forecast", "lo-80", "hi-80", "lo-95", "hi-95"]
     np.testing.assert_array_equal(test[columns].tail(15), served[columns])
     assert (test["lo-95"] >= 0).all(), "the card's minimum"
+
+
+def test_a_quantile_network_is_served_as_it_was_scored(project: Project) -> None:
+    """Its median and its intervals, to the last digit by TensorFlow and to 1e-5 by NumPy."""
+    network = {"name": "lstm", "units": [4]}
+    ran(project, SPLIT, **{"train.model": network, "train.loss": "pinball"})
+    predictions = pd.read_parquet(project.root / "data/reports/predictions.parquet")
+    test = predictions[predictions["span"] == "test"].tail(15)
+    columns = ["forecast", "lo-80", "hi-80", "lo-95", "hi-95"]
+    with chdir(project.root):
+        spec = artifacts.read_json_record(HERE.model_json, Spec)
+        assert spec.quantiles is not None
+        backends: dict[Backend, float] = {"tensorflow": 0, "numpy": 1e-5}
+        for backend, close in backends.items():
+            served = Forecaster.load(stage_files(HERE, "toy"), backend).predict(
+                toy_table(600).tail(120), [str(time) for time in test["origin"].unique()]
+            )
+            np.testing.assert_allclose(served[columns], test[columns], rtol=close, atol=close)
 
 
 def test_what_is_left_out_is_said(projects: Toys, capsys: pytest.CaptureFixture[str]) -> None:
