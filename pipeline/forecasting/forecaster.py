@@ -22,7 +22,6 @@ from pipeline.files import artifacts
 from pipeline.files.layout import HERE, Layout
 from pipeline.files.records import shown
 from pipeline.forecasting.conformal import Bands, Calibration, columns
-from pipeline.models import quantiles
 from pipeline.models.baselines import FittedBaseline
 from pipeline.models.spec import Spec
 from pipeline.models.task import Floats, Model, Seen, forecasts
@@ -77,7 +76,7 @@ def newest(table: pd.DataFrame, spec: Spec, card: Card, imputer: Imputer) -> pd.
 
 @dataclass(frozen=True)
 class Network:
-    """A network as a model: `steps` makes scaled forecasts of windows [B, L, F]."""
+    """A network as a model: `steps` makes standardised forecasts of windows [B, L, F]."""
 
     spec: Spec
     scaler: Scaler
@@ -85,8 +84,8 @@ class Network:
 
     def forecast(self, seen: Seen, origins: Rows) -> Floats:
         """Forecasts in the targets' units, origins [B] -> [B, H, K] or [B, H, K, Q]."""
-        made = self.steps(seen.windows(self.spec, origins))
-        return quantiles.in_units(self.spec, self.scaler, made)
+        made = np.swapaxes(self.steps(seen.windows(self.spec, origins)), 2, -1)
+        return np.swapaxes(self.scaler.units(made, self.spec.targets), 2, -1)
 
 
 def _model(spec: Spec, scaler: Scaler, weights: Path, backend: Backend) -> Model:

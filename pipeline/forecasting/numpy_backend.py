@@ -20,7 +20,7 @@ Windows = npt.NDArray[np.float32]
 
 
 def load(spec: Spec, scaler: Scaler, weights: Path) -> Callable[[Windows], Windows]:
-    """A function from windows [B, L, F] to scaled forecasts [B, H, K] or [B, H, K, Q].
+    """A function from windows [B, L, F] to standardised forecasts [B, H, K] or [B, H, K, Q].
 
     Raises:
         PipelineError: the model is not one that NumPy can run.
@@ -55,13 +55,16 @@ def load(spec: Spec, scaler: Scaler, weights: Path) -> Callable[[Windows], Windo
         if spec.quantiles is None:
             return corrected(steps, windows)
         median, distances = quantiles.split(steps, spec.quantiles)
-        return quantiles.around(corrected(median, windows), distances, spec.quantiles)
+        made = quantiles.around(corrected(median, windows), distances, spec.quantiles)
+        return quantiles.straight(made, scaler, spec.targets)
 
     def corrected(steps: Windows, windows: Windows) -> Windows:
         if spec.residual == "none":
             return steps
         rows = spec.look_back if spec.residual == "linear" else 1
-        past = quantiles.past(spec, scaler, windows[:, -rows:, spec.positions], spec.targets)
+        past = windows[:, -rows:, spec.positions]
+        if spec.quantiles is None:
+            past = scaler.restandardise(past, spec.targets)
         last = past[:, -1:]
         if spec.residual == "damped":
             last = last * others["damping"][0]

@@ -3,11 +3,11 @@
 Park et al. (2022), arXiv 2111.06581, sum up from the lowest quantile; here the median is the
 network's own output, since it is the point forecast and what a residual is added to.
 
-The targets of a network that forecasts them are scaled as their column is as an input, transform
-and all: whatever rises takes a quantile to the same quantile, so nothing is lost on the way back.
+They are made in the scale of the target's column as an input, transform and all, where a spread is
+more alike from low to high, and then straightened: whatever rises takes a quantile to the same one.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from math import log
 from operator import add, sub
@@ -15,13 +15,8 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
-from pipeline.models.spec import Spec
 from pipeline.preparation.scaling import Scaler
-
-Floats = npt.NDArray[np.float64]
 
 
 def split(made: Any, quantiles: Sequence[float], ops: Any = np) -> tuple[Any, Any]:
@@ -44,23 +39,7 @@ def around(median: Any, distances: Any, quantiles: Sequence[float], ops: Any = n
     return ops.stack([*below[:0:-1], *above], axis=-1)
 
 
-def wanted(spec: Spec, scaler: Scaler, targets: Floats) -> Floats:
-    """Targets [rows, K] in their units as a model is fitted on them: standardised, or as inputs."""
-    names = list(spec.targets)
-    if spec.quantiles is None:
-        standard: Floats = scaler.standardise(targets, names)
-        return standard
-    return scaler.transform(pd.DataFrame(targets, columns=names)).to_numpy()
-
-
-def past(spec: Spec, scaler: Scaler, seen: Any, names: Collection[str], ops: Any = np) -> Any:
-    """Columns of a window, [..., P], scaled as inputs: what `wanted` makes of their units."""
-    return seen if spec.quantiles else scaler.restandardise(seen, list(names), ops)
-
-
-def in_units(spec: Spec, scaler: Scaler, made: Any) -> Floats:
-    """Forecasts of a network, [B, H, K] or [B, H, K, Q], in the targets' units."""
-    if spec.quantiles is None:
-        return scaler.units(made, spec.targets)
-    by_target = np.moveaxis(np.asarray(made, np.float64), 2, -1)
-    return np.moveaxis(scaler.inverse(by_target, spec.targets), -1, 2)
+def straight(scaled: Any, scaler: Scaler, targets: Sequence[str], ops: Any = np) -> Any:
+    """Quantiles [B, H, K, Q] in the scale of the inputs, standardised in the targets' units."""
+    made = scaler.restandardise(ops.swapaxes(scaled, 2, 3), targets, ops)
+    return ops.swapaxes(made, 2, 3)

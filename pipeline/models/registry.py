@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 from keras import ops
 
 from pipeline.config.params import ALPHAS, LinearMap, Segment
@@ -37,7 +38,7 @@ MODELS: dict[str, Body] = {
 
 
 def build(spec: Spec, scaler: Scaler) -> keras.Model:
-    """A network with fresh weights: windows [B, L, F] -> scaled forecasts [B, H, K].
+    """A network with fresh weights: windows [B, L, F] -> standardised forecasts [B, H, K].
 
     With `train.loss: pinball` these are quantiles, [B, H, K, Q], rising.
 
@@ -72,24 +73,31 @@ def build(spec: Spec, scaler: Scaler) -> keras.Model:
         if spec.quantiles:  # a learned gain may be negative
             distances = distances * ops.expand_dims(ops.abs(width), -1)
     if spec.quantiles:
-        forecast = quantiles.around(forecast, distances, spec.quantiles, ops)
+        made = quantiles.around(forecast, distances, spec.quantiles, ops)
+        forecast = quantiles.straight(made, scaler, spec.targets, ops)
     return keras.Model(window, forecast, name=spec.model.name)
 
 
 def _past(window: keras.KerasTensor, spec: Spec, scaler: Scaler) -> keras.KerasTensor:
-    """The targets among the window's channels, [B, L, P], scaled as targets are."""
+    """The targets' own past, [B, L, P], standardised; of quantiles in the scale of the inputs."""
+    own = ops.take(window, spec.positions, axis=2)
     names = [spec.features[i] for i in spec.positions]
-    return quantiles.past(spec, scaler, ops.take(window, spec.positions, axis=2), names, ops)
+    return own if spec.quantiles else scaler.restandardise(own, names, ops)
 
 
 def set_residual(network: keras.Model, task: Task) -> None:
     """Solve the linear map that the network's output is added to, of the windows that it sees."""
     spec = task.spec
     past = task.seen.features[:, spec.positions]
-    names = [spec.features[i] for i in spec.positions]
-    series = quantiles.past(spec, task.scaler, past, names).astype(np.float64)
+    names, wanted = [spec.features[i] for i in spec.positions], task.wanted
+    if spec.quantiles:  # are made in the scale of the inputs
+        targets = pd.DataFrame(task.seen.targets, columns=[*spec.targets])
+        wanted = task.scaler.transform(targets).to_numpy()
+    else:
+        past = task.scaler.restandardise(past, names)
+    series = past.astype(np.float64)
     spans = np.asarray(task.train), np.asarray(task.validation)
     here = np.broadcast_to(np.arange(len(series))[:, None], series.shape)
-    seen = series, here, task.wanted
+    seen = series, here, wanted
     kernel = linear.fit(LinearMap(), spec.look_back, *seen, spans, spec.horizon, ALPHAS)
     network.get_layer("linear").map.assign(kernel)

@@ -12,7 +12,6 @@ import pandas as pd
 from pipeline.config.cards import Card
 from pipeline.data.windows import Rows, Runs, seen
 from pipeline.errors import PipelineError
-from pipeline.models import quantiles
 from pipeline.models.spec import Spec
 from pipeline.preparation.features import Gaps, build
 from pipeline.preparation.scaling import Scaler
@@ -92,8 +91,9 @@ class Task:
 
     @cached_property
     def wanted(self) -> Floats:
-        """[rows, K] the targets as a model is fitted on them, NaN where not observed."""
-        return quantiles.wanted(self.spec, self.scaler, self.seen.targets)
+        """[rows, K] the targets standardised, NaN where not observed."""
+        standard: Floats = self.scaler.standardise(self.seen.targets, self.spec.targets)
+        return standard
 
 
 class Model(Protocol):

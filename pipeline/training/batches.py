@@ -19,7 +19,7 @@ class Examples:
     """One series and its origins: what a network is fitted and stopped on."""
 
     features: npt.NDArray[np.float32]  # [rows, F] scaled
-    targets: npt.NDArray[np.float32]  # [rows, K] scaled, NaN where not observed
+    targets: npt.NDArray[np.float32]  # [rows, K] standardised, NaN where not observed
     train: Rows | Runs
     validation: Rows | Runs
     look_back: int
