@@ -62,9 +62,8 @@ def load(spec: Spec, scaler: Scaler, weights: Path) -> Callable[[Windows], Windo
         if spec.residual == "none":
             return steps
         rows = spec.look_back if spec.residual == "linear" else 1
-        past = windows[:, -rows:, spec.positions]
-        if spec.quantiles is None:
-            past = scaler.restandardise(past, spec.targets)
+        own = windows[:, -rows:, spec.positions]
+        past = own if spec.quantiles else scaler.restandardise(own, spec.targets)
         last = past[:, -1:]
         if spec.residual == "damped":
             last = last * others["damping"][0]
