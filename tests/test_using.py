@@ -57,7 +57,8 @@ def test_the_newest_runs_are_compared(story: Story) -> None:
     """Three rows, the large model first, the small one's seeds together; a page with pictures."""
     said = story.say("compare")
     lines = [line.split() for line in said.splitlines() if re.match(" [123] ", line)]
-    assert [line[0] for line in lines] == ["1", "2", "3"]
+    assert [line[0] for line in lines] == ["1", "2", "3"] * 2
+    assert "test coverage 80" in said
     assert "model.units 24" in said
     assert "large-1 (" in said
     assert "±" in lines[2]

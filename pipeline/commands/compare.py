@@ -72,7 +72,6 @@ def compare(wanted: Sequence[str], output: Path, log: bool) -> None:
         logged = {digest: tree for digest, of in cards.items() if (tree := logged_runs.card(of))}
         title, unit = comparison.titled(group[0], logged.get(group[0].params[labels.CARD], {}))
         found, repeats = comparison.rows(group)
-        header, lines = comparison.table(found)
         notes = [
             comparison.basis(group[0]),
             *["Its scores cannot be compared with those of the other tables."] * (len(groups) > 1),
@@ -80,15 +79,21 @@ def compare(wanted: Sequence[str], output: Path, log: bool) -> None:
             *comparison.by_card(found, {k: labels.decisive(v) for k, v in logged.items()}),
         ]
         told = " ".join(notes), comparison.legend(found, unit)
-        shown = terminal.table(title)
-        for heading in header:
-            shown.add_column(heading)
-        for line in lines:
-            shown.add_row(*(cell.replace("; ", "\n") for cell in line))
-        terminal.show(shown, *told, "", width=160)
-        # A mean and its spread stay together in the narrow columns of a page.
-        unbroken = markdown.table(header, lines).replace(" ± ", "\u00a0±\u00a0")
-        text += [f"## {escape_markdown(title)}", unbroken]
+        text.append(f"## {escape_markdown(title)}")
+        for of, (header, lines) in {
+            title: comparison.table(found),
+            f"{title}: intervals": comparison.intervals(found),
+        }.items():
+            shown = terminal.table(of)
+            for heading in header:
+                shown.add_column(heading)
+            for line in lines:
+                shown.add_row(*(cell.replace("; ", "\n") for cell in line))
+            if lines:
+                terminal.show(shown, width=160)
+                # A mean and its spread stay together in the narrow columns of a page.
+                text.append(markdown.table(header, lines).replace(" ± ", "\u00a0±\u00a0"))
+        terminal.show(*told, "", width=160)
         text += map(escape_markdown, told)
         for name, figure in pictures(found, unit).items():
             text.append(f"![{name}]({name}{i}.png)")

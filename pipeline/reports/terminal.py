@@ -12,10 +12,9 @@ def table(title: str | None = None) -> Table:
     return Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
 
 
-def show(table: Table, *notes: str, width: int = 120) -> None:
-    """A table and lines below it, as wide as the terminal; `width` in a file or a pipe."""
+def show(*parts: Table | str, width: int = 120) -> None:
+    """Tables and lines below them, as wide as the terminal; `width` in a file or a pipe."""
     wide = None if sys.stdout.isatty() else width
     console = Console(width=wide, highlight=False, markup=False, emoji=False)
-    console.print(table)
-    for note in notes:
-        console.print(note)
+    for part in parts:
+        console.print(part)

@@ -17,6 +17,7 @@ from pipeline.tracking.logged_runs import Trial
 SEED = "train.seed"
 SPANS = ("validation", "test")
 WQL, COVERAGE, WIDTH, WINKLER = map(metrics.row, ("wql", "coverage", "width", "winkler"))
+OF_INTERVALS = {"validation": (WQL, WINKLER), "test": (WQL, COVERAGE, WIDTH)}
 COLUMNS = 2  # parameters that have a column of their own; more of them share one
 LONGEST = 30  # characters of a parameter's value
 
@@ -127,12 +128,9 @@ def table(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
         shown, values = ["parameters"], [list(together)]
     known = {name for row in found for name in row.trials[0].scores}
     by = metrics.listed(known, metrics.COMPARED, "test/")
-    wql = WQL.rows(known, "test/")
-    levels = [metric.rows(known, "test/") for metric in (COVERAGE, WIDTH)]
-    scores = [*(metric.title.lower() for metric in by), "skill", *(one.name for one in wql)]
+    scores = [*(metric.title.lower() for metric in by), "skill"]
     of_spans = [f"{span} {score}" for span in SPANS for score in scores]
-    held = [f"test {level.percent:g}%" for level in levels[0]]
-    header = ["place", *shown, "seeds", *of_spans, *held, "fit s", "runs"]
+    header = ["place", *shown, "seeds", *of_spans, "fit s", "runs"]
     lines = []
     for i, (place, row) in enumerate(zip(places(found), found, strict=True)):
         seconds = [s for t in row.trials if (s := t.scores.get("time/fit_seconds")) is not None]
@@ -141,17 +139,33 @@ def table(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
                 place,
                 *(column[i] for column in values),
                 " ".join(sorted((t.params[SEED] for t in row.trials), key=int)),
-                *(
-                    cell
-                    for span in SPANS
-                    for cell in (*_means(row, span, by), _skill(row, span), *_means(row, span, wql))
-                ),
-                *(_held(row, "test", *pair) for pair in zip(*levels, strict=True)),
+                *(cell for span in SPANS for cell in (*_means(row, span, by), _skill(row, span))),
                 f"{statistics.fmean(seconds):.0f}" if seconds else "",
                 "; ".join(trial.short for trial in row.trials),
             ]
         )
     return header, lines
+
+
+def intervals(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Header and lines of the same rows' intervals; no line if none of the runs has any."""
+    known = {name for row in found for name in row.trials[0].scores}
+    columns = [
+        (span, metric)
+        for span, kinds in OF_INTERVALS.items()
+        for kind in kinds
+        for metric in kind.rows(known, f"{span}/")
+    ]
+    header = [f"{span} {metric.name.replace('_', ' ')}" for span, metric in columns]
+    lines = [
+        [
+            place,
+            *(cell for span, metric in columns for cell in _means(row, span, [metric])),
+            "; ".join(trial.short for trial in row.trials),
+        ]
+        for place, row in zip(places(found), found, strict=True)
+    ]
+    return ["place", *header, "runs"], lines if columns else []
 
 
 def _values(found: Sequence[Row], name: str) -> list[str]:
@@ -182,18 +196,6 @@ def _means(row: Row, span: str, by: Sequence[metrics.Metric]) -> Iterator[str]:
         values = [metric.value(t.scores, f"{span}/") for t in row.trials if key in t.scores]
         spread = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
         yield f"{number(statistics.fmean(values))}{spread}" if values else ""
-
-
-def _held(row: Row, span: str, coverage: metrics.Metric, width: metrics.Metric) -> str:
-    """What intervals hold and their mean width; nothing where the runs have none."""
-    scored = [t.scores for t in row.trials if f"{span}/{coverage.name}" in t.scores]
-    if not scored:
-        return ""
-    held, wide = (
-        statistics.fmean(metric.value(scores, f"{span}/") for scores in scored)
-        for metric in (coverage, width)
-    )
-    return f"{held:.1%} in {number(wide)}"
 
 
 def basis(trial: Trial) -> str:
@@ -233,16 +235,15 @@ def legend(found: Sequence[Row], unit: str) -> str:
     scaled = f" ({unit})" * bool(unit) if own else ", pooled over standardised targets,"
     errors = first.baselines("test").items()
     beside = ", ".join(f"{name.replace('_', ' ')} {number(error)}" for name, error in errors)
-    some = any(COVERAGE.rows(row.trials[0].scores, "test/") for row in found)
-    intervals = (
+    of_intervals = (
         "Ties stand by the Winkler score on validation of the lowest level that all of them have, "
         "the intervals' width and a price for what they miss: the narrower of those that hold as "
-        "much come first. wql: the loss of the quantiles .1 to .9 over the targets' size. 80% and "
-        "other levels: the share of targets that their intervals hold, and the mean width. "
-    )
+        "much come first. wql: the loss of the quantiles .1 to .9 over the targets' size. coverage "
+        "80: the share of targets that intervals of 80% hold. "
+    ) * bool(intervals(found)[1])
     return (
         f"Best first by {name}{scaled} on validation. Mean ± standard deviation over the seeds; "
-        f"rows closer than that deviation are ties. {intervals * some}Skill: 1 - {name} / {name} "
+        f"rows closer than that deviation are ties. {of_intervals}Skill: 1 - {name} / {name} "
         f"of the run's best baseline; baselines of the first row on test: {beside}. fit s: seconds "
         "of training."
     )

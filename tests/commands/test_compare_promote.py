@@ -151,7 +151,6 @@ def test_narrower_intervals_win_a_tie() -> None:
     found, _ = comparison.rows([with_intervals(one, **scores) for one, scores in made])
     assert [row.trials[0].name for row in found] == ["b", "a", "c"]
     assert comparison.places(found) == ["1 tie", "1 tie", "3"]
-    assert "Ties stand by the Winkler score" not in comparison.legend(found, "m")
     older = [one if one.name == "b" else with_intervals(one, **scores) for one, scores in made]
     found, _ = comparison.rows(older)
     assert [row.trials[0].name for row in found] == ["a", "b", "c"]
@@ -185,19 +184,31 @@ def test_intervals_change_no_place(made: list[tuple[int, int, int]]) -> None:
 
 
 def test_the_table_shows_what_intervals_hold_and_how_wide_they_are() -> None:
-    """WQL, and for each level coverage and width; nothing of a run that has none."""
+    """In a table of their own; nothing of a run that has none, and no table if none has any."""
     scores = {"wql": 0.34, "coverage_80": 0.79, "width_80": 150.0, "coverage_95": 0.95}
     seeds = [
         with_intervals(trial("a", seed), **scores, width_95=230.0 + seed, winkler_80=1.0)
         for seed in (1, 2)
     ]
     found, _ = comparison.rows([*seeds, trial("b", validation=90.0, train__loss="mae")])
-    header, lines = comparison.table(found)
+    header, lines = comparison.intervals(found)
     one, other = (dict(zip(header, line, strict=True)) for line in lines)
-    assert one["test wql"] == "0.340 ± 0"
-    assert (one["test 80%"], one["test 95%"]) == ("79.0% in 150.00", "95.0% in 231.50")
-    assert {other[name] for name in ("test wql", "test 80%", "test 95%")} == {""}
+    assert one == {
+        "place": "1",
+        "validation wql": "0.340 ± 0",
+        "validation winkler 80": "1.000 ± 0",
+        "test wql": "0.340 ± 0",
+        "test coverage 80": "0.790 ± 0",
+        "test coverage 95": "0.950 ± 0",
+        "test width 80": "150.00 ± 0",
+        "test width 95": "231.50 ± 0.71",
+        "runs": "a0000000; a0000000",
+    }
+    assert set(other.values()) == {"2", "", "b0000000"}
     assert "Ties stand by the Winkler score on validation" in comparison.legend(found, "m")
+    none = comparison.rows([trial("b")])[0]
+    assert comparison.intervals(none)[1] == []
+    assert "Ties stand by" not in comparison.legend(none, "m")
 
 
 def test_promotion_tells_of_promises_that_are_not_held() -> None:
@@ -313,6 +324,7 @@ def test_runs_with_two_targets_are_compared(
     assert "differ only in the data set's card: columns.level.minimum" in said
     assert "Not shown: 1 of the newest runs, on another table or split." in said
     assert page.count("data:image/png") == 2
+    assert page.count("<table") == 1
     assert "<h2>A toy series</h2>" in page
     experiment = client.get_experiment_by_name("toy")
     assert experiment is not None
