@@ -179,7 +179,7 @@ class Result:
 
     @property
     def forecasts(self) -> pd.DataFrame:
-        """Every scored forecast: span, origin, time, step, target, forecast, observed."""
+        """Every scored forecast: span, origin, time, step, target, forecast, bounds, observed."""
         return artifacts.read_frame(self.layout.predictions)
 
     @property

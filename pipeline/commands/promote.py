@@ -1,8 +1,8 @@
 """Make a run's model the champion if it is better, or go back to the previous champion."""
 
 import argparse
+import json
 import shlex
-from ast import literal_eval
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from pipeline.errors import PipelineError
 from pipeline.evaluation import metrics
 from pipeline.reports.formatting import percent
 from pipeline.repository import changed_params, provenance
-from pipeline.tracking import champion, logged_runs
+from pipeline.tracking import champion, logged_runs, store
 from pipeline.tracking.logged_runs import Trial
 
 TIE = 1e-5  # of its error: a baseline as a model has the baseline's, but for the last digits
@@ -111,7 +111,7 @@ def as_model(baseline: str, trial: Trial, card: Mapping[str, Any]) -> str:
     name, _, season = baseline.partition("seasonal_naive")
     rows = season[1:] or card.get("season", ["ROWS"])[0]
     model = f"{{name: {baseline}}}" if name else f"{{name: seasonal_naive, season: {rows}}}"
-    for one in literal_eval(trial.params.get("evaluate.baselines", "[]")):
+    for one in json.loads(trial.tags.get(store.EVALUATE, "{}")).get("baselines", []):
         if isinstance(one, dict) and one["name"] == baseline:  # with keys of its own
             model = changed_params.setting(one)
     data = shlex.quote(f"ingest.dataset={changed_params.setting(trial.params['ingest.dataset'])}")
@@ -133,8 +133,9 @@ def promote(wanted: str, dry: bool) -> None:
     print(f"{trial.name} ({trial.id[:8]}) against {against} of {name}:")
     for reason in reasons:
         print(f"  {'yes' if reason.holds else 'NO '}  {reason.rule}: {reason.found}")
-    for who, one in (("this run's", trial), ("the champion's", best)):
-        for missed in missed_promises(one) if one else ():
+    others = [("the champion's", best)] if best and best.id != trial.id else []
+    for who, one in [("this run's", trial), *others]:
+        for missed in missed_promises(one):
             print(f"  note  {who} {missed}")
     refused = [reason.rule for reason in reasons if not reason.holds]
     tags = {champion.DECISION: "refused" if refused else "promoted"}

@@ -40,12 +40,11 @@ from pipeline.preparation.imputation import Imputer
 from pipeline.repository import dvc, provenance
 from pipeline.runtime import determinism
 from pipeline.tracking import labels, store
-from pipeline.tracking.store import CONTENT, EXPERIMENT, LOSS, NOT_KNOWN, SCORES, SCORES_FILE
+from pipeline.tracking.store import CONTENT, EVALUATE, EXPERIMENT, LOSS, NOT_KNOWN, SCORES
 
 # Of a run made from files, and the run that was logged while they were trained.
 RESTORED, TRAINED_IN = "pipeline.restored", "pipeline.trained_in"
-# Of what was evaluated, and how: the intervals' sha256, the settings as JSON, the code's sha256.
-CALIBRATION, EVALUATE, CODE = "pipeline.calibration", "pipeline.evaluate", "scores.pipeline.code"
+CALIBRATION, CODE = "pipeline.calibration", "scores.pipeline.code"  # sha256 of both
 REPEATED_BY = "pipeline.repeated_by"  # of a run that never gets scores, since this one has them
 # What a served model needs, at the versions that made its scores.
 LIBRARIES = "keras mlflow numpy pandas pyarrow pydantic ruamel.yaml tensorflow"
@@ -99,7 +98,7 @@ def publish(
             return None
         if other := next((run for run in alike if _only_settings_differ(run.data.tags, by)), None):
             run_id = str(other.info.run_id)
-            before = mlflow.artifacts.load_dict(f"runs:/{run_id}/{SCORES_FILE}")
+            before = mlflow.artifacts.load_dict(f"runs:/{run_id}/{store.SCORES_FILE}")
         else:
             run_id = _from_files(client, group, experiment, layout, tags)
             if source:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import html
+import json
 import re
 from collections.abc import Callable
 from contextlib import chdir
@@ -518,10 +519,10 @@ def test_a_run_without_validation_scores_of_baselines_is_refused() -> None:
         ("seasonal_naive_168", {}, "{name: seasonal_naive, season: 168}'"),
         ("seasonal_naive", {}, "{name: seasonal_naive, season: 6}'"),
         ("persistence", {"train__residual": "last"}, "{name: persistence}' -S train.residual=none"),
-        ("linear", {"evaluate__baselines": "['linear', 'drift']"}, "{name: linear}'"),
+        ("linear", {"baselines": ["linear", "drift"]}, "{name: linear}'"),
         (
             "linear",
-            {"evaluate__baselines": "['drift', {'name': 'linear', 'members': [{'period': None}]}]"},
+            {"baselines": ["drift", {"name": "linear", "members": [{"period": None}]}]},
             "{name: linear, members: [{period: null}]}'",
         ),
     ],
@@ -529,7 +530,10 @@ def test_a_run_without_validation_scores_of_baselines_is_refused() -> None:
 def test_the_better_baseline_has_its_command(baseline: str, params: dict, model: str) -> None:
     """Who is refused is told how to promote what was better."""
     card = labels.card_tree(toy_card())
-    command = promote.as_model(baseline, trial(**params), card)
+    own = {key: value for key, value in params.items() if key != "baselines"}
+    tags = {store.EVALUATE: json.dumps(params)}
+    run = dataclasses.replace(trial(**own), tags=tags)
+    command = promote.as_model(baseline, run, card)
     beginning = "dvc exp run -S ingest.dataset=toy -S '~train.model' -S '+train.model="
     assert command == f"{beginning}{model}"
 
