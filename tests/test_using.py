@@ -58,7 +58,7 @@ def test_the_newest_runs_are_compared(story: Story) -> None:
     said = story.say("compare")
     lines = [line.split() for line in said.splitlines() if re.match(" [123] ", line)]
     assert [line[0] for line in lines] == ["1", "2", "3"] * 2
-    assert "test coverage 80" in said
+    assert "in Beijing, 2010 to 2014: intervals" in said
     assert "model.units 24" in said
     assert "large-1 (" in said
     assert "±" in lines[2]
