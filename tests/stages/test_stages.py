@@ -134,6 +134,16 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
         {},
         ["split.test: expected at least one horizon of 3 rows, found 2; set -S window.horizon=2"],
     ),
+    "a calibration span without windows": (
+        {"split.calibration": 98},
+        {},
+        ["split.calibration: expected at least one horizon of 3 rows, found 2"],
+    ),
+    "a calibration span before validation": (
+        {"split.calibration": 96},
+        {},
+        ["split: expected validation to end before calibration"],
+    ),
     "a split beyond the series": (
         {"split.test": 121},
         {},
@@ -171,7 +181,8 @@ def test_a_constant_target_is_refused(project: Project) -> None:
     [
         (0, 71, "column level: expected observed values in the training span"),
         (72, 95, "split.validation: expected at least one observed value of the target level"),
-        (96, 119, "split.test: expected at least one observed value of the target level"),
+        (96, 107, "split.calibration: expected at least one observed value of the target level"),
+        (108, 119, "split.test: expected at least one observed value of the target level"),
     ],
 )
 def test_a_span_without_targets_is_refused(
@@ -181,7 +192,7 @@ def test_a_span_without_targets_is_refused(
     table = toy_table()
     table.loc[first:last, "level"] = np.nan
     with pytest.raises(PipelineError, match=message):
-        project.write(table).run(*PREPARING)
+        project.write(table, card={"split.calibration": 108}).run(*PREPARING)
 
 
 def test_a_gap_beyond_the_limit_is_marked_and_not_learned_from(project: Project) -> None:
