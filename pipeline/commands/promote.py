@@ -68,10 +68,10 @@ def judge(trial: Trial, best: Trial | None, servable: bool) -> list[Reason]:
 
 
 def missed_promises(trial: Trial) -> list[str]:
-    """A sentence on each level whose intervals hold much more or less of test than it promises."""
+    """What the intervals of each level hold of test, where that is far from the promise."""
     levels = metrics.row("coverage").rows(trial.scores, "test/")
     return [
-        f"intervals of {level.percent:g}% hold {found:.1%} of the test span's targets"
+        f"intervals of {level.percent:g}% hold {found:.1%} of the test span"
         for level in levels
         if abs((found := level.value(trial.scores, "test/")) - level.best) > OFF
     ]
@@ -134,14 +134,20 @@ def promote(wanted: str, dry: bool) -> None:
     for reason in reasons:
         print(f"  {'yes' if reason.holds else 'NO '}  {reason.rule}: {reason.found}")
     others = [("the champion's", best)] if best and best.id != trial.id else []
-    for who, one in [("this run's", trial), *others]:
-        for missed in missed_promises(one):
-            print(f"  note  {who} {missed}")
+    missed = [
+        f"{whose} {line}"
+        for whose, one in [("this run's", trial), *others]
+        for line in missed_promises(one)
+    ]
+    for line in missed:
+        print(f"  note  {line}")
     refused = [reason.rule for reason in reasons if not reason.holds]
     tags = {champion.DECISION: "refused" if refused else "promoted"}
     for reason in reasons:
         key = f"promotion.{reason.rule.replace(' ', '_')}"
         tags[key] = f"{'yes' if reason.holds else 'no'}: {reason.found}"
+    if missed:
+        tags["promotion.coverage"] = "; ".join(missed)
     if dry:
         print(f"would be {tags[champion.DECISION]}; nothing was changed")
         return

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from contextlib import chdir
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mlflow
@@ -212,14 +213,27 @@ def test_the_table_shows_what_intervals_hold_and_how_wide_they_are() -> None:
     assert "Ties stand by" not in comparison.legend(none, "m")
 
 
-def test_promotion_tells_of_promises_that_are_not_held() -> None:
-    """A level that is off by more than five points on test, either way; validation is not asked."""
+def test_promotion_tells_of_promises_that_are_not_held(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A level that is off by more than five points on test, of the run and of the champion."""
     told = with_intervals(trial(), coverage_80=0.7499, coverage_95=0.9, coverage_50=0.551)
     assert promote.missed_promises(told) == [
-        "intervals of 50% hold 55.1% of the test span's targets",
-        "intervals of 80% hold 75.0% of the test span's targets",
+        "intervals of 50% hold 55.1% of the test span",
+        "intervals of 80% hold 75.0% of the test span",
     ]
     assert promote.missed_promises(trial()) == []
+    runs = {"new": told, "best": with_intervals(trial("best"), coverage_95=0.85)}
+    holder = SimpleNamespace(run_id="best", version="1")
+    monkeypatch.setattr(logged_runs, "find", runs.__getitem__)
+    monkeypatch.setattr(logged_runs, "has_signature", lambda _: True)
+    monkeypatch.setattr(promote.champion, "current", lambda _: holder)
+    promote.promote("new", dry=True)
+    assert [line for line in capsys.readouterr().out.splitlines() if "note" in line] == [
+        "  note  this run's intervals of 50% hold 55.1% of the test span",
+        "  note  this run's intervals of 80% hold 75.0% of the test span",
+        "  note  the champion's intervals of 95% hold 85.0% of the test span",
+    ]
 
 
 def test_what_one_model_alone_has_is_no_difference() -> None:
