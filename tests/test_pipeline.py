@@ -56,11 +56,13 @@ def test_metrics_hold_every_score_finite_and_sorted(repository: Path) -> None:
     """metrics.json has the model's and the rules' scores, each finite, keys in order."""
     metrics = metrics_of(repository)
     for span in ("test", "validation"):
-        assert set(metrics[span]) >= {"r2", "mae", "rmse", "mape", "smape", "mase", "n"}
+        assert set(metrics[span]) >= {"r2", "mae", "rmse", "mape", "smape", "mase", "n", "wql"}
+        assert 0.7 < metrics[span]["coverage_80"] < 0.9 < metrics[span]["coverage_95"] < 1
         assert list(metrics[f"{span}_by_horizon"]) == [f"h{step:02d}" for step in range(1, 25)]
     rules = {"persistence", "seasonal_naive", "drift", "last_change", "ridge", "linear"}
     assert set(metrics["baselines"]) == set(metrics["skill"]) == rules
-    assert all(set(s) == {"r2", "mae", "rmse", "mape"} for s in metrics["baselines"].values())
+    brief = {"r2", "mae", "rmse", "mape", "wql", "coverage_80", "width_95", "winkler_80"}
+    assert all(brief < s.keys() for s in metrics["baselines"].values())
     assert metrics.pop("best_baseline") == "ridge"
     assert all(math.isfinite(number) for number in numbers(metrics))
     metrics = metrics_of(repository)

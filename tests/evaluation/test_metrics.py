@@ -104,6 +104,7 @@ def test_scores_of_intervals_by_hand() -> None:
             "winkler_97.5": 18,
             "wql": 2 * sum(losses[i / 10] for i in range(1, 10)) / 9 / 4.5,
             **{f"pinball_{100 * q:g}": loss for q, loss in losses.items()},
+            **{f"below_{100 * q:g}": 0.75 for q in losses},
         }
     )
     del quantiles[50.0]  # one of the nine is lacking

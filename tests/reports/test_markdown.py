@@ -2,6 +2,7 @@
 
 import json
 from contextlib import chdir
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,15 +34,22 @@ WINDOWS = {
 HISTORY = pd.DataFrame({"validation/loss": [2.0, 1.0, 1.0 - 1e-12], "kept": [0, 1, 0]})
 
 
+def band(values: Any) -> tuple[dict[float, Any], dict[float, Any]]:
+    """An interval of 80% that reaches 1 to either side."""
+    return {80: (values - 1, values + 1)}, {}
+
+
 def scored(series: pd.Series, model: float, seasons: list[int]) -> dict[str, Any]:
     """Scores of a model that is off by `model` one step ahead, beside the naive baselines."""
     targets, origins = series.to_frame(), np.arange(80, 119)
     seen = scoring.observed(targets, origins, 1)
     by = {name: naive_forecast(name, targets, origins, 1, *seasons) for name in naive(seasons)}
-    spans = dict.fromkeys(
-        ("validation", "test"), Forecasts(origins, seen, {MODEL: seen + model, **by})
-    )
-    metrics = scoring.report(spans, ["level"], Yardstick.of(targets, seasons[0]), {})
+    by = {MODEL: seen + model, **by}
+    around = {name: partial(band, values) for name, values in by.items()}
+    spans = dict.fromkeys(("validation", "test"), Forecasts(origins, seen, by, around))
+    yardstick = Yardstick.of(targets, seasons[0])
+    metrics = scoring.report(spans, ["level"], yardstick, {})
+    metrics["rolling"] = scoring.rolling(spans["test"], band(by[MODEL])[0], yardstick)
     origins_in = scoring.in_gaps(targets, origins, limit=3)
     return scoring.rounded(metrics | {"training_windows": WINDOWS, "test_origins": origins_in})
 
@@ -161,3 +169,16 @@ def test_a_step_never_observed_shifts_no_other(wave: pd.Series) -> None:
         scores["h02"] = scores["h05"] = scores["h01"]
     best = min(metrics["baselines"], key=lambda name: metrics["baselines"][name]["rmse"])
     assert f"each step: {best.replace('_', ' ')} at 1 to 2, 5." in text(metrics)
+
+
+def test_what_intervals_hold_is_told(wave: pd.Series) -> None:
+    """How many values are inside, on which span they were made, and a row for each model."""
+    said = text(scored(wave, 0.5, [12]))
+    assert "Intervals of 80% hold 100.0% ± 0.0%. " in said
+    assert "on the validation span, since no calibration span is named, by step" in said
+    assert "of level relative to the forecast's size" in said, "the card's minimum is 0"
+    assert "|  | coverage 80 | width 80 | winkler 80 |" in said
+    assert "| model, rolling | 100.0% | 2.000 | 2.000 |" in said
+    none = scored(wave, 1.5, [12])
+    assert "Intervals of 80% hold 0.0% ± 0.0%. " in text(none)
+    assert "| model | 0.0% | 2.000 | 7.000 |" in text(none), "ten times the half that it misses by"
