@@ -8,9 +8,8 @@ more alike from low to high, and then straightened: whatever rises takes a quant
 """
 
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from math import log
-from operator import add, sub
 from statistics import NormalDist
 from typing import Any
 
@@ -32,11 +31,11 @@ def split(made: Any, quantiles: Sequence[float], ops: Any = np) -> tuple[Any, An
 
 def around(median: Any, distances: Any, quantiles: Sequence[float], ops: Any = np) -> Any:
     """Quantiles [..., Q], rising: the distances of `split` below and above the median, summed."""
-    each = [distances[..., i] for i in range(len(quantiles) - 1)]
     middle = quantiles.index(0.5)
-    below = list(accumulate(each[:middle][::-1], sub, initial=median))
-    above = accumulate(each[middle:], add, initial=median)
-    return ops.stack([*below[:0:-1], *above], axis=-1)
+    below = ops.flip(ops.cumsum(ops.flip(distances[..., :middle], axis=-1), axis=-1), axis=-1)
+    above = ops.cumsum(distances[..., middle:], axis=-1)
+    center = median[..., None]
+    return ops.concatenate([center - below, center, center + above], axis=-1)
 
 
 def straight(scaled: Any, scaler: Scaler, targets: Sequence[str], ops: Any = np) -> Any:
