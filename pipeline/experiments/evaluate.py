@@ -19,7 +19,7 @@ from pipeline.experiments.intervals import Forecast, with_intervals
 from pipeline.experiments.task import prepared
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
-from pipeline.forecasting.forecaster import Forecaster, newest, stage_files
+from pipeline.forecasting.forecaster import CALIBRATION, Forecaster, newest, stage_files
 from pipeline.models.baselines import FittedBaseline, beside
 from pipeline.preparation.training_windows import Count
 from pipeline.runtime import determinism
@@ -44,8 +44,9 @@ def evaluate(experiment: Experiment, layout: Layout) -> Evaluation:
     """The raw table, data/model and data/windows -> the scores and forecasts of data/reports."""
     card = experiment.card
     determinism.settle(experiment.params.train.seed)
-    layout.calibration.unlink(missing_ok=True)  # of another model, where no DVC removes it
-    forecaster = Forecaster.load(stage_files(layout, experiment.dataset))
+    files = stage_files(layout, experiment.dataset)
+    del files[CALIBRATION]  # of another model, where no DVC removes it
+    forecaster = Forecaster.load(files)
     spec = forecaster.spec
     raw = layout.raw_table(experiment.dataset, card.file)
     table = tables.read_table(raw, card)

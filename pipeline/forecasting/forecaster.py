@@ -102,9 +102,9 @@ def _model(spec: Spec, scaler: Scaler, weights: Path, backend: Backend) -> Model
     return Network(spec, scaler, network.predict_on_batch)
 
 
-def read_calibration(path: Path) -> Calibration | None:
+def read_calibration(path: Path | None) -> Calibration | None:
     """What was learned of a model's errors, if that is there."""
-    return artifacts.read_json_record(path, Calibration) if path.exists() else None
+    return artifacts.read_json_record(path, Calibration) if path and path.exists() else None
 
 
 def portable(forecast: pd.DataFrame) -> pd.DataFrame:
@@ -141,7 +141,7 @@ class Forecaster:
         the same, and starts in a fraction of the time. Baselines need neither.
         """
         spec = artifacts.read_json_record(files["model.json"], Spec)
-        calibration = read_calibration(files[CALIBRATION])
+        calibration = read_calibration(files.get(CALIBRATION))
         if calibration:
             steps = [(name, step + 1) for name in spec.targets for step in range(spec.horizon)]
             found = [(cell.target, cell.step) for cell in calibration.cells]
