@@ -102,4 +102,4 @@ def comparison(browser: webdriver.Chrome, ui: str, experiment: str, ids: Sequenc
     address = f"{ui}/#/compare-runs?runs={quote(json.dumps(list(ids)))}&experiments={experiments}"
     open_page(browser, address, f"Comparing {len(ids)} Runs from 1 Experiment")
     # The list of metrics is drawn as far as the window shows it.
-    return wait(browser, lambda: "drift/rmse" in text(browser) and text(browser))
+    return wait(browser, lambda: "drift/coverage_80" in text(browser) and text(browser))

@@ -76,11 +76,15 @@ def read(params: Params) -> Band:
 
 
 def parameters(params: Params) -> dict[str, Any]:
-    """What a band holds for: every parameter but the seed and what the report draws."""
+    """What a band holds for: every parameter but the seed and what the report draws.
+
+    The quantiles count where the loss is theirs.
+    """
+    without = {"train.seed"} | ({"train.quantiles"} if params.train.loss != "pinball" else set())
     return {
         name: value
         for name, value in params.flat().items()
-        if name != "train.seed" and not name.startswith("evaluate.")
+        if name not in without and not name.startswith("evaluate.")
     }
 
 
