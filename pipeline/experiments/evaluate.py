@@ -14,7 +14,7 @@ from pipeline.data.splits import Spans
 from pipeline.data.windows import Runs
 from pipeline.evaluation import network_memory, scoring
 from pipeline.evaluation.network_memory import Memory
-from pipeline.evaluation.scoring import MODEL, Bands, Forecasts, Yardstick
+from pipeline.evaluation.scoring import MODEL, Forecasts, Yardstick
 from pipeline.experiments.intervals import Forecast, with_intervals
 from pipeline.experiments.task import prepared
 from pipeline.files import artifacts
@@ -35,7 +35,6 @@ class Evaluation:
     series: pd.DataFrame  # the regular series, in its units
     spans: Spans
     yardstick: Yardstick
-    followed: Bands  # the model's intervals on test, had they followed its errors
     memory: Memory | None  # of a plain stack of recurrent layers
     example: pd.DataFrame  # the table's newest rows, as many as a forecast needs
 
@@ -91,4 +90,4 @@ def evaluate(experiment: Experiment, layout: Layout) -> Evaluation:
     artifacts.write_json(layout.metrics, metrics)
     artifacts.write_json(layout.summary, scoring.summary(metrics))
     artifacts.write_frame(layout.predictions, scoring.table(forecasts, spec.targets, times))
-    return Evaluation(metrics, forecasts, series, rows, yardstick, followed, memory, example)
+    return Evaluation(metrics, forecasts, series, rows, yardstick, memory, example)

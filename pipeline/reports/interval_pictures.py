@@ -1,5 +1,6 @@
 """Pictures of intervals: forecasts with their bands, and whether these hold what they promise."""
 
+from itertools import cycle
 from typing import Any
 
 import pandas as pd
@@ -7,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from pipeline.config.cards import Card
-from pipeline.evaluation.metrics import METRICS, OWN, Metric
+from pipeline.evaluation.metrics import OWN, row
 from pipeline.evaluation.scoring import MODEL, Forecasts
 from pipeline.reports.pictures import (
     COLOURS,
@@ -48,9 +49,12 @@ def coverage(metrics: dict[str, Any], card: Card, name: str) -> Figure:
     by_step, followed = metrics["test_by_horizon"], metrics["rolling"]["test_by_horizon"]
     steps = [int(step[1:]) for step in by_step]
     mark = "o" if len(steps) == 1 else ""
-    held, wide, below = (_row(key) for key in ("coverage", "width", "below"))
+    held, wide, below = (row(key) for key in ("coverage", "width", "below"))
     widths = wide.rows(metrics["test"])
-    for level, width, colour in zip(held.rows(metrics["test"]), widths, _COLOURS, strict=False):
+    # Levels beyond the colours begin again with the first, so that none is left out.
+    for level, width, colour in zip(
+        held.rows(metrics["test"]), widths, cycle(_COLOURS), strict=False
+    ):
         percent = f"{level.percent:g}"
         found = [scores[level.name] for scores in by_step.values()]
         error = [scores[f"coverage_error_{percent}"] for scores in by_step.values()]
@@ -73,7 +77,7 @@ def coverage(metrics: dict[str, Any], card: Card, name: str) -> Figure:
     unit = with_unit("mean width", card, name) if own else "mean width (standardised)"
     middle.set(title="Width of the intervals", ylabel=unit)
     middle.set_ylim(bottom=0)
-    curve = [(row.best, metrics["test"][row.name]) for row in below.rows(metrics["test"])]
+    curve = [(at.best, metrics["test"][at.name]) for at in below.rows(metrics["test"])]
     right.plot([0, 1], [0, 1], color="#999999", linewidth=1)
     right.plot(*zip(*curve, strict=True), "o-", color=COLOURS[MODEL], markersize=4)
     right.set(title="Share of values below each quantile", xlabel="quantile", ylabel="values below")
@@ -85,7 +89,3 @@ def coverage(metrics: dict[str, Any], card: Card, name: str) -> Figure:
 
 
 _COLOURS = (COLOURS[MODEL], LATE, COLOURS["ridge"], COLOURS["seasonal_naive"], COLOURS["drift"])
-
-
-def _row(name: str) -> Metric:
-    return next(metric for metric in METRICS if metric.name == name)

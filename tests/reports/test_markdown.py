@@ -14,7 +14,7 @@ from pipeline.config import checks
 from pipeline.config.experiment import Experiment
 from pipeline.evaluation import scoring
 from pipeline.evaluation.scoring import MODEL, Forecasts, Yardstick
-from pipeline.reports import comparison_pictures, markdown, pictures
+from pipeline.reports import comparison_pictures, interval_pictures, markdown, pictures
 from pipeline.tracking import labels
 from tests.repositories import NO_STORE
 from tests.toys import Project, naive, naive_forecast, toy_card, toy_params
@@ -182,3 +182,16 @@ def test_what_intervals_hold_is_told(wave: pd.Series) -> None:
     none = scored(wave, 1.5, [12])
     assert "Intervals of 80% hold 0.0% ± 0.0%. " in text(none)
     assert "| model | 0.0% | 2.000 | 7.000 |" in text(none), "ten times the half that it misses by"
+
+
+def test_every_level_is_drawn() -> None:
+    """Of nine levels, more than there are colours, none is left out of the picture."""
+    levels = range(10, 100, 10)
+    names = ("coverage", "coverage_error", "width")
+    scores = {f"{name}_{level}": level / 100 for name in names for level in levels}
+    by_step = {"h01": scores, "h02": scores}
+    metrics = {"test": scores, "test_by_horizon": by_step, "rolling": {"test_by_horizon": by_step}}
+    metrics["test"] = scores | {"below_10": 0.1, "below_90": 0.9}
+    axes = interval_pictures.coverage(metrics, toy_card(), "level").axes
+    drawn = axes[0].get_legend_handles_labels()[1]
+    assert [f"{level}%" for level in levels] == [label for label in drawn if "," not in label]
