@@ -19,6 +19,9 @@ class Spec(Record):
     inputs: tuple[str, ...]  # as window.inputs or the card names them
     features: tuple[str, ...]  # the channels of a window, in order
     targets: tuple[str, ...]
+    # as window.known_ahead or the card names them, and by channel; absent where there are none
+    known_ahead: tuple[str, ...] = Field(default=(), exclude_if=lambda given: not given)
+    known_features: tuple[str, ...] = Field(default=(), exclude_if=lambda given: not given)
     look_back: int  # rows that a forecast sees
     horizon: int  # rows that are forecast
     model: Model
@@ -36,6 +39,8 @@ class Spec(Record):
             inputs=experiment.inputs,
             features=experiment.features,
             targets=experiment.targets,
+            known_ahead=experiment.known_ahead,
+            known_features=experiment.known_features,
             look_back=experiment.params.window.look_back,
             horizon=experiment.params.window.horizon,
             model=train.model,
