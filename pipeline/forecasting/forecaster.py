@@ -70,13 +70,13 @@ def newest(table: pd.DataFrame, spec: Spec, card: Card, imputer: Imputer) -> pd.
     rows = rows_needed(spec, card, imputer)
     if card.wide:  # a row is a day, and the first and the last may be used in part
         rows = -(-rows // card.steps_a_day) + 1
-    columns = input_names.columns(spec.inputs, card)
+    columns = input_names.columns([*spec.inputs, *spec.known_ahead], card)
     return tables.typed(table.tail(rows).reset_index(drop=True), card, columns)
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network as a model: `steps` makes standardised forecasts of windows [B, L, F]."""
+    """A network as a model: `steps` makes standardised forecasts of what `Seen.inputs` gives."""
 
     spec: Spec
     scaler: Scaler
@@ -84,7 +84,7 @@ class Network:
 
     def forecast(self, seen: Seen, origins: Rows) -> Floats:
         """Forecasts in the targets' units, origins [B] -> [B, H, K] or [B, H, K, Q]."""
-        made = np.swapaxes(self.steps(seen.windows(self.spec, origins)), 2, -1)
+        made = np.swapaxes(self.steps(seen.inputs(self.spec, origins)), 2, -1)
         return np.swapaxes(self.scaler.units(made, self.spec.targets), 2, -1)
 
 
@@ -159,7 +159,7 @@ class Forecaster:
 
     def read(self, raw: pd.DataFrame, where: str = "input") -> pd.DataFrame:
         """Raw rows as the regular series that forecasts are made from."""
-        names = input_names.columns([*self.spec.inputs], self.card)
+        names = input_names.columns([*self.spec.inputs, *self.spec.known_ahead], self.card)
         return tables.to_series(raw, self.card, where, names, self.imputer.step)
 
     def prepare(self, regular: pd.DataFrame) -> Seen:

@@ -1,33 +1,57 @@
 """What is known ahead: its shapes, cut from one table, and that every model uses it."""
 
+from typing import Any
+
+import keras
 import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline.config.experiment import Experiment
 from pipeline.errors import PipelineError
+from pipeline.forecasting.forecaster import Network
+from pipeline.models.registry import MODELS, build
 from pipeline.models.spec import Spec
-from pipeline.models.task import Seen
+from pipeline.models.task import Seen, Task, forecasts
 from pipeline.preparation.features import Gaps
 from pipeline.preparation.scaling import Scale, Scaler
+from pipeline.runtime import determinism
+from pipeline.training import fit
+from pipeline.training.batches import Examples
 from tests.toys import toy_card, toy_params, toy_times
 
 CARD = toy_card(columns={"a": {}, "b": {}}, inputs=["a"], targets=["a"], excluded=[])
 
 
-def spec(*known: str) -> Spec:
+SCALER = Scaler(columns={"a": Scale(), "b": Scale()})
+# Of these each network gets the keys that it knows.
+OWN: dict[str, dict[str, Any]] = {
+    "cnn_lstm": {"filters": 4, "kernel": 2, "pool": 2},
+    "attention_lstm": {"filters": 4},
+    "segment_lstm": {"segment": 1},
+    "segment_gru": {"segment": 1},
+}
+QUICK = ("lstm", "seq2seq_lstm", "segment_gru")  # one of each way to read what is known ahead
+
+
+def experiment(*known: str, **train: Any) -> Experiment:
     """A model that sees three rows of `a`, and two steps of what is known ahead."""
     size = {"window.look_back": 3, "window.horizon": 2, "window.known_ahead": [*known]}
-    return Spec.of(Experiment(toy_params(size), CARD))
+    changes = {"train.residual": "none", **{f"train.{key}": train[key] for key in train}}
+    return Experiment(toy_params(size | changes), CARD)
+
+
+def spec(*known: str, **train: Any) -> Spec:
+    """The same model, as it is built."""
+    return Spec.of(experiment(*known, **train))
 
 
 def seen(made: Spec) -> Seen:
     """A table of eight hours as models see it: a is 10, 20, 30, ..., and b 1 more."""
     a = 10.0 * np.arange(1, 9)
     frame = pd.DataFrame({"a": a, "b": a + 1}, index=toy_times(8))
-    scaler = Scaler(columns={"a": Scale(), "b": Scale()})
     gaps = Gaps(np.zeros(frame.shape, np.uint8), 1)
-    return Seen.of(made, CARD, scaler, frame, frame.to_numpy(np.float32), ["a", "b"], gaps)
+    return Seen.of(made, CARD, SCALER, frame, frame.to_numpy(np.float32), ["a", "b"], gaps)
 
 
 def test_windows_and_the_steps_that_follow_them() -> None:
@@ -63,3 +87,54 @@ def test_steps_after_the_last_row_are_lacking() -> None:
     told = r"expected rows up to 2014-01-01 08:00:00 .* \(b\), found 2014-01-01 07:00:00"
     with pytest.raises(PipelineError, match=told):
         seen(made).steps(made, np.array([5, 6]))
+
+
+def network_of(name: str, *known: str, **train: Any) -> tuple[Spec, keras.Model]:
+    """A small network with fresh weights."""
+    model = {"name": name, "units": [6], **OWN.get(name, {})}
+    made = spec(*known, model=model, **train)
+    determinism.settle(1)
+    return made, build(made, SCALER)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_network_reads_what_is_known_of_its_steps(name: str) -> None:
+    """A step's forecast follows what is known of that step, and of none after it."""
+    _, network = network_of(name, "b", loss="pinball")
+    windows, steps = (np.random.default_rng(1).normal(size=(4, rows, 1)) for rows in (3, 2))
+    other = steps.copy()
+    other[:, 1] += 1
+    one, two = (keras.ops.convert_to_numpy(network([windows, some])) for some in (steps, other))
+    assert one.shape == (4, 2, 1, 11)
+    np.testing.assert_array_equal(one[:, 0], two[:, 0])
+    assert (one[:, 1, 0] != two[:, 1, 0]).any(axis=1).all()
+
+
+def foretold(made: Spec) -> Task:
+    """Noise, and beside it a column that says what the noise will be."""
+    noise = np.random.default_rng(3).normal(size=(300, 1))
+    noise32 = noise.astype(np.float32)
+    seen = Seen(toy_times(300), noise32, noise, noise32.copy())
+    return Task(made, SCALER, seen, np.arange(2, 240), np.arange(242, 297))
+
+
+@pytest.mark.parametrize(
+    ("name", "acceleration"),
+    [
+        ("lstm", "xla"),
+        *(
+            pytest.param(name, "none", marks=[pytest.mark.slow] * (name not in QUICK))
+            for name in MODELS
+        ),
+    ],
+)
+def test_a_network_learns_what_is_known_ahead(name: str, acceleration: str) -> None:
+    """Noise that a known column tells is forecast by it; from the window alone it cannot be."""
+    rate = {"learning_rate": 0.02, "epochs": 12, "patience": 12, "loss": "mse"}
+    made, network = network_of(name, "b", **rate)
+    task, settings = foretold(made), experiment("b", acceleration=acceleration, **rate).params.train
+    losses = [epoch["validation/loss"] for epoch in fit.fit(network, Examples.of(task), settings)]
+    assert min(losses) < 0.2
+    model = Network(made, SCALER, network.predict_on_batch)
+    errors = forecasts(model, task.seen, np.array([250]))[0] - task.seen.targets[251:253]
+    assert np.abs(errors).max() < 1.5
