@@ -7,7 +7,7 @@ import keras
 from keras import layers, ops
 
 from pipeline.config.params import Recurrent, Stack
-from pipeline.models.spec import Spec
+from pipeline.models.spec import KNOWN, Spec
 
 # What is known ahead of each step, [B, H, G]; None where nothing is.
 Known = keras.KerasTensor | None
@@ -135,12 +135,11 @@ def head(state: keras.KerasTensor, spec: Spec, known: Known) -> keras.KerasTenso
     steps = layers.Dense(prod(shape), kernel_initializer=first_kernel(spec), name="head")(state)
     if known is not None:
         steps = layers.Reshape((spec.horizon, each), name="of_window")(steps)
-        width = state.shape[-1]
-        own = layers.Dense(width, name="known_step")(ops.concatenate([steps, known], axis=2))
-        shared = layers.Dense(width, use_bias=False, name="known_state")(state)
+        width, (of_step, of_state, last) = state.shape[-1], KNOWN
+        own = layers.Dense(width, name=of_step)(ops.concatenate([steps, known], axis=2))
+        shared = layers.Dense(width, use_bias=False, name=of_state)(state)
         joined = ops.relu(own + ops.expand_dims(shared, 1))  # [B, H, U]
-        last = layers.Dense(each, kernel_initializer=first_kernel(spec), name="known_head")
-        steps = steps + last(joined)
+        steps = steps + layers.Dense(each, kernel_initializer=first_kernel(spec), name=last)(joined)
     return layers.Reshape(shape, name="steps")(steps)
 
 

@@ -8,7 +8,8 @@ from pipeline.config.experiment import Experiment
 from pipeline.config.params import Model, Normalisation, Quantiles, Recurrent, Residual
 from pipeline.files.records import Record
 
-BESIDE = ("damping", "linear")  # layers with weights that may stand beside a plain stack's
+KNOWN = ("known_step", "known_state", "known_head")  # layers that read what is known ahead
+BESIDE = ("damping", "linear", *KNOWN)  # that have weights and may stand beside a plain stack's
 
 
 class Spec(Record):

@@ -155,7 +155,8 @@ def test_any_experiment_ends_well(
         assert len(str(error).splitlines()) == 1
         return
     spec = Spec.of(experiment)
-    size = network_size.whole(experiment.params, len(spec.features), len(spec.targets))
+    channels = len(spec.features), len(spec.targets), len(spec.known_features)
+    size = network_size.whole(experiment.params, *channels)
     if max(size) <= SMALL:
         assert weights(spec) == size.weights
 
@@ -180,8 +181,10 @@ def test_weights_are_counted_before_they_are_made(name: str, units: list[int]) -
             {f"train.{key}": value for key, value in train.items()}
             | {"window.inputs": columns, "window.targets": ["level", "flow"], "window.horizon": 6}
         )
-        spec = Spec.of(Experiment(params, toy_card()))
-        counted = network_size.whole(params, len(spec.features), len(spec.targets)).weights
+        takes = "known_ahead" in params.train.model.takes
+        spec = Spec.of(Experiment(params, toy_card(known_ahead=["wind", "hour"] if takes else [])))
+        channels = len(spec.features), len(spec.targets), len(spec.known_features)
+        counted = network_size.whole(params, *channels).weights
         assert counted == weights(spec)
 
 

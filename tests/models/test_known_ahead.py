@@ -1,5 +1,6 @@
 """What is known ahead: its shapes, cut from one table, and that every model uses it."""
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -9,6 +10,7 @@ import pytest
 
 from pipeline.config.experiment import Experiment
 from pipeline.errors import PipelineError
+from pipeline.forecasting import numpy_backend
 from pipeline.forecasting.forecaster import Network
 from pipeline.models.registry import MODELS, build
 from pipeline.models.spec import Spec
@@ -108,6 +110,21 @@ def test_every_network_reads_what_is_known_of_its_steps(name: str) -> None:
     assert one.shape == (4, 2, 1, 11)
     np.testing.assert_array_equal(one[:, 0], two[:, 0])
     assert (one[:, 1, 0] != two[:, 1, 0]).any(axis=1).all()
+
+
+@pytest.mark.parametrize("loss", ["mse", "pinball"])
+@pytest.mark.parametrize("name", ["lstm", "rnn"])
+def test_numpy_reads_what_is_known_ahead(name: str, loss: str, tmp_path: Path) -> None:
+    """Its forecasts are TensorFlow's to 1e-5; weights of another shape are told."""
+    made, network = network_of(name, "b", "hour", loss=loss)
+    random = np.random.default_rng(1)
+    network.set_weights([random.normal(0, 0.3, w.shape) for w in network.get_weights()])
+    network.save_weights(path := tmp_path / "model.weights.h5")
+    inputs = [random.normal(size=(4, *size)).astype(np.float32) for size in ((3, 1), (2, 3))]
+    forecast = numpy_backend.load(made, SCALER, path)(inputs)
+    np.testing.assert_allclose(forecast, network.predict_on_batch(inputs), rtol=1e-5, atol=1e-5)
+    with pytest.raises(ValueError, match="known ahead"):
+        numpy_backend.load(spec("b", model=made.model.model_dump(), loss=loss), SCALER, path)
 
 
 def foretold(made: Spec) -> Task:
