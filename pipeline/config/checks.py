@@ -210,10 +210,11 @@ def _check_channels(experiment: Experiment) -> None:
 def ridge_left_out(experiment: Experiment) -> str | None:
     """Why ridge regression is not fitted, in one line; None where it is.
 
-    It solves for [L * F, H * K] numbers by a matrix of [L * F, L * F], both of which it holds.
+    It solves for [P, H * K] numbers by a matrix of [P, P], both of which it holds; P is L * F, and
+    H * G more of what is known ahead.
     """
     window, features = experiment.params.window, len(experiment.features)
-    columns = window.look_back * features
+    columns = window.look_back * features + window.horizon * len(experiment.known_features)
     size = 8 * columns * (columns + window.horizon * len(experiment.targets))
     if size <= RIDGE_BYTES:
         return None

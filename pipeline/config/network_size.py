@@ -65,6 +65,7 @@ def _parts(params: schema.Params, features: int, targets: int, known: int) -> It
             share = member.period or 1
             rows = (member.look_back or look_back) * (2 if member.period else 1)
             yield Size(rows // share * (horizon // share), rows)
+        yield Size(known * targets, 0)
     if model.name == "drift":
         yield Size(2 * targets, 0)
     if isinstance(model, schema.Boosting):

@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 
 from pipeline.config.experiment import Experiment
+from pipeline.data.windows import ahead
 from pipeline.errors import PipelineError
 from pipeline.forecasting import numpy_backend
 from pipeline.forecasting.forecaster import Network
+from pipeline.models.baselines import FittedBaseline
 from pipeline.models.registry import MODELS, build
 from pipeline.models.spec import Spec
 from pipeline.models.task import Seen, Task, forecasts
@@ -91,6 +93,9 @@ def test_steps_after_the_last_row_are_lacking() -> None:
         seen(made).steps(made, np.array([5, 6]))
 
 
+BASELINES = ("ridge", "linear", "boosting")  # that take what is known ahead
+
+
 def network_of(name: str, *known: str, **train: Any) -> tuple[Spec, keras.Model]:
     """A small network with fresh weights."""
     model = {"name": name, "units": [6], **OWN.get(name, {})}
@@ -155,3 +160,54 @@ def test_a_network_learns_what_is_known_ahead(name: str, acceleration: str) -> N
     model = Network(made, SCALER, network.predict_on_batch)
     errors = forecasts(model, task.seen, np.array([250]))[0] - task.seen.targets[251:253]
     assert np.abs(errors).max() < 1.5
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_baseline_learns_what_is_known_ahead(name: str) -> None:
+    """What no window tells is forecast from the known column, at every step."""
+    task = foretold(spec("b", model={"name": name}))
+    made = forecasts(FittedBaseline(task.spec, SCALER).fit(task), task.seen, task.validation)
+    errors = made - ahead(task.seen.targets, task.validation, 2)
+    assert np.sqrt(np.mean(errors**2, axis=(0, 2))).max() < (0.5 if name == "boosting" else 0.05)
+
+
+def test_linear_learns_what_is_known_ahead_of_each_target() -> None:
+    """Its maps are shared by the targets; what a known column does to each is not."""
+    noise = np.random.default_rng(3).normal(size=(300, 1))
+    both, known = np.hstack([noise, -3 * noise]), noise.astype(np.float32)
+    made = spec("b", model={"name": "linear"})
+    made = made.model_copy(update={"targets": ("a", "c"), "features": ("a", "c")})
+    scaler = Scaler(columns=dict.fromkeys("abc", Scale()))
+    seen = Seen(toy_times(300), both.astype(np.float32), both, known)
+    task = Task(made, scaler, seen, np.arange(2, 240), np.arange(242, 297))
+    forecast = forecasts(FittedBaseline(made, scaler).fit(task), seen, np.array([250]))
+    np.testing.assert_allclose(forecast[0], both[251:253], atol=0.05)
+
+
+def model_of(name: str) -> tuple[Task, Any]:
+    """A task, and a network with random weights, or a baseline that is fitted on it."""
+    if name in BASELINES:
+        task = foretold(spec("b", model={"name": name}))
+        return task, FittedBaseline(task.spec, SCALER).fit(task)
+    made, network = network_of(name, "b")
+    return foretold(made), Network(made, SCALER, network)
+
+
+@pytest.mark.parametrize("name", [*MODELS, *BASELINES])
+def test_a_forecast_sees_nothing_later_and_needs_no_other_rows(name: str) -> None:
+    """Later values of all columns, and of the known one after the last step, change no byte.
+
+    Nor do rows before the window; the known column's own steps do, so that this can fail.
+    """
+    task, model = model_of(name)
+    seen, origin = task.seen, np.array([250])
+    made = forecasts(model, seen, origin)
+    features, targets, known = (part.copy() for part in (seen.features, seen.targets, seen.ahead))
+    features[251:], targets[251:], known[253:] = 9, -9, 9
+    assert forecasts(model, Seen(seen.times, features, targets, known), origin).tobytes() == (
+        made.tobytes()
+    )
+    newest = Seen(*(part[240:253] for part in (seen.times, features, targets, known)))
+    assert forecasts(model, newest, np.array([10])).tobytes() == made.tobytes()
+    known[252] *= -1
+    assert (forecasts(model, Seen(seen.times, features, targets, known), origin) != made).any()
