@@ -57,11 +57,12 @@ def load(spec: Spec, scaler: Scaler, weights: Path) -> Callable[[Any], Windows]:
     def network(inputs: Any) -> Windows:
         windows, known = inputs if spec.known_features else (inputs, None)
         state = last_state(layers, windows, stack.activation)
-        steps = (state @ head.W + head.b).reshape(len(windows), spec.horizon, -1)
+        steps: Any = (state @ head.W + head.b).reshape(len(windows), spec.horizon, -1)
         if known is not None:
             (kernel, bias), (shared,), (last, offset) = (others[name] for name in KNOWN)
             own = np.concatenate([steps, known], axis=2) @ kernel + bias
-            steps = steps + np.maximum(own + (state @ shared)[:, None], 0) @ last + offset
+            joined = np.maximum(own + (state @ shared)[:, None], 0)
+            steps = steps + joined @ last + offset
         steps = steps.reshape(len(windows), *spec.outputs)
         if spec.quantiles is None:
             return corrected(steps, windows)

@@ -159,11 +159,12 @@ def members(model: Linear, look_back: int) -> list[tuple[str, LinearMap, int]]:
 def learned_shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
     """The shapes of what a baseline learns, by name."""
     if isinstance(spec.model, Linear):
-        known = {"known": (len(spec.known_features), len(spec.targets))}
-        return (known if spec.known_features else {}) | {
-            name: linear_maps.kernel_shape(one, rows, spec.horizon)
-            for name, one, rows in members(spec.model, spec.look_back)
-        }
+        kernels: dict[str, tuple[int, ...]] = {}
+        if spec.known_features:
+            kernels["known"] = len(spec.known_features), len(spec.targets)
+        for name, one, rows in members(spec.model, spec.look_back):
+            kernels[name] = linear_maps.kernel_shape(one, rows, spec.horizon)
+        return kernels
     steps, window = spec.horizon * len(spec.targets), spec.look_back * len(spec.features)
     window += spec.horizon * len(spec.known_features)
     shapes: dict[str, dict[str, tuple[int, ...]]] = {

@@ -1,7 +1,7 @@
 """Stacks of recurrent layers."""
 
 from math import prod
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 from keras import layers, ops
@@ -10,7 +10,7 @@ from pipeline.config.params import Recurrent, Stack
 from pipeline.models.spec import KNOWN, Spec
 
 # What is known ahead of each step, [B, H, G]; None where nothing is.
-Known = keras.KerasTensor | None
+Known: TypeAlias = keras.KerasTensor | None
 
 
 class LSTMCell(layers.LSTMCell):
