@@ -37,7 +37,7 @@ OWN: dict[str, dict[str, Any]] = {
 KEYS = {
     "params": [
         *dict(flatten(PARAMS)),
-        *(f"window.{name}" for name in ("stride", "inputs", "targets", "split")),
+        *(f"window.{name}" for name in ("stride", "inputs", "targets", "known_ahead", "split")),
         *(f"train.model.{name}" for name in ("season", "filters", "kernel", "pool", "segment")),
         *("train.quantiles", "evaluate.levels"),
         *("train.model.dropout", "train.normalisation", "train.huber_delta", "train.acceleration"),
@@ -46,7 +46,16 @@ KEYS = {
     "card": [
         *(key for key in dict(flatten(CARD)) if key not in ("title", "source", "licence")),
         *("columns.level.transform", "columns.flow.minimum", "columns.wind.categories", "columns"),
-        *("spans.late", "time", "split", "missing", "delimiter", "time.timezone", "rename"),
+        *(
+            "known_ahead",
+            "spans.late",
+            "time",
+            "split",
+            "missing",
+            "delimiter",
+            "time.timezone",
+            "rename",
+        ),
     ],
 }
 NUMBERS = st.sampled_from(

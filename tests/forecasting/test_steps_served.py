@@ -1,6 +1,7 @@
 """A model that uses what is known ahead, served from raw rows that go on after the origin."""
 
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import pandas as pd
 import pytest
 
 from pipeline.config.experiment import Experiment
+from pipeline.config.reading import read_experiment
 from pipeline.errors import PipelineError
+from pipeline.experiments.run import run_experiment
 from pipeline.files import artifacts
-from pipeline.files.layout import HERE
-from pipeline.forecasting.forecaster import Forecaster, newest, rows_needed
+from pipeline.files.layout import HERE, Layout
+from pipeline.forecasting.forecaster import Forecaster, newest, rows_needed, stage_files
 from pipeline.models.registry import build
 from pipeline.models.spec import Spec
 from pipeline.preparation.imputation import Imputer
@@ -62,6 +65,29 @@ def rows(own: Forecaster, origin: int, after: int = HORIZON, **others: Any) -> p
     made = table().iloc[origin - needed + 1 : origin + 1 + after].copy()
     made.loc[origin + 1 :, ["level", "wind"]] = None
     return made.assign(**others)
+
+
+@pytest.mark.slow
+def test_an_experiment_with_known_columns_runs_from_end_to_end(project: Project) -> None:
+    """What is scored is what is served; a network that sees the cause of a level is far better."""
+    random = np.random.default_rng(1)
+    made = toy_table(300, missing=0.05)
+    flow = random.gamma(2, 3, 300).round(2)
+    level = (10 + 2 * flow + random.normal(0, 0.3, 300)).clip(0).round(2)
+    errors = {}
+    for known in ([], ["flow", "hour"]):
+        train = {"train.epochs": 12, "train.patience": 12, "train.learning_rate": 0.02}
+        params = train | {"window.known_ahead": known, "train.residual": "none"}
+        split = {"split": {"train": 180, "validation": 240, "test": 300}}
+        project.write(made.assign(flow=flow, level=level), split, params)
+        layout = Layout(project.root)
+        with chdir(project.root):
+            scored = run_experiment(read_experiment(), layout)
+        errors[len(known)] = scored.metrics["test"]["rmse"]
+    own = Forecaster.load(stage_files(layout, "toy"))
+    answer = own.predict(scored.example)
+    np.testing.assert_array_equal(forecast(answer), scored.forecasts["test"].model[-1].ravel())
+    assert errors[2] < errors[0] / 3
 
 
 def forecast(answer: pd.DataFrame) -> npt.NDArray[np.float64]:

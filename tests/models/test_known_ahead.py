@@ -211,3 +211,15 @@ def test_a_forecast_sees_nothing_later_and_needs_no_other_rows(name: str) -> Non
     assert forecasts(model, newest, np.array([10])).tobytes() == made.tobytes()
     known[252] *= -1
     assert (forecasts(model, Seen(seen.times, features, targets, known), origin) != made).any()
+
+
+@pytest.mark.parametrize("acceleration", ["none", "xla"])
+def test_a_fit_with_known_columns_repeats_to_the_byte(acceleration: str) -> None:
+    """The same seed gives the same weights again."""
+    settings = experiment("b", acceleration=acceleration, epochs=2).params.train
+    weights = []
+    for _ in range(2):
+        made, network = network_of("lstm", "b")
+        fit.fit(network, Examples.of(foretold(made)), settings)
+        weights.append(b"".join(array.tobytes() for array in network.get_weights()))
+    assert weights[0] == weights[1]
