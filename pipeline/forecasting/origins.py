@@ -37,19 +37,26 @@ def named(origins: Sequence[str], times: pd.DatetimeIndex, card: Card) -> Rows:
 def newest(regular: pd.DataFrame, spec: Spec, where: str) -> Rows:
     """The last row that has a value; a line in the log if rows without one follow it.
 
-    Where columns are known ahead, the last that has a target's, or, if no target is among the
-    inputs, another column's that is not known ahead: rows may follow it.
+    Where something is known ahead, the last that has a target's, or, if no target is among the
+    inputs, another column's that is not known ahead: rows may follow it, and a line tells what else
+    they have.
     """
-    columns = list(regular)
+    columns = unknown = [name for name in regular if name not in spec.known_ahead]
     if spec.known_ahead:
-        unknown = [name for name in columns if name not in spec.known_ahead]
-        columns = [name for name in spec.targets if name in unknown] or unknown or columns
+        columns = [name for name in spec.targets if name in unknown] or unknown or list(regular)
     there = np.flatnonzero(regular[columns].notna().any(axis=1))
     last = int(there[-1]) if len(there) else len(regular) - 1
-    if last + 1 < len(regular) and not spec.known_ahead:
+    later = regular.iloc[last + 1 :]
+    if len(later) and not spec.known_ahead:
         LOG.warning(
             "%s: no row after %s has a value (found %d): the forecast starts from there",
-            where, regular.index[last], len(regular) - 1 - last,
+            where, regular.index[last], len(later),
+        )  # fmt: skip
+    elif names := [str(name) for name in unknown if later[name].notna().any()]:
+        LOG.warning(
+            "%s: no row after %s has a value of %s: the forecast starts from there, and later "
+            "values of %s are not used",
+            where, regular.index[last], " or ".join(map(str, columns)), ", ".join(names),
         )  # fmt: skip
     return np.array([last])
 

@@ -89,7 +89,7 @@ def remarks(count: Count, targets: Sequence[str]) -> list[str]:
         limit = f"impute_scale.imputation.limit={count.longest.get(first)}"
         remedy = f"fill longer gaps (-S {limit}, its longest)"
         if gaps and first not in targets:
-            without = f"leave it out of the inputs ({count.without[first]:,} windows then)"
+            without = f"do without it ({count.without[first]:,} windows then)"
             remedy = f"{without}, or {remedy}"
         cause, remedy = (first, remedy) if gaps else ("targets never observed", "fill the table")
         lines.append(

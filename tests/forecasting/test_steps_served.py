@@ -109,6 +109,22 @@ def test_served_is_what_is_scored(served: Served) -> None:
         )
 
 
+def test_values_after_the_last_target_are_told(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The origin has a target; of the rows after it only what is known ahead is used."""
+    own = served("flow", "hour")
+    given = rows(own, ORIGIN)
+    expected = forecast(own.predict(given))
+    caplog.clear()
+    given.loc[ORIGIN + 1, "wind"] = "S"
+    np.testing.assert_array_equal(forecast(own.predict(given)), expected)
+    assert caplog.messages[0] == (
+        "input: no row after 2014-01-05 04:00:00 has a value of level: the forecast starts from "
+        "there, and later values of wind are not used"
+    )
+
+
 def test_a_later_value_of_another_column_is_not_seen(served: Served) -> None:
     """A level after a told origin changes nothing; the flow of the last step does."""
     own = served("flow", "hour")

@@ -91,7 +91,7 @@ def test_a_sensor_that_stops_is_named(project: Project, capsys: pytest.CaptureFi
         "data/windows/train.npy: 16 training windows of 62 possible; gaps longer than "
         "impute_scale.imputation.limit cost flow 46",
         "data/windows/train.npy: warning: more than a third of the training windows are lost, most "
-        "to flow: leave it out of the inputs (62 windows then), or fill longer gaps (-S "
+        "to flow: do without it (62 windows then), or fill longer gaps (-S "
         "impute_scale.imputation.limit=52, its longest), or correct the card's missing marks if "
         "values are read as missing",
     ]
