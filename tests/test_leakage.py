@@ -41,7 +41,7 @@ def with_another_end(table: pd.DataFrame, first: int) -> pd.DataFrame:
 @pytest.mark.usefixtures("tracking_store")
 def test_nothing_is_learned_from_the_test_span(projects: Callable[[str], Project]) -> None:
     """With another test span, state, windows and weights are the same to the byte."""
-    params = {"window.inputs": [*INPUTS, *GAPS]}
+    params = {"window.inputs": [*INPUTS, *GAPS], "window.known_ahead": ["wind", "month"]}
     stages = ("ingest", "impute_scale", "window", "train")
     one = projects("one").write(toy_table(), params=params).run(*stages)
     other = projects("other").write(with_another_end(toy_table(), 96), params=params).run(*stages)

@@ -101,7 +101,7 @@ def markdown(
     by = deciding(metrics["test"]).title
     units = ", ".join(f"{name} in {card.columns[name].unit or 'its own units'}" for name in names)
     ahead = ", ".join(experiment.known_ahead)
-    known = f"Known ahead: {ahead}. " if ahead else ""
+    known = f"Known ahead, to all but the naive baselines: {ahead}. " if ahead else ""
     data = (
         f"Inputs: {', '.join(experiment.inputs)}. {known}Fitted on "
         f"{sentence(Count(**metrics['training_windows']))}. Source: {card.source} ({card.licence})."
