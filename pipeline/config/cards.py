@@ -199,6 +199,8 @@ class Card(Record):
 
     targets: Annotated[tuple[Word, ...], Field(min_length=1)]
     inputs: Annotated[tuple[Word, ...], Field(min_length=1)]
+    # Columns and calendar terms whose values are known up to the last step when a forecast is made.
+    known_ahead: tuple[Word, ...] = ()
     split: Split
     spans: dict[Annotated[str, Field(pattern=r"^\w+$")], tuple[Row, Row]] = {}
 
@@ -216,7 +218,8 @@ class Card(Record):
         if len(set(self.rename.values())) != len(self.rename):
             raise ValueError("rename to give each column a name of its own")
         for column in self.excluded:
-            if column in {*self.columns, *self.targets, *self.inputs, *self.time.names}:
+            named = {*self.targets, *self.inputs, *self.known_ahead}
+            if column in {*self.columns, *named, *self.time.names}:
                 term = column not in {*self.columns, *self.targets, *self.time.names}
                 remedy = (  # an input that is no column of the card is a calendar term
                     f"rename: {{{column}: another}} gives the table's column another name than the "

@@ -1,8 +1,10 @@
 """What an experiment's parameters and its card must agree on, checked before anything runs."""
 
+from pathlib import Path
+
 from pipeline.config import network_size
 from pipeline.config.experiment import Experiment
-from pipeline.config.input_names import expand
+from pipeline.config.input_names import CALENDAR, expand
 from pipeline.config.params import (
     DECILES,
     Baseline,
@@ -46,6 +48,7 @@ def check(experiment: Experiment, layout: Layout = HERE) -> None:
         if len(set(names)) != len(names):
             raise PipelineError(f"{key}: expected each column once, found {', '.join(names)}")
     expand(experiment.inputs, card, inputs_key)
+    _check_known_ahead(experiment, own)
     _check_own_past(experiment)
     _check_wrappers(params)
     _check_quantiles(params)
@@ -57,6 +60,30 @@ def check(experiment: Experiment, layout: Layout = HERE) -> None:
     if isinstance(params.train.model, Segment):
         _check_channels(experiment)
     network_size.check(experiment)
+
+
+def _check_known_ahead(experiment: Experiment, own: Path) -> None:
+    """That what is known ahead is a column or a calendar term, no target, and of use."""
+    params, card, names = experiment.params, experiment.card, experiment.known_ahead
+    key = f"{own}: known_ahead" if params.window.known_ahead is None else "window.known_ahead"
+    for name in names:
+        if name in experiment.targets:
+            raise PipelineError(
+                f"{key}: expected no target, whose future is what is forecast, found {name}"
+            )
+        if name not in (*card.columns, *CALENDAR):
+            what = "excluded by the card" if name in card.excluded else "not known"
+            raise PipelineError(
+                f"{key}: {name} is {what}; expected columns ({', '.join(card.columns)}) or "
+                f"calendar terms ({', '.join(CALENDAR)})"
+            )
+    expand(names, card, key)
+    if names and "known_ahead" not in params.train.model.takes:
+        raise PipelineError(
+            "train.model.name: expected a network, ridge, linear or boosting, which can use what "
+            f"is known ahead ({key}: {', '.join(names)}), found {params.train.model.name}; "
+            "-S window.known_ahead=[] leaves it out"
+        )
 
 
 def _check_own_past(experiment: Experiment) -> None:
@@ -183,10 +210,11 @@ def _check_channels(experiment: Experiment) -> None:
 def ridge_left_out(experiment: Experiment) -> str | None:
     """Why ridge regression is not fitted, in one line; None where it is.
 
-    It solves for [L * F, H * K] numbers by a matrix of [L * F, L * F], both of which it holds.
+    It solves for [P, H * K] numbers by a matrix of [P, P], both of which it holds; P is L * F, and
+    H * G more of what is known ahead.
     """
     window, features = experiment.params.window, len(experiment.features)
-    columns = window.look_back * features
+    columns = window.look_back * features + window.horizon * len(experiment.known_features)
     size = 8 * columns * (columns + window.horizon * len(experiment.targets))
     if size <= RIDGE_BYTES:
         return None

@@ -37,6 +37,17 @@ class Experiment:
         return tuple(expand(self.inputs, self.card))
 
     @property
+    def known_ahead(self) -> tuple[str, ...]:
+        """Columns and calendar terms that a forecast sees up to its last step."""
+        given = self.params.window.known_ahead
+        return self.card.known_ahead if given is None else given
+
+    @cached_property
+    def known_features(self) -> tuple[str, ...]:
+        """The channels of what is known of a step, in order."""
+        return tuple(expand(self.known_ahead, self.card, "window.known_ahead"))
+
+    @property
     def split(self) -> Split:
         """Where the spans end."""
         return self.params.window.split or self.card.split

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from pipeline.config.cards import Card
 from pipeline.errors import PipelineError
 
-CALENDAR = ("hour", "weekday", "day_of_year")
+CALENDAR = ("hour", "weekday", "day_of_year", "month")
 TERMS = [f"{term}_{function}" for term in CALENDAR for function in ("sin", "cos")]
 FORMS = (
     "difference:COLUMN, seasonal:COLUMN, seasonal:ROWS:COLUMN, seasonal:ROWS:difference:COLUMN, "
@@ -58,8 +58,8 @@ def expand(inputs: Sequence[str], card: Card, key: str = "window.inputs") -> lis
     """The features that `inputs` name, one for each channel of a window.
 
     An input is a column of the card (a category becomes one feature a level), a calendar term
-    (`hour`, `weekday`, `day_of_year`: a sine and a cosine), `difference:COLUMN` (change since the
-    row before), `seasonal:COLUMN` (the value one season before the last step forecast),
+    (`hour`, `weekday`, `day_of_year`, `month`: a sine and a cosine), `difference:COLUMN` (change
+    since the row before), `seasonal:COLUMN` (the value one season before the last step forecast),
     `seasonal:ROWS:COLUMN` (with a season of that many rows), the difference there,
     `seasonal:ROWS:difference:COLUMN`, `missing:COLUMN` (1 where the value is imputed, else 0) or
     `since:COLUMN` (rows since the last value, from 0 to 1 beyond the imputation's limit).

@@ -26,11 +26,11 @@ def check(experiment: Experiment, windows: int = 1) -> None:
     until the way back has used it. `windows` is how many there are to train on.
     """
     params, features = experiment.params, len(experiment.features)
-    targets = len(experiment.targets)
-    size = whole(params, features, targets)
+    targets, known = len(experiment.targets), len(experiment.known_features)
+    size = whole(params, features, targets, known)
     batch = min(params.train.batch_size, windows)
     look, ahead = params.window.look_back * features, params.window.horizon * targets
-    ahead *= _each(params.train)
+    ahead = ahead * _each(params.train) + params.window.horizon * known
     weights = 4 * 4 * size.weights
     held = 4 * max(batch * size.window, FORECAST * (look + ahead))
     if weights + held > LIMIT:
@@ -42,16 +42,16 @@ def check(experiment: Experiment, windows: int = 1) -> None:
         )
 
 
-def whole(params: schema.Params, features: int, targets: int) -> Size:
-    """Of all parts of the network together."""
-    parts = list(_parts(params, features, targets))
+def whole(params: schema.Params, features: int, targets: int, known: int = 0) -> Size:
+    """Of all parts of the network together; so many channels are known ahead."""
+    parts = list(_parts(params, features, targets, known))
     return Size(sum(part.weights for part in parts), sum(part.window for part in parts))
 
 
-def _parts(params: schema.Params, features: int, targets: int) -> Iterator[Size]:
+def _parts(params: schema.Params, features: int, targets: int, known: int) -> Iterator[Size]:
     model, window = params.train.model, params.window
     look_back, horizon, each = window.look_back, window.horizon, _each(params.train)
-    yield Size(0, 2 * look_back * features + 4 * horizon * targets * each)
+    yield Size(0, 2 * (look_back * features + horizon * known) + 4 * horizon * targets * each)
     if params.train.residual == "damped":
         yield Size(horizon, horizon * targets)
     if params.train.residual == "linear":
@@ -59,12 +59,13 @@ def _parts(params: schema.Params, features: int, targets: int) -> Iterator[Size]
     if params.train.normalisation == "revin":
         yield Size(2 * targets, 3 * look_back * targets)
     if isinstance(model, schema.Ridge):
-        yield _dense(look_back * features, horizon * targets)
+        yield _dense(look_back * features + horizon * known, horizon * targets)
     if isinstance(model, schema.Linear):
         for member in model.members:
             share = member.period or 1
             rows = (member.look_back or look_back) * (2 if member.period else 1)
             yield Size(rows // share * (horizon // share), rows)
+        yield Size(known * targets, 0)
     if model.name == "drift":
         yield Size(2 * targets, 0)
     if isinstance(model, schema.Boosting):
@@ -79,10 +80,10 @@ def _parts(params: schema.Params, features: int, targets: int) -> Iterator[Size]
         )
         seen, rows = model.filters, -(-look_back // model.pool)
     if isinstance(model, schema.Segment):
-        yield from _segments(model, look_back, horizon, targets, each)
+        yield from _segments(model, look_back, horizon, targets, each, known)
     elif isinstance(model, schema.EncoderDecoder):
         yield from _stack("lstm", seen, model.units, rows)
-        yield from _stack("lstm", model.units[-1], model.units, horizon)
+        yield from _stack("lstm", model.units[-1] + known, model.units, horizon)
         head = _dense(model.units[-1], targets * each)
         yield Size(head.weights, horizon * head.window)
     else:
@@ -93,7 +94,12 @@ def _parts(params: schema.Params, features: int, targets: int) -> Iterator[Size]
             filters = model.filters
             courses = top * (look_back + 4 * filters)
             yield Size((look_back - 1 + 2 * top) * filters + top * top, courses + 4 * top)
-        yield _dense(top * (2 if kind == "bilstm" else 1), horizon * targets * each)
+        state = top * (2 if kind == "bilstm" else 1)
+        yield _dense(state, horizon * targets * each)
+        if known:
+            joined, out = _dense(targets * each + known, state), _dense(state, targets * each)
+            weights = joined.weights + state**2 + out.weights
+            yield Size(weights, horizon * (joined.window + out.window + 2 * state))
 
 
 def _stack(kind: str, inputs: int, units: Sequence[int], rows: int) -> Iterator[Size]:
@@ -107,7 +113,7 @@ def _stack(kind: str, inputs: int, units: Sequence[int], rows: int) -> Iterator[
 
 
 def _segments(
-    model: schema.Segment, look_back: int, horizon: int, channels: int, each: int
+    model: schema.Segment, look_back: int, horizon: int, channels: int, each: int, known: int
 ) -> Iterator[Size]:
     rows, width, top = model.segment, model.units[0], model.units[-1]
     seen, ahead = look_back // rows, -(-horizon // rows)
@@ -116,6 +122,8 @@ def _segments(
         yield Size(layer.weights, channels * layer.window)
     half = width // 2
     yield Size(ahead * (width - half) + channels * half, 2 * channels * ahead * width)
+    if known:
+        yield Size(rows * known * width, ahead * (rows * known + width + channels * width))
     gates = GATES.get(model.name, 4)
     yield Size(0, sum(channels * ahead * units * (2 * gates + 3) for units in model.units))
     head = _dense(top, rows * each)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, Field
 
@@ -52,12 +52,14 @@ class Window(Record):
     stride: Count = 1  # between training windows; every validation and test origin is scored
     inputs: Annotated[tuple[Word, ...], Field(min_length=1)] | None = None
     targets: Annotated[tuple[Word, ...], Field(min_length=1)] | None = None
+    known_ahead: tuple[Word, ...] | None = None
     split: Split | None = None
 
 
 class Stack(Record):
     """What every recurrent network has: a stack of layers, from the window up."""
 
+    takes: ClassVar = frozenset({"known_ahead"})  # of what not every model can use
     units: Annotated[tuple[Count, ...], Field(min_length=1, max_length=100)]  # one number a layer
     activation: Literal["tanh", "relu"] = "tanh"
     input_dropout: Fraction = 0.0  # of what enters each recurrent layer
@@ -102,6 +104,8 @@ class Segment(Stack):
 class Baseline(Record):
     """What replaces a network and all its keys."""
 
+    takes: ClassVar = frozenset[str]()
+
 
 class Naive(Baseline):
     """No weights: the last value, a line through first and last, or the last value and change."""
@@ -119,6 +123,7 @@ class SeasonalNaive(Baseline):
 class Ridge(Baseline):
     """Linear regression from the whole window, solved directly."""
 
+    takes: ClassVar = frozenset({"known_ahead"})
     name: Literal["ridge"]
     alphas: Annotated[tuple[Positive, ...], Field(min_length=1)] = ALPHAS
 
@@ -134,6 +139,7 @@ class LinearMap(Record):
 class Linear(Baseline):
     """Linear regression of each target from its own past, the same for all; the members' mean."""
 
+    takes: ClassVar = frozenset({"known_ahead"})
     name: Literal["linear"]
     members: Annotated[tuple[LinearMap, ...], Field(min_length=1)] = (LinearMap(),)
     alphas: Annotated[tuple[Positive, ...], Field(min_length=1)] = ALPHAS
@@ -142,6 +148,7 @@ class Linear(Baseline):
 class Boosting(Baseline):
     """Gradient boosted trees by LightGBM; validation decides how many of the rounds are kept."""
 
+    takes: ClassVar = frozenset({"known_ahead"})
     name: Literal["boosting"]
     rounds: Count = 1000  # trees for each target, at most
     learning_rate: Positive = 0.1

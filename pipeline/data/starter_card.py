@@ -143,6 +143,8 @@ def draft(raw: Path, seen: Look) -> str:
             "",
             f"targets: [{_word(target)}] # check: what to forecast; {why}",
             f"inputs: {_words(seen.used)} # check: what to forecast from",
+            "known_ahead: [] # check: what is known of the steps ahead when a forecast is made:",
+            "  # plans, published forecasts, hour or weekday; nothing that is measured later",
             *_split(seen),
             "",
         ]

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 
 from pipeline.errors import PipelineError
@@ -73,6 +74,7 @@ def training_origins(
     context: int,
     beyond: npt.NDArray[np.bool_],
     observed: npt.NDArray[np.bool_],
+    untold: npt.NDArray[np.bool_] | None = None,
 ) -> Runs:
     """The origins of training windows: inside the span, inputs usable, some target observed.
 
@@ -80,6 +82,7 @@ def training_origins(
         context: rows that the first row's features need before it.
         beyond: [rows] whether some feature is made of a value imputed beyond the gap limit.
         observed: [rows] whether some target was observed.
+        untold: [rows] whether something known ahead is a value imputed beyond the gap limit.
     """
     begin, end = span[0] + context + look_back - 1, span[1] - horizon
     first, last = true_runs(beyond)  # a window of these origins sees one of these rows:
@@ -87,7 +90,9 @@ def training_origins(
     first, last = true_runs(~observed)  # and of these has all its targets in a gap:
     blind = last - first >= horizon
     nothing = first[blind] - 1, last[blind] - horizon
-    shut, free = (np.concatenate(pair) for pair in zip(unusable, nothing, strict=True))
+    first, last = true_runs(beyond[:0] if untold is None else untold)  # of these one as a step:
+    unplanned = first - horizon, last - 1
+    shut, free = map(np.concatenate, zip(unusable, nothing, unplanned, strict=True))
     order = np.argsort(shut, kind="stable")
     # Between the origins that are shut out, and on the grid of the stride.
     opens = np.maximum([begin, *np.maximum.accumulate(free[order])], begin)
@@ -132,6 +137,17 @@ def fault(
     reach = f"expected at most the {span[0] - context:,} rows before the {name} span"
     early = origins[0] - look_back + 1 < context
     return f"window.look_back: {reach}, found {look_back:,}" if early else ""
+
+
+def check_known_ahead(name: str, observed: npt.NDArray[np.bool_], times: pd.DatetimeIndex) -> None:
+    """PipelineError if what is known ahead ends before the rows in which it is to be known."""
+    lacking = int(observed[::-1].argmax())
+    if lacking:
+        raise PipelineError(
+            f"known_ahead: {name}: expected values up to the last forecast time {times[-1]}, found "
+            f"none in the {lacking:,} rows after {times[-1 - lacking]}; end split.test there or "
+            "leave it out of known_ahead"
+        )
 
 
 def check_observed(

@@ -1,5 +1,7 @@
 """Window: the origins of each span's windows; an index, not copies."""
 
+import pandas as pd
+
 from pipeline.config import input_names
 from pipeline.config.checks import ridge_left_out
 from pipeline.config.experiment import Experiment
@@ -40,6 +42,11 @@ def window(experiment: Experiment, layout: Layout) -> None:
         lines.append(f"the report will have no ridge: {reason}")
     for line in lines:
         say(f"{layout.origins('train')}: {line}")
+    end = spans["test"][1]
+    times = pd.date_range(first, periods=end, freq=card.step)
+    for name in input_names.sources(experiment.known_features):
+        known = state[:end, channels.index(name)] == OBSERVED
+        windows.check_known_ahead(name, known, times)
     context = input_names.context(experiment.features, card.season, horizon)
     observed = state[:, [channels.index(name) for name in targets]] == OBSERVED
     origins = splits.origins(train, spans, horizon)

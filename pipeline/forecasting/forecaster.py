@@ -21,6 +21,7 @@ from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, Layout
 from pipeline.files.records import shown
+from pipeline.forecasting import origins as origins_of
 from pipeline.forecasting.conformal import Bands, Calibration, columns
 from pipeline.models.baselines import FittedBaseline
 from pipeline.models.spec import Spec
@@ -66,17 +67,27 @@ def rows_needed(spec: Spec, card: Card, imputer: Imputer) -> int:
 
 
 def newest(table: pd.DataFrame, spec: Spec, card: Card, imputer: Imputer) -> pd.DataFrame:
-    """A table's last raw rows, as many as a forecast needs, typed as a caller would send them."""
-    rows = rows_needed(spec, card, imputer)
+    """A table's last raw rows, as many as a forecast needs, typed as a caller would send them.
+
+    Where columns are known ahead, the last rows, as many as steps, have those alone.
+    """
+    rows, ahead = rows_needed(spec, card, imputer), input_names.columns(spec.known_ahead, card)
     if card.wide:  # a row is a day, and the first and the last may be used in part
         rows = -(-rows // card.steps_a_day) + 1
-    columns = input_names.columns(spec.inputs, card)
-    return tables.typed(table.tail(rows).reset_index(drop=True), card, columns)
+    columns = input_names.columns([*spec.inputs, *spec.known_ahead], card)
+    if not ahead:
+        return tables.typed(table.tail(rows).reset_index(drop=True), card, columns)
+    rows += spec.horizon
+    shown = tables.typed(table.tail(rows).reset_index(drop=True), card, columns)
+    for name in shown:
+        if card.rename.get(str(name), name) in {*columns} - {*ahead}:
+            shown[name] = shown[name].mask(shown.index >= len(shown) - spec.horizon)
+    return shown
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network as a model: `steps` makes standardised forecasts of windows [B, L, F]."""
+    """A network as a model: `steps` makes standardised forecasts of what `Seen.inputs` gives."""
 
     spec: Spec
     scaler: Scaler
@@ -84,7 +95,7 @@ class Network:
 
     def forecast(self, seen: Seen, origins: Rows) -> Floats:
         """Forecasts in the targets' units, origins [B] -> [B, H, K] or [B, H, K, Q]."""
-        made = np.swapaxes(self.steps(seen.windows(self.spec, origins)), 2, -1)
+        made = np.swapaxes(self.steps(seen.inputs(self.spec, origins)), 2, -1)
         return np.swapaxes(self.scaler.units(made, self.spec.targets), 2, -1)
 
 
@@ -159,7 +170,7 @@ class Forecaster:
 
     def read(self, raw: pd.DataFrame, where: str = "input") -> pd.DataFrame:
         """Raw rows as the regular series that forecasts are made from."""
-        names = input_names.columns([*self.spec.inputs], self.card)
+        names = input_names.columns([*self.spec.inputs, *self.spec.known_ahead], self.card)
         return tables.to_series(raw, self.card, where, names, self.imputer.step)
 
     def prepare(self, regular: pd.DataFrame) -> Seen:
@@ -209,9 +220,10 @@ class Forecaster:
 
         Args:
             raw: rows with the card's raw columns in original units, missing values allowed; a
-                DatetimeIndex may have the time.
+                DatetimeIndex may have the time. Rows after the origin have what is known ahead.
             origins: time stamps of the last row that each forecast may see, written as in the table
-                or by ISO 8601; the last row that has a value if None.
+                or by ISO 8601; the last row that has a value if None, or, where something is known
+                ahead, an observed target.
             where: what the rows are called where something is wrong with them.
             levels: of the intervals, in percent; all that were calibrated if None.
 
@@ -221,14 +233,19 @@ class Forecaster:
 
         Raises:
             PipelineError: a column is lacking or not as the card says, an origin is not in the
-                rows, or too few rows lie before it; says how many are needed. Or a level was not
+                rows, or too few rows lie before it; says how many are needed. Or what is known
+                ahead ends before the last step; says what is lacking. Or a level was not
                 calibrated; says which were.
         """
         chosen = self._levels(levels)
         regular = self.read(cells.with_time(raw, self.card), where)
         times = pd.DatetimeIndex(regular.index)
-        named = list(origins) if origins is not None else []
-        rows = self._rows(named, times) if named else self._last(regular, where)
+        given = list(origins) if origins is not None else []
+        rows = (
+            origins_of.named(given, times, self.card)
+            if given
+            else origins_of.newest(regular, self.spec, where)
+        )
         needed = rows_needed(self.spec, self.card, self.imputer)
         if (rows + 1 < needed).any():
             first = int(rows.min())
@@ -239,6 +256,7 @@ class Forecaster:
             )
         self._tell_of_gaps(regular, rows, where)
         self._tell_of_units(regular, where)
+        regular = origins_of.reaching(regular, self.spec, self.card, rows, where)
         values = self.forecast(self.prepare(regular), rows)
         answer = self.frame(times, rows, self.spec.point(values))
         bands: Bands = self.calibration.bands(values, self.lowest) if self.calibration else {}
@@ -266,7 +284,7 @@ class Forecaster:
         And for a target without a value at an origin, as where only other columns go on.
         """
         look_back = self.spec.look_back
-        for name in regular:
+        for name in input_names.columns(self.spec.inputs, self.card):
             there = regular[name].notna().to_numpy()
             known = np.concatenate([[0], there.cumsum()])
             counts = known[origins + 1] - known[origins + 1 - look_back]
@@ -313,30 +331,3 @@ class Forecaster:
                 "forecast": values.ravel(),
             }
         )
-
-    def _last(self, regular: pd.DataFrame, where: str) -> Rows:
-        """The last row that has a value; a line in the log if rows without one follow it."""
-        known = np.flatnonzero(regular.notna().any(axis=1))
-        last = int(known[-1]) if len(known) else len(regular) - 1
-        if last + 1 < len(regular):
-            LOG.warning(
-                "%s: no row after %s has a value (found %d): the forecast starts from there",
-                where, regular.index[last], len(regular) - 1 - last,
-            )  # fmt: skip
-        return np.array([last])
-
-    def _rows(self, origins: list[str], times: pd.DatetimeIndex) -> Rows:
-        try:
-            stamps = pd.DatetimeIndex([timestamps.moment(origin, self.card) for origin in origins])
-        except (ValueError, TypeError):
-            raise PipelineError(
-                "origins: expected time stamps (where clocks change, with the offset, as in "
-                f"2020-10-25T02:00+01:00), found {str(origins)[:60]}"
-            ) from None
-        rows: Rows = times.get_indexer(stamps)
-        if (rows < 0).any():
-            raise PipelineError(
-                f"origins: expected times of the rows given ({times[0]} to {times[-1]} every "
-                f"{self.card.frequency}), found {stamps[int((rows < 0).argmax())]}"
-            )
-        return rows

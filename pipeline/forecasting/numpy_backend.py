@@ -10,17 +10,17 @@ import numpy.typing as npt
 
 from pipeline.errors import PipelineError
 from pipeline.lstm.cell import LSTM
-from pipeline.lstm.stack import forecast
+from pipeline.lstm.stack import last_state
 from pipeline.lstm.weights import read_keras_weights
 from pipeline.models import quantiles
-from pipeline.models.spec import BESIDE, Spec
+from pipeline.models.spec import BESIDE, KNOWN, Spec
 from pipeline.preparation.scaling import Scaler
 
 Windows = npt.NDArray[np.float32]
 
 
-def load(spec: Spec, scaler: Scaler, weights: Path) -> Callable[[Windows], Windows]:
-    """A function from windows [B, L, F] to standardised forecasts [B, H, K] or [B, H, K, Q].
+def load(spec: Spec, scaler: Scaler, weights: Path) -> Callable[[Any], Windows]:
+    """A function from what `Seen.inputs` gives to standardised forecasts [B, H, K] or [B, H, K, Q].
 
     Raises:
         PipelineError: the model is not one that NumPy can run.
@@ -43,14 +43,26 @@ def load(spec: Spec, scaler: Scaler, weights: Path) -> Callable[[Windows], Windo
     if spec.residual == "linear":
         found.append([list(array.shape) for array in others.get("linear", [])])
         expected.append([[spec.look_back, spec.horizon]])
+    if spec.known_features:
+        found.append([[list(array.shape) for array in others.get(name, [])] for name in KNOWN])
+        width, each = stack.units[-1], outputs // spec.horizon
+        joined = [each + len(spec.known_features), width]
+        expected.append([[joined, [width]], [[width, width]], [[width, each], [each]]])
     if found != expected:
         raise ValueError(
-            f"weights of {found} (model, inputs, units, outputs, residual) where model.json has "
-            f"{expected}"
+            f"weights of {found} (model, inputs, units, outputs, residual, known ahead) where "
+            f"model.json has {expected}"
         )
 
-    def network(windows: Windows) -> Windows:
-        steps = forecast(layers, head, windows, stack.activation)
+    def network(inputs: Any) -> Windows:
+        windows, known = inputs if spec.known_features else (inputs, None)
+        state = last_state(layers, windows, stack.activation)
+        steps: Any = (state @ head.W + head.b).reshape(len(windows), spec.horizon, -1)
+        if known is not None:
+            (kernel, bias), (shared,), (last, offset) = (others[name] for name in KNOWN)
+            own = np.concatenate([steps, known], axis=2) @ kernel + bias
+            joined = np.maximum(own + (state @ shared)[:, None], 0)
+            steps = steps + joined @ last + offset
         steps = steps.reshape(len(windows), *spec.outputs)
         if spec.quantiles is None:
             return corrected(steps, windows)

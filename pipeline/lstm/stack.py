@@ -60,6 +60,14 @@ def backward(
 def forecast(layers: Sequence[Recurrent], head: Dense, X: Array, activation: str = "tanh") -> Array:
     """Forecast [B, out] from windows `X` [B, L, F], in the dtype of the weights.
 
+    ValueError as of `last_state`.
+    """
+    return last_state(layers, X, activation) @ head.W + head.b
+
+
+def last_state(layers: Sequence[Recurrent], X: Array, activation: str = "tanh") -> Array:
+    """The top layer's state [B, U] after windows `X` [B, L, F], in the dtype of the weights.
+
     All layers go forward together, a step at a time, so that memory does not grow with L.
     ValueError if `X` is not [B, L, F] with the features that the first layer expects.
     """
@@ -68,7 +76,7 @@ def forecast(layers: Sequence[Recurrent], head: Dense, X: Array, activation: str
         raise ValueError(
             f"X: expected shape [B, L, {features}] with L of at least 1, found {list(X.shape)}"
         )
-    X = X.astype(head.W.dtype, copy=False)
+    X = X.astype(layers[0][0].dtype, copy=False)
     # h and C; a plain layer has no C and leaves it at zero.
     states = [(np.zeros((len(X), p[-1].size), X.dtype),) * 2 for p in layers]
     for t in range(X.shape[1]):
@@ -81,7 +89,7 @@ def forecast(layers: Sequence[Recurrent], head: Dense, X: Array, activation: str
                 h = elman.step(p, x, h, activation)
             states[n] = (h, C)
             x = h
-    return states[-1][0] @ head.W + head.b
+    return states[-1][0]
 
 
 def initial_lstm(rng: np.random.Generator, features: int, units: int) -> LSTM:

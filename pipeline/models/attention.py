@@ -4,11 +4,13 @@ import keras
 from keras import layers, ops
 
 from pipeline.config.params import Attention
-from pipeline.models.recurrent import encode, head
+from pipeline.models.recurrent import Known, encode, head
 from pipeline.models.spec import Spec
 
 
-def attention_lstm(window: keras.KerasTensor, model: Attention, spec: Spec) -> keras.KerasTensor:
+def attention_lstm(
+    window: keras.KerasTensor, model: Attention, spec: Spec, known: Known
+) -> keras.KerasTensor:
     """[B, L, F] -> [B, H, K] by Shih, Sun and Lee (2019), arXiv 1809.04206, equations 9 to 13.
 
     Each unit's states before the last are matched with filters as long as they are; the last state
@@ -23,4 +25,5 @@ def attention_lstm(window: keras.KerasTensor, model: Attention, spec: Spec) -> k
     match = ops.sum(patterns * ops.expand_dims(query, 1), axis=2, keepdims=True)  # [B, U, 1]
     context = ops.sum(ops.sigmoid(match) * patterns, axis=1)  # [B, filters]
     state = layers.Dense(units, use_bias=False, name="state")(newest)
-    return head(state + layers.Dense(units, use_bias=False, name="context")(context), spec)
+    state += layers.Dense(units, use_bias=False, name="context")(context)
+    return head(state, spec, known)

@@ -89,16 +89,46 @@ class FittedBaseline:
 
     def _maps(self, seen: Seen, wanted: Floats, spans: Spans) -> dict[str, Floats]:
         known = self.scaler.standardise(seen.known, self.spec.targets)
+        if self.spec.known_features:
+            kernel, _ = solve_ridge(
+                lambda rows: self._straight(seen.ahead[rows]),
+                lambda rows: wanted[rows],
+                spans,
+                self.model.alphas,
+            )
+            self.learned = {"known": kernel}
+            known = known - self.told(seen.ahead[seen.last])
+            wanted = wanted - self.told(seen.ahead[:, None])
         past, settings = (known, seen.last, wanted), (self.spec.horizon, self.model.alphas)
-        return {
+        return self.learned | {
             name: linear_maps.fit(one, rows, *past, spans, *settings)
             for name, one, rows in members(self.model, self.spec.look_back)
         }
 
+    def told(self, known: npt.NDArray[np.float32]) -> Floats:
+        """What `linear` makes of a row's known columns, [..., 1 or K, G] -> [..., K], standardised.
+
+        Summed one by one: a matrix product's last digits depend on how many rows there are.
+        """
+        kernel = self.learned["known"]
+        straight = self._straight(known)
+        made: Floats = sum(straight[..., g] * kernel[g] for g in range(len(kernel)))
+        return made
+
+    def _straight(self, known: npt.NDArray[np.float32]) -> Floats:
+        """Known columns [..., G] with what a transform has bent straightened."""
+        return self.scaler.linear(known, self.spec.known_features).astype(np.float64)
+
     def flat_windows(self, seen: Seen, origins: Rows) -> Floats:
-        """Windows [B, L * F] as ridge sees them, what a transform has bent straightened."""
+        """Windows and their steps as ridge sees them, [B, L * F + H * G].
+
+        What a transform has bent is straightened.
+        """
         straight = self.scaler.linear(seen.windows(self.spec, origins), self.spec.features)
         flat = straight.reshape(len(origins), self.spec.look_back * len(self.spec.features))
+        if self.spec.known_features:
+            steps = self._straight(seen.steps(self.spec, origins))
+            flat = np.hstack([flat, steps.reshape(len(origins), -1)])
         # float64: normal equations square the condition number, which float32 cannot hold.
         return flat.astype(np.float64)
 
@@ -129,11 +159,14 @@ def members(model: Linear, look_back: int) -> list[tuple[str, LinearMap, int]]:
 def learned_shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
     """The shapes of what a baseline learns, by name."""
     if isinstance(spec.model, Linear):
-        return {
-            name: linear_maps.kernel_shape(one, rows, spec.horizon)
-            for name, one, rows in members(spec.model, spec.look_back)
-        }
+        kernels: dict[str, tuple[int, ...]] = {}
+        if spec.known_features:
+            kernels["known"] = len(spec.known_features), len(spec.targets)
+        for name, one, rows in members(spec.model, spec.look_back):
+            kernels[name] = linear_maps.kernel_shape(one, rows, spec.horizon)
+        return kernels
     steps, window = spec.horizon * len(spec.targets), spec.look_back * len(spec.features)
+    window += spec.horizon * len(spec.known_features)
     shapes: dict[str, dict[str, tuple[int, ...]]] = {
         "drift": dict.fromkeys(("first", "time"), (len(spec.targets),)),
         "ridge": {"kernel": (window, steps), "bias": (steps,)},
@@ -181,7 +214,7 @@ def seasonal_naive(own: FittedBaseline, seen: Seen, origins: Rows) -> Floats:
 
 
 def ridge(own: FittedBaseline, seen: Seen, origins: Rows) -> Floats:
-    """A linear map of all that the window holds."""
+    """A linear map of all that the window holds, and of what is known ahead of all its steps."""
     with threadpool_limits(THREADS):
         steps = own.flat_windows(seen, origins) @ own.learned["kernel"] + own.learned["bias"]
     shape = len(origins), own.spec.horizon, len(own.spec.targets)
@@ -189,14 +222,25 @@ def ridge(own: FittedBaseline, seen: Seen, origins: Rows) -> Floats:
 
 
 def linear(own: FittedBaseline, seen: Seen, origins: Rows) -> Floats:
-    """The mean of the members' maps of each target's own past, its gaps the last value before."""
-    made = []
+    """The mean of the members' maps of each target's own past, its gaps the last value before.
+
+    Where something is known ahead, each target is first regressed on its own row's known columns.
+    The maps, which all targets share, forecast what that leaves, and what it makes of each step is
+    added: regression with errors that are forecast (Hyndman and Athanasopoulos, Forecasting:
+    Principles and Practice, chapter 10).
+    """
+    made, ahead = [], own.spec.known_features
     for name, one, rows in members(own.model, own.spec.look_back):
         past = linear_maps.past(seen.known, seen.last, origins, rows)
         past = own.scaler.standardise(past, own.spec.targets)
+        if ahead:
+            past = past - own.told(seen.ahead[windows.seen(seen.last, origins, rows)])
         with threadpool_limits(THREADS):
             made.append(linear_maps.steps(one, own.learned[name], past))
-    return own.scaler.units(np.mean(made, axis=0), own.spec.targets)
+    steps: Floats = np.mean(made, axis=0)
+    if ahead:
+        steps = steps + own.told(seen.steps(own.spec, origins)[:, :, None])
+    return own.scaler.units(steps, own.spec.targets)
 
 
 BASELINES: dict[str, Callable[[FittedBaseline, Seen, Rows], Floats]] = {

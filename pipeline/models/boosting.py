@@ -2,7 +2,7 @@
 
 Trees by LightGBM (Ke et al. 2017) with splits drawn at random (Geurts et al. 2006). Steps share
 them in groups, so that their number grows with the horizon's logarithm; the step ahead and the
-clock of the target's time are among their inputs.
+clock of the target's time are among their inputs, and what is known ahead of it.
 """
 
 from functools import lru_cache
@@ -111,7 +111,12 @@ def _groups(horizon: int) -> list[range]:
 def _inputs(spec: Spec) -> int:
     """How many inputs the trees have: those of the window and those of the step."""
     features = sum(name not in TERMS for name in spec.features)
-    return features * (2 * len(_spans(spec.look_back)) - 1) + 6
+    return features * (2 * len(_spans(spec.look_back)) - 1) + 6 + len(_plans(spec))
+
+
+def _plans(spec: Spec) -> list[int]:
+    """Which of the channels known ahead the trees see: all but the calendar, which is the clock."""
+    return [i for i, name in enumerate(spec.known_features) if name not in TERMS]
 
 
 def _most(spec: Spec) -> int:
@@ -150,9 +155,10 @@ def _of_windows(spec: Spec, scaler: Scaler, seen: Seen, origins: Rows) -> Float3
 
 
 def _of_steps(spec: Spec, seen: Seen, rows: Rows, steps: Rows, target: int) -> Float32:
-    """What an example knows of its step [B, 6]: the step, the clock then, the target at that hour.
+    """What an example knows of its step: the step, the clock then, the target at that hour, [B, 6].
 
-    That is its newest value in the window at the same time of day, and of the week; else 0.
+    That is its newest value in the window at the same time of day, and of the week; else 0. What is
+    known ahead of the step follows.
     """
     step, name = seen.times[1] - seen.times[0], spec.targets[target]
     times = seen.times[rows] + pd.TimedeltaIndex(steps * step)
@@ -163,6 +169,7 @@ def _of_steps(spec: Spec, seen: Seen, rows: Rows, steps: Rows, target: int) -> F
             newest = rows + steps - season * -(-steps // season)
             then = seen.features[newest, spec.features.index(name)]
         columns.append(then)
+    columns += [seen.ahead[rows + steps, plan] for plan in _plans(spec)]
     return np.stack([np.asarray(column, np.float32) for column in columns], axis=1)
 
 

@@ -1,13 +1,16 @@
 """Stacks of recurrent layers."""
 
 from math import prod
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 from keras import layers, ops
 
 from pipeline.config.params import Recurrent, Stack
-from pipeline.models.spec import Spec
+from pipeline.models.spec import KNOWN, Spec
+
+# What is known ahead of each step, [B, H, G]; None where nothing is.
+Known: TypeAlias = keras.KerasTensor | None
 
 
 class LSTMCell(layers.LSTMCell):
@@ -57,9 +60,11 @@ CELLS = {
 }
 
 
-def recurrent(window: keras.KerasTensor, model: Recurrent, spec: Spec) -> keras.KerasTensor:
+def recurrent(
+    window: keras.KerasTensor, model: Recurrent, spec: Spec, known: Known
+) -> keras.KerasTensor:
     """[B, L, F] -> [B, H, K]: the stack's last state, and a linear head."""
-    return head(encode(window, model, model.name), spec)
+    return head(encode(window, model, model.name), spec, known)
 
 
 def encode(
@@ -115,13 +120,26 @@ def _both_ways(window: keras.KerasTensor, model: Stack) -> keras.KerasTensor:
     return state
 
 
-def head(state: keras.KerasTensor, spec: Spec) -> keras.KerasTensor:
+def head(state: keras.KerasTensor, spec: Spec, known: Known) -> keras.KerasTensor:
     """[B, U] -> [B, H, K]: every step and target by a linear layer of its own.
 
     Of quantiles [B, H, K, Q].
+
+    What is known ahead, [B, H, G], is decoded as in MQ-RNN (Wen et al. 2017, arXiv 1711.11053): one
+    small network, the same at every step, reads the state, what the linear layer says of the step,
+    and what is known of the step. It sees a step's own plan, not the others', so that its size does
+    not grow with the horizon and what it learns at one step holds at all; by the linear layer it is
+    told which step it is. Here it adds to that layer, which alone is the network without it.
     """
-    shape = spec.outputs
+    shape, each = spec.outputs, prod(spec.outputs[1:])
     steps = layers.Dense(prod(shape), kernel_initializer=first_kernel(spec), name="head")(state)
+    if known is not None:
+        steps = layers.Reshape((spec.horizon, each), name="of_window")(steps)
+        width, (of_step, of_state, last) = state.shape[-1], KNOWN
+        own = layers.Dense(width, name=of_step)(ops.concatenate([steps, known], axis=2))
+        shared = layers.Dense(width, use_bias=False, name=of_state)(state)
+        joined = ops.relu(own + ops.expand_dims(shared, 1))  # [B, H, U]
+        steps = steps + layers.Dense(each, kernel_initializer=first_kernel(spec), name=last)(joined)
     return layers.Reshape(shape, name="steps")(steps)
 
 

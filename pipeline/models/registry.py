@@ -12,7 +12,7 @@ from pipeline.config.params import ALPHAS, LinearMap, Segment
 from pipeline.models import linear, quantiles
 from pipeline.models.attention import attention_lstm
 from pipeline.models.convolutional import cnn_lstm
-from pipeline.models.recurrent import recurrent
+from pipeline.models.recurrent import Known, recurrent
 from pipeline.models.segment import segment
 from pipeline.models.seq2seq import seq2seq_lstm
 from pipeline.models.spec import Spec
@@ -20,9 +20,9 @@ from pipeline.models.task import Task
 from pipeline.models.wrappers import Damping, Linear, Normalisation, exchange
 from pipeline.preparation.scaling import Scaler
 
-# From what it sees of the windows, [B, L, F], and its own parameters to steps [B, H, K], or to
-# [B, H, K, Q] numbers that quantiles are made of.
-Body = Callable[[keras.KerasTensor, Any, Spec], keras.KerasTensor]
+# From what it sees of the windows, [B, L, F], its own parameters and what is known of the steps,
+# [B, H, G], to steps [B, H, K], or to [B, H, K, Q] numbers that quantiles are made of.
+Body = Callable[[keras.KerasTensor, Any, Spec, Known], keras.KerasTensor]
 
 MODELS: dict[str, Body] = {
     "rnn": recurrent,
@@ -40,7 +40,8 @@ MODELS: dict[str, Body] = {
 def build(spec: Spec, scaler: Scaler) -> keras.Model:
     """A network with fresh weights: windows [B, L, F] -> standardised forecasts [B, H, K].
 
-    With `train.loss: pinball` these are quantiles, [B, H, K, Q], rising.
+    With `train.loss: pinball` these are quantiles, [B, H, K, Q], rising. Where something is known
+    ahead, it takes a list: the windows, and what is known of their steps, [B, H, G].
 
     With `train.normalisation` the network sees each window less its targets' own level, and its
     forecasts get that level back. With `train.residual` its output is added to the targets' last
@@ -58,7 +59,10 @@ def build(spec: Spec, scaler: Scaler) -> keras.Model:
         own, *_ = normalise(ops.take(seen, spec.positions, axis=2))
         seen = exchange(seen, spec.positions, own)
         past, level, width = normalise(past)
-    forecast = MODELS[spec.model.name](seen, spec.model, spec)
+    known = None
+    if spec.known_features:
+        known = keras.Input((spec.horizon, len(spec.known_features)), name="known_ahead")
+    forecast = MODELS[spec.model.name](seen, spec.model, spec, known)
     if spec.quantiles:
         forecast, distances = quantiles.split(forecast, spec.quantiles, ops)
     if spec.residual == "linear":
@@ -75,7 +79,8 @@ def build(spec: Spec, scaler: Scaler) -> keras.Model:
     if spec.quantiles:
         made = quantiles.around(forecast, distances, spec.quantiles, ops)
         forecast = quantiles.straight(made, scaler, spec.targets, ops)
-    return keras.Model(window, forecast, name=spec.model.name)
+    given = window if known is None else [window, known]
+    return keras.Model(given, forecast, name=spec.model.name)
 
 
 def _past(window: keras.KerasTensor, spec: Spec, scaler: Scaler) -> keras.KerasTensor:

@@ -8,17 +8,19 @@ import keras
 from keras import layers, ops
 
 from pipeline.config.params import Segment
-from pipeline.models.recurrent import cells, first_kernel, in_one_loop
+from pipeline.models.recurrent import Known, cells, first_kernel, in_one_loop
 from pipeline.models.spec import Spec
 
 
-def segment(past: keras.KerasTensor, model: Segment, spec: Spec) -> keras.KerasTensor:
+def segment(past: keras.KerasTensor, model: Segment, spec: Spec, known: Known) -> keras.KerasTensor:
     """[B, L, C] -> [B, H, C] or [B, H, C, Q] by Lin et al. (2023), SegRNN, arXiv 2308.11200.
 
     A channel's look-back is cut into L / w segments of w rows, each projected and one recurrent
     step. Every segment ahead is then one more step from the last state, all of them in parallel
     (PMF), its input an embedding of its position and channel; a linear head makes it w rows, and
-    what goes beyond the horizon is cut off.
+    what goes beyond the horizon is cut off. What is known ahead of a segment's w rows is projected
+    and added to that embedding, the same for all channels: it is one more thing that tells segments
+    apart, and they stay parallel.
     """
     channels, rows, width = len(spec.targets), model.segment, model.units[0]
     ahead = -(-spec.horizon // rows)
@@ -26,6 +28,10 @@ def segment(past: keras.KerasTensor, model: Segment, spec: Spec) -> keras.KerasT
     series = ops.reshape(ops.transpose(past, (0, 2, 1)), (-1, spec.look_back // rows, rows))
     seen = layers.Dense(width, activation="relu", name="projection")(series)
     steps = Queries(channels, ahead, width, name="queries")(past)  # [1, C, ahead, width]
+    if known is not None:  # [B, H, G] -> [B, 1, ahead, w * G] -> [B, 1, ahead, width]
+        whole = ops.pad(known, [[0, 0], [0, ahead * rows - spec.horizon], [0, 0]])
+        plans = ops.reshape(whole, (-1, 1, ahead, rows * known.shape[2]))
+        steps = steps + layers.Dense(width, use_bias=False, name="known")(plans)
     stack = cells(model.name, model, "recurrent")
     _, *states = in_one_loop(stack, "recurrent", return_state=True)(seen)
     if len(stack) == 1:  # Keras does not nest the states of one

@@ -8,7 +8,8 @@ from pipeline.config.experiment import Experiment
 from pipeline.config.params import Model, Normalisation, Quantiles, Recurrent, Residual
 from pipeline.files.records import Record
 
-BESIDE = ("damping", "linear")  # layers with weights that may stand beside a plain stack's
+KNOWN = ("known_step", "known_state", "known_head")  # layers that read what is known ahead
+BESIDE = ("damping", "linear", *KNOWN)  # that have weights and may stand beside a plain stack's
 
 
 class Spec(Record):
@@ -19,6 +20,9 @@ class Spec(Record):
     inputs: tuple[str, ...]  # as window.inputs or the card names them
     features: tuple[str, ...]  # the channels of a window, in order
     targets: tuple[str, ...]
+    # as window.known_ahead or the card names them, and by channel; absent where there are none
+    known_ahead: tuple[str, ...] = Field(default=(), exclude_if=lambda given: not given)
+    known_features: tuple[str, ...] = Field(default=(), exclude_if=lambda given: not given)
     look_back: int  # rows that a forecast sees
     horizon: int  # rows that are forecast
     model: Model
@@ -36,6 +40,8 @@ class Spec(Record):
             inputs=experiment.inputs,
             features=experiment.features,
             targets=experiment.targets,
+            known_ahead=experiment.known_ahead,
+            known_features=experiment.known_features,
             look_back=experiment.params.window.look_back,
             horizon=experiment.params.window.horizon,
             model=train.model,

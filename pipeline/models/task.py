@@ -1,16 +1,16 @@
 """What models are fitted on and forecast from, and the one way that their forecasts are made."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from pipeline.config.cards import Card
-from pipeline.data.windows import Rows, Runs, seen
+from pipeline.data.windows import Rows, Runs, ahead, seen
 from pipeline.errors import PipelineError
 from pipeline.models.spec import Spec
 from pipeline.preparation.features import Gaps, build
@@ -22,13 +22,20 @@ Floats = npt.NDArray[np.float64]
 BATCH = 256
 
 
+def nothing() -> npt.NDArray[np.float32]:
+    """What is known ahead where nothing is."""
+    return np.zeros((0, 0), np.float32)
+
+
 @dataclass(frozen=True)
 class Seen:
-    """A regular series as models see it: the features of a window, the targets as they are."""
+    """A regular series as models see it: features of windows and steps, targets as they are."""
 
     times: pd.DatetimeIndex  # [rows] by the clock of the card's time zone
     features: npt.NDArray[np.float32]  # [rows, F] scaled, gaps filled
     targets: Floats  # [rows, K] in their units, NaN where not observed
+    # [rows, G] scaled, gaps filled: what is known ahead of each row
+    ahead: npt.NDArray[np.float32] = field(default_factory=nothing)
 
     @classmethod
     def of(
@@ -46,10 +53,15 @@ class Seen:
         `values` [rows, channels] are the same imputed and scaled, `gaps` says what was imputed.
         """
         times, names = pd.DatetimeIndex(series.index), list(spec.targets)
-        made = spec.features, times, card, spec.horizon, scaler.changes, gaps
+        with_past = times, card, spec.horizon, scaler.changes, gaps
+        features, *ahead = (
+            build(values, channels, made, *with_past)
+            for made in (spec.features, spec.known_features)
+            if made
+        )
         targets = series.reindex(columns=names).to_numpy(np.float64)
         local = times if times.tz is None else times.tz_convert(card.time.timezone)
-        return cls(local, build(values, channels, *made), targets)
+        return cls(local, features, targets, *ahead)
 
     @cached_property
     def last(self) -> Rows:
@@ -68,15 +80,39 @@ class Seen:
         Raises:
             PipelineError: names a feature that is missing in some window.
         """
-        windows = seen(self.features, origins, spec.look_back)
-        bad = ~np.isfinite(windows).all(axis=(0, 1))
-        if bad.any():
+        return _finite(seen(self.features, origins, spec.look_back), spec.features)
+
+    def steps(self, spec: Spec, origins: Rows) -> npt.NDArray[np.float32]:
+        """What is known at origins [B] of the steps after them: [B, H, G].
+
+        Raises:
+            PipelineError: names a feature that is missing at some step, or the time up to which
+                there are rows.
+        """
+        if len(lacking := origins[origins + spec.horizon >= len(self.ahead)]):
+            step = self.times[1] - self.times[0]
             raise PipelineError(
-                f"input: feature {spec.features[int(bad.argmax())]}: expected a "
-                "finite number in every row of a window, of a size seen in the training span, "
-                "found NaN or infinity; `prepare` fills gaps"
+                f"input: expected rows up to {self.times[lacking[0]] + spec.horizon * step} for "
+                f"what is known ahead ({', '.join(spec.known_ahead)}), found {self.times[-1]}"
             )
-        return windows
+        return _finite(ahead(self.ahead, origins, spec.horizon), spec.known_features)
+
+    def inputs(self, spec: Spec, origins: Rows) -> Any:
+        """What a network takes: windows, or a list of windows and what is known of their steps."""
+        windows = self.windows(spec, origins)
+        return [windows, self.steps(spec, origins)] if spec.known_features else windows
+
+
+def _finite(windows: npt.NDArray[np.float32], names: Sequence[str]) -> npt.NDArray[np.float32]:
+    """The windows themselves, [B, L, F]; PipelineError names a feature with a value missing."""
+    bad = ~np.isfinite(windows).all(axis=(0, 1))
+    if bad.any():
+        raise PipelineError(
+            f"input: feature {names[int(bad.argmax())]}: expected a "
+            "finite number in every row of a window, of a size seen in the training span, "
+            "found NaN or infinity; `prepare` fills gaps"
+        )
+    return windows
 
 
 @dataclass(frozen=True)

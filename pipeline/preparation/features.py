@@ -17,6 +17,7 @@ CALENDAR = {
     "hour": (24.0, lambda times: times.hour + times.minute / 60),
     "weekday": (7.0, lambda times: times.day_of_week),
     "day_of_year": (365.25, lambda times: times.day_of_year - 1),
+    "month": (12.0, lambda times: times.month - 1),
 }
 
 

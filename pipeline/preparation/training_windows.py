@@ -37,31 +37,34 @@ def training_windows(
 
     `state` [rows, channels] is what `imputation.gap_state` gives, `channels` names its columns.
     """
-    card, inputs, window = experiment.card, experiment.inputs, experiment.params.window
+    card, window = experiment.card, experiment.params.window
+    inputs, known = experiment.inputs, experiment.known_ahead
     size = window.look_back, window.horizon, window.stride
     context = input_names.context(experiment.features, card.season, window.horizon)
     targets = [channels.index(name) for name in experiment.targets]
     observed = (state[:, targets] == OBSERVED).any(axis=1)
-    none = np.zeros(len(state), np.bool_)
+    none = np.zeros((2, len(state)), np.bool_)
 
     def seen(name: str) -> States:
         sources = input_names.sources(input_names.expand([name], card))
         return state[:, [channels.index(source) for source in sources]]
 
     def unusable(name: str) -> npt.NDArray[np.bool_]:
+        """Rows that no window may see, and rows that may be none of its steps: [2, rows]."""
         made = input_names.expand([name], card)
         sources, beyond = input_names.sources(made), seen(name) == BEYOND
-        return features.made_of(beyond, sources, made, card.season, window.horizon)
+        rows = features.made_of(beyond, sources, made, card.season, window.horizon)
+        return np.stack([rows & (name in inputs), rows & (name in known)])
 
     def longest(name: str) -> int:
         runs = [true_runs(column) for column in (seen(name)[: span[1]] != OBSERVED).T]
         return max(int((end - first).max(initial=0)) for first, end in runs)
 
-    def origins(shut: npt.NDArray[np.bool_], observed: npt.NDArray[np.bool_] = ~none) -> Runs:
-        return training_origins(span, *size, context, shut, observed)
+    def origins(shut: npt.NDArray[np.bool_], observed: npt.NDArray[np.bool_] = ~none[0]) -> Runs:
+        return training_origins(span, *size, context, shut[0], observed, shut[1])
 
-    possible, lost, costs = len(origins(none)), {}, np.zeros(len(state), np.uint16)
-    for name in inputs:
+    possible, lost, costs = len(origins(none)), {}, np.zeros(none.shape, np.uint16)
+    for name in dict.fromkeys([*inputs, *known]):
         shut = unusable(name)
         costs += shut
         if windows := possible - len(origins(shut)):
@@ -86,7 +89,7 @@ def remarks(count: Count, targets: Sequence[str]) -> list[str]:
         limit = f"impute_scale.imputation.limit={count.longest.get(first)}"
         remedy = f"fill longer gaps (-S {limit}, its longest)"
         if gaps and first not in targets:
-            without = f"leave it out of the inputs ({count.without[first]:,} windows then)"
+            without = f"do without it ({count.without[first]:,} windows then)"
             remedy = f"{without}, or {remedy}"
         cause, remedy = (first, remedy) if gaps else ("targets never observed", "fill the table")
         lines.append(

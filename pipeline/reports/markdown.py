@@ -100,8 +100,10 @@ def markdown(
     names = experiment.targets
     by = deciding(metrics["test"]).title
     units = ", ".join(f"{name} in {card.columns[name].unit or 'its own units'}" for name in names)
+    ahead = ", ".join(experiment.known_ahead)
+    known = f"Known ahead, to all but the naive baselines: {ahead}. " if ahead else ""
     data = (
-        f"Inputs: {', '.join(experiment.inputs)}. Fitted on "
+        f"Inputs: {', '.join(experiment.inputs)}. {known}Fitted on "
         f"{sentence(Count(**metrics['training_windows']))}. Source: {card.source} ({card.licence})."
     )
     fetch = [card.fetch] if card.fetch else []

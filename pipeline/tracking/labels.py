@@ -23,7 +23,8 @@ RESERVED = re.compile(
 CARD = "ingest.card"  # the parameter that stands for what the card decides
 # Of a card: prose, the table's own sum, and what stands among the parameters as it was resolved.
 NOT_DECISIVE = re.compile(
-    r"(title|source|attribution|licence|fetch|file|sha256|targets|inputs|split\..*|.*\.(description|transform))"
+    r"(title|source|attribution|licence|fetch|file|sha256|targets|inputs|known_ahead|split\..*|"
+    r".*\.(description|transform))"
 )
 NAMED = ("ingest.dataset", "window.look_back", "window.horizon", "train.seed", "train.model.name")
 LONGEST = 200  # characters of a name inside a metric's, which may have 250
@@ -53,6 +54,7 @@ def hyperparameters(experiment: Experiment) -> dict[str, Any]:
         "impute_scale.transforms": ", ".join(bent) or "none",
         "window.inputs": ", ".join(experiment.inputs),
         "window.targets": ", ".join(experiment.targets),
+        "window.known_ahead": ", ".join(experiment.known_ahead) or "none",
         "window.split": json.dumps(experiment.split.ends),
     }
     decided = json.dumps(decisive(card_tree(experiment.card)), sort_keys=True)

@@ -1,7 +1,8 @@
 """Windows and targets of one series: in which order, and gathered where they are used."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,9 +10,9 @@ import tensorflow as tf
 
 from pipeline.data.windows import Rows, Runs
 from pipeline.files.aligned import aligned_zeros, is_aligned
-from pipeline.models.task import Task
+from pipeline.models.task import Task, nothing
 
-Gather = Callable[[tf.Tensor], tf.Tensor]
+Gather = Callable[[tf.Tensor], Any]
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Examples:
     validation: Rows | Runs
     look_back: int
     horizon: int
+    ahead: npt.NDArray[np.float32] = field(default_factory=nothing)  # [rows, G] scaled
 
     @classmethod
     def of(cls, task: Task) -> "Examples":
@@ -32,7 +34,7 @@ class Examples:
         targets = aligned_zeros(*seen.targets.shape)
         targets[:] = task.wanted
         spans = task.train, task.validation
-        return cls(seen.features, targets, *spans, spec.look_back, spec.horizon)
+        return cls(seen.features, targets, *spans, spec.look_back, spec.horizon, seen.ahead)
 
 
 def order(origins: Rows | Runs, batch_size: int) -> tf.data.Dataset:
@@ -63,14 +65,24 @@ def lookup(origins: Rows | Runs) -> Gather:
 
 
 def gatherers(examples: Examples) -> tuple[Gather, Gather]:
-    """From origins, [B], to windows, [B, L, F], and from origins to targets, [B, H, K]."""
+    """From origins, [B], to what a network takes, and from origins to targets, [B, H, K].
+
+    That is windows, [B, L, F], or a list of them and what is known of their steps, [B, H, G].
+    """
     features, targets = _held(examples.features), _held(examples.targets)
     seen = tf.range(1 - examples.look_back, 1, dtype=tf.int64)
     ahead = tf.range(1, examples.horizon + 1, dtype=tf.int64)
-    return (
-        lambda origins: tf.gather(features, origins[:, None] + seen),
-        lambda origins: tf.gather(targets, origins[:, None] + ahead),
-    )
+
+    def windows(origins: tf.Tensor) -> tf.Tensor:
+        return tf.gather(features, origins[:, None] + seen)
+
+    def observed(origins: tf.Tensor) -> tf.Tensor:
+        return tf.gather(targets, origins[:, None] + ahead)
+
+    if not examples.ahead.size:
+        return windows, observed
+    known = _held(examples.ahead)
+    return lambda origins: [windows(origins), tf.gather(known, origins[:, None] + ahead)], observed
 
 
 def _held(array: npt.NDArray[np.float32]) -> tf.Tensor:

@@ -27,7 +27,7 @@ class OnPositions(keras.Model):
             on_epoch_begin=lambda epoch, logs: self.shuffle.next_epoch()
         )
         self.train_rows, self.validation_rows = map(lookup, (examples.train, examples.validation))
-        self.windows, self.observed = gatherers(examples)
+        self.inputs, self.observed = gatherers(examples)
         weights = loss_weights(examples, settings)
         self.masked = masked(settings.loss, settings.huber_delta, weights, settings.quantiles)
         self.mean_loss = keras.metrics.Mean("loss", dtype="float64")
@@ -48,20 +48,20 @@ class OnPositions(keras.Model):
         rows = self.train_rows(self.shuffle(tf.minimum(filled, self.shuffle.count - 1)))
         there = tf.range(self.size) < tf.size(positions)
         targets = tf.where(there[:, None, None], self.observed(rows), float("nan"))
-        return self.update(self.windows(rows), targets)
+        return self.update(self.inputs(rows), targets)
 
-    def update(self, windows: tf.Tensor, targets: tf.Tensor) -> Any:
-        """Update the weights by these windows and targets."""
-        return super().train_step((windows, targets))
+    def update(self, inputs: Any, targets: tf.Tensor) -> Any:
+        """Update the weights by what the network takes of a batch, and its targets."""
+        return super().train_step((inputs, targets))
 
     def test_step(self, positions: tf.Tensor) -> Any:
         """The loss of windows of validation."""
         rows = self.validation_rows(positions)
-        return super().test_step((self.windows(rows), self.observed(rows)))
+        return super().test_step((self.inputs(rows), self.observed(rows)))
 
-    def call(self, windows: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """The network's forecasts, [B, L, F] -> [B, H, K] or [B, H, K, Q]."""
-        return self.network(windows, training=training)
+    def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
+        """The network's forecasts, [B, H, K] or [B, H, K, Q]."""
+        return self.network(inputs, training=training)
 
     def compute_loss(self, x: Any, y: Any, y_pred: Any, *_: Any, **__: Any) -> Any:
         """The masked loss of forecasts against targets, [B, H, K]."""

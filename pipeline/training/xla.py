@@ -10,6 +10,7 @@ else was tried.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -46,8 +47,8 @@ class InHalves(OnPositions):
         # refuses what it has in no deterministic form.
         self.gradients = tf.function(self._gradients, autograph=False, jit_compile=True)
 
-    def update(self, windows: tf.Tensor, targets: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Update the weights by these windows and targets."""
+    def update(self, inputs: Any, targets: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Update the weights by what the network takes of a batch, and its targets."""
         count_known = known(targets)
         weights, states = self.network.trainable_variables, self.network.non_trainable_variables
         halves = [
@@ -59,7 +60,7 @@ class InHalves(OnPositions):
                 [_told(state, drawn) for state in states],
             )
             for seen, observed, drawn in zip(
-                tf.split(windows, 2), tf.split(targets, 2), (0, FAR), strict=True
+                _halved(inputs), tf.split(targets, 2), (0, FAR), strict=True
             )
         ]
         (loss, gradients, after), (other_loss, other_gradients, _) = halves
@@ -72,7 +73,7 @@ class InHalves(OnPositions):
 
     def _gradients(
         self,
-        windows: tf.Tensor,
+        inputs: Any,
         observed: tf.Tensor,
         count_known: tf.Tensor,
         weights: list[tf.Tensor],
@@ -85,10 +86,16 @@ class InHalves(OnPositions):
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape, _philox():
             tape.watch(weights)
-            forecasts, states = self.network.stateless_call(weights, states, windows, training=True)
+            forecasts, states = self.network.stateless_call(weights, states, inputs, training=True)
             share = known(observed) / tf.maximum(count_known, 1)
             loss = self.masked(observed, forecasts) * share
         return loss, tape.gradient(loss, weights), states
+
+
+def _halved(inputs: Any) -> list[Any]:
+    """A tensor or a list of tensors, [B, ...], as two of half as many examples."""
+    parts = [tf.split(part, 2) for part in keras.tree.flatten(inputs)]
+    return [keras.tree.pack_sequence_as(inputs, half) for half in zip(*parts, strict=True)]
 
 
 def _told(state: keras.Variable, drawn: int) -> tf.Tensor:

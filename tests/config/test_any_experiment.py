@@ -37,7 +37,7 @@ OWN: dict[str, dict[str, Any]] = {
 KEYS = {
     "params": [
         *dict(flatten(PARAMS)),
-        *(f"window.{name}" for name in ("stride", "inputs", "targets", "split")),
+        *(f"window.{name}" for name in ("stride", "inputs", "targets", "known_ahead", "split")),
         *(f"train.model.{name}" for name in ("season", "filters", "kernel", "pool", "segment")),
         *("train.quantiles", "evaluate.levels"),
         *("train.model.dropout", "train.normalisation", "train.huber_delta", "train.acceleration"),
@@ -46,7 +46,16 @@ KEYS = {
     "card": [
         *(key for key in dict(flatten(CARD)) if key not in ("title", "source", "licence")),
         *("columns.level.transform", "columns.flow.minimum", "columns.wind.categories", "columns"),
-        *("spans.late", "time", "split", "missing", "delimiter", "time.timezone", "rename"),
+        *(
+            "known_ahead",
+            "spans.late",
+            "time",
+            "split",
+            "missing",
+            "delimiter",
+            "time.timezone",
+            "rename",
+        ),
     ],
 }
 NUMBERS = st.sampled_from(
@@ -155,7 +164,8 @@ def test_any_experiment_ends_well(
         assert len(str(error).splitlines()) == 1
         return
     spec = Spec.of(experiment)
-    size = network_size.whole(experiment.params, len(spec.features), len(spec.targets))
+    channels = len(spec.features), len(spec.targets), len(spec.known_features)
+    size = network_size.whole(experiment.params, *channels)
     if max(size) <= SMALL:
         assert weights(spec) == size.weights
 
@@ -180,8 +190,10 @@ def test_weights_are_counted_before_they_are_made(name: str, units: list[int]) -
             {f"train.{key}": value for key, value in train.items()}
             | {"window.inputs": columns, "window.targets": ["level", "flow"], "window.horizon": 6}
         )
-        spec = Spec.of(Experiment(params, toy_card()))
-        counted = network_size.whole(params, len(spec.features), len(spec.targets)).weights
+        takes = "known_ahead" in params.train.model.takes
+        spec = Spec.of(Experiment(params, toy_card(known_ahead=["wind", "hour"] if takes else [])))
+        channels = len(spec.features), len(spec.targets), len(spec.known_features)
+        counted = network_size.whole(params, *channels).weights
         assert counted == weights(spec)
 
 

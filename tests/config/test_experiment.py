@@ -12,7 +12,7 @@ from pipeline.config.experiment import Experiment
 from pipeline.config.reading import read_experiment, read_params
 from pipeline.errors import PipelineError
 from pipeline.files.yaml import load_yaml
-from tests.toys import ROOT, Project, from_yaml, to_yaml, toy_params
+from tests.toys import PARAMS, ROOT, Project, from_yaml, to_yaml, toy_card, toy_params
 
 
 def complaint(project: Project) -> str:
@@ -79,6 +79,11 @@ WRONG_PARAMS: list[tuple[str, Any, list[str]]] = [
     ("window.inputs", ["level", "note"], ["window.inputs: note is excluded"]),
     ("window.inputs", ["level", "hours"], ["window.inputs: hours is not known", "calendar terms"]),
     ("window.inputs", ["level", "flow", "flow"], ["window.inputs: flow appears twice"]),
+    ("window.known_ahead", ["level"], ["window.known_ahead: expected no target", "found level"]),
+    ("window.known_ahead", ["flwo"], ["window.known_ahead: flwo is not known", "hour, weekday"]),
+    ("window.known_ahead", ["note"], ["window.known_ahead: note is excluded by the card"]),
+    ("window.known_ahead", ["difference:flow"], ["known_ahead: difference:flow is not known"]),
+    ("window.known_ahead", ["hour", "hour"], ["window.known_ahead: hour_sin appears twice"]),
     ("window.inputs", ["flow"], ["train.residual: expected level among window.inputs"]),
     ("window.split", 0.8, ["window.split: expected an object, found 0.8"]),
     ("window.split", {"train": 0.5, "validation": 0.7}, ["window.split.test: missing"]),
@@ -161,6 +166,30 @@ def test_a_wrong_parameter_is_named(
     line = complaint(project.write(params={key: value}))
     for part in parts:
         assert part in line
+
+
+def test_what_is_known_ahead_is_the_cards_unless_told(project: Project) -> None:
+    """null leaves it to the card, whose own mistake is named there; an empty list is none of it."""
+    card = toy_card(known_ahead=["wind", "month"])
+    found = [
+        Experiment(toy_params({"window": PARAMS["window"] | {"known_ahead": told}}), card)
+        for told in (None, [], ["flow"])
+    ]
+    assert [one.known_ahead for one in found] == [("wind", "month"), (), ("flow",)]
+    assert found[0].known_features == ("wind=N", "wind=S", "month_sin", "month_cos")
+    line = complaint(project.write(card={"known_ahead": ["level"]}))
+    assert line.startswith("data/datasets/toy.yaml: known_ahead: expected no target")
+
+
+@pytest.mark.parametrize("model", [{"name": "drift"}, {"name": "seasonal_naive", "season": 6}])
+def test_a_model_that_cannot_use_what_is_known_ahead_is_named(
+    project: Project, model: dict[str, Any]
+) -> None:
+    """No column is left out in silence: another model is asked for, or the key to empty."""
+    changes = {"train.model": model, "train.residual": "none", "window.known_ahead": ["hour"]}
+    line = complaint(project.write(params=changes))
+    assert line.startswith("train.model.name: expected a network, ridge, linear or boosting")
+    assert f"(window.known_ahead: hour), found {model['name']}; -S window.known_ahead=[]" in line
 
 
 WRONG_YAML = [

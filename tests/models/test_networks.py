@@ -276,7 +276,7 @@ def test_halves_drop_different_units(key: str) -> None:
     network = fresh(made)
     trained = fit.compiled(network, examples(noise(40), 30), made.train)
     rows = tf.fill(4, tf.constant(LOOK_BACK - 1, tf.int64))
-    seen, observed = trained.windows(rows), trained.observed(rows)
+    seen, observed = trained.inputs(rows), trained.observed(rows)
     values = [tf.convert_to_tensor(weight.value) for weight in network.trainable_variables]
 
     def half(step: int) -> tuple[Any, ...]:

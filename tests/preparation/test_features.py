@@ -112,12 +112,12 @@ def test_a_season_of_its_own_and_the_difference_there() -> None:
 
 def test_calendar_terms_go_round_once_a_period() -> None:
     """Six in the morning is a quarter of a day; the first row is a Wednesday, the year's first."""
-    built = build(["hour", "weekday", "day_of_year"], counting(30))
+    built = build(["hour", "weekday", "day_of_year", "month"], counting(30))
     np.testing.assert_allclose(built[6, :2], [1, 0], atol=1e-6)
     np.testing.assert_allclose(built[24, :2], built[0, :2])
     week = 2 * np.pi * 2 / 7
     np.testing.assert_allclose(built[0, 2:4], [np.sin(week), np.cos(week)], rtol=1e-6)
-    np.testing.assert_allclose(built[0, 4:], [0, 1])
+    np.testing.assert_allclose(built[0, 4:], [0, 1, 0, 1])
 
 
 def test_calendar_terms_are_local() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.config import input_names
 from pipeline.config.experiment import Experiment
+from pipeline.errors import PipelineError
 from pipeline.preparation import features
 from pipeline.preparation.imputation import gap_state
 from pipeline.preparation.training_windows import Count, remarks, training_windows
@@ -32,11 +33,12 @@ def state(level: list[bool], flow: list[bool], limit: int) -> np.ndarray:
 @given(
     gaps=st.lists(st.tuples(st.booleans(), st.booleans()), min_size=30, max_size=40),
     inputs=st.lists(st.sampled_from(INPUTS), min_size=1, unique=True),
+    known=st.sets(st.sampled_from(["flow", "month"])),
     limit=st.integers(1, 3),
     stride=st.integers(1, 3),
 )
 def test_each_input_costs_what_it_costs_alone(
-    gaps: list[tuple[bool, bool]], inputs: list[str], limit: int, stride: int
+    gaps: list[tuple[bool, bool]], inputs: list[str], known: set[str], limit: int, stride: int
 ) -> None:
     """Counted window by window: possible, kept, lost to an input, and there without it."""
     marks = state(*map(list, zip(*gaps, strict=True)), limit)
@@ -46,6 +48,7 @@ def test_each_input_costs_what_it_costs_alone(
         "stride": stride,
         "inputs": inputs,
         "targets": ["level"],
+        "known_ahead": sorted(known),
     }
     experiment = Experiment(toy_params({f"window.{key}": window[key] for key in window}), CARD)
     rows = len(gaps)
@@ -60,11 +63,12 @@ def test_each_input_costs_what_it_costs_alone(
         for name in inputs
     }
     lost = {name: {t for t in every if seen[name][t - 3 : t + 1].any()} for name in inputs}
+    if "flow" in known:
+        steps = {t for t in every if (marks[t + 1 : t + 3, 1] == 2).any()}
+        lost["flow"] = lost.get("flow", set()) | steps
     blind = {t for t in every if (marks[t + 1 : t + 3, 0] != 0).all()}
     good = set(every) - blind - set().union(*lost.values())
-    others = {
-        name: set().union(*(lost[other] for other in inputs if other != name)) for name in inputs
-    }
+    others = {name: set().union(*(lost[other] for other in lost if other != name)) for name in lost}
     assert set(np.asarray(origins).tolist()) == good
     assert (count.possible, count.kept, count.unobserved) == (len(every), len(good), len(blind))
     assert count.lost == {name: len(cost) for name, cost in lost.items() if cost}
@@ -87,7 +91,7 @@ def test_a_sensor_that_stops_is_named(project: Project, capsys: pytest.CaptureFi
         "data/windows/train.npy: 16 training windows of 62 possible; gaps longer than "
         "impute_scale.imputation.limit cost flow 46",
         "data/windows/train.npy: warning: more than a third of the training windows are lost, most "
-        "to flow: leave it out of the inputs (62 windows then), or fill longer gaps (-S "
+        "to flow: do without it (62 windows then), or fill longer gaps (-S "
         "impute_scale.imputation.limit=52, its longest), or correct the card's missing marks if "
         "values are read as missing",
     ]
@@ -99,6 +103,22 @@ def test_a_sensor_that_stops_is_named(project: Project, capsys: pytest.CaptureFi
         "without": {"flow": 62},
         "longest": {"flow": 52},
     }
+
+
+def test_what_is_known_ahead_and_ends_early_is_told(project: Project) -> None:
+    """The last time that needs it and the last that has it are named; a gap before is filled."""
+    table = toy_table(missing=0)
+    table.loc[60:62, "flow"] = np.nan
+    params = {"window.known_ahead": ["flow", "hour"]}
+    project.write(table, params=params).run(*PREPARING)
+    table.loc[117:, "flow"] = np.nan
+    with pytest.raises(PipelineError) as caught:
+        project.write(table, params=params).run(*PREPARING)
+    assert str(caught.value) == (
+        "known_ahead: flow: expected values up to the last forecast time 2014-01-05 23:00:00, "
+        "found none in the 3 rows after 2014-01-05 20:00:00; end split.test there or leave it out "
+        "of known_ahead"
+    )
 
 
 def test_a_whole_series_loses_none(project: Project, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,94 @@
+"""From which rows forecasts start, and whether what is known ahead reaches their last steps."""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from pipeline.config import input_names
+from pipeline.config.cards import Card
+from pipeline.data import timestamps
+from pipeline.data.windows import Rows
+from pipeline.errors import PipelineError
+from pipeline.models.spec import Spec
+
+LOG = logging.getLogger(__name__)
+
+
+def named(origins: Sequence[str], times: pd.DatetimeIndex, card: Card) -> Rows:
+    """The rows of time stamps; PipelineError of one that is none, or not among the rows."""
+    try:
+        stamps = pd.DatetimeIndex([timestamps.moment(origin, card) for origin in origins])
+    except (ValueError, TypeError):
+        raise PipelineError(
+            "origins: expected time stamps (where clocks change, with the offset, as in "
+            f"2020-10-25T02:00+01:00), found {str(origins)[:60]}"
+        ) from None
+    rows: Rows = times.get_indexer(stamps)
+    if (rows < 0).any():
+        raise PipelineError(
+            f"origins: expected times of the rows given ({times[0]} to {times[-1]} every "
+            f"{card.frequency}), found {stamps[int((rows < 0).argmax())]}"
+        )
+    return rows
+
+
+def newest(regular: pd.DataFrame, spec: Spec, where: str) -> Rows:
+    """The last row that has a value; a line in the log if rows without one follow it.
+
+    Where something is known ahead, the last that has a target's, or, if no target is among the
+    inputs, another column's that is not known ahead: rows may follow it, and a line tells what else
+    they have.
+    """
+    columns = unknown = [name for name in regular if name not in spec.known_ahead]
+    if spec.known_ahead:
+        columns = [name for name in spec.targets if name in unknown] or unknown or list(regular)
+    there = np.flatnonzero(regular[columns].notna().any(axis=1))
+    last = int(there[-1]) if len(there) else len(regular) - 1
+    later = regular.iloc[last + 1 :]
+    if len(later) and not spec.known_ahead:
+        LOG.warning(
+            "%s: no row after %s has a value (found %d): the forecast starts from there",
+            where, regular.index[last], len(later),
+        )  # fmt: skip
+    elif names := [str(name) for name in unknown if later[name].notna().any()]:
+        LOG.warning(
+            "%s: no row after %s has a value of %s: the forecast starts from there, and later "
+            "values of %s are not used",
+            where, regular.index[last], " or ".join(map(str, columns)), ", ".join(names),
+        )  # fmt: skip
+    return np.array([last])
+
+
+def reaching(
+    regular: pd.DataFrame, spec: Spec, card: Card, origins: Rows, where: str
+) -> pd.DataFrame:
+    """The series up to the last step of each origin; a gap of what is known ahead is told.
+
+    PipelineError names each column that ends before the last step, and the times it lacks.
+    """
+    if not spec.known_features:
+        return regular
+    times = pd.DatetimeIndex(regular.index)
+    origin = int(origins.max())
+    end = origin + spec.horizon
+    more = times[-1] + card.step * np.arange(1, end + 2 - len(times))
+    times = pd.DatetimeIndex([*times, *more], name=times.name)
+    lacking = []
+    for name in input_names.columns(spec.known_ahead, card):
+        given = np.flatnonzero(regular[name].notna())
+        first = max(int(given[-1]) if len(given) else -1, origin) + 1
+        if first <= end:
+            lacking.append(f"{name} from {times[first]} to {times[end]}")
+        elif gone := int(regular[name].iloc[origin + 1 : end + 1].isna().sum()):
+            LOG.warning(
+                "%s: %s, known ahead, has no value in %d of the %d rows after %s: they are imputed",
+                where, name, gone, spec.horizon, times[origin],
+            )  # fmt: skip
+    if lacking:
+        raise PipelineError(
+            f"{where}: expected what is known ahead in the {spec.horizon:,} rows after the origin "
+            f"{times[origin]}; lacking are {', '.join(lacking)}"
+        )
+    return regular.reindex(times)
