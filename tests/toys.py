@@ -252,5 +252,5 @@ def shaped(params: Params) -> dict[str, Any]:
         "model": train.model,
         "residual": train.residual,
         "normalisation": train.normalisation,
-        "quantiles": train.quantiles if train.loss == "pinball" else None,
+        "quantiles": train.forecasts,
     }

@@ -6,7 +6,6 @@ from pipeline.config import network_size
 from pipeline.config.experiment import Experiment
 from pipeline.config.input_names import CALENDAR, expand
 from pipeline.config.params import (
-    DECILES,
     Baseline,
     Linear,
     Naive,
@@ -51,7 +50,6 @@ def check(experiment: Experiment, layout: Layout = HERE) -> None:
     _check_known_ahead(experiment, own)
     _check_own_past(experiment)
     _check_wrappers(params)
-    _check_quantiles(params)
     _check_compiler(params)
     _check_window(params)
     _check_baselines(params)
@@ -112,29 +110,6 @@ def _check_wrappers(params: Params) -> None:
             raise PipelineError(
                 f"train.{key}: expected none with train.model.name {train.model.name}, which is "
                 f"a complete baseline; found {found}"
-            )
-
-
-def _check_quantiles(params: Params) -> None:
-    """That quantiles are a network's, with those that the intervals and WQL are made of."""
-    train = params.train
-    if train.loss != "pinball":
-        return
-    if isinstance(train.model, Baseline):
-        raise PipelineError(
-            f"train.loss: expected mse, mae or huber with train.model.name {train.model.name}, "
-            "which forecasts no quantiles, found pinball"
-        )
-    needed = {
-        round(end, 9): f"the {level:g}% of evaluate.levels"
-        for level in params.evaluate.levels
-        for end in (0.5 - level / 200, 0.5 + level / 200)
-    }
-    for quantile, why in {**dict.fromkeys(DECILES, "WQL"), **needed}.items():
-        if quantile not in train.quantiles:
-            raise PipelineError(
-                f"train.quantiles: expected {quantile:g} among them for {why}, "
-                f"found {', '.join(f'{given:g}' for given in train.quantiles)}"
             )
 
 

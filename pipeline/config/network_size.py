@@ -132,7 +132,7 @@ def _segments(
 
 def _each(train: schema.Train) -> int:
     """Numbers that are forecast of each step and target."""
-    return len(train.quantiles) if train.loss == "pinball" else 1
+    return len(train.forecasts or (1,))
 
 
 def _dense(inputs: int, outputs: int) -> Size:

@@ -214,6 +214,12 @@ class Train(Record):
     # how a training step is computed: benchmarks/README.md says what gains where
     acceleration: Literal["none", "xla"] = "none"
 
+    @property
+    def forecasts(self) -> tuple[float, ...] | None:
+        """The quantiles that the model forecasts; None where it forecasts points."""
+        network = not isinstance(self.model, Baseline)
+        return self.quantiles if network and self.loss == "pinball" else None
+
 
 # A name is the baseline as it is without keys; seasonal_naive is one for each season of the card.
 Listed = Literal[

@@ -6,9 +6,11 @@ whatever the model and the distribution, as long as errors are exchangeable.
 """
 
 import math
+from bisect import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cached_property
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -57,15 +59,19 @@ class Method(Record):
         return levels, {f"{q:g}": Fraction(f"{q:g}") for q in self.quantiles}
 
     def own(self, values: Floats, quantile: float) -> Floats:
-        """The model's own quantile of what it forecasts [N, Q], or its point forecast [N]."""
+        """The model's own quantile of what it forecasts [N, Q], or its point forecast [N].
+
+        One that it does not forecast lies on the line through the two nearest, drawn over the
+        quantiles of a standard normal; calibration then moves it to where it holds its share.
+        """
         if not self.given:
             return values
-        if quantile not in self.given:
-            raise PipelineError(
-                f"train.quantiles: expected {quantile:g} for intervals of {_listed(self.levels)}% "
-                f"and the quantiles {_listed(self.quantiles)}, found {_listed(self.given)}"
-            )
-        return np.asarray(values[..., self.given.index(quantile)])
+        if quantile in self.given or len(self.given) == 1:
+            return np.asarray(values[..., self.given.index(quantile if self.given[1:] else 0.5)])
+        after = min(max(bisect(self.given, quantile), 1), len(self.given) - 1)
+        low, high, at = map(NormalDist().inv_cdf, (*self.given[after - 1 : after + 1], quantile))
+        first, second = values[..., after - 1], values[..., after]
+        return np.asarray(first + (at - low) / (high - low) * (second - first))
 
     def ends(self, values: Floats, level: float) -> tuple[Floats, Floats]:
         """The model's own quantiles between which a level lies."""
@@ -156,7 +162,6 @@ def calibrate(
 
     Raises:
         TooFewError: names a target and step with too few errors.
-        PipelineError: names a quantile that the model does not forecast.
     """
     cells = [
         _cell(method, name, step + 1, forecast[:, step, k], observed[:, step, k])

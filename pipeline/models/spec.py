@@ -47,7 +47,7 @@ class Spec(Record):
             model=train.model,
             residual=train.residual,
             normalisation=train.normalisation,
-            quantiles=train.quantiles if train.loss == "pinball" else None,
+            quantiles=train.forecasts,
         )
 
     @property

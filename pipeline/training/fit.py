@@ -87,13 +87,17 @@ def compiled(network: keras.Model, examples: Examples, settings: Train) -> OnPos
 def solve(
     baseline: FittedBaseline, task: Task, settings: Train, on_epoch: Callable[[int, Epoch], None]
 ) -> list[Epoch]:
-    """Fit a baseline in place and score it as an epoch is scored, in one record."""
+    """Fit a baseline in place and score it as an epoch is scored, in one record.
+
+    A baseline forecasts no quantiles: instead of the pinball loss it has the absolute error.
+    """
     baseline.fit(task)
-    loss = masked(settings.loss, settings.huber_delta, loss_weights(Examples.of(task), settings))
+    name = "mae" if settings.loss == "pinball" else settings.loss
+    loss = masked(name, settings.huber_delta, loss_weights(Examples.of(task), settings))
     scores, spec, series = {}, task.spec, task.seen
     spans = [blocks(np.asarray(origins)) for origins in (task.train, task.validation)]
     with progress("blocks of forecasts", sum(map(len, spans))) as tell:
-        for name, parts in zip(("train", "validation"), spans, strict=True):
+        for span, parts in zip(("train", "validation"), spans, strict=True):
             mean = keras.metrics.Mean(dtype="float64")
             for rows in parts:
                 pair = ahead(series.targets, rows, spec.horizon), forecasts(baseline, series, rows)
@@ -103,8 +107,8 @@ def solve(
                 )
                 observed[np.isnan(made)] = np.nan  # no forecast where nothing was observed before
                 mean.update_state(loss(observed, made), sample_weight=known(observed))
-                tell(name)
-            scores[f"{name}/loss"] = float(mean.result())
+                tell(span)
+            scores[f"{span}/loss"] = float(mean.result())
     on_epoch(0, scores)
     return [scores | {"kept": 1}]
 

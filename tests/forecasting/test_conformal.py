@@ -2,6 +2,7 @@
 
 import math
 from fractions import Fraction
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -247,8 +248,16 @@ def test_too_few_windows_are_refused() -> None:
         calibrate(method, forecast, np.full_like(observed, np.nan), ["level"])
 
 
-def test_quantiles_that_a_model_lacks_are_named() -> None:
-    """A level whose ends the model does not forecast is refused."""
-    method = GIVEN.model_copy(update={"levels": (80, 95)})
-    with pytest.raises(PipelineError, match=r"train.quantiles: expected 0.025 .* 80, 95% .* found"):
-        calibrate(method, *drawn(100, 1, 1, 5), ["level"])
+def test_a_level_that_a_model_does_not_forecast_is_made_of_its_neighbours() -> None:
+    """Of the quartiles of a normal, 95% and 30% are the normal ones; and they hold their share."""
+    random, normal = np.random.default_rng(1), NormalDist(10, 3)
+    own = np.tile([normal.inv_cdf(q) for q in (0.25, 0.5, 0.75)], (2000, 1, 1, 1))
+    method = Method(levels=(30, 95), given=(0.25, 0.5, 0.75))
+    for level in method.levels:
+        ends = [normal.inv_cdf(0.5 + way * level / 200) for way in (-1, 1)]
+        assert np.ravel(method.ends(own[:1], level)) == pytest.approx(ends)
+    y = random.normal(11, 4, (2000, 1, 1))  # the forecasts are too low and too narrow
+    low, high = calibrate(method, own, y, ["level"]).bands(own)[95]
+    assert np.mean((low <= y) & (y <= high)) == pytest.approx(0.95, abs=0.001)
+    one = Method(levels=(80,), given=(0.5,))
+    assert (one.own(own[..., [1]], 0.1) == own[..., 1]).all()

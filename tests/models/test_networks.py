@@ -104,7 +104,7 @@ def spec(
         model=made.model,
         residual=made.residual,
         normalisation=made.normalisation,
-        quantiles=made.quantiles if made.loss == "pinball" else None,
+        quantiles=made.forecasts,
         train=made,
     )
 
@@ -716,18 +716,6 @@ MISTAKES = [
     (
         {"train.model.name": "cnn_lstm", "train.acceleration": "xla"},
         "train.acceleration: expected none with train.model.name cnn_lstm.* found xla",
-    ),
-    (
-        RIDGE | {"train.residual": "none", "train.loss": "pinball"},
-        "train.loss: expected mse, mae or huber with train.model.name ridge, .* found pinball",
-    ),
-    (
-        {"train.loss": "pinball", "train.quantiles": [0.1, 0.5, 0.9]},
-        "train.quantiles: expected 0.2 among them for WQL, found 0.1, 0.5, 0.9",
-    ),
-    (
-        {"train.loss": "pinball", "evaluate.levels": [80, 90]},
-        "train.quantiles: expected 0.05 among them for the 90% of evaluate.levels, found 0.025",
     ),
     (SEGMENTS, "window.inputs: expected the targets and nothing else"),
     (
