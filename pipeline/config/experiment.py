@@ -38,9 +38,13 @@ class Experiment:
 
     @property
     def known_ahead(self) -> tuple[str, ...]:
-        """Columns and calendar terms that a forecast sees up to its last step."""
-        given = self.params.window.known_ahead
-        return self.card.known_ahead if given is None else given
+        """Columns and calendar terms that a forecast sees up to its last step.
+
+        Those of the card serve a model that can use them, as its inputs do.
+        """
+        if (given := self.params.window.known_ahead) is not None:
+            return given
+        return self.card.known_ahead if "known_ahead" in self.params.train.model.takes else ()
 
     @cached_property
     def known_features(self) -> tuple[str, ...]:

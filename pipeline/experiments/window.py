@@ -40,6 +40,9 @@ def window(experiment: Experiment, layout: Layout) -> None:
     lines = remarks(count, targets)
     if reason := ridge_left_out(experiment):
         lines.append(f"the report will have no ridge: {reason}")
+    if settings.known_ahead is None and card.known_ahead != experiment.known_ahead:
+        name = experiment.params.train.model.name
+        lines.append(f"{name} cannot use what is known ahead: {', '.join(card.known_ahead)}")
     for line in lines:
         say(f"{layout.origins('train')}: {line}")
     end = spans["test"][1]

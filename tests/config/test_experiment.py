@@ -12,7 +12,7 @@ from pipeline.config.experiment import Experiment
 from pipeline.config.reading import read_experiment, read_params
 from pipeline.errors import PipelineError
 from pipeline.files.yaml import load_yaml
-from tests.toys import PARAMS, ROOT, Project, from_yaml, to_yaml, toy_card, toy_params
+from tests.toys import PARAMS, ROOT, Project, from_yaml, to_yaml, toy_card, toy_params, toy_table
 
 
 def complaint(project: Project) -> str:
@@ -190,6 +190,16 @@ def test_a_model_that_cannot_use_what_is_known_ahead_is_named(
     line = complaint(project.write(params=changes))
     assert line.startswith("train.model.name: expected a network, ridge, linear or boosting")
     assert f"(window.known_ahead: hour), found {model['name']}; -S window.known_ahead=[]" in line
+
+
+def test_a_model_that_cannot_use_what_the_card_knows_ahead_goes_without(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As with the card's inputs; the window stage says so."""
+    changes = {"train.model": {"name": "drift"}, "train.residual": "none"}
+    project.write(toy_table(), params=changes, card={"known_ahead": ["hour"]})
+    project.run("ingest", "impute_scale", "window")
+    assert "drift cannot use what is known ahead: hour" in capsys.readouterr().err
 
 
 WRONG_YAML = [
