@@ -18,7 +18,7 @@ from pydantic import Field
 from pipeline.config.params import Baseline
 from pipeline.config.reading import read_experiment
 from pipeline.errors import PipelineError
-from pipeline.evaluation.metrics import BRIEF, METRICS, brief, deciding, skill
+from pipeline.evaluation.metrics import BRIEF, METRICS, brief, deciding, listed, skill
 from pipeline.evaluation.scoring import MODEL
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
@@ -62,6 +62,11 @@ class Place(Record):
     step: str | None = None  # h24; None for all steps pooled
     tutorial: dict[str, float] | None = None
     literature: dict[str, dict[str, float]] = {}
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is the test span, all steps pooled."""
+        return self.span == "test" and self.step is None
 
     def scores(self, metrics: dict[str, Any], who: str) -> dict[str, float]:
         """The scores of the model or a baseline there."""
@@ -144,6 +149,7 @@ def rows(example: Example, runs: list[Run]) -> list[dict[str, Any]]:
                 "seeds": [run.seed for run in runs],
                 **{name: _mean(scores, name) for name in SCORES},
                 "spread": _spread(scores),
+                "intervals": _intervals([run.metrics for run in runs]) if place.whole else None,
                 "baselines": {name: place.scores(first, name) for name in first["baselines"]},
                 "tutorial": place.tutorial,
                 "literature": place.literature or None,
@@ -161,6 +167,23 @@ def rows(example: Example, runs: list[Run]) -> list[dict[str, Any]]:
 def _mean(scores: list[dict[str, float]], name: str) -> float | None:
     values = [score[name] for score in scores if name in score]
     return float(f"{statistics.fmean(values):.6g}") if values else None
+
+
+def _intervals(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """By level: the share held and its standard error, means over the runs, the smallest and the
+    largest share at a step of any run, and what intervals hold that follow the errors."""
+    made, test = {}, [run["test"] for run in runs]
+    for level in listed(test[0], BRIEF):
+        if level.name.startswith("coverage"):
+            steps = [of[level.name] for run in runs for of in run["test_by_horizon"].values()]
+            made[f"{level.percent:g}"] = {
+                "held": _mean(test, level.name),
+                "error": _mean(test, f"coverage_error_{level.percent:g}"),
+                "least": min(steps),
+                "most": max(steps),
+                "rolling": _mean([run["rolling"]["test"] for run in runs], level.name),
+            }
+    return made
 
 
 def _spread(scores: list[dict[str, float]]) -> float | None:
@@ -205,6 +228,12 @@ def _scores(row: dict[str, Any]) -> str:
             cells[names.index(by.name)] += f" ± {row['spread']:.2g}"
         body.append([who, *cells, gain])
     verdict = f"Of what was run here, the best by {by.title}: {winner}."
+    for level, of in (row.get("intervals") or {}).items():
+        ends = f", by step {of['least']:.1%} to {of['most']:.1%}" if row["horizon"] > 1 else ""
+        verdict += (
+            f" Intervals of {level}% hold {of['held']:.1%} ± {of['error']:.1%}{ends}; rolling "
+            f"{of['rolling']:.1%}."
+        )
     return f"{table(['', *names, 'skill'], body)}\n\n{verdict}"
 
 
