@@ -42,6 +42,7 @@ DEFAULTS: dict[str, Any] = {
         "model": {"name": "lstm", "units": [64, 64], "input_dropout": 0.4},
         "residual": "damped",
         "loss": "pinball",
+        "huber_delta": 1.5,
         "loss_weights": "persistence",
         "optimizer": "adam",
         "learning_rate": 0.001,

@@ -30,7 +30,7 @@ def main() -> None:
         nargs="+",
         metavar="TIME",
         help="the last time that each forecast may see, written as in the table or as "
-        "2014-05-01 12:00; without it, the last row that has a value, or, where something is known "
+        "2014-05-01 12:00; without it, the last row that has a value, or, where a column is known "
         "ahead, a target's",
     )
     parser.add_argument(

@@ -244,7 +244,7 @@ class Forecaster:
         rows = (
             origins_of.named(given, times, self.card)
             if given
-            else origins_of.newest(regular, self.spec, where)
+            else origins_of.newest(regular, self.spec, self.card, where)
         )
         needed = rows_needed(self.spec, self.card, self.imputer)
         if (rows + 1 < needed).any():

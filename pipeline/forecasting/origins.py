@@ -34,20 +34,21 @@ def named(origins: Sequence[str], times: pd.DatetimeIndex, card: Card) -> Rows:
     return rows
 
 
-def newest(regular: pd.DataFrame, spec: Spec, where: str) -> Rows:
+def newest(regular: pd.DataFrame, spec: Spec, card: Card, where: str) -> Rows:
     """The last row that has a value; a line in the log if rows without one follow it.
 
-    Where something is known ahead, the last that has a target's, or, if no target is among the
+    Where a column is known ahead, the last that has a target's, or, if no target is among the
     inputs, another column's that is not known ahead: rows may follow it, and a line tells what else
     they have.
     """
-    columns = unknown = [name for name in regular if name not in spec.known_ahead]
-    if spec.known_ahead:
+    known = input_names.columns(spec.known_ahead, card)  # none of a calendar, which needs no rows
+    columns = unknown = [name for name in regular if name not in known]
+    if known:
         columns = [name for name in spec.targets if name in unknown] or unknown or list(regular)
     there = np.flatnonzero(regular[columns].notna().any(axis=1))
     last = int(there[-1]) if len(there) else len(regular) - 1
     later = regular.iloc[last + 1 :]
-    if len(later) and not spec.known_ahead:
+    if len(later) and not known:
         LOG.warning(
             "%s: no row after %s has a value (found %d): the forecast starts from there",
             where, regular.index[last], len(later),

@@ -158,11 +158,15 @@ def test_what_is_lacking_ahead_is_listed(served: Served, after: int) -> None:
 
 
 def test_the_calendar_needs_no_rows_after_the_origin(served: Served) -> None:
-    """Its terms follow from the times, which go on by themselves."""
+    """Its terms follow from the times, which go on by themselves; the newest row of any value is
+    the origin, as where nothing is known ahead."""
     own = served("hour", "month")
     whole = own.prepare(own.read(table()))
     expected = own.forecast(whole, np.array([ORIGIN])).ravel()
     np.testing.assert_array_equal(forecast(own.predict(rows(own, ORIGIN, after=0))), expected)
+    unseen = rows(own, ORIGIN, after=0)
+    unseen.loc[ORIGIN, ["level", "wind"]] = [None, "N"]
+    assert set(own.predict(unseen)["origin"]) == {whole.times[ORIGIN]}
 
 
 def test_the_rows_that_are_shown_to_callers_make_a_forecast(served: Served) -> None:
