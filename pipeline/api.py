@@ -132,7 +132,7 @@ def run(
 
     Args:
         frame: the table of an experiment made by `of_frame`.
-        project: the directory that has data/, of an experiment on a data set.
+        project: the directory that has data/, for its data sets and holidays.
         root: where outputs go; by default a temporary directory, gone with the result.
         log: log the training and the scores as a run to MLflow.
     """
@@ -140,6 +140,7 @@ def run(
     place = Path(root or temporary.name)  # type: ignore[union-attr]
     layout = Layout(place, place if frame is not None else Path(project))
     if frame is not None:
+        layout.holidays = Layout(Path(project)).holidays
         table = frame.rename_axis("time").reset_index()
         written = table.to_csv(index=False, date_format=experiment.card.time.format)
         artifacts.write_text(layout.raw_table(experiment.dataset), written)

@@ -254,7 +254,7 @@ def test_stages_have_modules() -> None:
 def test_paths_are_those_of_dvc() -> None:
     """Every file of dvc.yaml is one that files/layout.py names, and every artifact is an out."""
     dataset = "${ingest.dataset}"
-    raw = {str(HERE.raw / dataset), str(HERE.card(dataset))}
+    raw = {str(HERE.raw / dataset), str(HERE.card(dataset)), str(HERE.holidays)}
     folders = {str(getattr(HERE, name)) for name in FOLDERS}
     windows = {str(HERE.origins(span)) for span in ("train", "validation", "test")}
     named = {str(value) for value in vars(HERE).values() if isinstance(value, Path)}
@@ -268,7 +268,7 @@ def test_paths_are_those_of_dvc() -> None:
     )
 
 
-FOLDERS = ("root", "project", "cards", "raw", "prepared", "reports")
+FOLDERS = ("root", "project", "cards", "raw", "holidays", "prepared", "reports")
 
 
 def unknown(files: set[str], known: set[str]) -> set[str]:

@@ -39,7 +39,8 @@ def test_the_package_is_pipeline_alone() -> None:
 def test_dependencies_are_what_is_imported() -> None:
     """No library that the package imports is undeclared, and none is declared for nothing."""
     project = PROJECT["project"]
-    needed = [*project["dependencies"], *project["optional-dependencies"]["boosting"]]
+    extras = project["optional-dependencies"]
+    needed = [*project["dependencies"], *extras["boosting"], *extras["holidays"]]
     declared = {canonicalize_name(Requirement(name).name) for name in needed}
     providers = packages_distributions()
     tops = {name.split(".")[0] for file in MODULES for name in imports(file)}

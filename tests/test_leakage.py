@@ -15,7 +15,7 @@ from pipeline.data import tables, windows
 from pipeline.preparation import features
 from pipeline.preparation.imputation import Imputer, one_hot
 from pipeline.preparation.scaling import Scaler
-from tests.toys import Project, toy_card, toy_table
+from tests.toys import Project, toy_card, toy_table, write_holidays
 
 INPUTS = ["level", "flow", "wind", "hour", "difference:level", "seasonal:flow"]
 GAPS = ["missing:level", "since:flow", "missing:wind", "since:level"]
@@ -41,10 +41,13 @@ def with_another_end(table: pd.DataFrame, first: int) -> pd.DataFrame:
 @pytest.mark.usefixtures("tracking_store")
 def test_nothing_is_learned_from_the_test_span(projects: Callable[[str], Project]) -> None:
     """With another test span, state, windows and weights are the same to the byte."""
-    params = {"window.inputs": [*INPUTS, *GAPS], "window.known_ahead": ["wind", "month"]}
+    known = ["wind", "month", "holiday:DE"]
+    params = {"window.inputs": [*INPUTS, *GAPS, "holiday:DE"], "window.known_ahead": known}
     stages = ("ingest", "impute_scale", "window", "train")
-    one = projects("one").write(toy_table(), params=params).run(*stages)
-    other = projects("other").write(with_another_end(toy_table(), 96), params=params).run(*stages)
+    one, other = projects("one"), projects("other")
+    for made, table in ((one, toy_table()), (other, with_another_end(toy_table(), 96))):
+        write_holidays(made.root)
+        made.write(table, params=params).run(*stages)
     differing = {path for path in one.written() if one.read(path) != other.read(path)}
     assert "data/ingested/series.parquet" in differing
     assert differing.isdisjoint(LEARNED)

@@ -193,6 +193,14 @@ class Project:
         return files - {"data/raw/toy/toy.csv", "data/datasets/toy.yaml", "data/versions.json"}
 
 
+def write_holidays(root: Path, code: str = "DE", days: Sequence[str] = ("2014-01-02",)) -> None:
+    """The holidays of 2014 below a project's root, as the command writes them."""
+    path = root / f"data/holidays/{code}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tree = {"first": 2014, "last": 2014, "dates": dict.fromkeys(days, "a holiday")}
+    artifacts.write_json(path, tree)
+
+
 def made_up_calibration(
     targets: Sequence[str], horizon: int, levels: Sequence[float] = (80, 95)
 ) -> Calibration:

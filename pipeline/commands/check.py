@@ -2,7 +2,7 @@
 
 import argparse
 
-from pipeline.config import versions
+from pipeline.config import holidays, versions
 from pipeline.config.reading import raw_table, read_experiment
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE
@@ -16,7 +16,8 @@ def main() -> None:
     if changes := "; ".join(versions.changes(HERE)):
         artifacts.write_json(HERE.versions, determinism.libraries())
         print(f"{HERE.versions}: written, so every stage will run again: {changes}")
-    raw_table(read_experiment(), HERE)
+    raw_table(experiment := read_experiment(), HERE)
+    holidays.read(experiment, HERE)
     lockfile.check_repository()
     lockfile.check_rwlock()
     if lockfile.LOCK.exists():

@@ -199,7 +199,7 @@ class Card(Record):
 
     targets: Annotated[tuple[Word, ...], Field(min_length=1)]
     inputs: Annotated[tuple[Word, ...], Field(min_length=1)]
-    # Columns and calendar terms whose values are known up to the last step when a forecast is made.
+    # Columns, calendar terms and holidays that are known up to the last step of a forecast.
     known_ahead: tuple[Word, ...] = ()
     split: Split
     spans: dict[Annotated[str, Field(pattern=r"^\w+$")], tuple[Row, Row]] = {}

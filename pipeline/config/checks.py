@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.config import network_size
 from pipeline.config.experiment import Experiment
-from pipeline.config.input_names import CALENDAR, expand
+from pipeline.config.input_names import CALENDAR, HOLIDAYS, expand, region
 from pipeline.config.params import (
     Baseline,
     Linear,
@@ -61,7 +61,7 @@ def check(experiment: Experiment, layout: Layout = HERE) -> None:
 
 
 def _check_known_ahead(experiment: Experiment, own: Path) -> None:
-    """That what is known ahead is a column or a calendar term, no target, and of use."""
+    """That what is known ahead is a column, calendar term or holiday, no target, and of use."""
     params, card, names = experiment.params, experiment.card, experiment.known_ahead
     key = f"{own}: known_ahead" if params.window.known_ahead is None else "window.known_ahead"
     for name in names:
@@ -69,11 +69,11 @@ def _check_known_ahead(experiment: Experiment, own: Path) -> None:
             raise PipelineError(
                 f"{key}: expected no target, whose future is what is forecast, found {name}"
             )
-        if name not in (*card.columns, *CALENDAR):
+        if name not in (*card.columns, *CALENDAR) and not region(name):
             what = "excluded by the card" if name in card.excluded else "not known"
             raise PipelineError(
-                f"{key}: {name} is {what}; expected columns ({', '.join(card.columns)}) or "
-                f"calendar terms ({', '.join(CALENDAR)})"
+                f"{key}: {name} is {what}; expected columns ({', '.join(card.columns)}), "
+                f"calendar terms ({', '.join(CALENDAR)}), {HOLIDAYS}"
             )
     expand(names, card, key)
     if names and "known_ahead" not in params.train.model.takes:

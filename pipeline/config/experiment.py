@@ -38,7 +38,7 @@ class Experiment:
 
     @property
     def known_ahead(self) -> tuple[str, ...]:
-        """Columns and calendar terms that a forecast sees up to its last step.
+        """Columns, calendar terms and holidays that a forecast sees up to its last step.
 
         Those of the card serve a model that can use them, as its inputs do.
         """

@@ -10,10 +10,13 @@ from pipeline.errors import PipelineError
 
 CALENDAR = ("hour", "weekday", "day_of_year", "month")
 TERMS = [f"{term}_{function}" for term in CALENDAR for function in ("sin", "cos")]
+HOLIDAYS = "holiday:COUNTRY, holiday:COUNTRY-SUBDIVISION"
 FORMS = (
+    f"{HOLIDAYS}, "
     "difference:COLUMN, seasonal:COLUMN, seasonal:ROWS:COLUMN, seasonal:ROWS:difference:COLUMN, "
     "missing:COLUMN or since:COLUMN, ROWS of up to nine digits"
 )
+_HOLIDAY = re.compile(r"holiday:([A-Z]{2,3}(-[\w ]+)?)")
 
 
 class Feature(NamedTuple):
@@ -49,17 +52,29 @@ class Feature(NamedTuple):
         return -(-horizon // rows) * rows - horizon
 
 
+def region(name: str) -> str | None:
+    """Of `holiday:DE` or `holiday:DE-BY` the country or subdivision; None of another name."""
+    found = _HOLIDAY.fullmatch(name)
+    return found[1] if found else None
+
+
+def of_time(name: str) -> bool:
+    """Whether a feature is made of a row's time alone: a calendar term or a holiday."""
+    return name in TERMS or region(name) is not None
+
+
 def is_term(name: str) -> bool:
     """Whether an input of this name is a calendar term, a difference or a seasonal value."""
-    return name in CALENDAR or name in TERMS or Feature.of(name).source != name
+    return name in CALENDAR or of_time(name) or Feature.of(name).source != name
 
 
 def expand(inputs: Sequence[str], card: Card, key: str = "window.inputs") -> list[str]:
     """The features that `inputs` name, one for each channel of a window.
 
     An input is a column of the card (a category becomes one feature a level), a calendar term
-    (`hour`, `weekday`, `day_of_year`, `month`: a sine and a cosine), `difference:COLUMN` (change
-    since the row before), `seasonal:COLUMN` (the value one season before the last step forecast),
+    (`hour`, `weekday`, `day_of_year`, `month`: a sine and a cosine), `holiday:DE` or, of a
+    subdivision, `holiday:DE-BY` (1 on a holiday, else 0), `difference:COLUMN` (change since the row
+    before), `seasonal:COLUMN` (the value one season before the last step forecast),
     `seasonal:ROWS:COLUMN` (with a season of that many rows), the difference there,
     `seasonal:ROWS:difference:COLUMN`, `missing:COLUMN` (1 where the value is imputed, else 0) or
     `since:COLUMN` (rows since the last value, from 0 to 1 beyond the imputation's limit).
@@ -76,6 +91,8 @@ def expand(inputs: Sequence[str], card: Card, key: str = "window.inputs") -> lis
             features += [form + channel for channel in told]
         elif name in CALENDAR:
             features += [f"{name}_sin", f"{name}_cos"]
+        elif region(name):
+            features.append(name)
         else:
             what = "excluded by the card" if column in card.excluded else "not known"
             raise PipelineError(
@@ -83,7 +100,7 @@ def expand(inputs: Sequence[str], card: Card, key: str = "window.inputs") -> lis
                 f"calendar terms ({', '.join(CALENDAR)}), {FORMS}"
             )
     for name in features:
-        if name in card.columns and (name in TERMS or Feature.of(name).source != name):
+        if name in card.columns and (of_time(name) or Feature.of(name).source != name):
             raise PipelineError(
                 f"{key}: {name} is a column named like a calendar term, difference, seasonal value "
                 "or gap, expected another name; give it one with the card's rename"
@@ -101,8 +118,8 @@ def columns(inputs: Sequence[str], card: Card) -> list[str]:
 
 
 def sources(features: Sequence[str]) -> list[str]:
-    """The channels that the features are made from, each once; calendar terms need none."""
-    return list(dict.fromkeys(Feature.of(name).source for name in features if name not in TERMS))
+    """The channels that the features are made from, each once; the time's own need none."""
+    return list(dict.fromkeys(Feature.of(name).source for name in features if not of_time(name)))
 
 
 def context(features: Sequence[str], season: int, horizon: int) -> int:

@@ -1,5 +1,6 @@
 """The task of an experiment: what train fits the model on, and evaluate the baselines."""
 
+from pipeline.config import holidays
 from pipeline.config.experiment import Experiment
 from pipeline.data.windows import Runs
 from pipeline.files import artifacts
@@ -11,8 +12,8 @@ from pipeline.preparation.scaling import Scaler
 
 
 def prepared(experiment: Experiment, layout: Layout) -> Task:
-    """From data/ingested, data/prepared and data/windows."""
-    spec, card = Spec.of(experiment), experiment.card
+    """From data/ingested, data/prepared, data/windows and data/holidays."""
+    spec, card = Spec.of(experiment, holidays.read(experiment, layout)), experiment.card
     scaler = artifacts.read_json_record(layout.scaler, Scaler)
     series, values = artifacts.read_frame(layout.series), artifacts.read_array(layout.values)
     channels = [name for group in card.channels.values() for name in group]

@@ -2,13 +2,14 @@
 
 import pandas as pd
 
-from pipeline.config import input_names
+from pipeline.config import holidays, input_names
 from pipeline.config.checks import ridge_left_out
 from pipeline.config.experiment import Experiment
 from pipeline.data import splits, windows
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
+from pipeline.preparation.features import by_clock, on_holiday
 from pipeline.preparation.imputation import OBSERVED
 from pipeline.preparation.scaling import Scaler
 from pipeline.preparation.training_windows import remarks, training_windows
@@ -46,10 +47,12 @@ def window(experiment: Experiment, layout: Layout) -> None:
     for line in lines:
         say(f"{layout.origins('train')}: {line}")
     end = spans["test"][1]
-    times = pd.date_range(first, periods=end, freq=card.step)
+    times = pd.date_range(first, periods=len(state), freq=card.step)
     for name in input_names.sources(experiment.known_features):
         known = state[:end, channels.index(name)] == OBSERVED
-        windows.check_known_ahead(name, known, times)
+        windows.check_known_ahead(name, known, times[:end])
+    for name, own in holidays.read(experiment, layout).items():
+        on_holiday(name, own, by_clock(times, card))
     context = input_names.context(experiment.features, card.season, horizon)
     observed = state[:, [channels.index(name) for name in targets]] == OBSERVED
     origins = splits.origins(train, spans, horizon)

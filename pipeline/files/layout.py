@@ -18,6 +18,7 @@ class Layout:
         self.params = project / "params.yaml"
         self.cards = project / "data/datasets"
         self.raw = project / "data/raw"
+        self.holidays = project / "data/holidays"
         self.versions = project / "data/versions.json"
 
         ingested = root / "data/ingested"

@@ -1,10 +1,12 @@
 """model.json: everything that rebuilds a network but its weights."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field
 
 from pipeline.config.experiment import Experiment
+from pipeline.config.holidays import Holidays
 from pipeline.config.params import Model, Normalisation, Quantiles, Recurrent, Residual
 from pipeline.files.records import Record
 
@@ -23,6 +25,8 @@ class Spec(Record):
     # as window.known_ahead or the card names them, and by channel; absent where there are none
     known_ahead: tuple[str, ...] = Field(default=(), exclude_if=lambda given: not given)
     known_features: tuple[str, ...] = Field(default=(), exclude_if=lambda given: not given)
+    # by feature, such as holiday:DE; absent where there are none
+    holidays: dict[str, Holidays] = Field(default={}, exclude_if=lambda given: not given)
     look_back: int  # rows that a forecast sees
     horizon: int  # rows that are forecast
     model: Model
@@ -32,8 +36,8 @@ class Spec(Record):
     quantiles: Quantiles | None = Field(default=None, exclude_if=lambda given: given is None)
 
     @classmethod
-    def of(cls, experiment: Experiment) -> "Spec":
-        """The network that the parameters ask for on the card's data."""
+    def of(cls, experiment: Experiment, holidays: Mapping[str, Holidays] = {}) -> "Spec":
+        """The network that the parameters ask for on the card's data, with the holidays named."""
         train = experiment.params.train
         return cls(
             dataset=experiment.dataset,
@@ -42,6 +46,7 @@ class Spec(Record):
             targets=experiment.targets,
             known_ahead=experiment.known_ahead,
             known_features=experiment.known_features,
+            holidays={**holidays},
             look_back=experiment.params.window.look_back,
             horizon=experiment.params.window.horizon,
             model=train.model,

@@ -13,7 +13,7 @@ from pipeline.config.cards import Card
 from pipeline.data.windows import Rows, Runs, ahead, seen
 from pipeline.errors import PipelineError
 from pipeline.models.spec import Spec
-from pipeline.preparation.features import Gaps, build
+from pipeline.preparation.features import Gaps, build, by_clock
 from pipeline.preparation.scaling import Scaler
 
 Floats = npt.NDArray[np.float64]
@@ -53,15 +53,14 @@ class Seen:
         `values` [rows, channels] are the same imputed and scaled, `gaps` says what was imputed.
         """
         times, names = pd.DatetimeIndex(series.index), list(spec.targets)
-        with_past = times, card, spec.horizon, scaler.changes, gaps
+        with_past = times, card, spec.horizon, scaler.changes, gaps, spec.holidays
         features, *ahead = (
             build(values, channels, made, *with_past)
             for made in (spec.features, spec.known_features)
             if made
         )
         targets = series.reindex(columns=names).to_numpy(np.float64)
-        local = times if times.tz is None else times.tz_convert(card.time.timezone)
-        return cls(local, features, targets, *ahead)
+        return cls(by_clock(times, card), features, targets, *ahead)
 
     @cached_property
     def last(self) -> Rows:

@@ -8,7 +8,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.config.cards import Card
-from pipeline.config.input_names import TERMS, Feature
+from pipeline.config.holidays import Holidays, command
+from pipeline.config.input_names import TERMS, Feature, of_time
+from pipeline.errors import PipelineError
 from pipeline.files.aligned import aligned_zeros
 
 Mask = npt.NDArray[np.bool_]
@@ -38,7 +40,7 @@ def made_of(
     position = {name: i for i, name in enumerate(channels)}
     rows = np.zeros(len(marked), np.bool_)
     for name in features:
-        if name in TERMS:
+        if of_time(name):
             continue
         feature = Feature.of(name)
         if feature.gap:
@@ -60,6 +62,7 @@ def build(
     horizon: int,
     changes: Mapping[str, float],
     gaps: Gaps,
+    holidays: Mapping[str, Holidays] = {},
 ) -> npt.NDArray[np.float32]:
     """The features of every row, from that row and rows before it alone.
 
@@ -67,6 +70,7 @@ def build(
         values: [rows, channels] scaled, nothing missing; `channels` are their names.
         features: the names to build, as `expand` gives them.
         changes: of each channel, what its differences are divided by (`Scale.change`).
+        holidays: of each feature such as holiday:DE.
 
     Returns:
         [rows, features]; where the past does not reach far enough (`context`), 0. If the features
@@ -75,7 +79,7 @@ def build(
     if list(features) == list(channels):
         return values
     position = {name: i for i, name in enumerate(channels)}
-    local = times if times.tz is None else times.tz_convert(card.time.timezone)
+    local = by_clock(times, card)
     built = aligned_zeros(len(values), len(features))
     for j, name in enumerate(features):
         if name in TERMS:
@@ -83,6 +87,9 @@ def build(
             period, of = CALENDAR[term]
             angle = 2 * np.pi * np.asarray(of(local), np.float64) / period
             built[:, j] = np.sin(angle) if function == "sin" else np.cos(angle)
+            continue
+        if of_time(name):
+            built[:, j] = on_holiday(name, holidays[name], local)
             continue
         feature = Feature.of(name)
         if feature.gap:
@@ -95,6 +102,24 @@ def build(
         lag = feature.lag(card.season, horizon)
         built[lag:, j] = column[: max(len(column) - lag, 0)]
     return built
+
+
+def by_clock(times: pd.DatetimeIndex, card: Card) -> pd.DatetimeIndex:
+    """The times by the clock of the card's time zone, if it has one."""
+    return times if times.tz is None else times.tz_convert(card.time.timezone)
+
+
+def on_holiday(name: str, own: Holidays, local: pd.DatetimeIndex) -> Mask:
+    """Rows [rows] on a holiday by the local date; PipelineError of a year that `own` lacks."""
+    years = local.year
+    if len(outside := local[(years < own.first) | (years > own.last)]):
+        first, last = min(own.first, years.min()), max(own.last, years.max())
+        raise PipelineError(
+            f"{name}: expected rows in {own.first} to {own.last}, whose holidays are known, found "
+            f"{outside[0]}; before a training, {command(name, first, last)} writes more"
+        )
+    days = local.tz_localize(None).normalize()
+    return np.asarray(days.isin(pd.DatetimeIndex([*own.dates])))
 
 
 def _since(missing: Mask, limit: int) -> npt.NDArray[np.float64]:

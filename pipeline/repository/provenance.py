@@ -27,7 +27,7 @@ def tags(dataset: str) -> dict[str, str]:
     tags = {"mlflow.source.type": "PROJECT", "mlflow.source.name": "dvc repro", PROCESS: process()}
     # params.yaml, dvc.lock and outputs are changed by DVC as it works, so they do not count.
     raw = str(HERE.raw / dataset)
-    data = (str(HERE.card(dataset)), raw, f"{raw}.dvc")
+    data = (str(HERE.card(dataset)), str(HERE.holidays), raw, f"{raw}.dvc")
     makers = ("pipeline", *data, str(HERE.versions), "dvc.yaml", "requirements.lock", *SHADOWS)
     commit, changes, files = (
         git.ask("rev-parse", "--verify", "HEAD"),

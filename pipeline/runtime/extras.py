@@ -1,4 +1,4 @@
-"""Libraries that only some models need."""
+"""Libraries that only some experiments need."""
 
 from typing import Any
 
@@ -15,3 +15,15 @@ def lightgbm() -> Any:
             "pip install lightgbm"
         ) from None
     return lightgbm
+
+
+def holidays() -> Any:
+    """The library of public holidays; PipelineError says how to get it where it is absent."""
+    try:
+        import holidays
+    except ImportError as error:
+        raise PipelineError(
+            f"holidays: expected the extra of that name to be installed, found: {error}; install "
+            "it with: pip install holidays"
+        ) from None
+    return holidays

@@ -81,6 +81,7 @@ WRONG_PARAMS: list[tuple[str, Any, list[str]]] = [
     ("window.inputs", ["level", "flow", "flow"], ["window.inputs: flow appears twice"]),
     ("window.known_ahead", ["level"], ["window.known_ahead: expected no target", "found level"]),
     ("window.known_ahead", ["flwo"], ["window.known_ahead: flwo is not known", "hour, weekday"]),
+    ("window.known_ahead", ["holiday:Y"], ["holiday:Y is not known", ", holiday:COUNTRY"]),
     ("window.known_ahead", ["note"], ["window.known_ahead: note is excluded by the card"]),
     ("window.known_ahead", ["difference:flow"], ["known_ahead: difference:flow is not known"]),
     ("window.known_ahead", ["hour", "hour"], ["window.known_ahead: hour_sin appears twice"]),

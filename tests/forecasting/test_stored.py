@@ -42,7 +42,8 @@ def test_a_model_knows_nothing_of_its_training() -> None:
     assert Spec.model_fields.keys() & Train.model_fields.keys() == shaping
     stored = artifacts.read_json(STORED / "model.json")
     assert parse(stored, Spec, "model.json").model_dump(mode="json") == stored
-    others = {"quantiles", "known_ahead", "known_features"}  # of which a model may have none
+    # Of which a model may have none.
+    others = {"quantiles", "known_ahead", "known_features", "holidays"}
     assert stored.keys() == Spec.model_fields.keys() - others
 
 

@@ -80,7 +80,7 @@ def test_without_anything_known_ahead_there_are_windows_alone() -> None:
     """What a network takes is then no list, and model.json is that of before."""
     made = spec()
     assert seen(made).inputs(made, np.array([2])).shape == (1, 3, 1)
-    assert {"known_ahead", "known_features"}.isdisjoint(made.model_dump(mode="json"))
+    assert {"known_ahead", "known_features", "holidays"}.isdisjoint(made.model_dump(mode="json"))
     assert spec("b").model_dump(mode="json")["known_ahead"] == ["b"]
     assert Spec.model_validate_json(spec("b").model_dump_json()) == spec("b")
 

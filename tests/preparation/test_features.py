@@ -54,6 +54,9 @@ def test_inputs_are_expanded_in_order() -> None:
         (["difference:speed"], r"window.inputs: difference:speed is not known"),
         (["seasonal:0:level"], "window.inputs: seasonal:0:level is not known"),
         (["difference:seasonal:level"], "expected .* seasonal:ROWS:difference:COLUMN"),
+        (["difference:holiday:DE"], r"difference:holiday:DE is not known"),
+        (["holiday:de"], r"holiday:de is not known; .* holiday:COUNTRY, holiday:COUNTRY-SUBDIV"),
+        (["holiday:DE", "hour", "holiday:DE"], r"holiday:DE appears twice"),
         (["difference:hour"], r"window.inputs: difference:hour is not known"),
         (["missing:difference:level"], "missing:difference:level is not known"),
         (["since:level:"], "since:level: is not known.* missing:COLUMN or since:COLUMN"),
@@ -210,7 +213,7 @@ def test_what_is_made_of_a_value_is_known(
     assert found.tolist() == np.isnan(built).any(axis=1).tolist()
 
 
-@pytest.mark.parametrize("name", ["hour_sin", "difference:level", "seasonal:4:flow", "since:x"])
+@pytest.mark.parametrize("name", ["hour_sin", "difference:level", "holiday:DE-BY", "since:x"])
 def test_a_column_with_the_name_of_a_term_is_refused(name: str) -> None:
     """It would be one thing or the other, depending on what stands beside it."""
     card = toy_card(columns={"level": {}, name: {}}, inputs=["level", name], excluded=[])
