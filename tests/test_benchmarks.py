@@ -2,15 +2,19 @@
 
 import re
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from benchmarks import overhead, report
+from benchmarks import made_load, overhead, report
 from benchmarks.measure import Row, in_turn, ratio, row
 from benchmarks.networks import batches, epoch
+from pipeline.config.cards import read_card_file
 from pipeline.data.windows import one_run
+from pipeline.files import artifacts
 from pipeline.training.batches import Examples, order
 from tests.toys import ROOT, Project
 
@@ -31,6 +35,17 @@ def test_the_index_is_as_large_for_any_look_back(projects: Callable[[str], Proje
         files = sorted((project.root / "data/windows").glob("*.npy"))
         sizes.append([file.stat().st_size for file in files[::2]])  # gaps decide the third
     assert sizes[0] == sizes[1]
+
+
+def test_the_made_load_is_the_cards_table(tmp_path: Path) -> None:
+    """It has the card's sha256 every time, and its forecasts the errors that are written down."""
+    with chdir(tmp_path):
+        made_load.main()
+    path = tmp_path / made_load.TABLE
+    assert artifacts.sha256(path) == read_card_file(ROOT / "data/datasets/made_load.yaml").sha256
+    table = pd.read_csv(path)
+    errors = table["temperature_forecast"] - table["temperature"]
+    assert np.std(errors) == pytest.approx(made_load.FORECAST, rel=0.1)
 
 
 def test_a_hundred_million_windows_are_one_line() -> None:

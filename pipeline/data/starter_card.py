@@ -144,7 +144,8 @@ def draft(raw: Path, seen: Look) -> str:
             f"targets: [{_word(target)}] # check: what to forecast; {why}",
             f"inputs: {_words(seen.used)} # check: what to forecast from",
             "known_ahead: [] # check: what is known of the steps ahead when a forecast is made:",
-            "  # plans, published forecasts, hour or weekday; nothing that is measured later",
+            "  # plans, published forecasts, hour or weekday; no measured column, as its values to",
+            "  # come are in the table, but not yet there when a forecast is made",
             *_split(seen),
             "",
         ]

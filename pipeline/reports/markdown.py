@@ -102,6 +102,9 @@ def markdown(
     units = ", ".join(f"{name} in {card.columns[name].unit or 'its own units'}" for name in names)
     ahead = ", ".join(experiment.known_ahead)
     known = f"Known ahead, to all but the naive baselines: {ahead}. " if ahead else ""
+    if columns := ", ".join(name for name in experiment.known_ahead if name in card.columns):
+        known += f"Scores hold only if {columns} was known when each forecast was made, as plans "
+        known += "and published forecasts are; a measurement is not. "
     data = (
         f"Inputs: {', '.join(experiment.inputs)}. {known}Fitted on "
         f"{sentence(Count(**metrics['training_windows']))}. Source: {card.source} ({card.licence})."

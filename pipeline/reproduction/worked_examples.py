@@ -50,7 +50,8 @@ the error is RMSE, or for several targets the root of the standardised MSE.
 `dvc.lock`. The scores of others are quoted, not reproduced: DLinear is by Zeng et al. (2023, arXiv
 2205.13504), PatchTST by Nie et al. (2023, arXiv 2211.14730), SegRNN by Lin et al. (2023, arXiv
 2308.11200). Their code left out the last test windows if these did not fill a batch; here every
-window counts. `load` and `etth1` need their tables first: `fetch` in the card is the command.
+window counts. `load`, `etth1` and `made_load` need their tables first: `fetch` in the card is the
+command.
 """
 
 
@@ -85,6 +86,7 @@ class Example(Record):
     name: str
     title: str
     horizon: int
+    known_ahead: tuple[str, ...] | None = None  # the parameters' if null
     settings: tuple[str, ...]
     chosen: str  # what was chosen, and on what
     rows: Annotated[tuple[Place, ...], Field(min_length=1)]
@@ -92,7 +94,9 @@ class Example(Record):
     @property
     def flags(self) -> list[str]:
         """What `dvc exp run` is given besides the seed."""
-        settings = (*self.settings, f"window.horizon={self.horizon}")
+        settings = [*self.settings, f"window.horizon={self.horizon}"]
+        if self.known_ahead is not None:
+            settings.append(f"window.known_ahead=[{','.join(self.known_ahead)}]")
         return [word for setting in settings for word in ("-S", setting)]
 
 

@@ -23,7 +23,7 @@ def complaint(project: Project) -> str:
     return line
 
 
-@pytest.mark.parametrize("dataset", ["beijing_pm25", "load", "etth1"])
+@pytest.mark.parametrize("dataset", ["beijing_pm25", "load", "etth1", "made_load"])
 def test_the_committed_parameters_and_cards_agree(dataset: str, tmp_path: Path) -> None:
     """params.yaml is right as it is committed, and fits every card by its name alone."""
     content = from_yaml((ROOT / "params.yaml").read_text(encoding="utf-8"))

@@ -234,3 +234,18 @@ def test_a_baseline_as_a_model_is_its_row_of_the_report(
     history = pd.read_csv(Layout(tmp_path).history)
     assert list(history) == ["epoch", "train/loss", "validation/loss", "kept"]
     assert np.isfinite(history).all(axis=None)
+
+
+@pytest.mark.parametrize("name", ["ridge", "linear"])
+def test_a_line_through_a_known_column_is_found_to_the_row(
+    project: Project, name: str, tmp_path: Path
+) -> None:
+    """A target that a known column alone decides is forecast exactly, though no past tells it."""
+    table = toy_table(missing=0)
+    table["level"] = 50 - 2 * table["flow"]
+    project.write(table)
+    model = {"name": name, "alphas": [1e-6]}
+    own = {"train.model": model, "train.residual": "none", "window.known_ahead": ["flow"]}
+    experiment = Experiment(toy_params(own), toy_card())
+    scored = run_experiment(experiment, Layout(tmp_path, project.root)).metrics
+    assert scored["test"]["rmse"] < 1e-3 < 1 < scored["baselines"]["persistence"]["rmse"]

@@ -112,6 +112,13 @@ def test_the_report_counts_the_training_windows(wave: pd.Series) -> None:
     ).replace("\\", "")
 
 
+def test_the_report_says_what_a_known_column_asks_for(wave: pd.Series) -> None:
+    """A column must have been known in time, which a measurement is not; the calendar always is."""
+    metrics = scored(wave, 0.5, [6])
+    assert "Scores hold only if flow was known" in text(metrics, known_ahead=["hour", "flow"])
+    assert "Scores hold only" not in text(metrics, known_ahead=["hour"])
+
+
 def test_the_report_says_that_ridge_is_left_out(wave: pd.Series) -> None:
     """Of a window that ridge cannot hold the reason stands below the table."""
     metrics = scored(wave, 0.5, [6])

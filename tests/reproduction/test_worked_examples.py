@@ -45,6 +45,7 @@ def test_an_example_is_a_valid_experiment(directory: Path, name: str) -> None:
     """Its -S flags, as DVC applies them, give parameters that the pipeline accepts."""
     params = params_of(directory, EXAMPLES[name])
     assert params.window.horizon == EXAMPLES[name].horizon
+    assert EXAMPLES[name].known_ahead in (None, params.window.known_ahead)
 
 
 def test_every_example_that_was_run_has_three_seeds() -> None:
