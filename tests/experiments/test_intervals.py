@@ -108,15 +108,19 @@ def test_the_table_of_predictions_is_what_is_served(projects: Toys) -> None:
 
 
 def test_a_quantile_network_is_served_as_it_was_scored(project: Project) -> None:
-    """Its median and its intervals, to the last digit by TensorFlow and to 1e-5 by NumPy."""
+    """Its median and its intervals, to the last digit by TensorFlow and to 1e-5 by NumPy.
+
+    The hour of the steps is known ahead.
+    """
     network = {"name": "lstm", "units": [4]}
-    ran(project, SPLIT, **{"train.model": network, "train.loss": "pinball"})
+    settings = {"train.loss": "pinball", "window.known_ahead": ["hour"]}
+    ran(project, SPLIT, **{"train.model": network} | settings)
     predictions = pd.read_parquet(project.root / "data/reports/predictions.parquet")
     test = predictions[predictions["span"] == "test"].tail(15)
     columns = ["forecast", "lo-80", "hi-80", "lo-95", "hi-95"]
     with chdir(project.root):
         spec = artifacts.read_json_record(HERE.model_json, Spec)
-        assert spec.quantiles is not None
+        assert spec.quantiles is not None and spec.known_features
         backends: dict[Backend, float] = {"tensorflow": 0, "numpy": 1e-5}
         for backend, close in backends.items():
             served = Forecaster.load(stage_files(HERE, "toy"), backend).predict(
@@ -136,6 +140,25 @@ def test_what_is_left_out_is_said(projects: Toys, capsys: pytest.CaptureFixture[
     expected = r"expected at least 999 observed values of level at step 1 .*, found 2\d; lengthen"
     with pytest.raises(PipelineError, match=expected):
         ran(project, short, **{"evaluate.levels": [80, 99.9]})
+
+
+@pytest.mark.parametrize(
+    ("split", "rows", "expected"),
+    [
+        (PARTED | {"calibration": 352}, 0, "one horizon of 3 rows, found 2; set -S window.hor"),
+        (PARTED, 100, "one observed value of the target level, found none in rows 350 to 449"),
+    ],
+    ids=["too short for a window", "nothing observed"],
+)
+def test_a_calibration_span_that_cannot_be_used_is_refused(
+    projects: Toys, split: dict[str, int], rows: int, expected: str
+) -> None:
+    """One line names the span and what it lacks, before anything is trained."""
+    project, table = projects("one"), toy_table(600)
+    table.loc[350 : 349 + rows, "level"] = np.nan
+    with pytest.raises(PipelineError, match=rf"^split\.calibration: expected at least {expected}"):
+        ran(project, split, table)
+    assert not (project.root / "data/model/model.json").exists()
 
 
 def test_a_new_level_needs_no_other_step(projects: Toys) -> None:

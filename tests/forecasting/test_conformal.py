@@ -29,6 +29,7 @@ WAYS = (
     FEW.model_copy(update={"scaled": NAMES, "bins": 3}),
 )
 GIVEN = FEW.model_copy(update={"given": (0.1, 0.25, 0.5, 0.75, 0.9)})
+EVERY = (*WAYS, GIVEN, GIVEN.model_copy(update={"scaled": NAMES, "bins": 3}))
 VALUES = arrays.arrays(
     np.float64, (2, 40, 2, 1), elements=st.integers(0, 1000).map(lambda i: i / 8)
 )
@@ -145,7 +146,7 @@ def test_coverage_is_what_is_promised(monkeypatch: pytest.MonkeyPatch) -> None:
     assert max(p(hits(10))) < 1e-6, "without + 1"
 
 
-@pytest.mark.parametrize("method", [*WAYS, GIVEN])
+@pytest.mark.parametrize("method", EVERY)
 def test_every_way_covers_at_every_step_and_size(method: Method) -> None:
     """Levels and quantiles hold their share of 4,000 new values at each step; bins in each bin."""
     data = [drawn(4000, 3, seed, len(method.given)) for seed in (1, 2)]
@@ -156,7 +157,8 @@ def test_every_way_covers_at_every_step_and_size(method: Method) -> None:
         inside = (low <= new) & (new <= high)
         assert inside.mean(axis=(0, 2)) == pytest.approx(level / 100, abs=spread)
         if method.bins > 1:
-            upper = forecast > np.quantile(forecast, 2 / 3)
+            middle = method.own(forecast, 0.5)
+            upper = middle > np.quantile(middle, 2 / 3)
             assert inside[upper].mean() == pytest.approx(level / 100, abs=spread)
     below = new[..., None] <= made.quantiles(forecast)
     assert below.mean(axis=(0, 1, 2)) == pytest.approx(method.quantiles, abs=spread)
@@ -196,11 +198,13 @@ def test_levels_are_nested(values: Floats, seed: int) -> None:
 @given(values=VALUES, scale=st.sampled_from([0.25, 2.0, 64.0]), shift=st.integers(-50, 50))
 def test_intervals_are_in_the_units_of_the_target(values: Floats, scale: float, shift: int) -> None:
     """In other units and, where errors are not relative, from another zero they are the same."""
-    forecast, observed = values
-    for method in WAYS:
+    points, observed = values
+    for method in EVERY:
         moved = 0 if method.scaled else shift
+        forecast = points[..., None] + np.linspace(-9, 9, 5) if method.given else points
         made = calibrate(method, forecast, observed, ["level"])
-        other = calibrate(method, *(scale * part + moved for part in values), ["level"])
+        both = (scale * part + moved for part in (forecast, observed))
+        other = calibrate(method, *both, ["level"])
         if not method.scaled:  # a forecast on an edge may change its bin by a rounding
             assert [cell.n for cell in other.cells] == [cell.n for cell in made.cells]
         for level, ends in made.bands(forecast).items():
@@ -210,7 +214,7 @@ def test_intervals_are_in_the_units_of_the_target(values: Floats, scale: float, 
         assert quantiles == pytest.approx(scale * made.quantiles(forecast) + moved)
 
 
-@pytest.mark.parametrize("method", [*WAYS, GIVEN])
+@pytest.mark.parametrize("method", EVERY)
 def test_a_forecast_has_the_same_interval_alone_and_among_others(method: Method) -> None:
     """No other row of the test span moves a bound."""
     made = calibrate(method, *drawn(100, 3, 1, len(method.given)), ["level"])

@@ -191,6 +191,21 @@ def test_what_intervals_hold_is_told(wave: pd.Series) -> None:
     assert "| model | 0.0% | 2.000 | 7.000 |" in text(none), "ten times the half that it misses by"
 
 
+def test_bands_are_drawn_around_forecasts(wave: pd.Series) -> None:
+    """The fan chart has them, and so has each of the best and the worst windows."""
+    origins = np.arange(80, 115)
+    seen = scoring.observed(wave.to_frame(), origins, 3)
+    times = pd.date_range("2014-01-01", periods=len(wave), freq="h")
+    made = Forecasts(origins, seen, {MODEL: seen + 0.1}, {MODEL: partial(band, seen)})
+    fan = interval_pictures.fan(made, times, "level", toy_card(), 24)
+    windows = pictures.windows(made, wave.set_axis(times), 8, toy_card())
+    panels = [axes for axes in (*fan.axes, *windows.axes) if axes.has_data()]
+    assert len(panels) > 4
+    for axes in panels:
+        (filled,) = axes.collections
+        assert filled.get_label() == "80%"
+
+
 def test_every_level_is_drawn() -> None:
     """Of nine levels, more than there are colours, none is left out of the picture."""
     levels = range(10, 100, 10)
