@@ -82,10 +82,11 @@ def reaching(
         first = max(int(given[-1]) if len(given) else -1, origin) + 1
         if first <= end:
             lacking.append(f"{name} from {times[first]} to {times[end]}")
-        elif gone := int(regular[name].iloc[origin + 1 : end + 1].isna().sum()):
+        elif len(gone := times[origin + 1 : end + 1][regular[name].iloc[origin + 1 : end + 1].isna()]):
+            more = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
             LOG.warning(
-                "%s: %s, known ahead, has no value in %d of the %d rows after %s: they are imputed",
-                where, name, gone, spec.horizon, times[origin],
+                "%s: %s, known ahead, has no value at %s%s: imputed",
+                where, name, ", ".join(map(str, gone[:5])), more,
             )  # fmt: skip
     if lacking:
         raise PipelineError(

@@ -140,6 +140,19 @@ def test_a_later_value_of_another_column_is_not_seen(served: Served) -> None:
     assert other[-1] != expected[-1]
 
 
+def test_a_gap_of_what_is_known_ahead_is_told(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is imputed as an input's gap is, and its times are listed."""
+    own = served("flow")
+    given = rows(own, ORIGIN)
+    given.loc[ORIGIN + 2, "flow"] = None
+    own.predict(given)
+    assert "input: flow, known ahead, has no value at 2014-01-05 06:00:00: imputed" in (
+        caplog.messages
+    )
+
+
 @pytest.mark.parametrize("after", [0, 2])
 def test_what_is_lacking_ahead_is_listed(served: Served, after: int) -> None:
     """The column and the times that it lacks, whether rows are absent or empty."""
