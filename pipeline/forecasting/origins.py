@@ -80,9 +80,10 @@ def reaching(
     for name in input_names.columns(spec.known_ahead, card):
         given = np.flatnonzero(regular[name].notna())
         first = max(int(given[-1]) if len(given) else -1, origin) + 1
+        steps = regular[name].iloc[origin + 1 : end + 1]
         if first <= end:
             lacking.append(f"{name} from {times[first]} to {times[end]}")
-        elif len(gone := times[origin + 1 : end + 1][regular[name].iloc[origin + 1 : end + 1].isna()]):
+        elif len(gone := steps.index[steps.isna()]):
             more = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
             LOG.warning(
                 "%s: %s, known ahead, has no value at %s%s: imputed",
