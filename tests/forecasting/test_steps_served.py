@@ -1,5 +1,6 @@
 """A model that uses what is known ahead, served from raw rows that go on after the origin."""
 
+import json
 from collections.abc import Callable
 from contextlib import chdir
 from pathlib import Path
@@ -16,6 +17,7 @@ from pipeline.errors import PipelineError
 from pipeline.experiments.run import run_experiment
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, Layout
+from pipeline.forecasting import endpoints
 from pipeline.forecasting.forecaster import Forecaster, newest, rows_needed, stage_files
 from pipeline.models.registry import build
 from pipeline.models.spec import Spec
@@ -138,6 +140,22 @@ def test_a_later_value_of_another_column_is_not_seen(served: Served) -> None:
     other = forecast(own.predict(flow, [origin]))
     assert (other[:-1] == expected[:-1]).all()
     assert other[-1] != expected[-1]
+
+
+def test_requests_go_on_after_the_origin(served: Served) -> None:
+    """CSV and both forms of JSON have the rows after it, and give what Python gives."""
+    own = served("flow", "hour")
+    given = rows(own, ORIGIN)
+    expected = forecast(own.predict(given)).tolist()
+    split = json.loads(given.to_json(orient="split", index=False))
+    records = json.loads(given.to_json(orient="records"))
+    for kind, body in (
+        (endpoints.CSV, given.to_csv(index=False)),
+        (endpoints.JSON, json.dumps({"dataframe_split": split})),
+        (endpoints.JSON, json.dumps({"dataframe_records": records})),
+    ):
+        answer = json.loads(endpoints.answer(own, kind, body.encode()))["predictions"]
+        assert [row["forecast"] for row in answer] == expected, kind
 
 
 def test_a_gap_of_what_is_known_ahead_is_told(

@@ -215,11 +215,12 @@ def test_a_forecast_sees_nothing_later_and_needs_no_other_rows(name: str) -> Non
 
 @pytest.mark.parametrize("acceleration", ["none", "xla"])
 def test_a_fit_with_known_columns_repeats_to_the_byte(acceleration: str) -> None:
-    """The same seed gives the same weights again."""
-    settings = experiment("b", acceleration=acceleration, epochs=2).params.train
+    """The same seed gives the same weights again, of a network that forecasts quantiles."""
+    pinball = {"loss": "pinball", "acceleration": acceleration}
+    settings = experiment("b", epochs=2, **pinball).params.train
     weights = []
     for _ in range(2):
-        made, network = network_of("lstm", "b")
+        made, network = network_of("lstm", "b", **pinball)
         fit.fit(network, Examples.of(foretold(made)), settings)
         weights.append(b"".join(array.tobytes() for array in network.get_weights()))
     assert weights[0] == weights[1]
