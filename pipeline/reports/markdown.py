@@ -226,10 +226,12 @@ def _sure(experiment: Experiment, metrics: dict[str, Any]) -> str:
     of = escape_markdown(", ".join(experiment.scaled))
     size = f", of {of} relative to the forecast's size," if of else ""
     why = "" if span == "calibration" else ", since no calibration span is named"
+    quantiles = experiment.params.train.forecasts
+    made = "lies between the model's quantiles, moved by" if quantiles else "is made of the model's"
     return (
         f"{held(metrics)} After ± stands one standard error, with days or whole horizons drawn "
-        f"anew. Each interval is made of the model's errors{size} on the {span} span{why}, by step "
-        f"and in up to {settings.bins} bins of the forecast. Scores of intervals on validation are "
+        f"anew. Each interval {made} errors{size} on the {span} span{why}, by step and "
+        f"in up to {settings.bins} bins of the forecast. Scores of intervals on validation are "
         "those of each half by the errors of the other. Rolling intervals follow the errors of the "
         "test span, each known as many rows later as its step. Of intervals with the coverage that "
         "they promise, the narrower are better; Winkler's score weighs both. WQL is the mean error "
