@@ -102,7 +102,7 @@ def test_every_file_is_below_the_root(tmp_path: Path) -> None:
     """A layout's outputs lie below its root, what it reads below its project."""
     layout = Layout(tmp_path / "out", tmp_path / "project")
     places = {name: path for name, path in vars(layout).items() if name not in ("root", "project")}
-    read = {"params", "cards", "raw", "versions"}
+    read = {"params", "cards", "raw", "holidays", "versions"}
     for name, path in places.items():
         assert path.is_relative_to(layout.project if name in read else layout.root), name
     assert Layout(tmp_path).card("a") == tmp_path / "data/datasets/a.yaml"

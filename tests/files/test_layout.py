@@ -9,7 +9,7 @@ from pipeline.experiments.run import run_experiment
 from pipeline.files.layout import Layout
 from tests.toys import Project, toy_card, toy_params
 
-OF_PROJECT = {"params", "cards", "raw", "versions"}
+OF_PROJECT = {"params", "cards", "raw", "holidays", "versions"}
 
 
 def files(directory: Path) -> dict[str, bytes]:
