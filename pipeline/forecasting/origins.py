@@ -84,10 +84,10 @@ def reaching(
         if first <= end:
             lacking.append(f"{name} from {times[first]} to {times[end]}")
         elif len(gone := steps.index[steps.isna()]):
-            more = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
+            others = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
             LOG.warning(
                 "%s: %s, known ahead, has no value at %s%s: imputed",
-                where, name, ", ".join(map(str, gone[:5])), more,
+                where, name, ", ".join(map(str, gone[:5])), others,
             )  # fmt: skip
     if lacking:
         raise PipelineError(
