@@ -249,17 +249,14 @@ forecaster.predict(raw, sys.argv[1:]).to_csv(sys.stdout, index=False)
 
 
 def test_numpy_alone_makes_the_same_forecast(repository: Path) -> None:
-    """Where TensorFlow, MLflow and the rest cannot be imported, forecasts are the same to 1e-5.
-
-    What is near 0 is the same to 1e-4 µg/m³: an end there is a small difference of large numbers.
-    """
+    """Where TensorFlow, MLflow and the rest cannot be imported, forecasts are the same to 1e-5."""
     table = pd.read_parquet(repository / "data/reports/predictions.parquet")
     table = table[table["span"] == "test"]
     origins = [str(origin) for origin in table["origin"].unique()[::500]]
     said = run(repository, sys.executable, "-c", WITHOUT, *origins)
     answer = pd.read_csv(io.StringIO(said))
     wanted = table[table["origin"].astype(str).isin(origins)][NUMBERS]
-    np.testing.assert_allclose(answer[NUMBERS], wanted, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(answer[NUMBERS], wanted, rtol=1e-5, atol=1e-5)
 
 
 def sync(repository: Path, store: str) -> str:
