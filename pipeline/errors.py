@@ -2,7 +2,8 @@
 
 
 class PipelineError(Exception):
-    """What is wrong, in one line: the file, column, row or key, what was expected and found."""
+    """What is wrong, a line each: the file, column, row or key, what was expected and found."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.splitlines()))  # a name may hold a line break
+    def __init__(self, *lines: str) -> None:
+        # a name may hold a line break
+        super().__init__("\n".join(" ".join(line.splitlines()) for line in lines))

@@ -114,6 +114,38 @@ def toy_times(rows: int) -> pd.DatetimeIndex:
     return pd.date_range("2014-01-01", periods=rows, freq="h", name="time")
 
 
+PANEL: dict[str, Any] = {  # what the toy card has beside for `toy_panel`
+    "series": "site",
+    "static": ["size"],
+    "columns": {"level": {"unit": "m"}, "size": {"unit": "m²"}},
+    "excluded": [],
+    "inputs": ["level"],
+    "season": 2,
+    "split": {"train": 0.5, "validation": 0.75, "test": 1.0},
+}
+
+
+def toy_panel() -> pd.DataFrame:
+    """Three sites of 12, 8 and 3 rows, which begin at other hours; their rows are shuffled."""
+    times = toy_times(14)
+    parts = (
+        ("a", 2.0, times[:12], np.arange(10, 130, 10)),
+        ("b", 4.0, times[6:14], np.arange(1, 9)),
+        ("c", 6.0, times[2:5], np.array([500, 510, 520])),
+    )
+    rows = [
+        {"time": f"{time:%Y-%m-%d %H:%M}", "site": site, "level": float(level), "size": size}
+        for site, size, own, levels in parts
+        for time, level in zip(own, levels, strict=True)
+    ]
+    table = pd.DataFrame(rows)
+    order = np.random.default_rng(1).permutation(table["site"].to_numpy())
+    # Each site's rows stay in order of time, the sites take turns.
+    turns = pd.Series(order).groupby(order).cumcount().to_numpy()
+    firsts = {"a": 0, "b": 12, "c": 20}
+    return table.iloc[[firsts[site] + turn for site, turn in zip(order, turns, strict=True)]]
+
+
 def toy_table(rows: int = 120, seed: int = 1, missing: float = 0.1) -> pd.DataFrame:
     """A seeded table of the toy card: a daily wave, a second column, a category, and gaps."""
     random = np.random.default_rng(seed)

@@ -223,7 +223,7 @@ def attempt(raw: Path, card: Card, params: Params, state: str) -> Tried:
         tables.verify(raw, card)
         table = tables.read_table(raw, card)
         frame = tables.to_series(table, card, str(raw))
-        found = quality.measure(frame, table, card)
+        found = quality.measure(frame, len(table), card)
         quality.check_usable(found, card, str(raw))
         spans = splits.spans(
             card.split, pd.Timestamp(frame.index[0]), card.step, len(frame), card.time.timezone

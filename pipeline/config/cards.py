@@ -196,6 +196,8 @@ class Card(Record):
 
     columns: Annotated[dict[Word, Column], Field(min_length=1)]
     excluded: tuple[Word, ...] = ()  # raw columns that are known and not used
+    series: Word | None = None  # the column that says which series a row is of
+    static: tuple[Word, ...] = ()  # columns with one value in each series
 
     targets: Annotated[tuple[Word, ...], Field(min_length=1)]
     inputs: Annotated[tuple[Word, ...], Field(min_length=1)]
@@ -215,12 +217,13 @@ class Card(Record):
             )
         if self.wide and set(self.columns) != {self.wide.column}:
             raise ValueError(f"a wide table to have one column, {self.wide.column}")
+        self._check_panel()
         if len(set(self.rename.values())) != len(self.rename):
             raise ValueError("rename to give each column a name of its own")
         for column in self.excluded:
             named = {*self.targets, *self.inputs, *self.known_ahead}
-            if column in {*self.columns, *named, *self.time.names}:
-                term = column not in {*self.columns, *self.targets, *self.time.names}
+            if column in {*self.columns, *named, *self.time.names, self.series}:
+                term = column not in {*self.columns, *self.targets, *self.time.names, self.series}
                 remedy = (  # an input that is no column of the card is a calendar term
                     f"rename: {{{column}: another}} gives the table's column another name than the "
                     "calendar term's"
@@ -232,6 +235,21 @@ class Card(Record):
             if not 0 <= first <= last:
                 raise ValueError(f"spans.{name} to be [first row, last row], counted from 0")
         return self
+
+    def _check_panel(self) -> None:
+        if self.static and not self.series:
+            raise ValueError("static beside series alone, the column that tells series apart")
+        if unknown := [name for name in self.static if name not in self.columns]:
+            raise ValueError(f"static to name columns of the card, found {unknown[0]}")
+        if moving := [name for name in self.static if name in self.targets]:
+            raise ValueError(f"targets that change within a series, found static {moving[0]}")
+        if self.series in self.time.names:
+            raise ValueError(f"series to be another column than the time's, found {self.series}")
+        if self.series in self.columns and self.series not in self.static:
+            raise ValueError(
+                f"{self.series} to tell series apart and be no input, found it among columns; "
+                "name it in static if a model is to see the names"
+            )
 
     @property
     def season(self) -> int:

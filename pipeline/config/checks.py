@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.config import network_size
 from pipeline.config.experiment import Experiment
-from pipeline.config.input_names import CALENDAR, HOLIDAYS, expand, region
+from pipeline.config.input_names import CALENDAR, HOLIDAYS, Feature, expand, region
 from pipeline.config.params import (
     Baseline,
     Linear,
@@ -47,6 +47,7 @@ def check(experiment: Experiment, layout: Layout = HERE) -> None:
         if len(set(names)) != len(names):
             raise PipelineError(f"{key}: expected each column once, found {', '.join(names)}")
     expand(experiment.inputs, card, inputs_key)
+    _check_panel(experiment, inputs_key, own)
     _check_known_ahead(experiment, own)
     _check_own_past(experiment)
     _check_wrappers(params)
@@ -58,6 +59,23 @@ def check(experiment: Experiment, layout: Layout = HERE) -> None:
     if isinstance(params.train.model, Segment):
         _check_channels(experiment)
     network_size.check(experiment)
+
+
+def _check_panel(experiment: Experiment, key: str, own: Path) -> None:
+    """That series are asked for where there are many, and no change of what never changes."""
+    card = experiment.card
+    if experiment.params.ingest.series and not card.series:
+        raise PipelineError(
+            "ingest.series: expected null for a table with one series, found "
+            f"{', '.join(experiment.params.ingest.series)}; {own} names no column under series"
+        )
+    for name in experiment.inputs:
+        column = Feature.of(name).source
+        if column in card.static and name not in card.columns:
+            raise PipelineError(
+                f"{key}: {name}: expected a column that changes within a series, found {column}, "
+                "which the card calls static"
+            )
 
 
 def _check_known_ahead(experiment: Experiment, own: Path) -> None:

@@ -26,6 +26,8 @@ class Ingest(Record):
     """Which data set: the name of its directory in data/raw and of its card in data/datasets."""
 
     dataset: Annotated[str, Field(pattern=r"^[\w-]+$")]
+    # of a table with many, those that are used; null for all
+    series: Annotated[tuple[Word, ...], Field(min_length=1)] | None = None
 
 
 class Imputation(Record):
@@ -42,6 +44,7 @@ class ImputeScale(Record):
     scaling: Literal["minmax", "standard", "robust"]
     # NAME:COLUMN, instead of the card's transforms; a list, since -S merges mappings
     transforms: tuple[Annotated[str, AfterValidator(_term)], ...] | None = None
+    by_series: bool = True  # each series by its own centre and size first
 
 
 class Window(Record):

@@ -7,11 +7,36 @@ import pandas as pd
 
 from pipeline.config.cards import Card
 from pipeline.data import windows
+from pipeline.data.panel import Panel, listed
 from pipeline.errors import PipelineError
 
+MEASURES = ("missing", "gaps", "longest_gap")  # of each column
 
-def measure(series: pd.DataFrame, table: pd.DataFrame, card: Card) -> dict[str, Any]:
-    """What a reader should know of the series: span, gaps, what is missing, what is constant."""
+
+def of_panel(panel: Panel, given: Sequence[int], card: Card) -> dict[str, Any]:
+    """What a reader should know of all series together; of named ones, of each under `series`.
+
+    `given` [S] are the rows that each has in the table.
+    """
+    parts = zip(panel.parts(), given, strict=True)
+    each = {name: measure(frame, rows, card) for (name, frame), rows in parts}
+    found = {
+        "rows": len(panel.frame),
+        "first": min(one["first"] for one in each.values()),
+        "last": max(one["last"] for one in each.values()),
+        **{key: sum(one[key] for one in each.values()) for key in ("absent_rows", "to_come")},
+        "constant": [name for name in panel.frame if panel.frame[name].nunique() == 1],
+    }
+    for key in MEASURES:
+        pool = max if key == "longest_gap" else sum
+        found[key] = {
+            str(name): pool(one[key][name] for one in each.values()) for name in panel.frame
+        }
+    return found | ({"series": each} if card.series else {})
+
+
+def measure(series: pd.DataFrame, given: int, card: Card) -> dict[str, Any]:
+    """What a reader should know of one series, made of so many rows of the table."""
     slots, missing = card.rows_each, series.isna()
     runs = {name: windows.true_runs(missing[name].to_numpy()) for name in series}
     gaps = {name: end - first for name, (first, end) in runs.items()}
@@ -19,7 +44,7 @@ def measure(series: pd.DataFrame, table: pd.DataFrame, card: Card) -> dict[str, 
         "rows": len(series),
         "first": str(series.index[0]),
         "last": str(series.index[-1]),
-        "absent_rows": max(0, -(-len(series) // slots) - len(table)) * slots,
+        "absent_rows": max(0, -(-len(series) // slots) - given) * slots,
         # Of a wide table's last day, what is taken for not measured yet.
         "to_come": -len(series) % slots,
         "missing": {name: int(missing[name].sum()) for name in series},
@@ -30,10 +55,11 @@ def measure(series: pd.DataFrame, table: pd.DataFrame, card: Card) -> dict[str, 
 
 
 def check_usable(quality: dict[str, Any], card: Card, where: str) -> None:
-    """PipelineError if a column was never measured, or a season is longer than the series."""
-    if (season := max(card.seasons)) > quality["rows"]:
+    """PipelineError if a column was never measured, or a season is longer than every series."""
+    rows = max(lengths(quality).values())
+    if (season := max(card.seasons)) > rows:
         raise PipelineError(
-            f"{where}: expected a season of at most the series' {quality['rows']:,} rows, found "
+            f"{where}: expected a season of at most the series' {rows:,} rows, found "
             f"{season:,}; mend season in the card"
         )
     for name, missing in quality["missing"].items():
@@ -41,10 +67,17 @@ def check_usable(quality: dict[str, Any], card: Card, where: str) -> None:
             raise PipelineError(f"{where}: column {name}: expected some values, found none at all")
 
 
+def lengths(quality: dict[str, Any]) -> dict[str, int]:
+    """The rows of each series by its name; of a table with one series, under ""."""
+    return {name: one["rows"] for name, one in quality.get("series", {"": quality}).items()}
+
+
 def remarks(quality: dict[str, Any], targets: Sequence[str]) -> Iterator[str]:
     """What deserves a word on the screen, one line each."""
     if quality["first"].endswith("+00:00"):
         yield "times are stored as UTC, and forecasts have UTC times"
+    if "series" in quality:
+        yield from _of_series(quality, targets)
     if absent := quality["absent_rows"]:
         are = "time stamp is absent, its" if absent == 1 else "time stamps are absent, their"
         yield f"{absent:,} {are} values missing"
@@ -63,3 +96,12 @@ def remarks(quality: dict[str, Any], targets: Sequence[str]) -> Iterator[str]:
             )
     for name in quality["constant"]:
         yield f"warning: column {name} never changes, so a model can learn nothing from it"
+
+
+def _of_series(quality: dict[str, Any], targets: Sequence[str]) -> Iterator[str]:
+    rows = lengths(quality)
+    yield f"{len(rows):,} series of {min(rows.values()):,} to {max(rows.values()):,} rows"
+    for target in targets:
+        none = [name for name, n in rows.items() if quality["series"][name]["missing"][target] == n]
+        if none:
+            yield f"target {target} has no value in {len(none):,} series: {listed(none)}"

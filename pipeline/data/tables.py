@@ -121,6 +121,21 @@ def _check_header(names: Sequence[str], card: Card, where: str) -> None:
         )
 
 
+def numbered(table: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
+    """Raw rows under the card's names, each with its number in the table, from 1, as its index.
+
+    PipelineError of a table without rows, or with a column that has no name of its own.
+    """
+    if len(table) == 0:
+        raise PipelineError(f"{where}: no rows, expected at least one")
+    cells.check_names(list(table.columns), where)
+    table = table.rename(columns=card.rename)
+    if not table.columns.is_unique:
+        twice = str(table.columns[table.columns.duplicated()][0])
+        raise PipelineError(f"{where}: column {_names([twice])} appears twice, expected it once")
+    return cells.as_written(table, card, where).set_axis(range(1, len(table) + 1))
+
+
 def to_series(
     table: pd.DataFrame,
     card: Card,
@@ -128,10 +143,22 @@ def to_series(
     columns: Sequence[str] | None = None,
     step: int | None = None,
 ) -> pd.DataFrame:
-    """Raw rows as a regular series: float64 and string columns over an unbroken DatetimeIndex.
+    """Raw rows of one series as `regular_series` makes them, whatever they are numbered."""
+    return regular_series(numbered(table, card, where), card, where, columns, step)
+
+
+def regular_series(
+    table: pd.DataFrame,
+    card: Card,
+    where: str,
+    columns: Sequence[str] | None = None,
+    step: int | None = None,
+) -> pd.DataFrame:
+    """Rows as a regular series: float64 and string columns over an unbroken DatetimeIndex.
 
     Args:
-        table: raw rows with the card's raw columns, strings or numbers, missing values allowed.
+        table: rows of one series as `numbered` gives them, strings or numbers, missing values
+            allowed.
         columns: the columns that are needed; all of the card's by default.
         step: of how many rows the shortest step in the table may be at most; of any by default.
 
@@ -142,30 +169,32 @@ def to_series(
         PipelineError: names the column and row that are not as the card says.
     """
     needed = list(card.columns) if columns is None else list(columns)
-    if len(table) == 0:
-        raise PipelineError(f"{where}: no rows, expected at least one")
-    cells.check_names(list(table.columns), where)
-    table = table.rename(columns=card.rename)
-    if not table.columns.is_unique:
-        twice = str(table.columns[table.columns.duplicated()][0])
-        raise PipelineError(f"{where}: column {_names([twice])} appears twice, expected it once")
-    table = cells.as_written(table, card, where)
     if card.wide:
         series = _unfold(table, card, card.wide, where)
     else:
-        _check_there(table, [*card.time.names, *needed], card, where)
-        known = {*card.time.names, *card.columns, *card.excluded}
-        if unknown := [name for name in map(str, table.columns) if name not in known]:
-            plural, it = ("s", "them") if len(unknown) > 1 else ("", "it")
-            raise PipelineError(
-                f"{where}: unknown column{plural} {_names(unknown)}; expected those of the card "
-                f"({', '.join(sorted(known))}): leave {it} out, or name {it} under columns or "
-                "excluded"
-            )
+        check_columns(table, card, where, needed)
         times = timestamps.stamps(table, card, where)
-        values = {name: _column(table[name], name, card, where) for name in needed}
+        values = {name: read_column(table[name], name, card, where) for name in needed}
         series = pd.DataFrame(values, index=range(len(table))).set_index(times)
-    return timestamps.regular(series, card, where, step)
+    return timestamps.regular(series, card, where, table.index, step)
+
+
+def check_columns(table: pd.DataFrame, card: Card, where: str, needed: Sequence[str]) -> None:
+    """PipelineError of a column that is needed and lacking, or of one that the card does not know.
+
+    Of a wide table, which has a column for each time of day, only what it lacks is told.
+    """
+    named = [card.series] if card.series else []
+    _check_there(table, [*card.time.names, *needed], card, where)
+    known = {*card.time.names, *card.columns, *card.excluded, *named}
+    unknown = [name for name in map(str, table.columns) if name not in known]
+    if unknown and not card.wide:
+        plural, it = ("s", "them") if len(unknown) > 1 else ("", "it")
+        raise PipelineError(
+            f"{where}: unknown column{plural} {_names(unknown)}; expected those of the card "
+            f"({', '.join(sorted(known))}): leave {it} out, or name {it} under columns or "
+            "excluded"
+        )
 
 
 def _check_there(table: pd.DataFrame, needed: list[str], card: Card, where: str) -> None:
@@ -192,7 +221,11 @@ def _missing(column: pd.Series, card: Card) -> np.ndarray[Any, np.dtype[np.bool_
     return (column.isna() | column.isin(list(card.missing))).to_numpy()
 
 
-def _column(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
+def read_column(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
+    """A column of `numbered` rows as the card has it: float64, or text of its categories.
+
+    What is missing is NaN; PipelineError names the first row that is not as the card says.
+    """
     read = _category if name in card.columns and card.columns[name].categories else _number
     return read(column, name, card, where).reset_index(drop=True)
 
@@ -223,8 +256,8 @@ def _number(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
         elif "," in found:
             hint = "; a decimal comma? write 12.5"
         raise PipelineError(
-            f"{where}: column {name}, row {row + 1}: expected a finite number or one of the card's "
-            f"missing marks, found {found!r}{hint}"
+            f"{where}: column {name}, row {column.index[row]}: expected a finite number or one of "
+            f"the card's missing marks, found {found!r}{hint}"
         )
     return values
 
@@ -241,8 +274,8 @@ def _category(column: pd.Series, name: str, card: Card, where: str) -> pd.Series
     if bad.any():
         row = int(bad.argmax())
         raise PipelineError(
-            f"{where}: column {name}, row {row + 1}: expected one of {', '.join(categories)}, "
-            f"found {text.iloc[row][:60]!r}"
+            f"{where}: column {name}, row {column.index[row]}: expected one of "
+            f"{', '.join(categories)}, found {text.iloc[row][:60]!r}"
         )
     return text.mask(missing)
 
@@ -269,8 +302,8 @@ def _unfold(table: pd.DataFrame, card: Card, wide: Wide, where: str) -> pd.DataF
     if (timed := days != days.normalize()).any():
         row = int(timed.argmax())
         raise PipelineError(
-            f"{where}: column {', '.join(card.time.names)}, row {row + 1}: expected a day without "
-            f"a time, since columns have the times, found {days[row]}"
+            f"{where}: column {', '.join(card.time.names)}, row {table.index[row]}: expected a day "
+            f"without a time, since columns have the times, found {days[row]}"
         )
     name = wide.column
     columns = (_number(table[slots[i]], slots[i], card, where) for i in order)
@@ -290,5 +323,5 @@ def typed(table: pd.DataFrame, card: Card, columns: Sequence[str]) -> pd.DataFra
         if name in card.time.names:
             result[written] = pd.to_numeric(table[written]) if card.time.columns else table[written]
         elif name in columns or (card.wide and name not in card.excluded):
-            result[written] = _column(table[written], name, card, "table")
+            result[written] = read_column(table[written], name, card, "table")
     return result

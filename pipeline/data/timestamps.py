@@ -19,7 +19,8 @@ HOUR = pd.Timedelta("1h")
 def stamps(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
     """The time stamp of each raw row, in UTC where the card names a zone or stamps have offsets.
 
-    PipelineError names the first row whose time is not one, or not of the zone.
+    PipelineError names the first row, by its number in the rows' index, whose time is not one, or
+    not of the zone.
     """
     names, text = list(card.time.names), None
     if card.time.column:
@@ -41,14 +42,14 @@ def stamps(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
         row = int(bad.argmax())
         found = " ".join(str(table[name].iloc[row]).strip() for name in names)
         raise PipelineError(
-            f"{where}: column {', '.join(names)}, row {row + 1}: expected {expected}, "
+            f"{where}: column {', '.join(names)}, row {table.index[row]}: expected {expected}, "
             f"found {found[:60]!r}"
         )
     if text is not None:
         _check_offsets(text, card, where)
     moments = pd.DatetimeIndex(times)
-    _check_zone(moments, card, where)
-    return _localise(moments, card, where)
+    _check_zone(moments, card, where, table.index)
+    return _localise(moments, card, where, table.index)
 
 
 def moment(written: str, card: Card) -> pd.Timestamp:
@@ -92,13 +93,13 @@ def _check_offsets(stamps: pd.Series, card: Card, where: str) -> None:
     if changed.any():
         row = int(changed.argmax())
         raise PipelineError(
-            f"{where}: column {card.time.column}, row {row + 1}: expected the time zone of the "
-            f"first row ({offsets.iloc[0]}), found {offsets.iloc[row]}; set time.timezone in the "
-            "card if the zones are mixed on purpose"
+            f"{where}: column {card.time.column}, row {stamps.index[row]}: expected the time zone "
+            f"of the first row ({offsets.iloc[0]}), found {offsets.iloc[row]}; set time.timezone "
+            "in the card if the zones are mixed on purpose"
         )
 
 
-def _check_zone(times: pd.DatetimeIndex, card: Card, where: str) -> None:
+def _check_zone(times: pd.DatetimeIndex, card: Card, where: str, numbers: pd.Index) -> None:
     """PipelineError if times have a zone where the card's have none, or none where they have."""
     if card.time.timezone or card.time.offsets == (times.tz is not None):
         return
@@ -108,12 +109,14 @@ def _check_zone(times: pd.DatetimeIndex, card: Card, where: str) -> None:
         else ("without", "without it, or set time.timezone in the card")
     )
     raise PipelineError(
-        f"{where}: column {', '.join(card.time.names)}, row 1: expected a time {expected} a zone, "
-        f"as in the card, found {times[0]}; write it {remedy}"
+        f"{where}: column {', '.join(card.time.names)}, row {numbers[0]}: expected a time "
+        f"{expected} a zone, as in the card, found {times[0]}; write it {remedy}"
     )
 
 
-def _localise(times: pd.DatetimeIndex, card: Card, where: str) -> pd.DatetimeIndex:
+def _localise(
+    times: pd.DatetimeIndex, card: Card, where: str, numbers: pd.Index
+) -> pd.DatetimeIndex:
     """Local stamps as UTC where the card names a time zone, so that every step is as long."""
     zone = card.time.timezone
     if times.tz is not None:
@@ -131,8 +134,8 @@ def _localise(times: pd.DatetimeIndex, card: Card, where: str) -> pd.DatetimeInd
     except ValueError:
         row, problem = _daylight_fault(times, zone)
         raise PipelineError(
-            f"{where}: column {', '.join(card.time.names)}, row {row + 1}: expected local times of "
-            f"{zone}, found {times[row]}, {problem}{_without_zone(times, card)}"
+            f"{where}: column {', '.join(card.time.names)}, row {numbers[row]}: expected local "
+            f"times of {zone}, found {times[row]}, {problem}{_without_zone(times, card)}"
         ) from None
 
 
@@ -184,8 +187,10 @@ def _daylight_fault(times: pd.DatetimeIndex, zone: str) -> tuple[int, str]:
     return int(repeated[0]), "which daylight saving repeats: rows must be sorted by time"
 
 
-def regular(series: pd.DataFrame, card: Card, where: str, step: int | None = None) -> pd.DataFrame:
-    """The series over every step of the frequency.
+def regular(
+    series: pd.DataFrame, card: Card, where: str, numbers: pd.Index, step: int | None = None
+) -> pd.DataFrame:
+    """The series over every step of the frequency; `numbers` are those of the table's rows.
 
     PipelineError if times repeat, are not sorted, off the grid, or all over `step` rows apart.
     """
@@ -193,7 +198,9 @@ def regular(series: pd.DataFrame, card: Card, where: str, step: int | None = Non
     column = ", ".join(card.time.names)
     steps = np.diff(times.asi8)
     if (steps <= 0).any():
-        raise PipelineError(f"{where}: column {column}, row {_disorder(times, steps, card)}")
+        raise PipelineError(
+            f"{where}: column {column}, row {_disorder(times, steps, card, numbers)}"
+        )
     origin = times[0]
     off = np.asarray((times - origin) % card.step != pd.Timedelta(0))
     if off.any():
@@ -204,13 +211,13 @@ def regular(series: pd.DataFrame, card: Card, where: str, step: int | None = Non
         elif (times[row] - origin) % card.step in (HOUR, card.step - HOUR) and card.step > HOUR:
             hint = "; did clocks change in between? see time.timezone"
         raise PipelineError(
-            f"{where}: column {column}, row {row // card.rows_each + 1}: expected a time a whole "
-            f"number of {card.frequency} after {origin}, found {times[row]}{hint}"
+            f"{where}: column {column}, row {numbers[row // card.rows_each]}: expected a time a "
+            f"whole number of {card.frequency} after {origin}, found {times[row]}{hint}"
         )
     if (times[-1] - origin) // card.step >= SPARSE * len(times):
         row = int(steps.argmax()) + 1
         raise PipelineError(
-            f"{where}: column {column}, row {row // card.rows_each + 1}: expected rows every "
+            f"{where}: column {column}, row {numbers[row // card.rows_each]}: expected rows every "
             f"{card.frequency}, found {times[row]} after {times[row - 1]}, which leaves fewer than "
             f"one row in {SPARSE}; is a year mistyped, or the frequency wrong?"
         )
@@ -224,7 +231,9 @@ def regular(series: pd.DataFrame, card: Card, where: str, step: int | None = Non
     return series.reindex(pd.date_range(origin, times[-1], freq=card.step, name="time"))
 
 
-def _disorder(times: pd.DatetimeIndex, steps: npt.NDArray[np.int64], card: Card) -> str:
+def _disorder(
+    times: pd.DatetimeIndex, steps: npt.NDArray[np.int64], card: Card, numbers: pd.Index
+) -> str:
     """The first row whose time does not follow the one before, how many there are, and the remedy.
 
     When daylight saving ends, an hour appears twice, on one day of a year only.
@@ -244,4 +253,4 @@ def _disorder(times: pd.DatetimeIndex, steps: npt.NDArray[np.int64], card: Card)
         remedy += " (the hour daylight saving repeats? see time.timezone)"
     elif steps[row - 1] == 0:
         remedy += "; keep one row for each time, as drop_duplicates of pandas does"
-    return f"{row // card.rows_each + 1}: {times[row]} {problem}, expected {remedy}"
+    return f"{numbers[row // card.rows_each]}: {times[row]} {problem}, expected {remedy}"

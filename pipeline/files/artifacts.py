@@ -148,10 +148,10 @@ def write_frame(path: Path, frame: pd.DataFrame) -> None:
         frame.to_parquet(beside)
 
 
-def read_frame(path: Path) -> pd.DataFrame:
-    """The frame in a Parquet file."""
+def read_frame(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """The frame in a Parquet file, or some of its columns."""
     try:
-        return pd.read_parquet(path)
+        return pd.read_parquet(path, columns=columns)
     except (OSError, ValueError) as error:
         raise broken(path, error) from None
 
