@@ -205,7 +205,7 @@ def remarked(tried: Tried, card: Card, params: Params) -> Iterator[str]:
             f"warning: {absent:.0%} of the times are absent: is {card.frequency} the step between "
             "rows? if not, correct frequency, or day and month in time.format"
         )
-    yield from imputation.remarks(tried.series, params.impute_scale.imputation.limit)
+    yield from imputation.remarks([tried.series], params.impute_scale.imputation.limit)
     sentence, *others = remarks(count, card.targets)
     of = "params.yaml" if tried.suited == params else "the command below"
     yield f"with look-back {window.look_back:,} and horizon {window.horizon:,} of {of}: {sentence}"
@@ -252,7 +252,7 @@ def _suited(frame: pd.DataFrame, card: Card, params: Params) -> Params:
     if 1 < card.season < min(params.window.horizon, 24):
         tree["window"] |= {"look_back": 3 * card.season, "horizon": card.season}
     settings = tree["impute_scale"]["imputation"]
-    gaps = imputation.regular_gaps(frame, settings["limit"])
+    gaps = imputation.regular_gaps([frame], settings["limit"])
     settings["limit"] = max([settings["limit"], *(length for length, _ in gaps)])
     return Params(**tree)
 

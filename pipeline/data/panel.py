@@ -15,6 +15,8 @@ from pipeline.config.cards import Card
 from pipeline.data.windows import Rows
 from pipeline.files import artifacts
 
+FAULTS = 20  # that are told at once
+
 
 @dataclass(frozen=True)
 class Borders:
@@ -51,9 +53,9 @@ class Borders:
         """Which series each of some rows is of: [N], from 0."""
         return np.searchsorted(self.edges[1:], rows, side="right")
 
-    def behind(self, rows: Rows) -> Rows:
-        """How many rows of its own series lie before each of some rows: [N]."""
-        return rows - self.edges[self.number(rows)]
+    def first(self, rows: Rows) -> Rows:
+        """The first row of the series that each of some rows is of."""
+        return self.edges[self.number(rows)]
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,17 @@ def outline(path: Path, card: Card, rows: int) -> tuple[Borders, pd.DatetimeInde
         return Borders.of({"": rows}), pd.DatetimeIndex([first])
     panel = read(path, card, [])
     return panel.borders, panel.starts
+
+
+def joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Frames below each other; one as it is, without a copy."""
+    return frames[0] if len(frames) == 1 else pd.concat(frames)
+
+
+def first_faults(faults: Sequence[str]) -> list[str]:
+    """Lines for an error, one for each series that is not as it should be; of many the first."""
+    more = len(faults) - FAULTS
+    return [*faults[:FAULTS], *([f"and {more:,} more"] if more > 0 else [])]
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:

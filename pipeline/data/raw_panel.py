@@ -9,10 +9,8 @@ import pandas as pd
 
 from pipeline.config.cards import Card
 from pipeline.data import tables
-from pipeline.data.panel import Borders, Panel, listed
+from pipeline.data.panel import Borders, Panel, first_faults, joined, listed
 from pipeline.errors import PipelineError
-
-FAULTS = 20  # that are told at once
 
 
 def to_panel(
@@ -61,10 +59,9 @@ def to_panel(
         except PipelineError as error:
             faults.append(str(error))
     if faults:
-        more = [f"and {len(faults) - FAULTS:,} more series of {where}"] if faults[FAULTS:] else []
-        raise PipelineError(*faults[:FAULTS], *more)
+        raise PipelineError(*first_faults(faults))
     borders = Borders.of({name: len(frame) for name, frame in frames.items()})
-    return Panel(pd.concat(frames.values()), borders), given
+    return Panel(joined([*frames.values()]), borders), given
 
 
 def _names(column: pd.Series) -> tuple[list[str], npt.NDArray[np.int64]]:

@@ -1,19 +1,20 @@
 """The split of a series into its spans: train, validation and test, each after the one before."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
 
 from pipeline.config.cards import End, Split
 from pipeline.config.experiment import Experiment
-from pipeline.data.windows import Runs, scored_origins
+from pipeline.data.panel import Borders
+from pipeline.data.windows import Rows, Runs, Span, scored_origins
 from pipeline.errors import PipelineError
 
-# The half-open row range of each span by its role, in order: train is learned from and starts in
-# row 0, validation chooses, calibration, where a card names it, makes intervals, test is looked at
-# once; each follows the last.
-Spans = dict[str, tuple[int, int]]
+# The half-open row range of each span in each series, [S, 2] rows of the table, by its role in
+# order: train is learned from and starts with the series, validation chooses, calibration, where a
+# card names it, makes intervals, test is looked at once; each follows the last.
+Spans = dict[str, Rows]
 SCORED = ("validation", "test")
 
 
@@ -22,69 +23,94 @@ def calibrates(spans: Collection[str]) -> str:
     return "calibration" if "calibration" in spans else "validation"
 
 
-def of(experiment: Experiment, first: pd.Timestamp, rows: int) -> Spans:
-    """The spans of an experiment's series of so many rows."""
+def of(experiment: Experiment, borders: Borders, starts: pd.DatetimeIndex) -> Spans:
+    """The spans of an experiment's series, each of which begins at one of the times [S]."""
     card = experiment.card
-    return spans(experiment.split, first, card.step, rows, card.time.timezone)
+    found = in_series(experiment.split, starts, card.step, borders.lengths, card.time.timezone)
+    return {name: rows + borders.firsts[:, None] for name, rows in found.items()}
 
 
-def origins(train: Runs, spans: Spans, horizon: int) -> dict[str, Runs]:
+def origins(train: Runs, spans: Mapping[str, Span], horizon: int) -> dict[str, Runs]:
     """The origins of each span: of the training windows, and every one that is scored."""
+    borders = np.atleast_2d(spans["train"])[:, 0]
     return {
-        span: train if span == "train" else scored_origins(rows, horizon)
+        span: train if span == "train" else scored_origins(rows, horizon, borders)
         for span, rows in spans.items()
     }
 
 
 def spans(
     split: Split, first: pd.Timestamp, step: pd.Timedelta, rows: int, zone: str | None = None
+) -> dict[str, tuple[int, int]]:
+    """The spans of one series of so many rows: see `in_series`."""
+    found = in_series(split, pd.DatetimeIndex([first]), step, np.array([rows]), zone)
+    return {name: (int(one[0, 0]), int(one[0, 1])) for name, one in found.items()}
+
+
+def in_series(
+    split: Split, starts: pd.DatetimeIndex, step: pd.Timedelta, lengths: Rows, zone: str | None
 ) -> Spans:
-    """The split's ends as rows of a regular series: `rows`, each a `step` apart, from `first` on.
+    """The split's ends as rows of each series [S, 2], counted from its first.
 
-    An end without a time zone is told in `zone`, or in the series' own if that is None.
+    A time is the same for all series; some of them may end before it, or begin after. Each has
+    `lengths` rows, a `step` apart. An end without a time zone is told in `zone`, or in the series'
+    own if that is None.
 
-    PipelineError of an end that is no date, not in the series, or not after the one before it.
+    PipelineError of an end that is no date, or in no series, or not after the one before it in any.
     """
-    start = 0
-    bounds: Spans = {}
+    lasts = starts + (lengths - 1) * step
+    longest = int(lasts.argmax())  # of which is spoken where something is wrong
+    first, rows = starts[longest], int(lengths[longest])
+    start = np.zeros(len(lengths), np.int64)
+    found: Spans = {}
     for name, wanted in split.ends.items():
-        end = _end(name, wanted, first, step, rows, zone)
-        if end <= start:
+        end = _ends(name, wanted, starts, step, lengths, zone)
+        if (end <= start).all():
+            begin = int(start[longest])
             raise PipelineError(
-                f"split.{name}: expected an end after row {start:,} "
-                f"({first + min(start, rows - 1) * step}), found row {end:,} "
+                f"split.{name}: expected an end after row {begin:,} "
+                f"({first + min(begin, rows - 1) * step}), found row {end[longest]:,} "
                 f"(split.{name}: {wanted})"
             )
-        if end > rows:
+        if (end > lengths).all():
             raise PipelineError(
-                f"split.{name}: expected at most the series' {rows:,} rows, found {end:,}"
+                f"split.{name}: expected at most the series' {lengths.max():,} rows, found "
+                f"{end.max():,}"
             )
-        bounds[name] = (start, end)
+        end = np.clip(end, start, lengths)
+        found[name] = np.stack([start, end], axis=1)
         start = end
-    return bounds
+    return found
 
 
-def _end(
-    name: str, end: End, first: pd.Timestamp, step: pd.Timedelta, rows: int, zone: str | None
-) -> int:
+def _ends(
+    name: str,
+    end: End,
+    starts: pd.DatetimeIndex,
+    step: pd.Timedelta,
+    lengths: Rows,
+    zone: str | None,
+) -> Rows:
     if isinstance(end, int):
-        return end
+        return np.full(len(lengths), end)
     if isinstance(end, float):
-        return round(end * rows)
+        return np.rint(end * lengths).astype(np.int64)
+    last = (starts + (lengths - 1) * step).max()
     try:
         stamp = bound = pd.Timestamp(end)
         if stamp.tz is None:
             # A day without an hour means all of that day, an hour that comes twice both.
             stamp, bound = (
-                time.tz_localize(zone or first.tz, ambiguous=early, nonexistent="shift_forward")
+                time.tz_localize(zone or starts.tz, ambiguous=early, nonexistent="shift_forward")
                 for time, early in ((stamp, True), (pd.Period(end).end_time, False))
             )
-        beyond = stamp > first + (rows - 1) * step
+        beyond = stamp > last
     except (ValueError, TypeError):
         raise PipelineError(f"split.{name}: expected a date and time, found {end!r}") from None
     if beyond:
         raise PipelineError(
-            f"split.{name}: expected a time within the series ({first} to "
-            f"{first + (rows - 1) * step}), found {end}"
+            f"split.{name}: expected a time within the series ({starts.min()} to {last}), found "
+            f"{end}"
         )
-    return int(np.clip((bound - first) // step + 1, 0, rows))
+    rows = np.asarray((bound - starts) // step, np.int64) + 1
+    return np.clip(rows, 0, lengths)

@@ -16,6 +16,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from pipeline.errors import PipelineError
 
 Rows = npt.NDArray[np.int64]
+Span = tuple[int, int] | Rows  # a half-open range of rows, or one for each series: [S, 2]
 Number = TypeVar("Number", bound=np.number)
 
 
@@ -54,20 +55,28 @@ class Runs:
         return np.cumsum(self.counts)
 
 
-def scored_origins(span: tuple[int, int], horizon: int) -> Runs:
-    """Every origin whose `horizon` targets all lie in the span, whatever its look-back sees."""
-    first, end = span
-    return one_run(range(max(first - 1, 0), end - horizon))
+def scored_origins(span: Span, horizon: int, borders: Rows | int = 0) -> Runs:
+    """Every origin whose `horizon` targets all lie in the span, whatever its look-back sees.
+
+    Of many series, of each: it is one of the series' own rows, the first of which are `borders`.
+    """
+    begin, end = np.atleast_2d(span).T
+    return _runs(np.maximum(begin - 1, borders), end - horizon, np.ones_like(begin))
 
 
 def one_run(rows: range) -> Runs:
     """Rows without a gap."""
-    runs = np.array([[rows.start, rows.stop, rows.step]], np.int64)
-    return Runs(runs[: len(rows)])  # none, if there are no rows
+    return _runs(*np.array([[rows.start], [rows.stop], [rows.step]]))
+
+
+def _runs(first: Rows, end: Rows, stride: Rows) -> Runs:
+    """Those that have a row."""
+    runs = np.stack([first, end, stride], axis=1).astype(np.int64)
+    return Runs(runs[first < end])
 
 
 def training_origins(
-    span: tuple[int, int],
+    span: Span,
     look_back: int,
     horizon: int,
     stride: int,
@@ -79,12 +88,17 @@ def training_origins(
     """The origins of training windows: inside the span, inputs usable, some target observed.
 
     Args:
+        span: rows from the first of the series on; of many series below each other, of each.
         context: rows that the first row's features need before it.
         beyond: [rows] whether some feature is made of a value imputed beyond the gap limit.
         observed: [rows] whether some target was observed.
         untold: [rows] whether something known ahead is a value imputed beyond the gap limit.
     """
-    begin, end = span[0] + context + look_back - 1, span[1] - horizon
+    starts, ends = np.atleast_2d(span).T
+    begin, end = starts + context + look_back - 1, ends - horizon
+    never = np.iinfo(np.int64).max
+    between = np.append(-never, end), np.append(begin, never)  # in none of the spans
+    # A run of rows may go on over a border: what it shuts out beyond that is shut out already.
     first, last = true_runs(beyond)  # a window of these origins sees one of these rows:
     unusable = first, last + look_back - 1
     first, last = true_runs(~observed)  # and of these has all its targets in a gap:
@@ -92,14 +106,15 @@ def training_origins(
     nothing = first[blind] - 1, last[blind] - horizon
     first, last = true_runs(beyond[:0] if untold is None else untold)  # of these one as a step:
     unplanned = first - horizon, last - 1
-    shut, free = map(np.concatenate, zip(unusable, nothing, unplanned, strict=True))
+    parts = zip(between, unusable, nothing, unplanned, strict=True)
+    shut, free = map(np.concatenate, parts)
     order = np.argsort(shut, kind="stable")
-    # Between the origins that are shut out, and on the grid of the stride.
-    opens = np.maximum([begin, *np.maximum.accumulate(free[order])], begin)
-    closes = np.minimum([*shut[order], end], end)
-    opens, closes = (begin - (begin - rows) // stride * stride for rows in (opens, closes))
-    runs = np.stack([opens, closes, np.full(len(opens), stride)], axis=1)
-    return Runs(runs[opens < closes].astype(np.int64))
+    # Between the origins that are shut out, and on the grid of the stride from its series' first.
+    opens, closes = np.maximum.accumulate(free[order])[:-1], shut[order][1:]
+    opens, closes = (part[opens < closes] for part in (opens, closes))
+    grid = begin[np.searchsorted(begin, opens, side="right") - 1]
+    opens, closes = (grid - (grid - rows) // stride * stride for rows in (opens, closes))
+    return _runs(opens, closes, np.full(len(opens), stride))
 
 
 def true_runs(mask: npt.NDArray[np.bool_]) -> tuple[Rows, Rows]:
@@ -117,11 +132,40 @@ def check_length(rows: int, look_back: int, horizon: int) -> None:
         )
 
 
+def short(origins: Runs, firsts: Rows, needed: int) -> Rows:
+    """How many scored origins of each series have fewer than the needed rows up to them: [S].
+
+    `firsts` [S] are the first rows of the series.
+    """
+    lacking = np.clip(needed - 1 - _behind(origins, firsts), 0, origins.counts)
+    return np.bincount(series_of(origins, firsts), lacking, len(firsts)).astype(np.int64)
+
+
+def series_of(origins: Runs, firsts: Rows) -> Rows:
+    """Which series each run is of: [runs], from 0."""
+    return np.searchsorted(firsts, origins.runs[:, 0], side="right") - 1
+
+
+def _behind(origins: Runs, firsts: Rows) -> Rows:
+    """How many rows of its series lie before each run: [runs]."""
+    return origins.runs[:, 0] - firsts[series_of(origins, firsts)]
+
+
 def fault(
-    name: str, origins: Runs, span: tuple[int, int], look_back: int, horizon: int, context: int
+    name: str,
+    origins: Runs,
+    span: Span,
+    look_back: int,
+    horizon: int,
+    context: int,
+    firsts: Rows | int = 0,
 ) -> str:
-    """Why a span cannot be used: it has no window, or one from before the series; "" if it can."""
-    rows = span[1] - span[0]
+    """Why a span cannot be used; "" if it can.
+
+    It has no window, or in each series, the first rows of which are `firsts`, one from before it.
+    """
+    begin, end = np.atleast_2d(span).T
+    rows = int((end - begin).max())
     if len(origins) == 0 and name != "train":  # what comes before their targets is another span's
         return (
             f"split.{name}: expected at least one horizon of {horizon:,} rows, found {rows:,}; set "
@@ -134,30 +178,31 @@ def fault(
             f"{horizon}{before}, found none in {rows:,} rows; shorten the window (-S "
             "window.look_back=ROWS -S window.horizon=ROWS) or the gaps in the data"
         )
-    reach = f"expected at most the {span[0] - context:,} rows before the {name} span"
-    early = origins[0] - look_back + 1 < context
+    before = int((begin - firsts).max())
+    reach = f"expected at most the {before - context:,} rows before the {name} span"
+    early = (_behind(origins, np.atleast_1d(firsts)) + 1 < look_back + context).all()
     return f"window.look_back: {reach}, found {look_back:,}" if early else ""
 
 
-def check_known_ahead(name: str, observed: npt.NDArray[np.bool_], times: pd.DatetimeIndex) -> None:
-    """PipelineError if what is known ahead ends before the rows in which it is to be known."""
-    lacking = int(observed[::-1].argmax())
-    if lacking:
-        raise PipelineError(
-            f"known_ahead: {name}: expected values up to the last forecast time {times[-1]}, found "
-            f"none in the {lacking:,} rows after {times[-1 - lacking]}; end split.test there or "
-            "leave it out of known_ahead"
-        )
+def untold(name: str, observed: npt.NDArray[np.bool_], times: pd.DatetimeIndex) -> str:
+    """Why what is known ahead is not: it ends before the rows it is to be known in; "" if it is."""
+    if len(observed) == 0 or observed[-1]:
+        return ""
+    lacking = int(observed[::-1].argmax()) if observed.any() else len(observed)
+    where = f"after {times[-1 - lacking]}" if observed.any() else f"from {times[0]} on"
+    return (
+        f"known_ahead: {name}: expected values up to the last forecast time {times[-1]}, found "
+        f"none in the {lacking:,} rows {where}; end split.test there or leave it out of known_ahead"
+    )
 
 
-def check_observed(
-    name: str, target: str, observed: npt.NDArray[np.bool_], span: tuple[int, int]
-) -> None:
+def check_observed(name: str, target: str, observed: npt.NDArray[np.bool_], span: Span) -> None:
     """PipelineError if a target was not observed in a span: nothing could be scored there."""
-    if not observed[slice(*span)].any():
+    rows = np.atleast_2d(span)
+    if not any(observed[first:end].any() for first, end in rows):
         raise PipelineError(
             f"split.{name}: expected at least one observed value of the target {target}, found "
-            f"none in rows {span[0]:,} to {span[1] - 1:,}"
+            f"none in rows {rows[0, 0]:,} to {rows[-1, 1] - 1:,}"
         )
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipeline.config.checks import ridge_left_out
 from pipeline.config.experiment import Experiment
-from pipeline.data import splits, tables
+from pipeline.data import panel, splits, tables
 from pipeline.data.splits import Spans
 from pipeline.data.windows import Runs
 from pipeline.evaluation import network_memory, scoring
@@ -52,7 +52,8 @@ def evaluate(experiment: Experiment, layout: Layout) -> Evaluation:
     seen = forecaster.prepare(forecaster.read(table, str(raw)))
     example = newest(table, spec, card, forecaster.imputer)
     del table  # its text takes more memory than all that follows
-    series = artifacts.read_frame(layout.series)
+    ingested = panel.read(layout.series, card)
+    series = ingested.frame
     targets, times = series[list(spec.targets)], pd.DatetimeIndex(series.index)
     origins = {
         span: np.asarray(Runs(artifacts.read_array(layout.origins(span))))
@@ -60,7 +61,7 @@ def evaluate(experiment: Experiment, layout: Layout) -> Evaluation:
         if span != "train"
     }
     count = artifacts.read_json_record(layout.windows_quality, Count)
-    rows = splits.of(experiment, times[0], len(times))
+    rows = splits.of(experiment, ingested.borders, ingested.starts)
 
     # The model does not see a target that is not among its inputs; baselines do.
     task = prepared(experiment, layout)
@@ -78,7 +79,7 @@ def evaluate(experiment: Experiment, layout: Layout) -> Evaluation:
     )
     artifacts.write_json(layout.calibration, calibration.model_dump(mode="json"))
     block = max(spec.horizon, card.steps_a_day)
-    yardstick = Yardstick.of(targets.iloc[slice(*rows["train"])], card.season, block)
+    yardstick = Yardstick.of(targets.iloc[slice(*rows["train"][0])], card.season, block)
     memory = network_memory.measure(spec, layout.weights, seen.features, origins["validation"])
     in_gaps = scoring.in_gaps(targets, origins["test"], forecaster.imputer.limit)
     metrics = scoring.rounded(

@@ -1,34 +1,44 @@
 """Impute and scale: fitted on the training span alone, applied to all; the mask is kept."""
 
-import numpy as np
-import pandas as pd
-
 from pipeline.config.experiment import Experiment
-from pipeline.data import splits
+from pipeline.data import panel, splits
+from pipeline.data.panel import Borders
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.preparation.imputation import Imputer, one_hot, remarks
-from pipeline.preparation.scaling import Scaler, check_range
+from pipeline.preparation.own_units import OwnUnits
+from pipeline.preparation.prepare import prepare
+from pipeline.preparation.scaling import Scaler
 from pipeline.runtime.progress import say
 
 
 def impute_scale(experiment: Experiment, layout: Layout) -> None:
     """data/ingested -> data/prepared; gaps that come regularly are told."""
     card, settings = experiment.card, experiment.params.impute_scale
-    series = artifacts.read_frame(layout.series)
-    channels = one_hot(series, card.categories)
-    spans = splits.of(experiment, pd.Timestamp(channels.index[0]), len(channels))
-    train = channels.iloc[slice(*spans["train"])]
+    series = panel.read(layout.series, card)
+    channels = one_hot(series.frame, card.categories)
+    spans = splits.of(experiment, series.borders, series.starts)
+    train = {
+        name: channels.iloc[first:end]
+        for name, (first, end) in zip(series.borders.names, spans["train"], strict=True)
+    }
+    own = None
+    if card.series and settings.by_series:
+        moving = [name for name in card.numeric if name not in card.static]
+        own = OwnUnits.fit(train, moving, experiment.transforms, card.season)
+        train = {name: own.into(rows, name) for name, rows in train.items()}
+    rows = panel.joined([*train.values()])
+    borders = Borders.of({name: len(part) for name, part in train.items()})
 
-    imputer = Imputer.fit(train, settings.imputation.method, settings.imputation.limit, card.season)
+    static = [name for column in card.static for name in card.channels[column]]
+    gaps = settings.imputation
+    imputer = Imputer.fit(rows, gaps.method, gaps.limit, card.season, borders, static)
     levels = [str(name) for name in channels if name not in card.numeric]
-    scaler = Scaler.fit(train, settings.scaling, experiment.transforms, plain=levels)
-    filled, state = imputer.apply(channels)
-    scaled = scaler.transform(filled)
-    check_range(scaled, filled, str(layout.series))
-    values = scaled.to_numpy(np.float32)
+    first = borders.firsts[borders.lengths > 0]
+    scaler = Scaler.fit(rows, settings.scaling, experiment.transforms, levels, first, own)
+    values, state = prepare(channels, series.borders, imputer, scaler, str(layout.series))
 
-    for line in remarks(series, settings.imputation.limit):
+    for line in remarks((part for _, part in series.parts()), gaps.limit):
         say(f"{layout.series}: {line}")
     artifacts.write_json(layout.imputer, imputer.model_dump())
     artifacts.write_json(layout.scaler, scaler.model_dump())

@@ -2,6 +2,7 @@
 
 from pipeline.config import holidays
 from pipeline.config.experiment import Experiment
+from pipeline.data import panel
 from pipeline.data.windows import Runs
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
@@ -15,10 +16,10 @@ def prepared(experiment: Experiment, layout: Layout) -> Task:
     """From data/ingested, data/prepared, data/windows and data/holidays."""
     spec, card = Spec.of(experiment, holidays.read(experiment, layout)), experiment.card
     scaler = artifacts.read_json_record(layout.scaler, Scaler)
-    series, values = artifacts.read_frame(layout.series), artifacts.read_array(layout.values)
+    series, values = panel.read(layout.series, card), artifacts.read_array(layout.values)
     channels = [name for group in card.channels.values() for name in group]
     limit = experiment.params.impute_scale.imputation.limit
     gaps = Gaps(artifacts.read_array(layout.imputed), limit)
-    seen = Seen.of(spec, card, scaler, series, values, channels, gaps)
+    seen = Seen.of(spec, card, scaler, series.frame, values, channels, gaps, series.borders)
     origins = (Runs(artifacts.read_array(layout.origins(s))) for s in ("train", "validation"))
     return Task(spec, scaler, seen, *origins)

@@ -5,14 +5,19 @@ import pandas as pd
 from pipeline.config import holidays, input_names
 from pipeline.config.checks import ridge_left_out
 from pipeline.config.experiment import Experiment
-from pipeline.data import splits, windows
+from pipeline.data import panel, splits, windows
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.preparation.features import by_clock, on_holiday
 from pipeline.preparation.imputation import OBSERVED
 from pipeline.preparation.scaling import Scaler
-from pipeline.preparation.training_windows import remarks, training_windows
+from pipeline.preparation.training_windows import (
+    by_series,
+    remarks,
+    series_remarks,
+    training_windows,
+)
 from pipeline.runtime.progress import say
 
 
@@ -20,13 +25,15 @@ def window(experiment: Experiment, layout: Layout) -> None:
     """data/prepared -> data/windows; training windows that gaps cost are told."""
     card, targets, settings = experiment.card, experiment.targets, experiment.params.window
     look_back, horizon = settings.look_back, settings.horizon
-    first = artifacts.read_first_time(layout.series)
     state = artifacts.read_array(layout.imputed)
-    spans = splits.of(experiment, first, len(state))
-    windows.check_length(len(state), look_back, horizon)
-    if unused := len(state) - spans["test"][1]:
-        after = first + (spans["test"][1] - 1) * card.step
-        say(f"{layout.series}: {unused:,} rows after {after}, where split.test ends, are not used")
+    borders, starts = panel.outline(layout.series, card, len(state))
+    spans = splits.of(experiment, borders, starts)
+    windows.check_length(int(borders.lengths.max()), look_back, horizon)
+    used = spans["test"][:, 1] - borders.firsts  # rows of each series
+    if unused := int((borders.lengths - used).sum()):
+        after = (starts + (used - 1) * card.step).unique()
+        when = after[0] if len(after) == 1 else "the time of each series"
+        say(f"{layout.series}: {unused:,} rows after {when}, where split.test ends, are not used")
 
     scaler = artifacts.read_json_record(layout.scaler, Scaler)
     for name in targets:
@@ -46,21 +53,33 @@ def window(experiment: Experiment, layout: Layout) -> None:
         lines.append(f"{name} cannot use what is known ahead: {', '.join(card.known_ahead)}")
     for line in lines:
         say(f"{layout.origins('train')}: {line}")
-    end = spans["test"][1]
-    times = pd.date_range(first, periods=len(state), freq=card.step)
-    for name in input_names.sources(experiment.known_features):
-        known = state[:end, channels.index(name)] == OBSERVED
-        windows.check_known_ahead(name, known, times[:end])
+    faults = []
+    fixed = [channel for name in card.static for channel in card.channels[name]]
+    ahead = input_names.sources(experiment.known_features)
+    for name in (one for one in ahead if one not in fixed):
+        known = state[:, channels.index(name)] == OBSERVED
+        for (one, rows), start, end in zip(borders.parts(), starts, used, strict=True):
+            times = pd.date_range(start, periods=end, freq=card.step)
+            if fault := windows.untold(name, known[rows][:end], times):
+                faults.append(f"series {one}: {fault}" if one else fault)
+    if faults:
+        raise PipelineError(*panel.first_faults(faults))
+    last = (starts + (used - 1) * card.step).max()
+    times = pd.date_range(starts.min(), last, freq=card.step)
     for name, own in holidays.read(experiment, layout).items():
         on_holiday(name, own, by_clock(times, card))
     context = input_names.context(experiment.features, card.season, horizon)
     observed = state[:, [channels.index(name) for name in targets]] == OBSERVED
     origins = splits.origins(train, spans, horizon)
+    of = look_back, horizon, context, borders.firsts
     for name, rows in origins.items():
-        if fault := windows.fault(name, rows, spans[name], look_back, horizon, context):
+        if fault := windows.fault(name, rows, spans[name], *of):
             raise PipelineError(fault)
         for k, target in enumerate(targets):
             windows.check_observed(name, target, observed[:, k], spans[name])
+    count = by_series(count, origins, borders, look_back + context)
+    for line in series_remarks(count, look_back + context):
+        say(f"{layout.windows_quality}: {line}")
     for name, rows in origins.items():
         artifacts.write_array(layout.origins(name), rows.runs)
     artifacts.write_json(layout.windows_quality, count.model_dump())

@@ -16,6 +16,7 @@ from pipeline.config import input_names
 from pipeline.config.cards import Card, read_card_file
 from pipeline.config.params import Baseline
 from pipeline.data import cells, tables, timestamps
+from pipeline.data.panel import Borders
 from pipeline.data.windows import Rows
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
@@ -28,6 +29,7 @@ from pipeline.models.spec import Spec
 from pipeline.models.task import Floats, Model, Seen, forecasts
 from pipeline.preparation.features import Gaps
 from pipeline.preparation.imputation import Imputer, one_hot
+from pipeline.preparation.prepare import prepare
 from pipeline.preparation.scaling import Scaler
 
 CALIBRATION = "calibration.json"  # models logged before there was any have none
@@ -176,8 +178,8 @@ class Forecaster:
     def prepare(self, regular: pd.DataFrame) -> Seen:
         """The regular series as models see it."""
         channels = one_hot(regular, self.card.categories)
-        filled, state = self.imputer.apply(channels)
-        values = self.scaler.transform(filled).to_numpy(np.float32)
+        borders = Borders.of({"": len(channels)})
+        values, state = prepare(channels, borders, self.imputer, self.scaler)
         gaps, names = Gaps(state, self.imputer.limit), list(channels.columns)
         return Seen.of(self.spec, self.card, self.scaler, regular, values, names, gaps)
 
@@ -200,7 +202,7 @@ class Forecaster:
 
     def bounded(self, model: Model, seen: Seen, origins: Rows) -> Floats:
         """Any model's forecasts in units, [N, H, K] or [N, H, K, Q], none below `lowest`."""
-        made = forecasts(model, seen, origins)
+        made = seen.in_units(forecasts(model, seen, origins), origins)
         return np.maximum(made, self.lowest if made.ndim == 3 else self.lowest[:, None])
 
     @cached_property

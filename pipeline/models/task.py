@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.config.cards import Card
+from pipeline.data.panel import Borders
 from pipeline.data.windows import Rows, Runs, ahead, seen
 from pipeline.errors import PipelineError
 from pipeline.models.spec import Spec
@@ -29,13 +30,15 @@ def nothing() -> npt.NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Seen:
-    """A regular series as models see it: features of windows and steps, targets as they are."""
+    """Regular series as models see them: features of windows and steps, targets as they are."""
 
     times: pd.DatetimeIndex  # [rows] by the clock of the card's time zone
     features: npt.NDArray[np.float32]  # [rows, F] scaled, gaps filled
-    targets: Floats  # [rows, K] in their units, NaN where not observed
+    targets: Floats  # [rows, K] in their units or the series' own, NaN where not observed
     # [rows, G] scaled, gaps filled: what is known ahead of each row
     ahead: npt.NDArray[np.float32] = field(default_factory=nothing)
+    borders: Borders | None = None  # of several series below each other; one if None
+    own: tuple[Floats, Floats] | None = None  # [S, K] centres and sizes of the targets' own units
 
     @classmethod
     def of(
@@ -47,30 +50,56 @@ class Seen:
         values: npt.NDArray[np.float32],
         channels: Sequence[str],
         gaps: Gaps,
+        borders: Borders | None = None,
     ) -> "Seen":
-        """Of a regular series in its units; targets that it lacks as a column are missing.
+        """Of regular series in their units; targets that they lack as a column are missing.
 
         `values` [rows, channels] are the same imputed and scaled, `gaps` says what was imputed.
         """
         times, names = pd.DatetimeIndex(series.index), list(spec.targets)
-        with_past = times, card, spec.horizon, scaler.changes, gaps, spec.holidays
+        with_past = times, card, spec.horizon, scaler.changes, gaps, borders, spec.holidays
         features, *ahead = (
             build(values, channels, made, *with_past)
             for made in (spec.features, spec.known_features)
             if made
         )
         targets = series.reindex(columns=names).to_numpy(np.float64)
-        return cls(by_clock(times, card), features, targets, *ahead)
+        own = None
+        if scaler.own and borders:
+            own = scaler.own.table(borders.names, names)
+            centers, sizes = (np.repeat(part, borders.lengths, axis=0) for part in own)
+            targets = (targets - centers) / sizes
+        made = ahead[0] if ahead else nothing()
+        return cls(by_clock(times, card), features, targets, made, borders, own)
+
+    @cached_property
+    def each(self) -> Borders:
+        """Where each series begins and ends."""
+        return self.borders or Borders.of({"": len(self.targets)})
 
     @cached_property
     def last(self) -> Rows:
-        """[rows, K] where each target was last observed, up to and including the row; or 0."""
+        """[rows, K] where each target was last observed, up to and including the row.
+
+        The first row of the series, if it was not observed up to there.
+        """
         rows = np.arange(len(self.targets))[:, None]
-        return np.maximum.accumulate(np.where(np.isnan(self.targets), 0, rows))
+        first = np.repeat(self.each.firsts, self.each.lengths)[:, None]
+        return np.maximum.accumulate(np.where(np.isnan(self.targets), first, rows))
+
+    def in_units(self, forecasts: Floats, origins: Rows) -> Floats:
+        """Forecasts in the series' own units, [N, H, K] or [N, H, K, Q], in those of the card."""
+        if self.own is None:
+            return forecasts
+        number = self.each.number(origins)
+        shape = len(origins), 1, -1, *(1 for _ in forecasts.shape[3:])
+        centers, sizes = (part[number].reshape(shape) for part in self.own)
+        units: Floats = forecasts * sizes + centers
+        return units
 
     @cached_property
     def known(self) -> Floats:
-        """[rows, K] the last observed targets in their units; NaN before the first."""
+        """[rows, K] the last observed targets, in units as `targets`; NaN before the first."""
         return np.take_along_axis(self.targets, self.last, axis=0)
 
     def windows(self, spec: Spec, origins: Rows) -> npt.NDArray[np.float32]:

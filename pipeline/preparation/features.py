@@ -10,6 +10,7 @@ import pandas as pd
 from pipeline.config.cards import Card
 from pipeline.config.holidays import Holidays, command
 from pipeline.config.input_names import TERMS, Feature, of_time
+from pipeline.data.panel import Borders
 from pipeline.errors import PipelineError
 from pipeline.files.aligned import aligned_zeros
 
@@ -62,14 +63,16 @@ def build(
     horizon: int,
     changes: Mapping[str, float],
     gaps: Gaps,
+    borders: Borders | None = None,
     holidays: Mapping[str, Holidays] = {},
 ) -> npt.NDArray[np.float32]:
-    """The features of every row, from that row and rows before it alone.
+    """The features of every row, from that row and rows of its series before it alone.
 
     Args:
         values: [rows, channels] scaled, nothing missing; `channels` are their names.
         features: the names to build, as `expand` gives them.
         changes: of each channel, what its differences are divided by (`Scale.change`).
+        borders: of several series below each other; one series if None.
         holidays: of each feature such as holiday:DE.
 
     Returns:
@@ -78,9 +81,29 @@ def build(
     """
     if list(features) == list(channels):
         return values
-    position = {name: i for i, name in enumerate(channels)}
     local = by_clock(times, card)
     built = aligned_zeros(len(values), len(features))
+    for _, rows in (borders or Borders.of({"": len(values)})).parts():
+        part = Gaps(gaps.state[rows], gaps.limit)
+        given = channels, features, local[rows], card, horizon, changes, part, holidays
+        _fill(built[rows], values[rows], *given)
+    return built
+
+
+def _fill(
+    built: npt.NDArray[np.float32],
+    values: npt.NDArray[np.float32],
+    channels: Sequence[str],
+    features: Sequence[str],
+    local: pd.DatetimeIndex,
+    card: Card,
+    horizon: int,
+    changes: Mapping[str, float],
+    gaps: Gaps,
+    holidays: Mapping[str, Holidays],
+) -> None:
+    """The features of one series, into zeros of their shape."""
+    position = {name: i for i, name in enumerate(channels)}
     for j, name in enumerate(features):
         if name in TERMS:
             term, function = name.rsplit("_", 1)
@@ -101,7 +124,6 @@ def build(
             column = np.diff(column, prepend=column[:1]) / np.float32(changes[feature.source])
         lag = feature.lag(card.season, horizon)
         built[lag:, j] = column[: max(len(column) - lag, 0)]
-    return built
 
 
 def by_clock(times: pd.DatetimeIndex, card: Card) -> pd.DatetimeIndex:

@@ -1,12 +1,14 @@
 """Causal imputation: a gap is filled from the past alone, and what was filled is remembered."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic import Field
 
+from pipeline.data.panel import Borders
 from pipeline.data.windows import true_runs
 from pipeline.errors import PipelineError
 from pipeline.files.records import Record
@@ -28,10 +30,23 @@ class Imputer(Record):
     season: int  # rows
     means: dict[str, float]
     step: int = 1  # rows from one with a value to the next, most often
+    # channels with one value in each series: where that is not known, the mean stands for it
+    static: tuple[str, ...] = Field(default=(), exclude_if=lambda given: not given)
 
     @classmethod
-    def fit(cls, train: pd.DataFrame, method: str, limit: int, season: int) -> Self:
-        """Learn from the training rows; PipelineError if a column has none observed."""
+    def fit(
+        cls,
+        train: pd.DataFrame,
+        method: str,
+        limit: int,
+        season: int,
+        borders: Borders | None = None,
+        static: Sequence[str] = (),
+    ) -> Self:
+        """Learn from the training rows; PipelineError if a column has none observed.
+
+        `borders` are those of several series, `static` channels that never change within one.
+        """
         means = train.mean()
         if means.isna().any():
             name = means.index[means.isna().to_numpy()][0]
@@ -39,13 +54,16 @@ class Imputer(Record):
                 f"column {name}: expected observed values in the training span, found none; move "
                 "it from columns to excluded in the card"
             )
-        steps = np.diff(np.flatnonzero(train.notna().any(axis=1)))
+        rows = np.flatnonzero(train.notna().any(axis=1))
+        number = (borders or Borders.of({"": len(train)})).number(rows)
+        steps = np.diff(rows)[np.diff(number) == 0]
         return cls(
             method=method,
             limit=limit,
             season=season,
             step=int(np.bincount(steps).argmax()) if len(steps) else 1,
             means={str(name): float(mean) for name, mean in means.items()},
+            static=tuple(static),
         )
 
     @property
@@ -59,11 +77,14 @@ class Imputer(Record):
         return max(self.limit, self.seasons * self.season if self.method == "seasonal" else 0)
 
     def apply(self, series: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[np.uint8]]:
-        """Fill every gap of [rows, columns], the columns of `fit`, missing values as NaN.
+        """Fill every gap of one series [rows, columns], the columns of `fit`, missing as NaN.
 
         Of the same shape, OBSERVED, FILLED or BEYOND for each value comes beside it.
         """
         state = gap_state(series, self.limit)
+        if self.static:
+            known = series.columns.isin(self.static)
+            state[:, known] = np.minimum(state[:, known], FILLED)
         if not state.any():
             return series, state
         filled = series.fillna(self._estimate(series)).mask(state == BEYOND)
@@ -91,16 +112,23 @@ def gap_state(series: pd.DataFrame, limit: int) -> npt.NDArray[np.uint8]:
     return state
 
 
-def regular_gaps(series: pd.DataFrame, limit: int) -> dict[tuple[int, int], list[str]]:
-    """Length and period, in rows, of regular gaps longer than the limit, and the columns' names."""
+def regular_gaps(series: Iterable[pd.DataFrame], limit: int) -> dict[tuple[int, int], list[str]]:
+    """Length and period, in rows, of regular gaps longer than the limit, and the columns' names.
+
+    Of many series, the longest such gap of a column in any of them.
+    """
+    longest: dict[str, tuple[int, int]] = {}
+    for one in series:
+        for name in map(str, one):
+            if gap := _regular_gap(one[name].isna().to_numpy(), limit):
+                longest[name] = max(longest.get(name, gap), gap)
     found: dict[tuple[int, int], list[str]] = {}
-    for name in series:
-        if gap := _regular_gap(series[name].isna().to_numpy(), limit):
-            found.setdefault(gap, []).append(str(name))
+    for name, gap in longest.items():
+        found.setdefault(gap, []).append(name)
     return found
 
 
-def remarks(series: pd.DataFrame, limit: int) -> list[str]:
+def remarks(series: Iterable[pd.DataFrame], limit: int) -> list[str]:
     """A line for each kind of regular gap that is longer than the limit, with the limit to set."""
     return [
         f"{', '.join(names)}: a gap of {length:,} rows every {period:,} rows is longer than "

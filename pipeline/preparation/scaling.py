@@ -6,10 +6,12 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic import Field
 
 from pipeline.config.cards import Transform
 from pipeline.errors import PipelineError
 from pipeline.files.records import Record
+from pipeline.preparation.own_units import OwnUnits
 
 Floats = npt.NDArray[np.floating]
 
@@ -31,10 +33,12 @@ class Scaler(Record):
     """Every column's scale, by name.
 
     Inputs are scaled as card and parameters say. Targets are always standardised in their own
-    units: a loss in units of log(1 + x) would fit the median's logarithm, not the mean.
+    units: a loss in units of log(1 + x) would fit the median's logarithm, not the mean. Where
+    series have units of their own, those are meant wherever a scale speaks of units.
     """
 
     columns: dict[str, Scale]
+    own: OwnUnits | None = Field(default=None, exclude_if=lambda given: given is None)
 
     @classmethod
     def fit(
@@ -43,6 +47,8 @@ class Scaler(Record):
         method: Literal["minmax", "standard", "robust"],
         transforms: Mapping[str, Transform] = {},
         plain: Collection[str] = (),
+        firsts: Sequence[int] | npt.NDArray[np.int64] = (0,),
+        own: OwnUnits | None = None,
     ) -> Self:
         """Learn the scales from the observed values of the training rows, with scikit-learn.
 
@@ -51,16 +57,25 @@ class Scaler(Record):
             method: to [0, 1]; to mean 0 and standard deviation 1; to median 0 and quartile range 1.
             transforms: by column, what bends it before it is scaled.
             plain: columns that stay as they are (0/1 columns of a category).
+            firsts: rows with which a series begins: what came before them is another's.
+            own: what brought the rows to each series' own units.
 
         Raises:
             PipelineError: names a column with a value that its transform does not take.
         """
         return cls(
             columns={
-                name: Scale() if name in plain else _fit(train[name], method, transforms.get(name))
+                name: Scale()
+                if name in plain
+                else _fit(train[name], method, transforms.get(name), firsts)
                 for name in train.columns
-            }
+            },
+            own=own,
         )
+
+    def in_own_units(self, series: pd.DataFrame, name: str) -> pd.DataFrame:
+        """A series' rows in its own units; as they are where there are none."""
+        return self.own.into(series, name) if self.own else series
 
     @property
     def changes(self) -> dict[str, float]:
@@ -144,7 +159,7 @@ def check_range(scaled: pd.DataFrame, series: pd.DataFrame, where: str) -> None:
         )
 
 
-def _fit(column: pd.Series, method: str, transform: Transform | None) -> Scale:
+def _fit(column: pd.Series, method: str, transform: Transform | None, firsts: Any) -> Scale:
     # scikit-learn takes a second to import, which only the stage that fits should pay.
     from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 
@@ -167,7 +182,9 @@ def _fit(column: pd.Series, method: str, transform: Transform | None) -> Scale:
         robust = RobustScaler().fit(table)
         center, scale = robust.center_[0], robust.scale_[0]
     # Of neighbours that were both observed; 0 or NaN where there are none that differ.
-    change = bent.diff().std(ddof=0) / scale
+    changes = bent.diff()
+    changes.iloc[firsts] = np.nan
+    change = changes.std(ddof=0) / scale
     return Scale(
         center=float(center),
         scale=float(scale),

@@ -1,13 +1,15 @@
 """Training windows: which origins have one, how many could, and which input costs how many."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from pipeline.config import input_names
 from pipeline.config.experiment import Experiment
-from pipeline.data.windows import Runs, training_origins, true_runs
+from pipeline.data.panel import Borders, listed
+from pipeline.data.windows import Runs, Span, series_of, short, training_origins, true_runs
 from pipeline.files.records import Record
 from pipeline.preparation import features
 from pipeline.preparation.imputation import BEYOND, OBSERVED
@@ -28,14 +30,19 @@ class Count(Record):
     lost: dict[str, int]  # by input that costs any: windows with a gap of it beyond the limit
     without: dict[str, int]  # by the same: windows there would be if it were left out
     longest: dict[str, int]  # by the same: rows of its longest gap up to the span's end
+    # of many series: those without a training window, and by name how many scored origins have too
+    # few rows before them for one
+    untrained: tuple[str, ...] = Field(default=(), exclude_if=lambda given: not given)
+    short: dict[str, int] = Field(default={}, exclude_if=lambda given: not given)
 
 
 def training_windows(
-    state: States, channels: Sequence[str], experiment: Experiment, span: tuple[int, int]
+    state: States, channels: Sequence[str], experiment: Experiment, span: Span
 ) -> tuple[Runs, Count]:
     """The origins of an experiment's training windows, and their count.
 
-    `state` [rows, channels] is what `imputation.gap_state` gives, `channels` names its columns.
+    `state` [rows, channels] is what `imputation.gap_state` gives, `channels` names its columns. Of
+    many series, `span` has the rows of each, [S, 2].
     """
     card, window = experiment.card, experiment.params.window
     inputs, known = experiment.inputs, experiment.known_ahead
@@ -57,8 +64,9 @@ def training_windows(
         return np.stack([rows & (name in inputs), rows & (name in known)])
 
     def longest(name: str) -> int:
-        runs = [true_runs(column) for column in (seen(name)[: span[1]] != OBSERVED).T]
-        return max(int((end - first).max(initial=0)) for first, end in runs)
+        gone = seen(name) != OBSERVED
+        parts = [part for rows in np.atleast_2d(span) for part in gone[slice(*rows)].T]
+        return max(int((end - first).max(initial=0)) for first, end in map(true_runs, parts))
 
     def origins(shut: npt.NDArray[np.bool_], observed: npt.NDArray[np.bool_] = ~none[0]) -> Runs:
         return training_origins(span, *size, context, shut[0], observed, shut[1])
@@ -78,6 +86,37 @@ def training_windows(
         without={name: len(origins(costs - unusable(name) > 0, observed)) for name in lost},
         longest={name: longest(name) for name in lost},
     )
+
+
+def by_series(count: Count, origins: Mapping[str, Runs], borders: Borders, needed: int) -> Count:
+    """The count with which series have no training window, and which lack rows before an origin.
+
+    `origins` are those of each span, `needed` the rows that a window and its features take.
+    """
+    trained = series_of(origins["train"], borders.firsts)
+    parts = [
+        short(rows, borders.firsts, needed) for name, rows in origins.items() if name != "train"
+    ]
+    lacking = zip(borders.names, np.sum(parts, axis=0).tolist(), strict=True)
+    untrained = np.delete(np.arange(len(borders)), np.unique(trained))
+    return count.model_copy(
+        update={
+            "untrained": tuple(borders.names[number] for number in untrained),
+            "short": {name: origins for name, origins in lacking if origins},
+        }
+    )
+
+
+def series_remarks(count: Count, needed: int) -> Iterator[str]:
+    """What to say of a panel's series on the screen, one line each."""
+    if names := count.untrained:
+        yield f"{len(names):,} series have no training window: {listed(names)}"
+    if count.short:
+        yield (
+            f"{sum(count.short.values()):,} scored origins of {len(count.short):,} series have "
+            f"fewer than {needed:,} rows up to them, and get the last observed value as forecast: "
+            f"{listed([*count.short])}"
+        )
 
 
 def remarks(count: Count, targets: Sequence[str]) -> list[str]:

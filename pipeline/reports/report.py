@@ -56,7 +56,7 @@ def draw(
         "loss": pictures.loss(history),
     }
     if shown.isna().any(axis=None):
-        ends = [evaluation.spans[span][0] for span in SCORED]
+        ends = [evaluation.spans[span][0, 0] for span in SCORED]
         drawn["missing"] = pictures.missing(shown, ends, card)
     if card.step < pd.Timedelta("1D"):
         hours = scoring.by_hour(test, local.hour.to_numpy(), evaluation.yardstick)

@@ -91,7 +91,7 @@ def test_a_panel_is_read_as_it_was_written(
     number = borders.number(np.arange(rows))
     assert [borders.names[i] for i in number] == np.repeat(borders.names, borders.lengths).tolist()
     behind = [i for length in borders.lengths for i in range(length)]
-    assert borders.behind(np.arange(rows)).tolist() == behind
+    assert (np.arange(rows) - borders.first(np.arange(rows))).tolist() == behind
 
 
 def test_one_series_is_a_panel_of_one(project: Project) -> None:
@@ -186,7 +186,7 @@ def test_of_many_wrong_series_the_first_are_said() -> None:
     row = {"time": "2014-01-01 00:00", "level": 1.0, "size": 1.0}
     table = pd.DataFrame([row | {"site": f"s{i:02d}"} for i in range(25) for _ in range(2)])
     lines = refusal(table)
-    assert len(lines) == 21 and lines[20] == "and 5 more series of t.csv"
+    assert len(lines) == 21 and lines[20] == "and 5 more"
     assert lines[1].startswith("t.csv: series s01: column time, row 4: 2014-01-01 00:00:00 appears")
 
 

@@ -43,7 +43,7 @@ def market(weeks: int) -> pd.DataFrame:
 )
 def test_a_limit_shorter_than_regular_gaps_is_named(limit: int, expected: str | None) -> None:
     """Weekends without trade go beyond the limit: one line for all columns has the remedy."""
-    lines = remarks(market(6), limit)
+    lines = remarks([market(6)], limit)
     assert len(lines) == bool(expected)
     for line in lines:
         assert line.startswith("price, volume: ")
@@ -57,7 +57,7 @@ def test_gaps_by_chance_are_not_regular() -> None:
     for first in random.choice(4900, 60, replace=False):
         table.loc[first : first + random.integers(1, 60), "any"] = np.nan
         table.loc[first : first + 9, "one"] = np.nan
-    assert remarks(table, 5) == []
+    assert remarks([table], 5) == []
 
 
 def test_ingest_counts_gaps(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
