@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 
 from pipeline.config.cards import Card
 from pipeline.config.params import Baseline, Evaluate, Params
+from pipeline.data.panel import Borders
 from pipeline.data.windows import Rows
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE
@@ -250,9 +251,10 @@ def to_keras(p: LSTM) -> tuple[Array, Array, Array]:
     return np.concatenate(p[:4], 1), np.concatenate(p[4:8], 1), np.concatenate(p[8:])
 
 
-def seen_hours(features: Any, targets: Any) -> Seen:
-    """A series by the hour, [rows, F] and [rows, K], as models see it."""
-    return Seen(toy_times(len(features)), features, np.asarray(targets, np.float64))
+def seen_hours(features: Any, targets: Any, borders: Borders | None = None) -> Seen:
+    """A series by the hour, [rows, F] and [rows, K], as models see it; or several."""
+    times = toy_times(len(features))
+    return Seen(times, features, np.asarray(targets, np.float64), borders=borders)
 
 
 def naive(seasons: Sequence[int]) -> dict[str, Baseline]:
@@ -262,7 +264,12 @@ def naive(seasons: Sequence[int]) -> dict[str, Baseline]:
 
 
 def naive_forecast(
-    name: str, targets: pd.DataFrame, origins: Rows, horizon: int, *seasons: int
+    name: str,
+    targets: pd.DataFrame,
+    origins: Rows,
+    horizon: int,
+    *seasons: int,
+    borders: Borders | None = None,
 ) -> Floats:
     """What a naive baseline, fitted on a whole table, forecasts from its rows: [B, H, K]."""
     names = tuple(targets)
@@ -278,7 +285,7 @@ def naive_forecast(
         residual="none",
         normalisation="none",
     )
-    seen = seen_hours(np.zeros(targets.shape, np.float32), targets)
+    seen = seen_hours(np.zeros(targets.shape, np.float32), targets, borders)
     task = Task(spec, Scaler(columns={}), seen, origins, origins)
     return forecasts(FittedBaseline(spec, task.scaler).fit(task), seen, origins)
 

@@ -141,6 +141,13 @@ def short(origins: Runs, firsts: Rows, needed: int) -> Rows:
     return np.bincount(series_of(origins, firsts), lacking, len(firsts)).astype(np.int64)
 
 
+def whole(origins: Runs, firsts: Rows, needed: int) -> Runs:
+    """The origins that have the needed rows up to them in their series, whose first is given."""
+    first, end, stride = origins.runs.T
+    lacking = np.maximum(needed - 1 - _behind(origins, firsts), 0)
+    return _runs(first - (-lacking // stride) * stride, end, stride)
+
+
 def series_of(origins: Runs, firsts: Rows) -> Rows:
     """Which series each run is of: [runs], from 0."""
     return np.searchsorted(firsts, origins.runs[:, 0], side="right") - 1

@@ -27,8 +27,9 @@ def impute_scale(experiment: Experiment, layout: Layout) -> None:
         moving = [name for name in card.numeric if name not in card.static]
         own = OwnUnits.fit(train, moving, experiment.transforms, card.season)
         train = {name: own.into(rows, name) for name, rows in train.items()}
-    rows = panel.joined([*train.values()])
     borders = Borders.of({name: len(part) for name, part in train.items()})
+    rows = panel.joined([*train.values()])
+    del train  # which may be a copy as well
 
     static = [name for column in card.static for name in card.channels[column]]
     gaps = settings.imputation

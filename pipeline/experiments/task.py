@@ -2,8 +2,9 @@
 
 from pipeline.config import holidays
 from pipeline.config.experiment import Experiment
+from pipeline.config.input_names import context
 from pipeline.data import panel
-from pipeline.data.windows import Runs
+from pipeline.data.windows import Runs, whole
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.models.spec import Spec
@@ -21,5 +22,9 @@ def prepared(experiment: Experiment, layout: Layout) -> Task:
     limit = experiment.params.impute_scale.imputation.limit
     gaps = Gaps(artifacts.read_array(layout.imputed), limit)
     seen = Seen.of(spec, card, scaler, series.frame, values, channels, gaps, series.borders)
-    origins = (Runs(artifacts.read_array(layout.origins(s))) for s in ("train", "validation"))
+    needed = spec.look_back + context(spec.features, card.season, spec.horizon)
+    origins = (
+        whole(Runs(artifacts.read_array(layout.origins(span))), series.borders.firsts, needed)
+        for span in ("train", "validation")
+    )
     return Task(spec, scaler, seen, *origins)

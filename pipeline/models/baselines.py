@@ -196,7 +196,7 @@ def drift(own: FittedBaseline, seen: Seen, origins: Rows) -> Floats:
 def last_change(own: FittedBaseline, seen: Seen, origins: Rows) -> Floats:
     """Every step is the last observed value plus the last change."""
     known = seen.known[origins]
-    change = known - seen.known[np.maximum(origins - 1, 0)]
+    change = known - seen.known[np.maximum(origins - 1, seen.each.first(origins))]
     return np.repeat((known + change)[:, None], own.spec.horizon, axis=1)
 
 
@@ -209,8 +209,9 @@ def seasonal_naive(own: FittedBaseline, seen: Seen, origins: Rows) -> Floats:
     step, season = np.arange(1, own.spec.horizon + 1), own.model.season
     back = step - season * -(-step // season)  # 0 or negative: rows from the origin
     rows = origins[:, None] + back
-    then = seen.known[np.maximum(rows, 0)]
-    return np.where((rows < 0)[..., None] | np.isnan(then), seen.known[origins][:, None], then)
+    first = seen.each.first(origins)[:, None]  # of what is known of the series
+    then = seen.known[np.maximum(rows, first)]
+    return np.where((rows < first)[..., None] | np.isnan(then), seen.known[origins][:, None], then)
 
 
 def ridge(own: FittedBaseline, seen: Seen, origins: Rows) -> Floats:

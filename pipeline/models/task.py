@@ -150,7 +150,7 @@ class Task:
     spec: Spec
     scaler: Scaler
     seen: Seen
-    train: Rows | Runs  # origins
+    train: Rows | Runs  # origins with a whole window
     validation: Rows | Runs
 
     @cached_property

@@ -49,11 +49,15 @@ class OwnUnits(Record):
                 in all of a series has their size.
         """
         zero = np.isin(columns, list(from_zero))
-        parts = {name: frame[list(columns)].to_numpy(np.float64) for name, frame in train.items()}
-        pooled = _units(np.concatenate(list(parts.values())), zero)
+        # Column by column: of all series only one is held twice.
+        each = (
+            np.concatenate([frame[[c]].to_numpy() for frame in train.values()]) for c in columns
+        )
+        pooled = np.concatenate([_units(all_of, zero[[i]]) for i, all_of in enumerate(each)])
         pooled[:, 1] = np.where(pooled[:, 1] > 0, pooled[:, 1], 1.0)
         series = {}
-        for name, values in parts.items():
+        for name, frame in train.items():
+            values = frame[list(columns)].to_numpy(np.float64)
             own = _units(values, zero)
             own[:, 1] = np.where(own[:, 1] > 0, own[:, 1], pooled[:, 1])
             few = (~np.isnan(values)).sum(axis=0) < max(least, 2)

@@ -23,7 +23,15 @@ from pipeline.preparation import features
 from pipeline.preparation.imputation import FILLED, OBSERVED, Imputer
 from pipeline.preparation.own_units import OwnUnits
 from pipeline.preparation.scaling import Scaler
-from tests.toys import PANEL, Project, toy_card, toy_panel, toy_params, toy_times
+from tests.toys import (
+    PANEL,
+    Project,
+    naive_forecast,
+    toy_card,
+    toy_panel,
+    toy_params,
+    toy_times,
+)
 
 PREPARING = ("ingest", "impute_scale", "window")
 WINDOW = {"window.look_back": 3, "window.horizon": 2, "impute_scale.imputation.limit": 1}
@@ -339,3 +347,35 @@ def test_what_is_known_ahead_is_known_in_each_series(project: Project) -> None:
         PipelineError, match=r"series c: .* none in the 3 rows from 2014-01-01 02:0"
     ):
         project.run(*PREPARING)
+
+
+@pytest.mark.parametrize("name", ["persistence", "last_change", "seasonal_naive"])
+@given(
+    lengths=st.lists(st.integers(1, 7), min_size=1, max_size=4),
+    missing=st.floats(0, 0.6),
+    seed=st.integers(0, 9),
+)
+def test_a_series_of_many_is_forecast_as_if_alone(
+    name: str, lengths: list[int], missing: float, seed: int
+) -> None:
+    """From each of its rows, the first as well, a baseline knows nothing of the series above."""
+    borders = Borders.of({str(i): length for i, length in enumerate(lengths)})
+    random = np.random.default_rng(seed)
+    values = random.normal(size=int(borders.edges[-1]))
+    targets = pd.DataFrame({"y": np.where(random.random(len(values)) < missing, np.nan, values)})
+    of_all = naive_forecast(name, targets, np.arange(len(targets)), 3, 2, borders=borders)
+    for _, part in borders.parts():
+        own = naive_forecast(name, targets[part], np.arange(part.stop - part.start), 3, 2)
+        np.testing.assert_array_equal(of_all[part], own)
+
+
+def test_no_window_that_lacks_rows_is_trained_on(sites: Project) -> None:
+    """Of the validation origins, stopping sees those with a whole look-back in their series."""
+    ends = {"train": "2014-01-01 05:00", "validation": "2014-01-01 10:00", "test": "2014-01-01 13"}
+    sites.write(card=PANEL | {"split": ends}, params=WINDOW).run(*PREPARING)
+    on_disk = Runs(np.load(sites.root / "data/windows/validation.npy"))
+    assert np.asarray(on_disk).tolist() == [5, 6, 7, 8, 12, 13, 14]
+    experiment = Experiment(toy_params({**WINDOW}), toy_card(**PANEL | {"split": ends}))
+    task = prepared(experiment, Layout(sites.root))
+    assert np.asarray(task.train).tolist() == [2, 3]
+    assert np.asarray(task.validation).tolist() == [5, 6, 7, 8, 14]
