@@ -172,6 +172,11 @@ class Forecaster:
 
     def read(self, raw: pd.DataFrame, where: str = "input") -> pd.DataFrame:
         """Raw rows as the regular series that forecasts are made from."""
+        if self.card.series:
+            raise PipelineError(
+                f"{where}: expected a table of one series; of many ({self.card.series}) a network "
+                "is trained, and not yet scored or served"
+            )
         names = input_names.columns([*self.spec.inputs, *self.spec.known_ahead], self.card)
         return tables.to_series(raw, self.card, where, names, self.imputer.step)
 

@@ -54,7 +54,8 @@ class OwnUnits(Record):
             np.concatenate([frame[[c]].to_numpy() for frame in train.values()]) for c in columns
         )
         pooled = np.concatenate([_units(all_of, zero[[i]]) for i, all_of in enumerate(each)])
-        pooled[:, 1] = np.where(pooled[:, 1] > 0, pooled[:, 1], 1.0)
+        centers, sizes = np.nan_to_num(pooled).T
+        pooled = np.stack([centers, np.where(sizes > 0, sizes, 1.0)], axis=1)
         series = {}
         for name, frame in train.items():
             values = frame[list(columns)].to_numpy(np.float64)
@@ -70,8 +71,11 @@ class OwnUnits(Record):
 
     def into(self, frame: pd.DataFrame, name: str) -> pd.DataFrame:
         """One series' rows in its own units; columns that have none stay as they are."""
-        own = {column: unit for column, unit in self.of(name).items() if column in frame}
-        return frame.assign(**{c: (frame[c] - unit.center) / unit.size for c, unit in own.items()})
+        made = frame.copy(deep=False)
+        for column, unit in self.of(name).items():
+            if column in frame:
+                made[column] = (frame[column] - unit.center) / unit.size
+        return made
 
     def table(self, names: Sequence[str], columns: Sequence[str]) -> tuple[Floats, Floats]:
         """Centres and sizes of some series and columns: [S, K] each."""

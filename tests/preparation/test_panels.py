@@ -206,6 +206,8 @@ def test_each_series_has_units_of_its_own() -> None:
     assert units["big"] == [(200, 100), (0, 20)]
     assert units["flat"] == pytest.approx([(5, deviation), (0, 10)])
     assert units["tiny"] == units["never seen"] == pytest.approx([(mean, deviation), (0, 10)])
+    never = OwnUnits.fit({"a": pd.DataFrame({"y": [np.nan]})}, ["y"], from_zero=(), least=1)
+    assert [(one.center, one.size) for one in never.other.values()] == [(0, 1)]
     made = own.into(train["big"].assign(w=1.0), "big")
     assert made.to_numpy().tolist() == [[-1, 0.5, 1], [1, 1.5, 1]]
 
