@@ -44,7 +44,7 @@ class Tried(NamedTuple):
 
     series: pd.DataFrame
     quality: dict[str, Any]
-    spans: splits.Spans
+    spans: dict[str, tuple[int, int]]
     suited: Params  # those of params.yaml with a window and a limit that suit the table
 
 

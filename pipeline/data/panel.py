@@ -83,7 +83,7 @@ def write(path: Path, panel: Panel, card: Card) -> None:
         of = np.repeat(np.arange(len(panel.borders)), panel.borders.lengths)
         names = pd.Categorical.from_codes(of, pd.Index(panel.borders.names, dtype="str"))
         frame = frame.drop(columns=card.series, errors="ignore")
-        frame.insert(0, card.series, names)
+        frame.insert(0, card.series, pd.Series(names, frame.index))
     artifacts.write_frame(path, frame)
 
 
@@ -94,9 +94,10 @@ def read(path: Path, card: Card, columns: Sequence[str] | None = None) -> Panel:
     if not card.series:
         return Panel(frame, Borders.of({"": len(frame)}))
     names = frame[card.series].cat
-    firsts = np.flatnonzero(np.diff(names.codes, prepend=-1))
+    codes = names.codes.to_numpy()
+    firsts = np.flatnonzero(np.diff(codes, prepend=-1))
     lengths = np.diff(firsts, append=len(frame))
-    found = names.categories[names.codes.iloc[firsts]]
+    found = names.categories[codes[firsts]]
     borders = Borders.of(dict(zip(map(str, found), lengths.tolist(), strict=True)))
     return Panel(frame[[name for name in card.columns if name in frame]], borders)
 

@@ -171,8 +171,8 @@ def fault(
 
     It has no window, or in each series, the first rows of which are `firsts`, one from before it.
     """
-    begin, end = np.atleast_2d(span).T
-    rows = int((end - begin).max())
+    begins, ends = np.atleast_2d(span).T
+    rows = int((ends - begins).max())
     if len(origins) == 0 and name != "train":  # what comes before their targets is another span's
         return (
             f"split.{name}: expected at least one horizon of {horizon:,} rows, found {rows:,}; set "
@@ -185,8 +185,8 @@ def fault(
             f"{horizon}{before}, found none in {rows:,} rows; shorten the window (-S "
             "window.look_back=ROWS -S window.horizon=ROWS) or the gaps in the data"
         )
-    before = int((begin - firsts).max())
-    reach = f"expected at most the {before - context:,} rows before the {name} span"
+    behind = int((begins - firsts).max())
+    reach = f"expected at most the {behind - context:,} rows before the {name} span"
     early = (_behind(origins, np.atleast_1d(firsts)) + 1 < look_back + context).all()
     return f"window.look_back: {reach}, found {look_back:,}" if early else ""
 

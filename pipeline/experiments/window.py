@@ -58,9 +58,9 @@ def window(experiment: Experiment, layout: Layout) -> None:
     ahead = input_names.sources(experiment.known_features)
     for name in (one for one in ahead if one not in fixed):
         known = state[:, channels.index(name)] == OBSERVED
-        for (one, rows), start, end in zip(borders.parts(), starts, used, strict=True):
+        for (one, own_rows), start, end in zip(borders.parts(), starts, used, strict=True):
             times = pd.date_range(start, periods=end, freq=card.step)
-            if fault := windows.untold(name, known[rows][:end], times):
+            if fault := windows.untold(name, known[own_rows][:end], times):
                 faults.append(f"series {one}: {fault}" if one else fault)
     if faults:
         raise PipelineError(*panel.first_faults(faults))
