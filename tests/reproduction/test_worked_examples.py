@@ -97,7 +97,6 @@ def test_the_cheapest_example_comes_out_the_same(tmp_path: Path) -> None:
         here = recorded.get("machine_sha256") == Machine.here().sha256
         clone = clean_clone.make(tmp_path / "clone")
     made = worked_examples.perform(clone, example, recorded["seed"])
-    assert made.params_sha256 == recorded["params_sha256"]
     for name, score in place.scores(made.metrics, worked_examples.MODEL).items():
         spread = statistics.stdev(run[name] for run in row["runs"])
         # Boosting has no spread over seeds, but other digits on another machine.
