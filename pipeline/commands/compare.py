@@ -12,8 +12,8 @@ from pipeline.config.reading import raw_table, read_experiment
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE
-from pipeline.reports import comparison_pictures, markdown, page, terminal
-from pipeline.reports.formatting import escape_markdown
+from pipeline.reports import comparison_pictures, page, terminal
+from pipeline.reports.formatting import escape_markdown, table
 from pipeline.runtime import process
 from pipeline.tracking import comparison, labels, logged_runs, store
 
@@ -92,7 +92,7 @@ def compare(wanted: Sequence[str], output: Path, log: bool) -> None:
             if lines:
                 terminal.show(shown, width=160)
                 # A mean and its spread stay together in the narrow columns of a page.
-                text.append(markdown.table(header, lines).replace(" ± ", "\u00a0±\u00a0"))
+                text.append(table(header, lines).replace(" ± ", "\u00a0±\u00a0"))
         terminal.show(*told, "", width=160)
         text += map(escape_markdown, told)
         for name, figure in pictures(found, unit).items():

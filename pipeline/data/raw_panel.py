@@ -20,6 +20,7 @@ def to_panel(
     columns: Sequence[str] | None = None,
     step: int | None = None,
     wanted: Sequence[str] | None = None,
+    key: str = "ingest.series",
 ) -> tuple[Panel, list[int]]:
     """Raw rows as a panel, and how many of them each series had.
 
@@ -28,7 +29,7 @@ def to_panel(
             those of a series in order of time, the series in any order.
         columns: the columns that are needed; all of the card's by default.
         step: of how many rows the shortest step in a series may be at most; of any by default.
-        wanted: the names of the series that are used; all by default.
+        wanted: the names of the series that are used; all by default. `key` asks for them.
 
     Raises:
         PipelineError: a line for each series that is not as the card says, by its name; or names
@@ -42,7 +43,7 @@ def to_panel(
     tables.check_columns(table, card, where, [card.series, *([] if card.wide else needed)])
     names, of = _names(table[card.series])
     faults = _nameless(of, card, where, table)
-    numbers = _chosen(names, wanted, where)
+    numbers = _chosen(names, wanted, where, key)
     if card.series not in needed:
         table = table.drop(columns=card.series)
     order = np.argsort(of, kind="stable")
@@ -84,14 +85,14 @@ def _nameless(of: npt.NDArray[np.int64], card: Card, where: str, table: pd.DataF
     ]
 
 
-def _chosen(names: list[str], wanted: Sequence[str] | None, where: str) -> list[int]:
+def _chosen(names: list[str], wanted: Sequence[str] | None, where: str, key: str) -> list[int]:
     """The numbers of the series that are wanted, in order; PipelineError of one that is not."""
     for name in wanted or ():
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise PipelineError(
-                f"ingest.series: expected series of {where} ({listed(names)}), found {name}{hint}"
+                f"{key}: expected series of {where} ({listed(names)}), found {name}{hint}"
             )
     return [number for number, name in enumerate(names) if wanted is None or name in wanted]
 

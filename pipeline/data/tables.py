@@ -322,6 +322,8 @@ def typed(table: pd.DataFrame, card: Card, columns: Sequence[str]) -> pd.DataFra
         name = card.rename.get(written, written)
         if name in card.time.names:
             result[written] = pd.to_numeric(table[written]) if card.time.columns else table[written]
+        elif name == card.series:
+            result[written] = table[written].astype("str")
         elif name in columns or (card.wide and name not in card.excluded):
             result[written] = read_column(table[written], name, card, "table")
     return result

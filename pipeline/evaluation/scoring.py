@@ -1,13 +1,15 @@
 """Scoring a Forecaster: its forecasts beside the baselines on every origin of a span."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pipeline.data.panel import Borders
 from pipeline.data.windows import Rows, ahead
 from pipeline.evaluation import metrics
 from pipeline.evaluation.metrics import BASELINES, BRIEF, STORED, Scores
@@ -44,6 +46,8 @@ class Forecasts:
     by: dict[str, Floats]  # point forecasts by MODEL and by each baseline
     # By the same names what makes their intervals: all of them at once would take much memory.
     around: Mapping[str, Around] = field(default_factory=dict)
+    borders: Borders | None = None  # of many series below each other; one if None
+    steps: Rows | None = None  # [N] from the first time of all to each origin; its row if None
 
     def made(self, name: str) -> Made:
         """What a model forecasts, with its intervals and quantiles where it has them."""
@@ -54,6 +58,36 @@ class Forecasts:
     def model(self) -> Floats:
         """The model's own forecasts."""
         return self.by[MODEL]
+
+    def blocks(self, size: int) -> Rows:
+        """The block of so many steps that each origin is in: [N]."""
+        steps = self.origins if self.steps is None else self.steps
+        return steps // size
+
+    @property
+    def firsts(self) -> Rows:
+        """The first row of the series that each origin is in: [N]."""
+        return self.borders.first(self.origins) if self.borders else np.zeros_like(self.origins)
+
+    def series(self) -> Iterator[tuple[str, slice]]:
+        """Each series that has origins, and these."""
+        number = self.borders.number(self.origins) if self.borders else 0 * self.origins
+        names = self.borders.names if self.borders else ("",)
+        ends = np.flatnonzero(np.diff(number, append=-1)) + 1
+        for first, end in zip(np.append(0, ends[:-1]).tolist(), ends.tolist(), strict=True):
+            yield names[number[first]], slice(first, end)
+
+    def of(self, part: slice) -> "Forecasts":
+        """Those from some of the origins."""
+
+        def cut(name: str) -> tuple[Bands, dict[float, Floats]]:
+            made = self.made(name).part(part)
+            return made.bands, made.quantiles
+
+        by = {name: values[part] for name, values in self.by.items()}
+        around = {name: partial(cut, name) for name in self.around}
+        steps = None if self.steps is None else self.steps[part]
+        return Forecasts(self.origins[part], self.observed[part], by, around, self.borders, steps)
 
 
 @dataclass(frozen=True)
@@ -81,12 +115,16 @@ def observed(targets: pd.DataFrame, origins: Rows, horizon: int) -> Floats:
     return values
 
 
-def in_gaps(targets: pd.DataFrame, origins: Rows, limit: int) -> dict[str, int]:
+def in_gaps(
+    targets: pd.DataFrame, origins: Rows, limit: int, borders: Borders | None = None
+) -> dict[str, int]:
     """How many origins there are, in a gap of a target, and in one beyond the imputation's limit.
 
     There persistence and its like take the last observed value, a network what was imputed.
     """
-    state = gap_state(targets, limit)[origins].max(axis=1)
+    parts = borders.parts() if borders else [("", slice(None))]
+    states = [gap_state(targets.iloc[rows], limit) for _, rows in parts]
+    state = np.concatenate(states)[origins].max(axis=1)
     return {
         "count": len(origins),
         "in_gap": int((state != OBSERVED).sum()),
@@ -105,7 +143,7 @@ def report(
     result |= {"baselines_by_horizon": {}} | ({"baselines_by_target": {}} if names[1:] else {})
     holders = {name: _holder(spans, *rows) for name, rows in named.items()}
     for span, forecasts in spans.items():
-        seen, blocks = forecasts.observed, forecasts.origins // yardstick.block
+        seen, blocks = forecasts.observed, forecasts.blocks(yardstick.block)
         for name in forecasts.by:
             made = forecasts.made(name)
             if name == MODEL:
@@ -144,7 +182,7 @@ def report(
 def rolling(forecasts: Forecasts, bands: Bands, yardstick: Yardstick) -> dict[str, Any]:
     """The test scores of the model's intervals as they would have followed its errors."""
     seen, made = forecasts.observed, Made(forecasts.model, bands)
-    blocks = forecasts.origins // yardstick.block
+    blocks = forecasts.blocks(yardstick.block)
     steps = by_horizon(seen, made, yardstick, blocks=blocks)
     return {
         "test": metrics.of_intervals(pooled(seen, made, yardstick, blocks=blocks)),
@@ -261,9 +299,12 @@ def summary(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def table(
-    spans: dict[str, Forecasts], names: Sequence[str], times: pd.DatetimeIndex
+    spans: dict[str, Forecasts], names: Sequence[str], times: pd.DatetimeIndex, series: str = ""
 ) -> pd.DataFrame:
-    """predictions.parquet: a row for each span, origin, step and target, in the targets' units."""
+    """predictions.parquet: a row for each span, origin, step and target, in the targets' units.
+
+    `series` is what the column with the names of many series is called; without it there is none.
+    """
     category, parts = pd.Categorical.from_codes, []
     for code, forecasts in enumerate(spans.values()):
         n, horizon, k = forecasts.observed.shape
@@ -279,6 +320,9 @@ def table(
             "forecast": made.point.ravel(),
             "observed": forecasts.observed.ravel(),
         }
+        if series and (borders := forecasts.borders):
+            number = borders.number(forecasts.origins).repeat(horizon * k)
+            columns = {series: category(number, pd.Index(borders.names, dtype="str")), **columns}
         for level, (low, high) in made.bands.items():
             columns |= {f"lo-{level:g}": low.ravel(), f"hi-{level:g}": high.ravel()}
         parts.append(pd.DataFrame(columns))
@@ -291,7 +335,8 @@ def _holder(spans: Mapping[str, Forecasts], first: int, last: int) -> str:
 
 
 def _within(forecasts: Forecasts, first: int, last: int) -> npt.NDArray[np.bool_]:
-    """Which targets [N, H] lie in rows first to last."""
-    rows = forecasts.origins[:, None] + np.arange(1, forecasts.observed.shape[1] + 1)
+    """Which targets [N, H] lie in rows first to last of their series."""
+    origins = forecasts.origins - forecasts.firsts
+    rows = origins[:, None] + np.arange(1, forecasts.observed.shape[1] + 1)
     inside: npt.NDArray[np.bool_] = (rows >= first) & (rows <= last)
     return inside

@@ -1,6 +1,6 @@
 """Evaluate: forecast validation and test as a user would, and score beside the baselines."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -10,9 +10,10 @@ import pandas as pd
 from pipeline.config.checks import ridge_left_out
 from pipeline.config.experiment import Experiment
 from pipeline.data import panel, splits, tables
+from pipeline.data.panel import Panel
 from pipeline.data.splits import Spans
 from pipeline.data.windows import Runs
-from pipeline.evaluation import network_memory, scoring
+from pipeline.evaluation import by_series, network_memory, scoring
 from pipeline.evaluation.network_memory import Memory
 from pipeline.evaluation.scoring import MODEL, Forecasts, Yardstick
 from pipeline.experiments.intervals import Forecast, with_intervals
@@ -32,7 +33,8 @@ class Evaluation:
 
     metrics: dict[str, Any]  # metrics.json
     forecasts: dict[str, Forecasts]  # by span
-    series: pd.DataFrame  # the regular series, in its units
+    series: Panel  # the regular series, in their units
+    by_series: pd.DataFrame  # the test scores of each
     spans: Spans
     yardstick: Yardstick
     memory: Memory | None  # of a plain stack of recurrent layers
@@ -49,19 +51,18 @@ def evaluate(experiment: Experiment, layout: Layout) -> Evaluation:
     spec = forecaster.spec
     raw = layout.raw_table(experiment.dataset, card.file)
     table = tables.read_table(raw, card)
-    seen = forecaster.prepare(forecaster.read(table, str(raw)))
+    seen = forecaster.prepare(forecaster.read(table, str(raw), experiment.params.ingest.series))
     example = newest(table, spec, card, forecaster.imputer)
     del table  # its text takes more memory than all that follows
-    ingested = panel.read(layout.series, card)
-    series = ingested.frame
-    targets, times = series[list(spec.targets)], pd.DatetimeIndex(series.index)
+    series = panel.read(layout.series, card)
+    targets, times = series.frame[list(spec.targets)], pd.DatetimeIndex(series.frame.index)
     origins = {
         span: np.asarray(Runs(artifacts.read_array(layout.origins(span))))
         for span in experiment.split.ends
         if span != "train"
     }
     count = artifacts.read_json_record(layout.windows_quality, Count)
-    rows = splits.of(experiment, ingested.borders, ingested.starts)
+    rows = splits.of(experiment, series.borders, series.starts)
 
     # The model does not see a target that is not among its inputs; baselines do.
     task = prepared(experiment, layout)
@@ -75,20 +76,32 @@ def evaluate(experiment: Experiment, layout: Layout) -> Evaluation:
             by[name] = partial(forecaster.bounded, fitted, task.seen)
             tell(name)
     forecasts, calibration, followed = with_intervals(
-        experiment, layout, forecaster, by, targets, origins
+        experiment, layout, forecaster, by, series, origins
     )
     artifacts.write_json(layout.calibration, calibration.model_dump(mode="json"))
     block = max(spec.horizon, card.steps_a_day)
-    yardstick = Yardstick.of(targets.iloc[slice(*rows["train"][0])], card.season, block)
-    memory = network_memory.measure(spec, layout.weights, seen.features, origins["validation"])
-    in_gaps = scoring.in_gaps(targets, origins["test"], forecaster.imputer.limit)
+    names, trained = series.borders.names, [slice(*own) for own in rows["train"]]
+    each = [Yardstick.of(targets.iloc[own], card.season, block) for own in trained]
+    yardstick = each[0]
+    if card.series:  # all together have no seasonal error: MASE is scored series by series
+        yardstick = Yardstick.of(pd.concat([targets.iloc[own] for own in trained]), 0, block)
+    each = [replace(one, deviation=yardstick.deviation) for one in each]
+    memory = network_memory.measure(
+        spec, layout.weights, seen.features, np.asarray(task.validation)
+    )
+    in_gaps = scoring.in_gaps(targets, origins["test"], forecaster.imputer.limit, series.borders)
+    yardsticks = dict(zip(names, each, strict=True))
+    scored = by_series.scores(forecasts["test"], yardsticks, card.series or "series")
+    artifacts.write_frame(layout.by_series, scored)
     metrics = scoring.rounded(
         scoring.report(forecasts, spec.targets, yardstick, card.spans)
         | {"rolling": scoring.rolling(forecasts["test"], followed, yardstick)}
         | ({"memory": memory.scores} if memory else {})
+        | ({"series": by_series.summary(scored)} if card.series else {})
         | {"training_windows": count.model_dump(), "test_origins": in_gaps}
     )
     artifacts.write_json(layout.metrics, metrics)
     artifacts.write_json(layout.summary, scoring.summary(metrics))
-    artifacts.write_frame(layout.predictions, scoring.table(forecasts, spec.targets, times))
-    return Evaluation(metrics, forecasts, series, rows, yardstick, memory, example)
+    predictions = scoring.table(forecasts, spec.targets, times, card.series or "")
+    artifacts.write_frame(layout.predictions, predictions)
+    return Evaluation(metrics, forecasts, series, scored, rows, yardstick, memory, example)

@@ -23,9 +23,13 @@ def impute_scale(experiment: Experiment, layout: Layout) -> None:
         for name, (first, end) in zip(series.borders.names, spans["train"], strict=True)
     }
     own = None
-    if card.series and settings.by_series:
+    if card.series:
         moving = [name for name in card.numeric if name not in card.static]
-        own = OwnUnits.fit(train, moving, experiment.transforms, card.season)
+        own = (
+            OwnUnits.fit(train, moving, experiment.transforms, card.season)
+            if settings.by_series
+            else OwnUnits.none(train, moving)
+        )
         train = {name: own.into(rows, name) for name, rows in train.items()}
     borders = Borders.of({name: len(part) for name, part in train.items()})
     rows = panel.joined([*train.values()])

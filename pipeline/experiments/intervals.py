@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 
+import numpy as np
 import pandas as pd
 
 from pipeline.config.experiment import Experiment
 from pipeline.data import splits
+from pipeline.data.panel import Panel
 from pipeline.data.windows import Rows
 from pipeline.evaluation import scoring
 from pipeline.evaluation.scoring import MODEL, Around, Forecasts
@@ -25,7 +27,7 @@ def with_intervals(
     layout: Layout,
     forecaster: Forecaster,
     by: Mapping[str, Forecast],
-    targets: pd.DataFrame,
+    series: Panel,
     origins: Mapping[str, Rows],
 ) -> tuple[dict[str, Forecasts], Calibration, Bands]:
     """What each of `by` forecasts from the origins of each span, with its intervals.
@@ -34,6 +36,8 @@ def with_intervals(
     are the model's own calibration, and its intervals on test had they followed its errors.
     """
     settings, spec = experiment.params.evaluate, forecaster.spec
+    targets, borders = series.frame[list(spec.targets)], series.borders
+    times = pd.DatetimeIndex(series.frame.index)
     own = {
         span: {name: forecast(rows) for name, forecast in by.items()}
         for span, rows in origins.items()
@@ -42,6 +46,8 @@ def with_intervals(
     learned_on = splits.calibrates(origins)
     around: dict[str, dict[str, Around]] = {span: {} for span in splits.SCORED}
     learned: dict[str, Calibration] = {}
+    chosen = origins["validation"]
+    of = borders.number(chosen)
     with progress("calibrations", len(by)) as tell:
         for name in by:
             method = Method(
@@ -51,13 +57,13 @@ def with_intervals(
                 bins=settings.calibration.bins,
             )
             one = conformal.calibrate(method, own[learned_on][name], seen[learned_on], spec.targets)
-            learned[name], parts = one, {"test": [(slice(None), one)]}
+            learned[name], parts = one, {"test": [(np.arange(len(seen["test"])), one)]}
             with suppress(TooFewError):
                 parts["validation"] = conformal.halves(
-                    method, own["validation"][name], seen["validation"], spec.targets
+                    method, own["validation"][name], seen["validation"], spec.targets, chosen, of
                 )
-            for span, of in parts.items():
-                made = partial(conformal.around, of, own[span][name], forecaster.lowest)
+            for span, part in parts.items():
+                made = partial(conformal.around, part, own[span][name], forecaster.lowest)
                 around[span][name] = made
             tell(name)
     cells = learned[MODEL].cells
@@ -77,9 +83,27 @@ def with_intervals(
                 for name, values in own[span].items()
             },
             around[span],
+            borders,
+            np.asarray((times[origins[span]] - times.min()) // experiment.card.step),
         )
         for span in splits.SCORED
     }
-    bands = learned[MODEL].bands(own["test"][MODEL])
-    followed = drift.replay(bands, forecasts["test"].model, seen["test"], forecaster.lowest)
-    return forecasts, learned[MODEL], followed
+    bands, test = learned[MODEL].bands(own["test"][MODEL]), forecasts["test"]
+    followed = [  # each series by its own errors
+        drift.replay(
+            {level: (low[part], high[part]) for level, (low, high) in bands.items()},
+            test.model[part],
+            test.observed[part],
+            test.origins[part],
+            forecaster.lowest,
+        )
+        for _, part in test.series()
+    ]
+    joined = {
+        level: (
+            np.concatenate([one[level][0] for one in followed]),
+            np.concatenate([one[level][1] for one in followed]),
+        )
+        for level in bands
+    }
+    return forecasts, learned[MODEL], joined

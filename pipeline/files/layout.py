@@ -45,6 +45,7 @@ class Layout:
         self.metrics = self.reports / "metrics.json"
         self.summary = self.reports / "summary.json"
         self.predictions = self.reports / "predictions.parquet"
+        self.by_series = self.reports / "by_series.parquet"
         self.plots = self.reports / "plots"
         self.report = self.reports / "report.md"
 

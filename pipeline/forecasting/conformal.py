@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.config.params import DECILES
+from pipeline.data.windows import Rows
 from pipeline.errors import PipelineError
 from pipeline.files.records import Record
 
@@ -172,33 +173,49 @@ def calibrate(
 
 
 def halves(
-    method: Method, forecast: Floats, observed: Floats, targets: Sequence[str]
-) -> list[tuple[slice, Calibration]]:
+    method: Method,
+    forecast: Floats,
+    observed: Floats,
+    targets: Sequence[str],
+    origins: Rows,
+    series: Rows,
+) -> list[tuple[Rows, Calibration]]:
     """Each half of the windows with what the other half teaches, of the arrays of `calibrate`.
 
-    Windows whose targets lie in both halves teach nothing.
+    Of each series the first half by time and the second; windows whose targets lie in both halves
+    teach nothing.
+
+    Args:
+        origins: [N] rows of the table, rising.
+        series: [N] the number of the series that each is of.
     """
-    n, horizon = observed.shape[:2]
-    middle, apart = n // 2, horizon - 1
-    first, second = slice(0, middle), slice(middle, n)
-    pairs = (first, slice(middle + apart, n)), (second, slice(0, max(middle - apart, 0)))
-    return [(own, calibrate(method, forecast[of], observed[of], targets)) for own, of in pairs]
+    horizon = observed.shape[1]
+    early, teaches = np.zeros((2, len(origins)), np.bool_)
+    for own in np.split(np.arange(len(origins)), np.flatnonzero(np.diff(series)) + 1):
+        first, second = np.split(own, [len(own) // 2])
+        early[first] = True
+        teaches[first] = origins[first] + horizon <= origins[second[0]]
+        teaches[second] = origins[second] >= (origins[first[-1]] + horizon if len(first) else 0)
+    pairs = (early, ~early & teaches), (~early, early & teaches)
+    return [
+        (np.flatnonzero(own), calibrate(method, forecast[of], observed[of], targets))
+        for own, of in pairs
+    ]
 
 
 def around(
-    parts: Sequence[tuple[slice, Calibration]], forecast: Floats, lowest: npt.ArrayLike = -np.inf
+    parts: Sequence[tuple[Rows, Calibration]], forecast: Floats, lowest: npt.ArrayLike = -np.inf
 ) -> tuple[Bands, dict[float, Floats]]:
-    """The intervals and, by percent, the quantiles of windows [N] in parts, one after the other."""
-    made = [calibration.bands(forecast[own], lowest) for own, calibration in parts]
-    levels = {
-        level: (
-            np.concatenate([of[level][0] for of in made]),
-            np.concatenate([of[level][1] for of in made]),
-        )
-        for level in made[0]
-    }
-    every = np.concatenate([each.quantiles(forecast[own], lowest) for own, each in parts])
-    percents = [round(100 * q, 9) for q in parts[0][1].method.quantiles]
+    """The intervals and, by percent, the quantiles of windows [N], each of one of the parts."""
+    method = parts[0][1].method
+    ends = np.empty((2, len(method.levels), *forecast.shape[:3]))
+    every = np.empty((*forecast.shape[:3], len(method.quantiles)))
+    for own, calibration in parts:
+        for i, bounds in enumerate(calibration.bands(forecast[own], lowest).values()):
+            ends[0, i, own], ends[1, i, own] = bounds
+        every[own] = calibration.quantiles(forecast[own], lowest)
+    levels = {level: (ends[0, i], ends[1, i]) for i, level in enumerate(method.levels)}
+    percents = [round(100 * q, 9) for q in method.quantiles]
     return levels, {percent: every[..., i] for i, percent in enumerate(percents)}
 
 

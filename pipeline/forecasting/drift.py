@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.data.windows import Rows
 from pipeline.forecasting.conformal import Bands, Floats, nested
 
 # Twice as fast, intervals of 80% chase single episodes; half as fast, a season is over before they
@@ -14,6 +15,7 @@ def replay(
     bands: Bands,
     middle: Floats,
     observed: Floats,
+    origins: Rows,
     lowest: npt.ArrayLike = -np.inf,
     gain: float = GAIN,
 ) -> Bands:
@@ -34,10 +36,9 @@ def replay(
         bands: lower and upper bounds [N, H, K] of the fixed calibration, not yet cut at `lowest`.
         middle: [N, H, K] point forecasts, or medians.
         observed: [N, H, K], NaN where nothing was observed: nothing is learned there.
+        origins: [N] rows of one series, rising.
         lowest: [K] the least value of each target.
         gain: how fast the factor follows.
-
-    The origins are consecutive rows of one series.
     """
     levels = np.array(sorted(bands))
     lows, highs = (np.stack([bands[level][side] for level in levels], axis=1) for side in (0, 1))
@@ -46,15 +47,19 @@ def replay(
     down, up = centre - lows, highs - centre  # [N, levels, H, K]
     factor = np.ones(down.shape[1:])
     made = np.empty((2, *down.shape))
-    horizon = observed.shape[1]
+    ahead = np.arange(1, observed.shape[1] + 1)
     for t in range(len(observed)):
-        # The target of step h from origin t - h is row t, the last one seen from here.
-        steps = np.arange(min(t, horizon))
-        before = t - 1 - steps
+        # What has become known since the last origin: rows after it, up to this one.
+        since = origins[t - 1] if t else origins[0]
+        first = np.searchsorted(origins, since - len(ahead), side="right")
+        rows = origins[first:t, None] + ahead
+        before, steps = np.nonzero((rows > since) & (rows <= origins[t]))
+        before += first
         y = observed[before, steps]  # [steps, K]
         low, high = (ends[before, :, steps].swapaxes(0, 1) for ends in made)
         missed = ((y < low) | (y > high)) - miss_rate
-        factor[:, steps] += gain * np.where(np.isnan(y), 0, missed)
+        change = gain * np.where(np.isnan(y), 0, missed)
+        np.add.at(factor.swapaxes(0, 1), steps, change.swapaxes(0, 1))
         np.maximum(factor, 0, out=factor)
         made[:, t] = nested(centre[t] - factor * down[t], centre[t] + factor * up[t])
         np.maximum(made[:, t], lowest, out=made[:, t])

@@ -1,6 +1,5 @@
 """The Forecaster: raw rows in, forecast out. What is scored is what is logged and served."""
 
-import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,14 +14,15 @@ import pandas as pd
 from pipeline.config import input_names
 from pipeline.config.cards import Card, read_card_file
 from pipeline.config.params import Baseline
-from pipeline.data import cells, tables, timestamps
-from pipeline.data.panel import Borders
+from pipeline.data import cells, panel, raw_panel, tables, timestamps
+from pipeline.data.panel import Borders, Panel
 from pipeline.data.windows import Rows
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, Layout
 from pipeline.files.records import shown
 from pipeline.forecasting import origins as origins_of
+from pipeline.forecasting import remarks
 from pipeline.forecasting.conformal import Bands, Calibration, columns
 from pipeline.models.baselines import FittedBaseline
 from pipeline.models.spec import Spec
@@ -33,8 +33,6 @@ from pipeline.preparation.prepare import prepare
 from pipeline.preparation.scaling import Scaler
 
 CALIBRATION = "calibration.json"  # models logged before there was any have none
-FAR = 10  # standard deviations from the training span's mean: what is that far off is asked about
-LOG = logging.getLogger(__name__)
 Backend = Literal["tensorflow", "numpy"]
 
 
@@ -74,9 +72,14 @@ def newest(table: pd.DataFrame, spec: Spec, card: Card, imputer: Imputer) -> pd.
     Where columns are known ahead, the last rows, as many as steps, have those alone.
     """
     rows, ahead = rows_needed(spec, card, imputer), input_names.columns(spec.known_ahead, card)
+    if card.series:  # the longest series'
+        written = [card.rename.get(name, name) for name in map(str, table)].index(card.series)
+        names = table.iloc[:, written].astype("str").str.strip()
+        table = table[names == names.value_counts().idxmax()]
     if card.wide:  # a row is a day, and the first and the last may be used in part
         rows = -(-rows // card.steps_a_day) + 1
     columns = input_names.columns([*spec.inputs, *spec.known_ahead], card)
+    columns += [card.series] if card.series else []
     if not ahead:
         return tables.typed(table.tail(rows).reset_index(drop=True), card, columns)
     rows += spec.horizon
@@ -170,23 +173,25 @@ class Forecaster:
             calibration=calibration,
         )
 
-    def read(self, raw: pd.DataFrame, where: str = "input") -> pd.DataFrame:
-        """Raw rows as the regular series that forecasts are made from."""
-        if self.card.series:
+    def read(
+        self, raw: pd.DataFrame, where: str = "input", series: Sequence[str] | None = None
+    ) -> Panel:
+        """Raw rows as the regular series that forecasts are made from; all, or those named."""
+        if series and not self.card.series:
             raise PipelineError(
-                f"{where}: expected a table of one series; of many ({self.card.series}) a network "
-                "is trained, and not yet scored or served"
+                f"series: expected none of a model of one series, found {shown(series[0])}"
             )
         names = input_names.columns([*self.spec.inputs, *self.spec.known_ahead], self.card)
-        return tables.to_series(raw, self.card, where, names, self.imputer.step)
+        reading = self.card, where, names, self.imputer.step, series or None, "series"
+        return raw_panel.to_panel(raw, *reading)[0]
 
-    def prepare(self, regular: pd.DataFrame) -> Seen:
-        """The regular series as models see it."""
-        channels = one_hot(regular, self.card.categories)
-        borders = Borders.of({"": len(channels)})
+    def prepare(self, regular: Panel) -> Seen:
+        """The regular series as models see them."""
+        frame, borders = regular.frame, regular.borders
+        channels = one_hot(frame, self.card.categories)
         values, state = prepare(channels, borders, self.imputer, self.scaler)
         gaps, names = Gaps(state, self.imputer.limit), list(channels.columns)
-        return Seen.of(self.spec, self.card, self.scaler, regular, values, names, gaps)
+        return Seen.of(self.spec, self.card, self.scaler, frame, values, names, gaps, borders)
 
     def forecast(self, seen: Seen, origins: Rows) -> Floats:
         """Forecasts in the targets' units from what `prepare` gives: [N] origins -> [N, H, K].
@@ -206,8 +211,23 @@ class Forecaster:
         return forecast
 
     def bounded(self, model: Model, seen: Seen, origins: Rows) -> Floats:
-        """Any model's forecasts in units, [N, H, K] or [N, H, K, Q], none below `lowest`."""
-        made = seen.in_units(forecasts(model, seen, origins), origins)
+        """Any model's forecasts in units, [N, H, K] or [N, H, K, Q], none below `lowest`.
+
+        From an origin in one of many series with fewer rows of it than a window takes, it is the
+        last observed value; where there is none, the centre of the series' own units.
+        """
+        if not self.card.series:
+            made = forecasts(model, seen, origins)
+        else:
+            spec, outputs = self.spec, model.spec.outputs
+            context = input_names.context(spec.features, self.card.season, spec.horizon)
+            whole = seen.behind(origins) + 1 >= spec.look_back + context
+            last = np.nan_to_num(seen.known[origins])
+            last = last.reshape(len(origins), 1, -1, *(1 for _ in outputs[2:]))
+            made = np.broadcast_to(last, (len(origins), *outputs)).copy()
+            if whole.any():
+                made[whole] = forecasts(model, seen, origins[whole])
+            made = seen.in_units(np.where(np.isnan(made), last, made), origins)
         return np.maximum(made, self.lowest if made.ndim == 3 else self.lowest[:, None])
 
     @cached_property
@@ -222,6 +242,7 @@ class Forecaster:
         origins: Sequence[str] | None = None,
         where: str = "input",
         levels: Sequence[float] | None = None,
+        series: Sequence[str] | None = None,
     ) -> pd.DataFrame:
         """Forecasts from raw rows with their intervals, as they are served.
 
@@ -233,10 +254,12 @@ class Forecaster:
                 ahead, an observed target.
             where: what the rows are called where something is wrong with them.
             levels: of the intervals, in percent; all that were calibrated if None.
+            series: the names of those that are forecast, of a table of many; all if None.
 
         Returns:
             One row for each origin, step and target: origin, time, target, forecast, and for each
-            level, rising, the bounds of its interval: lo-80, hi-80.
+            level, rising, the bounds of its interval: lo-80, hi-80. Of a table of many series,
+            their names come first.
 
         Raises:
             PipelineError: a column is lacking or not as the card says, an origin is not in the
@@ -245,12 +268,41 @@ class Forecaster:
                 calibrated; says which were.
         """
         chosen = self._levels(levels)
-        regular = self.read(cells.with_time(raw, self.card), where)
-        times = pd.DatetimeIndex(regular.index)
         given = list(origins) if origins is not None else []
+        frames: dict[str, pd.DataFrame] = {}
+        parts, faults, first = [], [], 0
+        for name, regular in self.read(cells.with_time(raw, self.card), where, series).parts():
+            try:
+                frames[name], own = self._from(regular, given, name, where)
+            except PipelineError as error:
+                faults.append(str(error))
+                continue
+            parts.append(first + own)
+            first += len(frames[name])
+        if faults:
+            raise PipelineError(*panel.first_faults(faults))
+        borders = Borders.of({name: len(frame) for name, frame in frames.items()})
+        frame, rows = panel.joined([*frames.values()]), np.concatenate(parts)
+        values = self.forecast(self.prepare(Panel(frame, borders)), rows)
+        answer = self.frame(pd.DatetimeIndex(frame.index), rows, self.spec.point(values))
+        if self.card.series:
+            of = np.array(borders.names, object)[borders.number(rows)]
+            answer.insert(0, self.card.series, of.repeat(len(answer) // len(rows)))
+        bands: Bands = self.calibration.bands(values, self.lowest) if self.calibration else {}
+        for level in chosen:
+            for name, bound in zip(columns(level), bands[level], strict=True):
+                answer[name] = bound.ravel()
+        return answer
+
+    def _from(
+        self, regular: pd.DataFrame, origins: Sequence[str], name: str, where: str
+    ) -> tuple[pd.DataFrame, Rows]:
+        """One series' rows up to the last step, and its rows that are origins."""
+        where = f"{where}: series {name}" if name else where
+        times = pd.DatetimeIndex(regular.index)
         rows = (
-            origins_of.named(given, times, self.card)
-            if given
+            origins_of.named(origins, times, self.card, f"{where}: " if name else "")
+            if origins
             else origins_of.newest(regular, self.spec, self.card, where)
         )
         needed = rows_needed(self.spec, self.card, self.imputer)
@@ -261,16 +313,9 @@ class Forecaster:
                 f"and including the origin {times[first]} ({self.spec.look_back} for the "
                 f"look-back, the rest for lagged inputs and gap filling); found {first + 1}"
             )
-        self._tell_of_gaps(regular, rows, where)
-        self._tell_of_units(regular, where)
-        regular = origins_of.reaching(regular, self.spec, self.card, rows, where)
-        values = self.forecast(self.prepare(regular), rows)
-        answer = self.frame(times, rows, self.spec.point(values))
-        bands: Bands = self.calibration.bands(values, self.lowest) if self.calibration else {}
-        for level in chosen:
-            for name, bound in zip(columns(level), bands[level], strict=True):
-                answer[name] = bound.ravel()
-        return answer
+        remarks.on_gaps(regular, rows, self.spec, self.card, where)
+        remarks.on_units(regular, name, self.scaler, self.card, where)
+        return origins_of.reaching(regular, self.spec, self.card, rows, where), rows
 
     def _levels(self, wanted: Sequence[float] | None) -> list[float]:
         """Those that are asked for, or all."""
@@ -284,43 +329,6 @@ class Forecaster:
             )
             raise PipelineError(f"levels: expected {expected}, found {shown(odd[0])}")
         return [level for level in there if level in asked]
-
-    def _tell_of_gaps(self, regular: pd.DataFrame, origins: Rows, where: str) -> None:
-        """A line in the log for each column of which a look-back lacks more than half.
-
-        And for a target without a value at an origin, as where only other columns go on.
-        """
-        look_back = self.spec.look_back
-        for name in input_names.columns(self.spec.inputs, self.card):
-            there = regular[name].notna().to_numpy()
-            known = np.concatenate([[0], there.cumsum()])
-            counts = known[origins + 1] - known[origins + 1 - look_back]
-            least = int(counts.argmin())
-            if 2 * counts[least] < look_back:
-                seen = (
-                    f"{name} was observed in {counts[least]} of" if counts[least]
-                    else f"no {name} was observed in"
-                )  # fmt: skip
-                LOG.warning(
-                    "%s: %s the %d rows up to %s: the forecast is made from imputed values",
-                    where, seen, look_back, regular.index[origins[least]],
-                )  # fmt: skip
-            elif name in self.spec.targets and not there[origins].all():
-                LOG.warning(
-                    "%s: %s has no value at the origin %s: the forecast starts from an imputed one",
-                    where, name, regular.index[origins[int(there[origins].argmin())]],
-                )  # fmt: skip
-
-    def _tell_of_units(self, regular: pd.DataFrame, where: str) -> None:
-        """A line in the log for each column that lies far from what it was in training."""
-        for name in regular.columns.intersection(self.card.numeric):
-            scale, middle = self.scaler.columns[name], regular[name].median()
-            if not scale.constant and abs(middle - scale.mean) > FAR * scale.deviation:
-                LOG.warning(
-                    "%s: column %s: its median is %g, but in training its mean was %g and its "
-                    "standard deviation %g; is the unit different?",
-                    where, name, middle, scale.mean, scale.deviation,
-                )  # fmt: skip
 
     def frame(
         self, times: pd.DatetimeIndex, origins: Rows, values: npt.NDArray[np.float64]

@@ -16,7 +16,7 @@ from pipeline.models.spec import Spec
 LOG = logging.getLogger(__name__)
 
 
-def named(origins: Sequence[str], times: pd.DatetimeIndex, card: Card) -> Rows:
+def named(origins: Sequence[str], times: pd.DatetimeIndex, card: Card, where: str = "") -> Rows:
     """The rows of time stamps; PipelineError of one that is none, or not among the rows."""
     try:
         stamps = pd.DatetimeIndex([timestamps.moment(origin, card) for origin in origins])
@@ -28,7 +28,7 @@ def named(origins: Sequence[str], times: pd.DatetimeIndex, card: Card) -> Rows:
     rows: Rows = times.get_indexer(stamps)
     if (rows < 0).any():
         raise PipelineError(
-            f"origins: expected times of the rows given ({times[0]} to {times[-1]} every "
+            f"{where}origins: expected times of the rows given ({times[0]} to {times[-1]} every "
             f"{card.frequency}), found {stamps[int((rows < 0).argmax())]}"
         )
     return rows

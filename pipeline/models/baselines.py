@@ -64,9 +64,10 @@ class FittedBaseline:
     def fit(self, task: Task) -> Self:
         """Learn from the task what is to be learned: most baselines learn nothing."""
         if self.model.name == "drift":
-            row = (~np.isnan(task.seen.targets)).argmax(axis=0)
-            first = np.take_along_axis(task.seen.targets, row[None], axis=0)[0]
-            self.learned = {"first": first, "time": task.seen.times.as_unit("ns").asi8[row]}
+            learned = task.seen.beginnings
+            if not self.scaler.own:
+                learned = learned[0][0], learned[1][0]
+            self.learned = dict(zip(("first", "time"), learned, strict=True))
         elif isinstance(self.model, Ridge | Linear):
             spans = np.asarray(task.train), np.asarray(task.validation)
             solve = self._ridge if isinstance(self.model, Ridge) else self._maps
@@ -100,10 +101,11 @@ class FittedBaseline:
             known = known - self.told(seen.ahead[seen.last])
             wanted = wanted - self.told(seen.ahead[:, None])
         past, settings = (known, seen.last, wanted), (self.spec.horizon, self.model.alphas)
-        return self.learned | {
-            name: linear_maps.fit(one, rows, *past, spans, *settings)
-            for name, one, rows in members(self.model, self.spec.look_back)
-        }
+        behind = [seen.behind(span) for span in spans]
+        for name, one, rows in members(self.model, self.spec.look_back):
+            whole = [span[b >= rows - 1] for span, b in zip(spans, behind, strict=True)]
+            self.learned[name] = linear_maps.fit(one, rows, *past, (whole[0], whole[1]), *settings)
+        return self.learned
 
     def told(self, known: npt.NDArray[np.float32]) -> Floats:
         """What `linear` makes of a row's known columns, [..., 1 or K, G] -> [..., K], standardised.
@@ -143,7 +145,7 @@ class FittedBaseline:
         with h5py.File(path) as file:
             self.learned = {name: np.asarray(item) for name, item in file.items()}
         found = {name: array.shape for name, array in self.learned.items()}
-        if found != (expected := learned_shapes(self.spec)):
+        if found != (expected := learned_shapes(self.spec, self.scaler)):
             raise ValueError(f"weights of {found} where model.json has {expected}")
         return self
 
@@ -156,7 +158,7 @@ def members(model: Linear, look_back: int) -> list[tuple[str, LinearMap, int]]:
     ]
 
 
-def learned_shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
+def learned_shapes(spec: Spec, scaler: Scaler) -> dict[str, tuple[int, ...]]:
     """The shapes of what a baseline learns, by name."""
     if isinstance(spec.model, Linear):
         kernels: dict[str, tuple[int, ...]] = {}
@@ -167,8 +169,9 @@ def learned_shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
         return kernels
     steps, window = spec.horizon * len(spec.targets), spec.look_back * len(spec.features)
     window += spec.horizon * len(spec.known_features)
+    each = [len(scaler.own.series)] if scaler.own else []
     shapes: dict[str, dict[str, tuple[int, ...]]] = {
-        "drift": dict.fromkeys(("first", "time"), (len(spec.targets),)),
+        "drift": dict.fromkeys(("first", "time"), (*each, len(spec.targets))),
         "ridge": {"kernel": (window, steps), "bias": (steps,)},
         "boosting": boosting.shapes(spec),
     }
@@ -186,9 +189,19 @@ def drift(own: FittedBaseline, seen: Seen, origins: Rows) -> Floats:
     Hyndman and Athanasopoulos, Forecasting: Principles and Practice, 5.2.
     """
     known, last = seen.known[origins], seen.last[origins]  # [B, K]
-    times = seen.times.as_unit("ns").asi8
-    first = (own.learned["time"] - times[0]) // (times[1] - times[0])  # rows, maybe before these
-    rise = (known - own.learned["first"]) / np.maximum(last - first, 1)
+    value, time = own.learned["first"], own.learned["time"]
+    began = seen.each.first(origins)
+    if own.scaler.own:  # of many series each has its own; one that is new, its first that is given
+        number, names = seen.each.number(origins), list(own.scaler.own.series)
+        value, time = (part[number] for part in seen.beginnings)
+        for i in np.unique(number):
+            if (name := seen.each.names[i]) in own.scaler.own.series:
+                place, of = names.index(name), number == i
+                value[of], time[of] = own.learned["first"][place], own.learned["time"][place]
+    start = seen.times.as_unit("ns").asi8[began][:, None]
+    # The row of the first value, maybe before those given.
+    first = began[:, None] + (time - start) // seen.step.as_unit("ns").value
+    rise = (known - value) / np.maximum(last - first, 1)
     ahead = origins[:, None] + np.arange(1, own.spec.horizon + 1)
     return known[:, None] + (ahead[..., None] - last[:, None]) * rise[:, None]
 
@@ -232,10 +245,11 @@ def linear(own: FittedBaseline, seen: Seen, origins: Rows) -> Floats:
     """
     made, ahead = [], own.spec.known_features
     for name, one, rows in members(own.model, own.spec.look_back):
-        past = linear_maps.past(seen.known, seen.last, origins, rows)
+        past = linear_maps.past(seen.known, seen.last, origins, rows, seen.behind(origins))
         past = own.scaler.standardise(past, own.spec.targets)
         if ahead:
-            past = past - own.told(seen.ahead[windows.seen(seen.last, origins, rows)])
+            rows_seen = linear_maps.rows_seen(origins, rows)
+            past = past - own.told(seen.ahead[seen.last[rows_seen]])
         with threadpool_limits(THREADS):
             made.append(linear_maps.steps(one, own.learned[name], past))
     steps: Floats = np.mean(made, axis=0)

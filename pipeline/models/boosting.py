@@ -160,7 +160,7 @@ def _of_steps(spec: Spec, seen: Seen, rows: Rows, steps: Rows, target: int) -> F
     That is its newest value in the window at the same time of day, and of the week; else 0. What is
     known ahead of the step follows.
     """
-    step, name = seen.times[1] - seen.times[0], spec.targets[target]
+    step, name = seen.step, spec.targets[target]
     times = seen.times[rows] + pd.TimedeltaIndex(steps * step)
     columns = [steps, times.hour + times.minute / 60, times.day_of_week, times.day_of_year]
     for period in (pd.Timedelta("1D"), pd.Timedelta("7D")):

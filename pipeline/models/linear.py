@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.config.params import LinearMap
-from pipeline.data.windows import Rows, ahead, seen
+from pipeline.data.windows import Rows, ahead, gather
 from pipeline.errors import PipelineError
 from pipeline.models.ridge import Floats, Spans, solve_ridge
 
@@ -33,7 +33,7 @@ def fit(
         known: [rows, K] the last observed targets, standardised; NaN before the first.
         last: [rows, K] where they were observed.
         targets: [rows, K] as observed, standardised; NaN where missing.
-        origins: of the training and of the validation span.
+        origins: of the training and of the validation span, with a whole window of the series.
 
     Raises:
         PipelineError: no training origin has so many rows before it.
@@ -43,9 +43,7 @@ def fit(
     offsets = rows * np.arange(k)
     known, targets = (part.T.reshape(-1, 1) for part in (known, targets))
     last = (last + offsets).T.reshape(-1, 1)
-    train, validation = (
-        (span[span >= look_back - 1] + offsets[:, None]).ravel() for span in origins
-    )
+    train, validation = ((span + offsets[:, None]).ravel() for span in origins)
     if not len(train):
         raise PipelineError(
             f"linear: expected a training window with look_back {look_back:,} rows, found none; "
@@ -62,17 +60,30 @@ def fit(
     return solve_ridge(inputs, outputs, (train, validation), alphas, intercept=False)[0]
 
 
-def past(known: Floats, last: Rows, origins: Rows, look_back: int) -> Floats:
+def past(
+    known: Floats, last: Rows, origins: Rows, look_back: int, behind: Rows | None = None
+) -> Floats:
     """What a map sees from origins [B]: [B, L, K], in each gap the value before it in the window.
 
     NaN where the window has none before; its last row is the last value known at the origin, in the
     window or before. `known` and `last` are those of `fit`; the rows before a window decide nothing
-    else, so that a forecast is the same from the newest rows alone.
+    else, so that a forecast is the same from the newest rows alone. `behind` [B] are the rows of
+    the series before each origin; the window has no others. All of a window is there if None.
     """
-    inside = seen(last, origins, look_back) > (origins - look_back)[:, None, None]
-    windows = np.where(inside, seen(known, origins, look_back), np.nan)
+    firsts = np.maximum(origins - look_back + 1, 0)
+    inside = gather(last, firsts, look_back) > (origins - look_back)[:, None, None]
+    windows = np.where(inside, gather(known, firsts, look_back), np.nan)
+    if behind is not None and (near := behind + 1 < look_back).any():
+        there = np.arange(look_back)[::-1] <= behind[near, None]
+        rows = rows_seen(origins[near], look_back)
+        windows[near] = np.where(there[..., None], known[rows], np.nan)
     windows[:, -1] = known[origins]
     return windows
+
+
+def rows_seen(origins: Rows, look_back: int) -> Rows:
+    """The rows of the windows [B, L]; the table's first in place of those before it."""
+    return np.maximum(origins[:, None] - np.arange(look_back)[::-1], 0)
 
 
 def steps(own: LinearMap, kernel: Floats, windows: Floats) -> Floats:

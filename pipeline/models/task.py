@@ -87,6 +87,24 @@ class Seen:
         first = np.repeat(self.each.firsts, self.each.lengths)[:, None]
         return np.maximum.accumulate(np.where(np.isnan(self.targets), first, rows))
 
+    @property
+    def step(self) -> pd.Timedelta:
+        """From each row of a series to its next, as some series with two rows has it."""
+        first = int(self.each.firsts[(self.each.lengths > 1).argmax()])
+        return pd.Timedelta(self.times[first + 1] - self.times[first])
+
+    def behind(self, origins: Rows) -> Rows:
+        """How many rows of its series lie before each row."""
+        return origins - self.each.first(origins)
+
+    @cached_property
+    def beginnings(self) -> tuple[Floats, Rows]:
+        """The first observed value of each series and target, and its time in ns: [S, K]."""
+        parts = [rows for _, rows in self.each.parts()]
+        found = [rows.start + (~np.isnan(self.targets[rows])).argmax(axis=0) for rows in parts]
+        rows = np.stack(found)
+        return np.take_along_axis(self.targets, rows, axis=0), self.times.as_unit("ns").asi8[rows]
+
     def in_units(self, forecasts: Floats, origins: Rows) -> Floats:
         """Forecasts in the series' own units, [N, H, K] or [N, H, K, Q], in those of the card."""
         if self.own is None:
@@ -118,9 +136,9 @@ class Seen:
                 there are rows.
         """
         if len(lacking := origins[origins + spec.horizon >= len(self.ahead)]):
-            step = self.times[1] - self.times[0]
+            end = self.times[lacking[0]] + spec.horizon * self.step
             raise PipelineError(
-                f"input: expected rows up to {self.times[lacking[0]] + spec.horizon * step} for "
+                f"input: expected rows up to {end} for "
                 f"what is known ahead ({', '.join(spec.known_ahead)}), found {self.times[-1]}"
             )
         return _finite(ahead(self.ahead, origins, spec.horizon), spec.known_features)
@@ -162,6 +180,11 @@ class Task:
 
 class Model(Protocol):
     """A fitted network or baseline."""
+
+    @property
+    def spec(self) -> Spec:
+        """What it is."""
+        ...
 
     def forecast(self, seen: Seen, origins: Rows) -> Floats:
         """Forecasts in the targets' units, origins [B] -> [B, H, K]; or quantiles, [B, H, K, Q]."""

@@ -3,7 +3,7 @@
 So shops of ten and of ten thousand sales look alike to one network, which forecasts in own units.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Self
 
 import numpy as np
@@ -64,6 +64,12 @@ class OwnUnits(Record):
             few = (~np.isnan(values)).sum(axis=0) < max(least, 2)
             series[name] = _records(np.where(few[:, None], pooled, own), columns)
         return cls(series=series, other=_records(pooled, columns))
+
+    @classmethod
+    def none(cls, names: Iterable[str], columns: Sequence[str]) -> Self:
+        """Of series that all stay in the units of the table."""
+        same = dict.fromkeys(columns, Own(center=0, size=1))
+        return cls(series=dict.fromkeys(names, same), other=same)
 
     def of(self, name: str) -> dict[str, Own]:
         """A series' units by column."""

@@ -4,6 +4,7 @@ from itertools import cycle
 from typing import Any
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -26,20 +27,33 @@ def fan(
     forecasts: Forecasts, times: pd.DatetimeIndex, name: str, card: Card, stretch: int
 ) -> Figure:
     """The first target's forecasts of the last step with their intervals, over the first rows."""
-    horizon = forecasts.observed.shape[1]
     figure = Figure(figsize=(9, 3.7), layout="constrained")
     axes = figure.subplots()
+    draw_fan(axes, forecasts, times, name, card, stretch)
+    step = ahead(forecasts.observed.shape[1], card)
+    axes.set_title(f"Forecast {step} with its intervals, start of the test span")
+    legend_below(figure, axes)
+    return figure
+
+
+def draw_fan(
+    axes: Axes,
+    forecasts: Forecasts,
+    times: pd.DatetimeIndex,
+    name: str,
+    card: Card,
+    stretch: int,
+) -> None:
+    """What `fan` shows, on these axes."""
     style(axes)
+    horizon = forecasts.observed.shape[1]
     at = (slice(0, stretch), horizon - 1, 0)
     rows, shown = times[forecasts.origins[:stretch] + horizon], forecasts.made(MODEL).part(at)
     shade(axes, rows, shown.bands)
     axes.plot(rows, shown.point, color=COLOURS[MODEL], linewidth=1.2, label="forecast")
     axes.plot(rows, forecasts.observed[at], ".-", color="black", lw=1, ms=2.5, label="observed")
     axes.set_ylabel(with_unit(name, card))
-    axes.set_title(f"Forecast {ahead(horizon, card)} with its intervals, start of the test span")
     dates(axes, card)
-    legend_below(figure, axes)
-    return figure
 
 
 def coverage(metrics: dict[str, Any], card: Card, name: str) -> Figure:

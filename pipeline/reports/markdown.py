@@ -16,10 +16,10 @@ from pipeline.evaluation.metrics import BRIEF, TARGETS, Metric, deciding, error,
 from pipeline.evaluation.scoring import MODEL
 from pipeline.files.layout import HERE
 from pipeline.preparation.training_windows import Count, sentence
-from pipeline.reports import terminal
-from pipeline.reports.formatting import escape_markdown, number, percent
+from pipeline.reports import of_series, terminal
+from pipeline.reports.formatting import escape_markdown, number, percent, table
 
-SURE = ("intervals", "coverage")  # pictures
+SURE, MANY = ("intervals", "coverage"), ("skill_by_series", "worst_series")  # pictures
 # What a reader should see in each picture; a picture not named here has only its title.
 CAPTIONS = {
     "memory": "How much of a change in the state is left k steps later. If the line is still high "
@@ -33,6 +33,9 @@ CAPTIONS = {
     "dashed lines promise; the shade is two standard errors, with whole days drawn anew. Dotted: "
     "intervals that follow the errors of the test span as they become known. Middle: at the same "
     "coverage, the narrower the better. Right: on the line, quantiles hold their share.",
+    "skill_by_series": "How much smaller the error of each series is than that of the best of its "
+    "own baselines. Below the line, a baseline would do better for that series.",
+    "worst_series": "The series with the largest MASE, and how their forecasts miss.",
     "error_by_hour": "The error by hour of day of the forecast time, pooled over all steps.",
     "windows": "Among the windows with the fewest gaps, up to three with the smallest error (top) "
     "and three with the largest (bottom), with the values before them. None overlap in a row.",
@@ -73,7 +76,8 @@ def show(metrics: dict[str, Any], title: str, more: str | None = None) -> None:
         scores.add_column(heading, justify="right" if column else "left", no_wrap=True)
     for row in body:
         scores.add_row(*row, style="bold" if row[0] == MODEL else "")
-    terminal.show(scores, *filter(None, (_by_step(metrics).strip(), held(metrics), more)))
+    many = of_series.sentence(metrics) if "series" in metrics else None
+    terminal.show(scores, *filter(None, (_by_step(metrics).strip(), many, held(metrics), more)))
 
 
 def heading(experiment: Experiment) -> str:
@@ -91,6 +95,7 @@ def markdown(
     pictures: Sequence[str],
     memory: tuple[str, list[str]] | None,
     versions: dict[str, Any],
+    by_series: pd.DataFrame | None = None,
 ) -> str:
     """report.md: scores, pictures, what is remembered, the data, and how to make it again."""
     params, card = experiment.params, experiment.card
@@ -124,7 +129,9 @@ def markdown(
         f"The model was chosen on the validation span (kept: epoch {best} of {len(history)}); the "
         "test span was only scored."
         f"{_of_gaps(metrics['test_origins'], params)}",
-        *(_picture(name) for name in pictures if name not in (*SURE, "missing")),
+        *(_picture(name) for name in pictures if name not in (*SURE, *MANY, "missing")),
+        *(of_series.section(metrics, by_series, card) if by_series is not None else []),
+        *(_picture(name) for name in pictures if by_series is not None and name in MANY),
         "## How sure it is",
         _sure(experiment, metrics),
         table(*_intervals(metrics)),
@@ -287,13 +294,6 @@ def provenance(facts: dict[str, str], commit: str | None, changes: Sequence[str]
             _code([*checkout, "make setup", f".venv/bin/dvc exp run{flags}"]),
         ]
     )
-
-
-def table(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """A Markdown table of plain cells; every column but the first is aligned to the right."""
-    first, *lines = ([escape_markdown(cell) for cell in line] for line in (header, *body))
-    rule = ["---", *["---:"] * (len(header) - 1)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (first, rule, *lines))
 
 
 def _picture(name: str) -> str:

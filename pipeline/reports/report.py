@@ -1,19 +1,26 @@
 """The report of an experiment: its pictures and its text."""
 
+from dataclasses import replace
+
 import pandas as pd
 from matplotlib.figure import Figure
 
 from pipeline.config.cards import Card
 from pipeline.config.experiment import Experiment
 from pipeline.data.splits import SCORED
-from pipeline.evaluation import scoring
+from pipeline.evaluation import by_series, scoring
+from pipeline.evaluation.scoring import Forecasts
 from pipeline.experiments.evaluate import Evaluation
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.lstm import plots
 from pipeline.lstm.memory_profile import memory_sentence
-from pipeline.reports import interval_pictures, markdown, pictures
+from pipeline.reports import interval_pictures, markdown, pictures, series_pictures
+from pipeline.reports.formatting import escape_mathtext
 from pipeline.runtime import determinism
+
+# Pictures of one series, of many the middle one.
+OF_ONE = ("forecast", "intervals", "windows", "missing")
 
 
 def write(experiment: Experiment, layout: Layout, evaluation: Evaluation) -> None:
@@ -32,6 +39,7 @@ def write(experiment: Experiment, layout: Layout, evaluation: Evaluation) -> Non
         list(drawn),
         said,
         determinism.versions(),
+        evaluation.by_series if experiment.card.series else None,
     )
     artifacts.write_text(layout.report, text)
 
@@ -40,11 +48,10 @@ def draw(
     experiment: Experiment, evaluation: Evaluation, history: pd.DataFrame
 ) -> dict[str, Figure]:
     """The pictures by name: errors by hour if steps are under a day, gaps if there are any."""
-    card, names, series = experiment.card, experiment.targets, evaluation.series
-    times, test = pd.DatetimeIndex(series.index), evaluation.forecasts["test"]
-    # Pictures show the hours that people live by, as the card's table has them.
-    local = times if times.tz is None else times.tz_convert(card.time.timezone).tz_localize(None)
-    shown = series.set_axis(local)
+    card, names, every = experiment.card, experiment.targets, evaluation.forecasts["test"]
+    number = _middle(evaluation)
+    test, shown = alone(evaluation, number, card)
+    local = pd.DatetimeIndex(shown.index)
     look_back, stretch = experiment.params.window.look_back, experiment.params.evaluate.stretch
     drawn = {
         "forecast": pictures.forecast(test, local, names, card, stretch),
@@ -52,16 +59,59 @@ def draw(
         "coverage": interval_pictures.coverage(evaluation.metrics, card, names[0]),
         "windows": pictures.windows(test, shown[names[0]], look_back, card),
         "error_by_horizon": pictures.error_by_horizon(evaluation.metrics, names, card),
-        "residuals": pictures.residuals(test, names, card),
+        "residuals": pictures.residuals(every, names, card),
         "loss": pictures.loss(history),
     }
     if shown.isna().any(axis=None):
-        ends = [evaluation.spans[span][0, 0] for span in SCORED]
+        first = evaluation.series.borders.firsts[number]
+        ends = [evaluation.spans[span][number, 0] - first for span in SCORED]
         drawn["missing"] = pictures.missing(shown, ends, card)
     if card.step < pd.Timedelta("1D"):
-        hours = scoring.by_hour(test, local.hour.to_numpy(), evaluation.yardstick)
+        clock = _local(evaluation.series.frame, card).hour.to_numpy()
+        hours = scoring.by_hour(every, clock, evaluation.yardstick)
         drawn["error_by_hour"] = pictures.error_by_hour(hours, evaluation.metrics, names, card)
+    if card.series:
+        name = evaluation.series.borders.names[number]
+        for figure in (drawn[key] for key in OF_ONE if key in drawn):
+            figure.suptitle(escape_mathtext(f"{card.series} {name}"), x=0.01, ha="left")
+        drawn |= _of_many(experiment, evaluation)
     return drawn
+
+
+def alone(evaluation: Evaluation, number: int, card: Card) -> tuple[Forecasts, pd.DataFrame]:
+    """The test forecasts of one series, and its rows, by the hours that people live by."""
+    borders, test = evaluation.series.borders, evaluation.forecasts["test"]
+    name, first, end = borders.names[number], *borders.edges[number : number + 2]
+    frame = evaluation.series.frame.iloc[first:end]
+    own = test.of(dict(test.series())[name])
+    made = replace(own, origins=own.origins - first, borders=None)
+    return made, frame.set_axis(_local(frame, card))
+
+
+def _local(frame: pd.DataFrame, card: Card) -> pd.DatetimeIndex:
+    times = pd.DatetimeIndex(frame.index)
+    return times if times.tz is None else times.tz_convert(card.time.timezone).tz_localize(None)
+
+
+def _middle(evaluation: Evaluation) -> int:
+    """The number of the series that is shown: of many, the middle one by its scores."""
+    ranked = by_series.ranked(evaluation.by_series)[0]
+    name = str(ranked.iloc[len(ranked) // 2, 0])
+    names = evaluation.series.borders.names
+    return names.index(name)
+
+
+def _of_many(experiment: Experiment, evaluation: Evaluation) -> dict[str, Figure]:
+    """Skill over series, and the worst ones with their forecasts."""
+    card, names = experiment.card, evaluation.series.borders.names
+    ranked = by_series.ranked(evaluation.by_series)[0]
+    worst = [str(name) for name in ranked.iloc[::-1, 0][: series_pictures.WORST]]
+    found = {name: alone(evaluation, names.index(name), card) for name in worst}
+    stretch, target = experiment.params.evaluate.stretch, experiment.targets[0]
+    return {
+        "skill_by_series": series_pictures.skill(evaluation.by_series, card),
+        "worst_series": series_pictures.worst(found, target, card, stretch),
+    }
 
 
 def draw_memory(experiment: Experiment, evaluation: Evaluation) -> dict[str, Figure]:

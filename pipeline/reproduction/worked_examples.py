@@ -24,8 +24,7 @@ from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.files.records import Record
 from pipeline.files.yaml import read_record
-from pipeline.reports.formatting import percent
-from pipeline.reports.markdown import table
+from pipeline.reports.formatting import percent, table
 from pipeline.repository import dvc, git, lockfile
 from pipeline.reproduction import clean_clone
 from pipeline.reproduction.committed_results import Machine

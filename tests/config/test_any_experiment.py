@@ -134,7 +134,9 @@ def edited(tree: dict[str, Any], edits: dict[str, Any]) -> dict[str, Any]:
 def weights(spec: Spec) -> int:
     """How many a model has, once it is built."""
     if spec.model.name in BASELINES:
-        return sum(int(np.prod(shape)) for shape in learned_shapes(spec).values())
+        return sum(
+            int(np.prod(shape)) for shape in learned_shapes(spec, Scaler(columns={})).values()
+        )
     scaler = Scaler(columns={name: Scale() for name in {*spec.features, *spec.targets}})
     return sum(int(np.prod(weight.shape)) for weight in build(spec, scaler).trainable_variables)
 

@@ -185,7 +185,9 @@ def test_levels_are_nested(values: Floats, seed: int) -> None:
     crossing = observed[..., None] + np.random.default_rng(seed).normal(0, 3, (40, 2, 1, 5))
     for method, own in [*((way, forecast) for way in WAYS), (GIVEN, crossing)]:
         made = calibrate(method, own, observed, ["level"])
-        follows = replay(made.bands(own), method.own(own, 0.5), observed, [0.0], gain=0.3)
+        follows = replay(
+            made.bands(own), method.own(own, 0.5), observed, np.arange(len(own)), [0.0], gain=0.3
+        )
         for bands in (made.bands(own, [0.0]), follows):
             (inner_low, inner_high), (low, high) = bands.values()
             assert (low >= 0).all()

@@ -23,7 +23,9 @@ def test_the_factor_by_hand() -> None:
     observed[1, 0] = 5  # row 2, a step after the origin in row 1
     observed[0, 1] = 5  # the same row, two steps after the origin in row 0
     observed[2, 0] = 0  # row 3
-    _, high = replay({80.0: (middle - 1, middle + 1)}, middle, observed, gain=0.5)[80]
+    _, high = replay(
+        {80.0: (middle - 1, middle + 1)}, middle, observed, np.arange(len(middle)), gain=0.5
+    )[80]
     assert high[:, 0, 0] == pytest.approx([1, 1, 1.4, 1.3, 1.3])
     assert high[:, 1, 0] == pytest.approx([1, 1, 1.4, 1.4, 1.4])
 
@@ -40,7 +42,8 @@ def test_no_error_is_used_before_it_is_known(row: int, seed: int) -> None:
     rows = np.arange(n)[:, None] + np.arange(1, horizon + 1)
     middle = np.zeros((n, horizon, 1))
     made, changed = (
-        replay(bands(middle), middle, values[rows][..., None]) for values in (series, other)
+        replay(bands(middle), middle, values[rows][..., None], np.arange(len(middle)))
+        for values in (series, other)
     )
     for level in (80, 95):
         same = made[level][1] == changed[level][1]
@@ -60,7 +63,7 @@ def test_coverage_comes_back_after_a_change() -> None:
         return np.nanmean(inside[3000:], axis=(0, 2))
 
     fixed = bands(middle)
-    for level, ends in replay(fixed, middle, observed).items():
+    for level, ends in replay(fixed, middle, observed, np.arange(len(middle))).items():
         assert coverage(*ends) == pytest.approx(level / 100, abs=0.015)
         assert (coverage(*fixed[level]) < level / 100 - 0.2).all()
 
@@ -75,7 +78,9 @@ def test_misses_are_bounded_whatever_comes(errors: str) -> None:
         observed[:] = worst
     elif errors == "turns":
         observed[(np.arange(n) // 50) % 2 == 0] = worst
-    low, high = replay({80.0: (middle - 1, middle + 1)}, middle, observed)[80]
+    low, high = replay({80.0: (middle - 1, middle + 1)}, middle, observed, np.arange(len(middle)))[
+        80
+    ]
     misses = ((observed < low) | (observed > high)).mean()
     assert misses <= 0.2 + (worst + step * GAIN) / (GAIN * n) and (low <= high).all()
 
@@ -84,7 +89,7 @@ def test_long_peace_is_soon_forgotten() -> None:
     """After 3,000 forecasts without an error, intervals of no width, 150 misses are enough."""
     middle = np.zeros((3200, 1, 1))
     observed = np.where(np.arange(3200) < 3000, 0.0, 1.0)[:, None, None]
-    _, high = replay({80.0: (middle - 1, middle + 1)}, middle, observed)[80]
+    _, high = replay({80.0: (middle - 1, middle + 1)}, middle, observed, np.arange(len(middle)))[80]
     assert high[2999] == 0 and (high[3150:] > 0.9).all()
 
 
@@ -92,8 +97,10 @@ def test_units_do_not_matter() -> None:
     """In other units and from another zero the intervals are the same."""
     random = np.random.default_rng(2)
     middle, observed = random.normal(size=(2, 50, 2, 1))
-    made = replay(bands(middle), middle, observed, gain=0.2)
+    made = replay(bands(middle), middle, observed, np.arange(len(middle)), gain=0.2)
     wide = {level: (4 * low + 7, 4 * high + 7) for level, (low, high) in bands(middle).items()}
-    for level, ends in replay(wide, 4 * middle + 7, 4 * observed + 7, gain=0.2).items():
+    for level, ends in replay(
+        wide, 4 * middle + 7, 4 * observed + 7, np.arange(50), gain=0.2
+    ).items():
         for end, there in zip(made[level], ends, strict=True):
             assert there == pytest.approx(4 * end + 7)

@@ -229,7 +229,8 @@ def test_series_of_other_sizes_look_alike(sites: Project) -> None:
     assert sizes[0] < sizes[1] < sizes[2]
     together = sites.write(card=PANEL, params=WINDOW | {"impute_scale.by_series": False})
     together.run("impute_scale")
-    assert "own" not in json.loads((sites.root / "data/prepared/scaler.json").read_text())
+    units = json.loads((sites.root / "data/prepared/scaler.json").read_text())["own"]["series"]
+    assert {(own["level"]["center"], own["level"]["size"]) for own in units.values()} == {(0, 1)}
     assert np.load(sites.root / "data/prepared/values.npy")[20:, 0].min() > 1
 
 

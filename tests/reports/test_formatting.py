@@ -15,7 +15,7 @@ from pipeline.config.experiment import Experiment
 from pipeline.config.reading import read_experiment
 from pipeline.files.layout import HERE
 from pipeline.reports import comparison_pictures, markdown, page, pictures
-from pipeline.reports.formatting import escape_markdown, escape_mathtext
+from pipeline.reports.formatting import escape_markdown, escape_mathtext, table
 from pipeline.tracking import labels
 from tests.repositories import NO_STORE, STAGES
 from tests.toys import CARD, Project, changed, to_yaml, toy_card, toy_params, toy_table, toy_times
@@ -75,7 +75,7 @@ def nasty(test: Callable[..., None]) -> Callable[..., None]:
 @nasty
 def test_a_table_shows_names_as_they_are(name: str) -> None:
     """Whatever stands in a cell, head or body, it is text, and no cell is torn in two."""
-    seen = shown(markdown.table([name, "b"], [[name, name]]))
+    seen = shown(table([name, "b"], [[name, name]]))
     assert [text for text in seen.texts if text] == [name, "b", name, name]
     assert set(seen.tags) == {"table", "thead", "tbody", "tr", "th", "td"}
 

@@ -1,0 +1,70 @@
+"""Scores of each series of a panel, beside its own baselines."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.evaluation import metrics
+from pipeline.evaluation.metrics import TARGETS
+from pipeline.evaluation.scoring import MODEL, Forecasts, Yardstick, pooled
+from pipeline.runtime.progress import progress
+
+
+def scores(forecasts: Forecasts, yardsticks: Mapping[str, Yardstick], series: str) -> pd.DataFrame:
+    """A row for each series with an observed target: its name, n, scores, and skill by baseline.
+
+    Args:
+        forecasts: of all series.
+        yardsticks: of each series by name.
+        series: what the column of names is called.
+    """
+    made = {name: forecasts.made(name) for name in forecasts.by}
+    rows = []
+    with progress("series scored", len(yardsticks)) as tell:
+        for name, part in forecasts.series():
+            seen = forecasts.observed[part]
+            if np.isnan(seen).all():
+                continue
+            by = {
+                model: pooled(seen, one.part(part), yardsticks[name], TARGETS)
+                for model, one in made.items()
+            }
+            mine = by.pop(MODEL)
+            skills = {
+                f"skill_{model}": metrics.skill(metrics.error(mine), metrics.error(theirs))
+                for model, theirs in by.items()
+            }
+            rows.append({series: name, "n": int((~np.isnan(seen)).sum()), **mine, **skills})
+            tell(name)
+    return pd.DataFrame(rows)
+
+
+def summary(table: pd.DataFrame) -> dict[str, Any]:
+    """What metrics.json has of them: how many there are, their mean MASE, which share is beaten.
+
+    `beats` is, by baseline, the share of series whose forecasts are better than it, and under
+    `best` better than whichever is best for the series.
+    """
+    skills = table.filter(regex="^skill_").astype(float)
+    names = [str(name).removeprefix("skill_") for name in skills]
+    beats = {
+        name: float((own > 0).mean()) for name, own in zip(names, skills.to_numpy().T, strict=True)
+    }
+    if beats:
+        beats["best"] = float((skills.min(axis=1) > 0).mean())
+    found: dict[str, Any] = {"count": len(table), "beats": beats}
+    if "mase" in table and table["mase"].notna().any():
+        found["mase"] = float(table["mase"].mean())
+    return found
+
+
+def ranked(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The rows by MASE, the best first, or, where it is not defined, by the error that decides."""
+    by = (
+        "mase"
+        if "mase" in table and table["mase"].notna().any()
+        else metrics.deciding([*map(str, table)]).name
+    )
+    return table.sort_values([by, str(table.columns[0])], ignore_index=True), by

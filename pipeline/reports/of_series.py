@@ -1,0 +1,66 @@
+"""What the report and the screen say of many series."""
+
+from typing import Any
+
+import pandas as pd
+
+from pipeline.config.cards import Card
+from pipeline.data.panel import listed
+from pipeline.evaluation import metrics as table_of
+from pipeline.evaluation.by_series import ranked
+from pipeline.reports.formatting import escape_markdown, number, percent, table
+
+EACH = 10  # best and worst series in the table
+
+
+def sentence(metrics: dict[str, Any]) -> str:
+    """How many series there are, how good they are on the mean, and which share beats what."""
+    found = metrics["series"]
+    mase = f", with a mean MASE of {number(found['mase'])}" if "mase" in found else ""
+    beats = dict(found["beats"])
+    best = beats.pop("best", None)
+    parts = [f"{name.replace('_', ' ')} in {share:.0%}" for name, share in beats.items()]
+    text = f"{found['count']:,} series{mase}."
+    if best is not None:
+        text += f" The model is better than {', '.join(parts)} of them, and than the best of a "
+        text += f"series' own baselines in {best:.0%}."
+    return text
+
+
+def section(metrics: dict[str, Any], by_series: pd.DataFrame, card: Card) -> list[str]:
+    """The report's part on series: the sentence, the best and the worst, what has no window."""
+    rows, by = ranked(by_series)
+    title = by.replace("_", " ").upper()
+    columns = [str(name) for name in rows.columns]
+    shown = [one.name for one in table_of.listed(columns, table_of.TARGETS) if not one.percent]
+    covered = [name for name in columns if name.startswith("coverage_") and "error" not in name]
+    least = rows.filter(regex="^skill_").astype(float).min(axis=1)
+    header = [str(card.series), "n", *shown, *covered, "skill"]
+    body = [
+        [
+            str(row.iloc[0]),
+            f"{row['n']:,}",
+            *(number(row[name]) for name in shown),
+            *(f"{row[name]:.1%}" for name in covered),
+            percent(None if pd.isna(skill) else float(skill)),
+        ]
+        for (_, row), skill in zip(rows.iterrows(), least, strict=True)
+    ]
+    all_shown = len(body) <= 2 * EACH
+    what = "All" if all_shown else f"The {EACH} best and the {EACH} worst"
+    if not all_shown:
+        body = [*body[:EACH], ["..."] + [""] * (len(header) - 1), *body[-EACH:]]
+    count = metrics["training_windows"]
+    left = []
+    if names := count.get("untrained"):
+        left.append(f"Without a training window: {listed(names)}.")
+    if short := count.get("short"):
+        where = "With origins up to which there are too few rows, forecast by the last value"
+        left.append(f"{where}: {listed([*short])}.")
+    return [
+        "## By series",
+        f"{sentence(metrics)} {what}, by {title}; skill is against the best of a series' own "
+        "baselines. Every series is in `by_series.parquet`.",
+        table(header, body),
+        *([escape_markdown(" ".join(left))] if left else []),
+    ]
