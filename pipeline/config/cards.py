@@ -1,5 +1,6 @@
 """The card of a data set: what its columns are, how time is written, and the task's defaults."""
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from pipeline.files.yaml import read_record
 LONGEST = 10**9  # rows: more than any table has
 LEVELS = 1000  # of a category: each is a channel of every window
 LARGEST = 3.4e38  # that float32 holds
+CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")  # a time of day
 MOMENT = datetime(2001, 2, 3, tzinfo=UTC)  # what a format is tried on
 
 
@@ -50,6 +52,13 @@ def _seasons(given: object) -> tuple[int, ...]:
     if not sizes or len(set(sizes)) < len(rows):
         raise ValueError(f"rows, from 1 to {LONGEST:,}, or a list of them, each once: [24, 168]")
     return tuple(sizes)
+
+
+def _times_of_day(given: object) -> tuple[str, ...]:
+    times = given if isinstance(given, list | tuple) else [given]
+    if not times or not all(isinstance(one, str) and CLOCK.fullmatch(one) for one in times):
+        raise ValueError('a time of day such as "23:00", in quotation marks, or a list of them')
+    return tuple(sorted(set(times)))
 
 
 Word = Annotated[str, _checked(str.strip, "a word, not an empty string")]
@@ -198,6 +207,8 @@ class Card(Record):
     excluded: tuple[Word, ...] = ()  # raw columns that are known and not used
     series: Word | None = None  # the column that says which series a row is of
     static: tuple[Word, ...] = ()  # columns with one value in each series
+    # Times of day, by the clock of the table: from these rows alone forecasts are scored.
+    origins: Annotated[tuple[str, ...], BeforeValidator(_times_of_day)] = ()
 
     targets: Annotated[tuple[Word, ...], Field(min_length=1)]
     inputs: Annotated[tuple[Word, ...], Field(min_length=1)]

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import pandas as pd
 
-from pipeline.config.cards import End, Split
+from pipeline.config.cards import Card, End, Split
 from pipeline.config.experiment import Experiment
 from pipeline.data.panel import Borders
 from pipeline.data.windows import Rows, Runs, Span, scored_origins
@@ -37,6 +37,30 @@ def origins(train: Runs, spans: Mapping[str, Span], horizon: int) -> dict[str, R
         span: train if span == "train" else scored_origins(rows, horizon, borders)
         for span, rows in spans.items()
     }
+
+
+def at_times(
+    origins: Mapping[str, Runs], borders: Borders, starts: pd.DatetimeIndex, card: Card
+) -> dict[str, Runs]:
+    """Of the scored origins those at the card's times of day, by the clock of its table.
+
+    `starts` [S] are the first times of the series. PipelineError of a span that has none of them.
+    """
+    kept = {"train": origins["train"]}
+    for span in (name for name in origins if name != "train"):
+        rows = np.asarray(origins[span])
+        number = borders.number(rows)
+        times = starts[number] + (rows - borders.firsts[number]) * card.step
+        clock = times if times.tz is None else times.tz_convert(card.time.timezone)
+        own = rows[np.isin(clock.strftime("%H:%M"), card.origins)]
+        if len(rows) and not len(own):
+            found = sorted(set(clock.strftime("%H:%M")))
+            raise PipelineError(
+                f"card's origins: expected times of day at which split.{span} has rows "
+                f"({found[0]} to {found[-1]}), found {', '.join(card.origins)}"
+            )
+        kept[span] = Runs(np.stack([own, own + 1, np.ones_like(own)], axis=1))
+    return kept
 
 
 def spans(

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from pipeline.evaluation import metrics
+from pipeline.evaluation.forecasts import MODEL, Forecasts
 from pipeline.evaluation.metrics import TARGETS
-from pipeline.evaluation.scoring import MODEL, Forecasts, Yardstick, pooled
+from pipeline.evaluation.scoring import Yardstick, pooled
 from pipeline.runtime.progress import progress
 
 

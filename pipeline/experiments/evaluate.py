@@ -14,8 +14,9 @@ from pipeline.data.panel import Panel
 from pipeline.data.splits import Spans
 from pipeline.data.windows import Runs
 from pipeline.evaluation import by_series, network_memory, scoring
+from pipeline.evaluation.forecasts import MODEL, Forecasts
 from pipeline.evaluation.network_memory import Memory
-from pipeline.evaluation.scoring import MODEL, Forecasts, Yardstick
+from pipeline.evaluation.scoring import Yardstick
 from pipeline.experiments.intervals import Forecast, with_intervals
 from pipeline.experiments.task import prepared
 from pipeline.files import artifacts

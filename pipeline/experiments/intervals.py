@@ -12,7 +12,7 @@ from pipeline.data import splits
 from pipeline.data.panel import Panel
 from pipeline.data.windows import Rows
 from pipeline.evaluation import scoring
-from pipeline.evaluation.scoring import MODEL, Around, Forecasts
+from pipeline.evaluation.forecasts import MODEL, Around, Forecasts
 from pipeline.files.layout import Layout
 from pipeline.forecasting import conformal, drift
 from pipeline.forecasting.conformal import Bands, Calibration, Floats, Method, TooFewError

@@ -71,6 +71,8 @@ def window(experiment: Experiment, layout: Layout) -> None:
     context = input_names.context(experiment.features, card.season, horizon)
     observed = state[:, [channels.index(name) for name in targets]] == OBSERVED
     origins = splits.origins(train, spans, horizon)
+    if card.origins:
+        origins = splits.at_times(origins, borders, starts, card)
     of = look_back, horizon, context, borders.firsts
     for name, rows in origins.items():
         if fault := windows.fault(name, rows, spans[name], *of):

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from pipeline.config.cards import Card
+from pipeline.evaluation.forecasts import MODEL, Forecasts
 from pipeline.evaluation.metrics import OWN, row
-from pipeline.evaluation.scoring import MODEL, Forecasts
 from pipeline.reports.pictures import (
     COLOURS,
     LATE,
@@ -30,10 +30,16 @@ def fan(
     figure = Figure(figsize=(9, 3.7), layout="constrained")
     axes = figure.subplots()
     draw_fan(axes, forecasts, times, name, card, stretch)
-    step = ahead(forecasts.observed.shape[1], card)
-    axes.set_title(f"Forecast {step} with its intervals, start of the test span")
+    steps = steps_shown(forecasts, card)
+    axes.set_title(f"Forecast {steps} with its intervals, start of the test span")
     legend_below(figure, axes)
     return figure
+
+
+def steps_shown(forecasts: Forecasts, card: Card) -> str:
+    """Which steps a fan shows: the last, or, where windows lie one after the other, all."""
+    last = ahead(forecasts.observed.shape[1], card)
+    return f"1 to {last}" if forecasts.apart else last
 
 
 def draw_fan(
@@ -46,12 +52,17 @@ def draw_fan(
 ) -> None:
     """What `fan` shows, on these axes."""
     style(axes)
-    horizon = forecasts.observed.shape[1]
-    at = (slice(0, stretch), horizon - 1, 0)
-    rows, shown = times[forecasts.origins[:stretch] + horizon], forecasts.made(MODEL).part(at)
+    if forecasts.apart:
+        places, seen, shown = forecasts.whole(stretch)
+    else:
+        horizon = forecasts.observed.shape[1]
+        at = (slice(0, stretch), horizon - 1, 0)
+        places, seen = forecasts.origins[:stretch] + horizon, forecasts.observed[at]
+        shown = forecasts.made(MODEL).part(at)
+    rows = times[places]
     shade(axes, rows, shown.bands)
     axes.plot(rows, shown.point, color=COLOURS[MODEL], linewidth=1.2, label="forecast")
-    axes.plot(rows, forecasts.observed[at], ".-", color="black", lw=1, ms=2.5, label="observed")
+    axes.plot(rows, seen, ".-", color="black", lw=1, ms=2.5, label="observed")
     axes.set_ylabel(with_unit(name, card))
     dates(axes, card)
 

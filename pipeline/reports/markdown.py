@@ -12,8 +12,8 @@ from pipeline.config.checks import ridge_left_out
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Linear, Params
 from pipeline.data.splits import calibrates
+from pipeline.evaluation.forecasts import MODEL
 from pipeline.evaluation.metrics import BRIEF, TARGETS, Metric, deciding, error, listed
-from pipeline.evaluation.scoring import MODEL
 from pipeline.files.layout import HERE
 from pipeline.preparation.training_windows import Count, sentence
 from pipeline.reports import of_series, terminal

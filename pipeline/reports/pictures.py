@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.config.cards import Card
+from pipeline.evaluation.forecasts import MODEL, Forecasts
 from pipeline.evaluation.metrics import OWN, deciding, error
-from pipeline.evaluation.scoring import MODEL, Forecasts
 from pipeline.reports.formatting import escape_mathtext, number
 
 # Okabe and Ito's colours, which colour-blind readers can distinguish too.
@@ -62,6 +62,14 @@ def forecast(
     panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
     for k, (axes, name) in enumerate(zip(panels, names, strict=True)):
         style(axes)
+        axes.set_ylabel(with_unit(name, card))
+        if forecasts.apart:
+            rows, seen, made = forecasts.whole(stretch, k)
+            axes.plot(times[rows], seen, ".-", color="black", lw=1.4, ms=2.5, label="observed")
+            label = f"forecast, 1 to {ahead(horizon, card)}"
+            axes.plot(times[rows], made.point, color=COLOURS[MODEL], lw=1.1, label=label)
+            dates(axes, card)
+            continue
         rows = forecasts.origins[:stretch] + horizon
         seen = forecasts.observed[:stretch, -1, k]
         # The dots show values between two missing ones.
@@ -72,7 +80,6 @@ def forecast(
             label = f"forecast {ahead(step, card)}"
             values = forecasts.model[begin : begin + stretch, step - 1, k]
             axes.plot(times[rows], values, color=colour, linewidth=1.1, label=label)
-        axes.set_ylabel(with_unit(name, card))
         dates(axes, card)
     panels[0].set_title("Forecast and observed, start of the test span")
     legend_below(figure, panels[0])

@@ -9,7 +9,7 @@ from pipeline.config.cards import Card
 from pipeline.config.experiment import Experiment
 from pipeline.data.splits import SCORED
 from pipeline.evaluation import by_series, scoring
-from pipeline.evaluation.scoring import Forecasts
+from pipeline.evaluation.forecasts import Forecasts
 from pipeline.experiments.evaluate import Evaluation
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout

@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from pipeline.config.cards import Card
-from pipeline.evaluation.scoring import MODEL, Forecasts
+from pipeline.evaluation.forecasts import MODEL, Forecasts
 from pipeline.reports.formatting import escape_mathtext
-from pipeline.reports.interval_pictures import draw_fan
-from pipeline.reports.pictures import COLOURS, LATE, ahead, legend_below, style
+from pipeline.reports.interval_pictures import draw_fan, steps_shown
+from pipeline.reports.pictures import COLOURS, LATE, legend_below, style
 
 WORST = 3
 NAMED = 40  # series at most whose names are written below their points
@@ -51,7 +51,7 @@ def worst(
     panels = figure.subplots(len(found), 1, squeeze=False)[:, 0]
     for axes, (name, (forecasts, rows)) in zip(panels, found.items(), strict=True):
         draw_fan(axes, forecasts, pd.DatetimeIndex(rows.index), target, card, stretch)
-        step = ahead(forecasts.observed.shape[1], card)
-        axes.set_title(escape_mathtext(f"{card.series} {name}, {step}"), fontsize="medium")
+        title = f"{card.series} {name}, {steps_shown(forecasts, card)}"
+        axes.set_title(escape_mathtext(title), fontsize="medium")
     legend_below(figure, panels[0])
     return figure

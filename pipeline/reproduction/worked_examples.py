@@ -18,8 +18,8 @@ from pydantic import Field
 from pipeline.config.params import Baseline
 from pipeline.config.reading import read_experiment
 from pipeline.errors import PipelineError
+from pipeline.evaluation.forecasts import MODEL
 from pipeline.evaluation.metrics import BRIEF, METRICS, brief, deciding, listed, skill
-from pipeline.evaluation.scoring import MODEL
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.files.records import Record

@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 
 from pipeline.errors import PipelineError
 from pipeline.evaluation import metrics
-from pipeline.evaluation.scoring import MODEL
+from pipeline.evaluation.forecasts import MODEL
 from pipeline.tracking import store
 from pipeline.tracking.labels import CARD, view_address
 

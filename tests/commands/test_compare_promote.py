@@ -24,8 +24,9 @@ from pipeline.config.experiment import Experiment
 from pipeline.config.reading import read_experiment
 from pipeline.errors import PipelineError
 from pipeline.evaluation import scoring
+from pipeline.evaluation.forecasts import MODEL, Forecasts
 from pipeline.evaluation.metrics import deciding
-from pipeline.evaluation.scoring import MODEL, Forecasts, Yardstick
+from pipeline.evaluation.scoring import Yardstick
 from pipeline.files.layout import HERE
 from pipeline.files.records import parse
 from pipeline.repository import provenance

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from pipeline.evaluation import metrics, scoring
+from pipeline.evaluation.forecasts import MODEL, Forecasts, Made
 from pipeline.evaluation.metrics import Metric, Scores
-from pipeline.evaluation.scoring import MODEL, Forecasts, Made, Yardstick
+from pipeline.evaluation.scoring import Yardstick
 from pipeline.reports import markdown
 from pipeline.tracking import comparison, labels
 from pipeline.tracking.logged_runs import Trial

@@ -14,6 +14,7 @@ from pipeline.config.experiment import Experiment
 from pipeline.config.params import ALPHAS, Evaluate
 from pipeline.data import splits, windows
 from pipeline.evaluation import scoring
+from pipeline.evaluation.forecasts import Made
 from pipeline.experiments.run import run_experiment
 from pipeline.files.layout import Layout
 from pipeline.models import ridge
@@ -111,7 +112,7 @@ def test_naive_rules_on_the_committed_data(
     observed = scoring.observed(targets, origins, 24)
     forecast = naive_forecast(rule, targets, origins, 24, *card.seasons)
     yardstick = scoring.Yardstick.of(targets, 24)
-    made = scoring.Made(forecast)
+    made = Made(forecast)
     found = scoring.pooled(observed, made, yardstick)
     steps = scoring.by_horizon(observed, made, yardstick)
     found |= {step: score["rmse"] for step, score in steps.items()}

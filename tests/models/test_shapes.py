@@ -11,7 +11,8 @@ import pytest
 from pipeline.config import input_names
 from pipeline.data.windows import ahead, scored_origins, seen, training_origins
 from pipeline.evaluation import scoring
-from pipeline.evaluation.scoring import MODEL, Forecasts, Yardstick
+from pipeline.evaluation.forecasts import MODEL, Forecasts
+from pipeline.evaluation.scoring import Yardstick
 from pipeline.forecasting.forecaster import Forecaster
 from pipeline.models.baselines import FittedBaseline
 from pipeline.models.registry import build

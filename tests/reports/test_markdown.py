@@ -13,7 +13,8 @@ from pipeline.commands import check
 from pipeline.config import checks
 from pipeline.config.experiment import Experiment
 from pipeline.evaluation import scoring
-from pipeline.evaluation.scoring import MODEL, Forecasts, Yardstick
+from pipeline.evaluation.forecasts import MODEL, Forecasts
+from pipeline.evaluation.scoring import Yardstick
 from pipeline.reports import comparison_pictures, interval_pictures, markdown, pictures
 from pipeline.tracking import labels
 from tests.repositories import NO_STORE

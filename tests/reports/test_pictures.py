@@ -8,7 +8,8 @@ import pytest
 from matplotlib.axes import Axes
 
 from pipeline.config.cards import Card, Column, read_card_file
-from pipeline.evaluation.scoring import MODEL, Forecasts, observed
+from pipeline.evaluation.forecasts import MODEL, Forecasts
+from pipeline.evaluation.scoring import observed
 from pipeline.reports import comparison_pictures, pictures
 from tests.toys import ROOT
 
