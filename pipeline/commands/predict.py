@@ -41,6 +41,12 @@ def main() -> None:
         help="which intervals stand beside the forecast, of those that were calibrated, as lo-80 "
         "and hi-80; without it, all of them",
     )
+    parser.add_argument(
+        "--series",
+        nargs="+",
+        metavar="NAME",
+        help="which series of a table with many are forecast; without it, all of them",
+    )
     options = parser.parse_args()
     require(options.input, "expected raw rows as CSV")
     suffix = options.output.suffix.lower()
@@ -56,20 +62,20 @@ def main() -> None:
         dataset = artifacts.read_json_record(HERE.model_json, Spec).dataset
         forecaster = Forecaster.load(stage_files(HERE, dataset), options.backend)
     rows = tables.read_table(options.input, forecaster.card)
-    forecast = forecaster.predict(rows, options.origins, str(options.input), options.levels)
+    asked = options.origins, str(options.input), options.levels, options.series
+    forecast = forecaster.predict(rows, *asked)
     if suffix == ".parquet":
         artifacts.write_frame(options.output, forecast)
     else:
         text = portable(forecast).to_csv(index=False, lineterminator="\n")
         artifacts.write_text(options.output, text)
     spec, origins = forecaster.spec, forecast["origin"].nunique()
+    column = forecaster.card.series
+    several = f"{forecast[column].nunique():,} series, " if column else ""
+    of = f"{several}{origins:,} origin{'s' * (origins > 1)}, by {spec.model.name} of {spec.dataset}"
     # Forecasts that go to standard output stand there alone.
     screen = sys.stderr if str(options.output).startswith(artifacts.OPEN) else sys.stdout
-    print(
-        f"{options.output}: {len(forecast):,} rows, {origins:,} origin{'s' * (origins > 1)}, "
-        f"by {spec.model.name} of {spec.dataset}",
-        file=screen,
-    )
+    print(f"{options.output}: {len(forecast):,} rows, {of}", file=screen)
 
 
 def _model(text: str) -> str:

@@ -1,6 +1,7 @@
 """Scores of each series of a panel, beside its own baselines."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,18 @@ from pipeline.evaluation.forecasts import MODEL, Forecasts
 from pipeline.evaluation.metrics import TARGETS
 from pipeline.evaluation.scoring import Yardstick, pooled
 from pipeline.runtime.progress import progress
+
+
+def yardsticks(
+    train: Sequence[pd.DataFrame], season: int, block: int
+) -> tuple[Yardstick, list[Yardstick]]:
+    """Of all series together, and of each, from the targets' training rows of each.
+
+    Many together have no seasonal error: MASE is scored series by series.
+    """
+    each = [Yardstick.of(own, season, block) for own in train]
+    pooled = each[0] if len(each) == 1 else Yardstick.of(pd.concat(train), 0, block)
+    return pooled, [replace(one, deviation=pooled.deviation) for one in each]
 
 
 def scores(forecasts: Forecasts, yardsticks: Mapping[str, Yardstick], series: str) -> pd.DataFrame:

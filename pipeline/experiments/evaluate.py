@@ -1,13 +1,12 @@
 """Evaluate: forecast validation and test as a user would, and score beside the baselines."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pipeline.config.checks import ridge_left_out
 from pipeline.config.experiment import Experiment
 from pipeline.data import panel, splits, tables
 from pipeline.data.panel import Panel
@@ -17,15 +16,14 @@ from pipeline.evaluation import by_series, network_memory, scoring
 from pipeline.evaluation.forecasts import MODEL, Forecasts
 from pipeline.evaluation.network_memory import Memory
 from pipeline.evaluation.scoring import Yardstick
-from pipeline.experiments.intervals import Forecast, with_intervals
+from pipeline.experiments.baselines import baselines
+from pipeline.experiments.intervals import with_intervals
 from pipeline.experiments.task import prepared
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.forecasting.forecaster import CALIBRATION, Forecaster, newest, stage_files
-from pipeline.models.baselines import FittedBaseline, beside
 from pipeline.preparation.training_windows import Count
 from pipeline.runtime import determinism
-from pipeline.runtime.progress import progress
 
 
 @dataclass(frozen=True)
@@ -67,40 +65,27 @@ def evaluate(experiment: Experiment, layout: Layout) -> Evaluation:
 
     # The model does not see a target that is not among its inputs; baselines do.
     task = prepared(experiment, layout)
-    by: dict[str, Forecast] = {MODEL: partial(forecaster.forecast, seen)}
-    wanted = beside(experiment.params.evaluate, card.seasons)
-    if ridge_left_out(experiment):
-        wanted.pop("ridge", None)
-    with progress("baselines", len(wanted)) as tell:
-        for name, model in wanted.items():
-            fitted = FittedBaseline.of(model, task)
-            by[name] = partial(forecaster.bounded, fitted, task.seen)
-            tell(name)
+    by = {MODEL: partial(forecaster.forecast, seen)} | baselines(experiment, forecaster, task)
     forecasts, calibration, followed = with_intervals(
         experiment, layout, forecaster, by, series, origins
     )
     artifacts.write_json(layout.calibration, calibration.model_dump(mode="json"))
     block = max(spec.horizon, card.steps_a_day)
-    names, trained = series.borders.names, [slice(*own) for own in rows["train"]]
-    each = [Yardstick.of(targets.iloc[own], card.season, block) for own in trained]
-    yardstick = each[0]
-    if card.series:  # all together have no seasonal error: MASE is scored series by series
-        yardstick = Yardstick.of(pd.concat([targets.iloc[own] for own in trained]), 0, block)
-    each = [replace(one, deviation=yardstick.deviation) for one in each]
+    train = [targets.iloc[slice(*own)] for own in rows["train"]]
+    yardstick, each = by_series.yardsticks(train, card.season, block)
     memory = network_memory.measure(
         spec, layout.weights, seen.features, np.asarray(task.validation)
     )
     in_gaps = scoring.in_gaps(targets, origins["test"], forecaster.imputer.limit, series.borders)
-    yardsticks = dict(zip(names, each, strict=True))
+    yardsticks = dict(zip(series.borders.names, each, strict=True))
     scored = by_series.scores(forecasts["test"], yardsticks, card.series or "series")
     artifacts.write_frame(layout.by_series, scored)
-    metrics = scoring.rounded(
-        scoring.report(forecasts, spec.targets, yardstick, card.spans)
-        | {"rolling": scoring.rolling(forecasts["test"], followed, yardstick)}
-        | ({"memory": memory.scores} if memory else {})
-        | ({"series": by_series.summary(scored)} if card.series else {})
-        | {"training_windows": count.model_dump(), "test_origins": in_gaps}
-    )
+    metrics = scoring.report(forecasts, spec.targets, yardstick, card.spans)
+    metrics |= {"rolling": scoring.rolling(forecasts["test"], followed, yardstick)}
+    metrics |= {"memory": memory.scores} if memory else {}
+    metrics |= {"series": by_series.summary(scored)} if card.series else {}
+    metrics |= {"training_windows": count.model_dump(), "test_origins": in_gaps}
+    metrics = scoring.rounded(metrics)
     artifacts.write_json(layout.metrics, metrics)
     artifacts.write_json(layout.summary, scoring.summary(metrics))
     predictions = scoring.table(forecasts, spec.targets, times, card.series or "")

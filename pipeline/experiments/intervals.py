@@ -1,6 +1,6 @@
 """The intervals around the forecasts of a model and its baselines, made alike for all."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -13,13 +13,12 @@ from pipeline.data.panel import Panel
 from pipeline.data.windows import Rows
 from pipeline.evaluation import scoring
 from pipeline.evaluation.forecasts import MODEL, Around, Forecasts
+from pipeline.experiments.baselines import Forecast
 from pipeline.files.layout import Layout
 from pipeline.forecasting import conformal, drift
-from pipeline.forecasting.conformal import Bands, Calibration, Floats, Method, TooFewError
+from pipeline.forecasting.conformal import Bands, Calibration, Method, TooFewError
 from pipeline.forecasting.forecaster import Forecaster
 from pipeline.runtime.progress import progress, say
-
-Forecast = Callable[[Rows], Floats]  # from origins [N] to [N, H, K], or quantiles [N, H, K, Q]
 
 
 def with_intervals(

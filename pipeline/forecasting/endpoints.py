@@ -129,7 +129,7 @@ def _kind(request: Request, encoding: str) -> str:
     if request.query_params:
         raise PipelineError(
             f"query: expected none, found {next(iter(request.query_params))[:60]!r}; put "
-            "origins and levels into a JSON request, under params"
+            "origins, levels and series into a JSON request, under params"
         )
     written = request.headers.get("content-type", "")
     kind, *parameters = (part.strip().lower() for part in written.split(";"))
@@ -187,15 +187,15 @@ def _from_json(content: bytes) -> tuple[pd.DataFrame, dict[str, Any]]:
             f"params beside them, found {', '.join(request) or 'no key'}"
         )
     params = {} if request.get("params") is None else request["params"]
-    if not isinstance(params, dict) or params.keys() - {"origins", "levels"}:
+    if not isinstance(params, dict) or params.keys() - {"origins", "levels", "series"}:
         raise PipelineError(
-            f"params: expected origins and levels and no other key, found {shown(params)}"
+            f"params: expected origins, levels and series and no other key, found {shown(params)}"
         )
-    origins, levels = params.get("origins"), params.get("levels")
-    if not (origins is None or _is_list(origins, str)):
-        raise PipelineError(
-            f"params.origins: expected a list of time stamps as text, found {shown(origins)}"
-        )
+    levels = params.get("levels")
+    for key, what in (("origins", "time stamps as text"), ("series", "names as text")):
+        given = params.get(key)
+        if not (given is None or _is_list(given, str)):
+            raise PipelineError(f"params.{key}: expected a list of {what}, found {shown(given)}")
     if not (levels is None or isinstance(levels, list)):
         raise PipelineError(f"params.levels: expected a list of percents, found {shown(levels)}")
     return _FORMS[forms[0]](request[forms[0]]), params

@@ -42,9 +42,11 @@ class ServedForecaster(PythonModel):
     ) -> pd.DataFrame:
         """Forecast from each of `params["origins"]`, or from the last row with a value.
 
-        With the intervals of `params["levels"]`, or of every level that was calibrated.
+        With the intervals of `params["levels"]`, or of every level that was calibrated; of many
+        series, each of `params["series"]`, or all.
         """
-        asked: dict[str, Any] = {key: (params or {}).get(key) for key in ("origins", "levels")}
+        keys = ("origins", "levels", "series")
+        asked: dict[str, Any] = {key: (params or {}).get(key) for key in keys}
         try:
             if not isinstance(model_input, pd.DataFrame):
                 raise PipelineError(

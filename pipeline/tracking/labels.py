@@ -156,6 +156,9 @@ def flat_scores(metrics: dict[str, Any]) -> dict[str, float]:
     for span, plain in distinct(spans).items():
         for name, scores in spans[span].items():
             flat |= {f"{plain}/{name}_{score}": value for score, value in scores.items()}
+    many = metrics.get("series", {})
+    flat |= {f"series/{key}": many[key] for key in ("count", "mase") if key in many}
+    flat |= {f"series/beats_{rule}": share for rule, share in many.get("beats", {}).items()}
     count = metrics.get("training_windows", {})
     flat |= {f"windows/{name}": count[name] for name in ("possible", "kept") if name in count}
     lost = count.get("lost", {})

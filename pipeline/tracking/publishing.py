@@ -241,7 +241,9 @@ def _log_model(
             python_model=str(code / "forecasting/served_model.py"),
             artifacts={"forecaster": str(files)},
             code_paths=[str(code)],
-            signature=signature(calibration.method.levels if calibration else ()),
+            signature=signature(
+                calibration.method.levels if calibration else (), experiment.card.series
+            ),
             input_example=_example(experiment, layout) if example is None else example,
             pip_requirements=requirements(experiment),
             tags={"mlflow.note.content": labels.SERVING},
@@ -270,8 +272,10 @@ def _example(experiment: Experiment, layout: Layout) -> pd.DataFrame:
     return forecaster.newest(tables.read_table(raw, card), spec, card, imputer)
 
 
-def signature(levels: Sequence[float]) -> ModelSignature:
+def signature(levels: Sequence[float], series: str | None = None) -> ModelSignature:
     """The answer of a model with intervals of these levels, and its parameters.
+
+    `series` is the column with the names of many.
 
     It names no input columns: MLflow would silently drop the columns it was not told of, and
     refuse whole numbers where it was told of decimals. The Forecaster checks columns and types
@@ -279,11 +283,13 @@ def signature(levels: Sequence[float]) -> ModelSignature:
     """
     double = DataType.double
     answer: list[ColSpec | TensorSpec] = [
+        *(ColSpec(DataType.string, name) for name in ([series] if series else [])),
         *(ColSpec(DataType.string, name) for name in ("origin", "time", "target")),
         ColSpec(double, "forecast"),
         # Optional, since a request may choose among the levels.
         *(ColSpec(double, name, required=False) for level in levels for name in columns(level)),
     ]
     kinds = {"origins": DataType.string, "levels": double}
+    kinds |= {"series": DataType.string} if series else {}
     params = [ParamSpec(name, kind, default=[], shape=(-1,)) for name, kind in kinds.items()]
     return ModelSignature(outputs=Schema(answer), params=ParamSchema(params))
