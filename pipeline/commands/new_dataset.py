@@ -23,6 +23,7 @@ from pipeline.config.params import Params
 from pipeline.config.reading import moved, read_params
 from pipeline.data import column_guesses, quality, splits, tables, windows
 from pipeline.data.date_formats import Question, Stamps
+from pipeline.data.sources import reading
 from pipeline.data.starter_card import Look, draft, look
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
@@ -220,8 +221,8 @@ def remarked(tried: Tried, card: Card, params: Params) -> Iterator[str]:
 def attempt(raw: Path, card: Card, params: Params, state: str) -> Tried:
     """The table as ingest reads it; PipelineError if that would refuse it."""
     try:
-        tables.verify(raw, card)
-        table = tables.read_table(raw, card)
+        reading.verify(raw, card)
+        table = reading.read_table(raw, card)
         frame = tables.to_series(table, card, str(raw))
         found = quality.measure(frame, len(table), card)
         quality.check_usable(found, card, str(raw))

@@ -5,7 +5,7 @@ import os
 import sys
 from typing import get_args
 
-from pipeline.data import tables
+from pipeline.data.sources import reading
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, require
@@ -55,7 +55,7 @@ def main() -> None:
     else:
         dataset = artifacts.read_json_record(HERE.model_json, Spec).dataset
         forecaster = Forecaster.load(stage_files(HERE, dataset), options.backend)
-    rows = tables.read_table(options.input, forecaster.card)
+    rows = reading.read_table(options.input, forecaster.card)
     forecast = forecaster.predict(rows, options.origins, str(options.input), options.levels)
     if suffix == ".parquet":
         artifacts.write_frame(options.output, forecast)

@@ -1,6 +1,6 @@
 """Convert what a caller sends in memory or as JSON to what a CSV file would hold."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,12 @@ def check_names(names: Collection[object], where: str) -> None:
         raise PipelineError(f"{where}: expected at most {COLUMNS:,} columns, found {len(names):,}")
     if odd := [name for name in names if not isinstance(name, str)]:
         raise PipelineError(f"{where}: expected column names as text, found {str(odd[0])[:60]}")
+
+
+def quoted(names: Sequence[str]) -> str:
+    """Names in a row, in quotes where a reader could not see them."""
+    hidden = {name for name in names if name != name.strip() or not name.isprintable() or not name}
+    return ", ".join(repr(name) if name in hidden else name for name in names)
 
 
 def with_time(table: pd.DataFrame, card: Card) -> pd.DataFrame:

@@ -10,9 +10,10 @@ from typing import Any
 import pandas as pd
 
 from pipeline.config.cards import Card, Time
-from pipeline.data import column_guesses, date_formats, tables
+from pipeline.data import column_guesses, date_formats
 from pipeline.data.column_guesses import Finding
 from pipeline.data.date_formats import Question, Stamps
+from pipeline.data.sources import reading
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 
@@ -72,7 +73,7 @@ def look(raw: Path, form: str | None = None) -> Look:
     delimiter = column_guesses.delimiter(raw, encoding)
     # A card that knows no more than how the file is written is enough to read its strings.
     known: dict[str, Any] = {"encoding": encoding, "delimiter": delimiter, "columns": {}}
-    table = tables.read_table(raw, Card.model_construct(time=Time.model_construct(), **known))
+    table = reading.read_table(raw, Card.model_construct(time=Time.model_construct(), **known))
     renamed = column_guesses.renamed([str(name) for name in table.columns])
     table = table.rename(columns=renamed)
     stamps = date_formats.stamps(table, str(raw), form)

@@ -1,124 +1,17 @@
 """A table becomes a regular, typed time series, or one line that says why it cannot."""
 
-import csv
-import io
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.csv
 
 from pipeline.config.cards import Card, Wide
 from pipeline.data import cells, timestamps
 from pipeline.errors import PipelineError
-from pipeline.files.artifacts import sha256
 
 THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?")  # with a comma between them
-
-
-def verify(path: Path, card: Card) -> str:
-    """The file's sha256; PipelineError if it is not the one of the file that the card describes."""
-    found = sha256(path)
-    if card.sha256 and found != card.sha256:
-        raise PipelineError(
-            f"{path}: not the file its card describes, expected sha256 {card.sha256}, "
-            f"found {found}; get it again, or change the card's sha256 if the new file is right"
-        )
-    return found
-
-
-def read_table(path: Path, card: Card) -> pd.DataFrame:
-    """The CSV file as it stands, every field a string; a malformed file is a PipelineError."""
-    try:
-        return parse_table(path.read_bytes(), card, str(path))
-    except OSError as error:
-        raise PipelineError(f"{path}: could not be read: {error.strerror}") from None
-
-
-def parse_table(content: bytes, card: Card, where: str) -> pd.DataFrame:
-    """A CSV file's bytes as a table of strings; PipelineError names a line not as the card says."""
-    text = _text(content, card, where)
-    del content  # a large file should be held once, not twice, while it is parsed
-    if not text:
-        raise PipelineError(f"{where}: empty, expected a header line and rows")
-    names = _header(text, card, where)
-    rows = io.BytesIO(text.encode())
-    del text
-    try:
-        table = pa.csv.read_csv(
-            rows,
-            # One thread counts the rows, so that an error can name its line.
-            read_options=pa.csv.ReadOptions(use_threads=False),
-            parse_options=pa.csv.ParseOptions(
-                delimiter=card.delimiter, newlines_in_values=True, ignore_empty_lines=False
-            ),
-            convert_options=pa.csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        # Arrow counts rows from 1 with the header as the first, as an editor counts lines.
-        said = str(error).splitlines()[0].removeprefix("CSV parse error: ")
-        said = said.replace("Row #", "line ").replace("Expected", "expected")
-        said = said.replace("columns, got", "fields, found")
-        raise PipelineError(f"{where}: {said}") from None
-    return table.to_pandas()
-
-
-def _text(content: bytes, card: Card, where: str) -> str:
-    """The text without a byte-order mark and the blank lines at its end."""
-    try:
-        return content.decode(card.encoding).removeprefix("\ufeff").rstrip("\r\n")
-    except UnicodeError as error:
-        start = error.start if isinstance(error, UnicodeDecodeError) else 0
-        line = content.count(b"\n", 0, start) + 1
-        found = f"byte 0x{content[start]:02x}"
-        raise PipelineError(
-            f"{where}: line {line}: expected text in {card.encoding}, found {found}; see the "
-            "card's encoding"
-        ) from None
-
-
-def _header(text: str, card: Card, where: str) -> list[str]:
-    """The columns' names; one in quotation marks may go on in the next line."""
-    lines = (line[0] for line in re.finditer(r"[^\r\n]*(?:\r\n|\r|\n|$)", text))
-    try:
-        names = next(csv.reader(lines, delimiter=card.delimiter, strict=True), [])
-    except csv.Error as error:
-        raise PipelineError(f"{where}: line 1: expected column names, found {error}") from None
-    _check_header(names, card, where)
-    if not next(lines, ""):
-        raise PipelineError(f"{where}: a header and no rows, expected at least one row")
-    return names
-
-
-def _check_header(names: Sequence[str], card: Card, where: str) -> None:
-    if not names:
-        raise PipelineError(f"{where}: line 1: expected column names, found an empty line")
-    cells.check_names(names, where)
-    if nameless := [i + 1 for i, name in enumerate(names) if not name.strip()]:
-        count = f"column{'s' * (len(nameless) > 1)} {', '.join(map(str, nameless))}"
-        remedy = "write one there"
-        if nameless[0] == 1:
-            remedy += ", such as time or row (pandas' to_csv: index=False leaves row numbers out)"
-        elif nameless[-1] == len(names):
-            remedy += f", or delete the {card.delimiter!r} at the end of every line"
-        raise PipelineError(
-            f"{where}: line 1: expected a name for every column, found none for {count} of "
-            f"{len(names)}; {remedy}"
-        )
-    if repeated := [name for name, times in Counter(names).items() if times > 1]:
-        raise PipelineError(f"{where}: column {_names(repeated[:1])} appears twice in the header")
-    if len(names) == 1 and len(card.columns) + len(card.time.names) > 1:
-        raise PipelineError(
-            f"{where}: expected columns separated by {card.delimiter!r}, found one column "
-            f"{names[0][:60]!r}; the card's delimiter says what separates them"
-        )
 
 
 def numbered(table: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
@@ -132,7 +25,9 @@ def numbered(table: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
     table = table.rename(columns=card.rename)
     if not table.columns.is_unique:
         twice = str(table.columns[table.columns.duplicated()][0])
-        raise PipelineError(f"{where}: column {_names([twice])} appears twice, expected it once")
+        raise PipelineError(
+            f"{where}: column {cells.quoted([twice])} appears twice, expected it once"
+        )
     return cells.as_written(table, card, where).set_axis(range(1, len(table) + 1))
 
 
@@ -191,7 +86,7 @@ def check_columns(table: pd.DataFrame, card: Card, where: str, needed: Sequence[
     if unknown and not card.wide:
         plural, it = ("s", "them") if len(unknown) > 1 else ("", "it")
         raise PipelineError(
-            f"{where}: unknown column{plural} {_names(unknown)}; expected those of the card "
+            f"{where}: unknown column{plural} {cells.quoted(unknown)}; expected those of the card "
             f"({', '.join(sorted(known))}): leave {it} out, or name {it} under columns or "
             "excluded"
         )
@@ -203,18 +98,14 @@ def _check_there(table: pd.DataFrame, needed: list[str], card: Card, where: str)
         if card.wide:  # which has a column for each time of day
             there[4:] = ["..."]
         column = "columns" if len(lacking) > 1 else "column"
-        raise PipelineError(f"{where}: {column} {_names(lacking)} missing; found {_names(there)}")
+        raise PipelineError(
+            f"{where}: {column} {cells.quoted(lacking)} missing; found {cells.quoted(there)}"
+        )
 
 
 def _as_in_table(names: Iterable[Any], card: Card) -> list[str]:
     written = {name: old for old, name in card.rename.items()}
     return [written.get(str(name), str(name)) for name in names]
-
-
-def _names(names: Sequence[str]) -> str:
-    """Names in a row, in quotes where a reader could not see them."""
-    hidden = {name for name in names if name != name.strip() or not name.isprintable() or not name}
-    return ", ".join(repr(name) if name in hidden else name for name in names)
 
 
 def _missing(column: pd.Series, card: Card) -> np.ndarray[Any, np.dtype[np.bool_]]:

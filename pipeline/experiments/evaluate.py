@@ -9,7 +9,8 @@ import pandas as pd
 
 from pipeline.config.checks import ridge_left_out
 from pipeline.config.experiment import Experiment
-from pipeline.data import panel, splits, tables
+from pipeline.data import panel, splits
+from pipeline.data.sources import reading
 from pipeline.data.splits import Spans
 from pipeline.data.windows import Runs
 from pipeline.evaluation import network_memory, scoring
@@ -48,7 +49,7 @@ def evaluate(experiment: Experiment, layout: Layout) -> Evaluation:
     forecaster = Forecaster.load(files)
     spec = forecaster.spec
     raw = layout.raw_table(experiment.dataset, card.file)
-    table = tables.read_table(raw, card)
+    table = reading.read_table(raw, card)
     seen = forecaster.prepare(forecaster.read(table, str(raw)))
     example = newest(table, spec, card, forecaster.imputer)
     del table  # its text takes more memory than all that follows

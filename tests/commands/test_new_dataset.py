@@ -15,6 +15,7 @@ from pipeline.commands import new_dataset
 from pipeline.config import cards
 from pipeline.config.reading import read_params
 from pipeline.data import splits, tables
+from pipeline.data.sources import reading
 from pipeline.errors import PipelineError
 from pipeline.files.layout import HERE
 
@@ -152,7 +153,7 @@ def test_card_describes_file_and_ingest_accepts_it(text, expected, monkeypatch, 
         assert (set(found) if key == "missing" else found) == (
             set(value) if key == "missing" else value
         )
-    frame = tables.to_series(tables.read_table(raw, card), card, str(raw))
+    frame = tables.to_series(reading.read_table(raw, card), card, str(raw))
     assert frame[card.targets[0]].notna().sum() > 100
     printed = capsys.readouterr().out
     assert "ingest will accept the table" in printed
@@ -240,7 +241,7 @@ def test_a_zone_named_later_does_not_move_the_split(monkeypatch):
     zoned = card.model_copy(
         update={"time": card.time.model_copy(update={"timezone": "Europe/Berlin"})}
     )
-    frames = [tables.to_series(tables.read_table(raw, c), c, "mine") for c in (card, zoned)]
+    frames = [tables.to_series(reading.read_table(raw, c), c, "mine") for c in (card, zoned)]
     ends = [
         splits.spans(c.split, f.index[0], c.step, len(f), c.time.timezone)
         for c, f in zip((card, zoned), frames, strict=True)
