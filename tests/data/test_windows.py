@@ -56,11 +56,11 @@ def test_windows_against_matrices() -> None:
 
 def test_what_is_on_disk_are_origins(project: Project) -> None:
     """Of a table that counts in tens: each span's origins, what they see and what comes after."""
-    table = toy_table(12, missing=0)
-    table["level"] = np.arange(0, 120, 10)
+    table = toy_table(43, missing=0)
+    table["level"] = np.arange(0, 430, 10)
     project.write(
         table,
-        card={"split": {"train": 6, "validation": 9, "test": 12}},
+        card={"split": {"train": 6, "validation": 9, "calibration": 40, "test": 43}},
         params={"window.look_back": 3, "window.horizon": 2, "window.inputs": ["level"]},
     )
     project.run("ingest", "impute_scale", "window")
@@ -68,12 +68,21 @@ def test_what_is_on_disk_are_origins(project: Project) -> None:
     for span, origins, seen, ahead in (
         ("train", [2, 3], [[0, 10, 20], [10, 20, 30]], [[30, 40], [40, 50]]),
         ("validation", [5, 6], [[30, 40, 50], [40, 50, 60]], [[60, 70], [70, 80]]),
-        ("test", [8, 9], [[60, 70, 80], [70, 80, 90]], [[90, 100], [100, 110]]),
+        ("test", [39, 40], [[370, 380, 390], [380, 390, 400]], [[400, 410], [410, 420]]),
     ):
         found = np.asarray(Runs(np.load(project.root / f"data/windows/{span}.npy")))
         assert found.tolist() == origins
         assert windows.seen(level, found, 3).tolist() == seen
         assert windows.ahead(level, found, 2).tolist() == ahead
+
+
+def test_what_is_observed_is_counted_by_step() -> None:
+    """Of windows at rows 1 and 2, and 6, each target's values one and two rows later."""
+    observed = np.ones((9, 2), np.bool_)
+    observed[[2, 3, 7], 1] = False
+    origins = Runs(np.array([[1, 3, 1], [6, 7, 1]]))
+    assert windows.observed_at(origins, 2, observed, 2).tolist() == [[3, 0], [3, 2]]
+    assert windows.observed_at(origins, 2, observed[:, :1], 2).tolist() == [[2], [2]]
 
 
 def origins_of(
