@@ -136,6 +136,10 @@ def _told(seen: Look) -> Iterator[str]:
             yield f"check: {name}: {found.check}"
     if isinstance(seen.stamps, Stamps):
         yield from (f"check: {rival} fits every time too" for rival in seen.stamps.rivals)
+    yield from (f"check: time.{key}: {value}: {why}" for key, (value, why) in seen.order.items())
+    if isinstance(seen.stamps, Stamps) and len(seen.stamps.names) > 1 and seen.stamps.format:
+        joined = ", ".join(seen.stamps.names)
+        yield f"time is made of the columns {joined}, joined by a blank: {seen.stamps.format}"
     if seen.times_of_day:
         yield "check: layout: wide, since the other columns are the times of one day"
     if seen.hours:
@@ -223,8 +227,9 @@ def attempt(raw: Path, card: Card, params: Params, state: str) -> Tried:
     try:
         reading.verify(raw, card)
         table = reading.read_table(raw, card)
-        frame = tables.to_series(table, card, str(raw))
-        found = quality.measure(frame, len(table), card)
+        rows = tables.numbered(table, card, str(raw))
+        frame, given = tables.regular_series(rows, card, str(raw))
+        found = quality.measure(frame, given, card)
         quality.check_usable(found, card, str(raw))
         spans = splits.spans(
             card.split, pd.Timestamp(frame.index[0]), card.step, len(frame), card.time.timezone

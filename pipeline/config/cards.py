@@ -1,16 +1,14 @@
 """The card of a data set: what its columns are, how time is written, and the task's defaults."""
 
-from collections.abc import Callable
-from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo
+from typing import Annotated, Literal, Self
 
 import pandas as pd
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from pipeline.config.times import Format, Frequency, Time, Word, checked
 from pipeline.files.layout import HERE, Layout, require
 from pipeline.files.records import Record
 from pipeline.files.yaml import read_record
@@ -18,24 +16,6 @@ from pipeline.files.yaml import read_record
 LONGEST = 10**9  # rows: more than any table has
 LEVELS = 1000  # of a category: each is a channel of every window
 LARGEST = 3.4e38  # that float32 holds
-MOMENT = datetime(2001, 2, 3, tzinfo=UTC)  # what a format is tried on
-
-
-def _checked(holds: Callable[[Any], object], expected: str) -> AfterValidator:
-    """A validator that takes a value for which `holds` is true and raises nothing."""
-
-    def check(value: Any) -> Any:
-        with suppress(ValueError, LookupError, OSError):
-            if holds(value):
-                return value
-        raise ValueError(expected)
-
-    return AfterValidator(check)
-
-
-def _as_read(form: str) -> datetime:
-    """The moment, written in a strptime format and read again."""
-    return datetime.strptime(MOMENT.strftime(form), form)
 
 
 def _possible_end(end: int | float | str) -> bool:
@@ -52,35 +32,12 @@ def _seasons(given: object) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-Word = Annotated[str, _checked(str.strip, "a word, not an empty string")]
-Frequency = Annotated[
-    str,
-    _checked(
-        lambda text: pd.Timedelta(text) > pd.Timedelta(0),
-        "a fixed frequency such as 15min, 1h or 1D",
-    ),
-]
 Encoding = Annotated[
-    str, _checked("a".encode, "an encoding that Python knows, such as utf-8 or latin-1")
+    str, checked("a".encode, "an encoding that Python knows, such as utf-8 or latin-1")
 ]
-Format = Annotated[
-    str,
-    _checked(
-        lambda text: "%" in text and _as_read(text),
-        'a strptime format such as "%Y-%m-%d %H:%M:%S"',
-    ),
-]
-WithYear = Annotated[
-    Format,
-    _checked(
-        lambda text: _as_read(text).year == MOMENT.year,
-        'a format with the year in it, such as "%Y-%m-%d %H:%M:%S"',
-    ),
-]
-Timezone = Annotated[str, _checked(ZoneInfo, "an IANA time zone such as Europe/Berlin")]
 End = Annotated[
     int | float | str,
-    _checked(
+    checked(
         _possible_end,
         "a time such as 2012-12-31 23:00:00, a number of rows from 1 or a fraction up to 1.0",
     ),
@@ -105,37 +62,6 @@ class Column(Record):
         if len(set(self.categories)) != len(self.categories):
             raise ValueError("each category once")
         return self
-
-
-class Time(Record):
-    """How a row's time stamp is made: parts in columns, or one column with a strptime format."""
-
-    columns: tuple[Literal["year", "month", "day", "hour", "minute"], ...] = ()
-    column: Word | None = None
-    format: WithYear | None = None
-    timezone: Timezone | None = None  # local stamps are then kept as UTC
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if bool(self.columns) == bool(self.column):
-            raise ValueError("either columns (year, month, day, ...) or column with a format")
-        if self.column and not self.format:
-            raise ValueError('a format for the column, such as "%Y-%m-%d %H:%M:%S"')
-        if self.columns and not {"year", "month", "day"} <= set(self.columns):
-            raise ValueError("at least the columns year, month and day")
-        if len(set(self.columns)) != len(self.columns):
-            raise ValueError("each column once")
-        return self
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The raw columns that hold the time."""
-        return (self.column,) if self.column else self.columns
-
-    @property
-    def offsets(self) -> bool:
-        """Whether each time stamp is written with its offset from UTC."""
-        return "%z" in str(self.format)
 
 
 class Wide(Record):

@@ -33,8 +33,11 @@ def with_time(table: pd.DataFrame, card: Card) -> pd.DataFrame:
         return table
     if index.tz and card.time.timezone:
         index = index.tz_convert(card.time.timezone)
-    parts: dict[str, Any] = {name: getattr(index, name) for name in card.time.columns}
-    return table.assign(**parts or {str(card.time.column): index}).reset_index(drop=True)
+    first, *others = card.time.names
+    times: dict[str, Any] = {first: index, **dict.fromkeys(others)}  # of joined ones, in the first
+    if card.time.parts:
+        times = {name: getattr(index, name) for name in card.time.columns}
+    return table.assign(**times).reset_index(drop=True)
 
 
 def as_written(table: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:

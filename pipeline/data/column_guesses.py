@@ -11,14 +11,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.config import input_names
-from pipeline.data.date_formats import PARTS
-from pipeline.data.tables import THOUSANDS
+from pipeline.config.times import PARTS
+from pipeline.data.values import THOUSANDS
 from pipeline.errors import PipelineError
 
 MISSING = {"", "na", "n/a", "#n/a", "<na>", "nan", "null"}  # whatever a column holds
 # Missing among numbers; among words each may be a level of its own: no holiday, no wind.
 EITHER = {"none", "missing", "-", "--", "?", "."}
 SENTINELS = {-99, -200, -999, -9999, -99999, 999, 9999, 99999}
+COUNTS = "counts the rows"
 LEVELS = 20  # more different words than this are no category
 
 # Words of a column's name, likelier targets first, and those of what drives them or of noise.
@@ -131,7 +132,7 @@ def finding(column: pd.Series, a_row: int = 1) -> Finding:
     if words.empty and (len(known) == 1 or np.ptp(numbers) == 0):
         return Finding(f"never changes: {known.index[0]}", used=False)
     if words.empty and list(text) in ([str(row + i) for row in range(len(text))] for i in (0, 1)):
-        return Finding("counts the rows", used=False)
+        return Finding(COUNTS, used=False)
     suspects, check = _extremes(known, numbers)
     ranks = pd.to_numeric(text.str.replace(",", "."), errors="coerce").rank()
     return Finding(

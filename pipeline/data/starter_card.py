@@ -9,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.config.cards import Card, Time
+from pipeline.config.cards import Card
+from pipeline.config.times import Time
 from pipeline.data import column_guesses, date_formats
-from pipeline.data.column_guesses import Finding
+from pipeline.data.column_guesses import COUNTS, Finding
 from pipeline.data.date_formats import Question, Stamps
 from pipeline.data.sources import reading
 from pipeline.errors import PipelineError
@@ -30,6 +31,7 @@ class Look:
     step: pd.Timedelta | None  # None where it is not known how time is written
     rows: int  # of the long series
     columns: dict[str, Finding]
+    order: dict[str, tuple[str, str]]  # what the card's time allows: key, value and why
 
     @property
     def used(self) -> dict[str, Finding]:
@@ -102,11 +104,26 @@ def look(raw: Path, form: str | None = None) -> Look:
         columns[name] = replace(columns[name], check=columns[name].check + beside)
     if times:  # a wide table has one column
         columns = {name: replace(found, used=False) for name, found in columns.items()} | long
-    seen = Look(encoding, delimiter, renamed, stamps, times, step, rows, columns)
+    order = {}
+    if isinstance(stamps, Stamps):
+        counted = {name for name, found in columns.items() if found.note == COUNTS}
+        order = dict(_order(stamps, table.drop(columns=list(counted))))
+    seen = Look(encoding, delimiter, renamed, stamps, times, step, rows, columns, order)
     if not seen.numeric:
         found = "; ".join(f"{name}: {found.note}" for name, found in columns.items()) or "no other"
         raise PipelineError(f"{raw}: expected a column of numbers that change, found {found}")
     return seen
+
+
+def _order(stamps: Stamps, table: pd.DataFrame) -> Iterator[tuple[str, tuple[str, str]]]:
+    """What is to be done to rows that are not one for each time, in order."""
+    if stamps.round:
+        yield "round", (stamps.round, "time stamps lie beside steps of one length")
+    if stamps.backwards:
+        yield "sort", ("true", f"{stamps.backwards:,} rows are earlier than the row before")
+    again = int(stamps.times.duplicated().sum())
+    if again and table.duplicated().sum() == again:
+        yield "repeated", ("first", f"{again:,} rows are another row again")
 
 
 def _to_come(day: pd.Series, times: str) -> int:
@@ -180,8 +197,12 @@ def _time(seen: Look) -> list[str]:
     else:
         also = "".join(f"; {rival} fits every row too" for rival in stamps.rivals)
         written = f"{json.dumps(stamps.format)} # check: day and month in this order{also}?"
-        one = [f"  column: {_word(stamps.names[0])}", f"  format: {written}"]
-        time = one if stamps.format else [f"  columns: {_words(stamps.names)}"]
+        apart = len(stamps.names) > 1
+        one = f"  column: {_word(stamps.names[0])}"
+        time = [f"  columns: {_words(stamps.names)}" if apart else one]
+        if stamps.format:
+            time.append(f"  format: {written}")
+        time += [f"  {key}: {value} # check: {why}" for key, (value, why) in seen.order.items()]
         steps = (
             f"the most common step (rows with another step: {stamps.others:,}; absent times: "
             f"{stamps.absent:,} of {stamps.rows:,})"

@@ -1,17 +1,15 @@
 """A table becomes a regular, typed time series, or one line that says why it cannot."""
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from pipeline.config.cards import Card, Wide
-from pipeline.data import cells, timestamps
+from pipeline.config.cards import Card
+from pipeline.data import cells, row_order, timestamps, wide
+from pipeline.data.row_order import Given
+from pipeline.data.values import number, read_column
 from pipeline.errors import PipelineError
-
-THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?")  # with a comma between them
 
 
 def numbered(table: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
@@ -39,7 +37,7 @@ def to_series(
     step: int | None = None,
 ) -> pd.DataFrame:
     """Raw rows of one series as `regular_series` makes them, whatever they are numbered."""
-    return regular_series(numbered(table, card, where), card, where, columns, step)
+    return regular_series(numbered(table, card, where), card, where, columns, step)[0]
 
 
 def regular_series(
@@ -48,7 +46,7 @@ def regular_series(
     where: str,
     columns: Sequence[str] | None = None,
     step: int | None = None,
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, Given]:
     """Rows as a regular series: float64 and string columns over an unbroken DatetimeIndex.
 
     Args:
@@ -59,19 +57,26 @@ def regular_series(
 
     Returns:
         One row for each step of the frequency; what is missing, or absent from the table, is NaN.
+        And how many rows it was made of, and what was done to them.
 
     Raises:
         PipelineError: names the column and row that are not as the card says.
     """
     needed = list(card.columns) if columns is None else list(columns)
     if card.wide:
-        series = _unfold(table, card, card.wide, where)
+        _check_there(table, list(card.time.names), card, where)
+        of_day = wide.times_of_day(table, card, card.wide, where)
+        needed, read = list(of_day), number
     else:
         check_columns(table, card, where, needed)
-        times = timestamps.stamps(table, card, where)
-        values = {name: read_column(table[name], name, card, where) for name in needed}
-        series = pd.DataFrame(values, index=range(len(table))).set_index(times)
-    return timestamps.regular(series, card, where, table.index, step)
+        read = read_column
+    times = timestamps.stamps(table, card, where)
+    columns_read = {name: read(table[name], name, card, where) for name in needed}
+    frame = pd.DataFrame(columns_read, index=table.index).set_index(times)
+    frame, numbers, given = row_order.settle(frame, table.index, card)
+    if card.wide:
+        frame = wide.unfold(frame, card, card.wide, of_day, where, numbers)
+    return timestamps.regular(frame, card, where, numbers, step), given
 
 
 def check_columns(table: pd.DataFrame, card: Card, where: str, needed: Sequence[str]) -> None:
@@ -108,111 +113,13 @@ def _as_in_table(names: Iterable[Any], card: Card) -> list[str]:
     return [written.get(str(name), str(name)) for name in names]
 
 
-def _missing(column: pd.Series, card: Card) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    return (column.isna() | column.isin(list(card.missing))).to_numpy()
-
-
-def read_column(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
-    """A column of `numbered` rows as the card has it: float64, or text of its categories.
-
-    What is missing is NaN; PipelineError names the first row that is not as the card says.
-    """
-    read = _category if name in card.columns and card.columns[name].categories else _number
-    return read(column, name, card, where).reset_index(drop=True)
-
-
-def _number(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
-    """The column as float64, NaN where missing; PipelineError names the first bad row."""
-    if pd.api.types.is_numeric_dtype(column):
-        values, missing = column.astype("float64"), column.isna().to_numpy(bool)
-    else:
-        text = column.astype("str").str.strip()
-        missing = _missing(text, card)
-        values = timestamps.by_blocks(
-            lambda rows: pd.to_numeric(rows, errors="coerce").astype("float64"), text.mask(missing)
-        )
-    # A mark that is a number may be sent as one, or be written as -999.0 in some rows.
-    marks = pd.to_numeric(pd.Series(card.missing, dtype="str"), errors="coerce").dropna()
-    if len(marks):
-        missing = missing | values.isin(marks).to_numpy()
-        values = values.mask(missing)
-    # What float32 cannot hold is infinite to a network, and so are its squares to a scale.
-    bad = ~missing & ~(values.abs() <= np.finfo(np.float32).max).to_numpy()
-    if bad.any():
-        row = int(bad.argmax())
-        found = str(column.iloc[row])[:60]
-        hint = ""
-        if THOUSANDS.fullmatch(found):
-            hint = f"; a comma between thousands? write {found.replace(',', '')}"
-        elif "," in found:
-            hint = "; a decimal comma? write 12.5"
-        raise PipelineError(
-            f"{where}: column {name}, row {column.index[row]}: expected a finite number or one of "
-            f"the card's missing marks, found {found!r}{hint}"
-        )
-    return values
-
-
-def _category(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
-    categories = card.columns[name].categories
-    numbers = pd.api.types.is_float_dtype(column) and all(map(str.isdecimal, categories))
-    if numbers and (column.dropna() % 1 == 0).all():
-        column = column.astype("Int64")  # levels 1 and 2 become 1.0 and 2.0 beside a missing one
-    text = column.astype("str").str.strip()
-    known = text.isin(list(categories)).to_numpy()
-    missing = _missing(text, card) & ~known  # a level may be called NA
-    bad = ~known & ~missing
-    if bad.any():
-        row = int(bad.argmax())
-        raise PipelineError(
-            f"{where}: column {name}, row {column.index[row]}: expected one of "
-            f"{', '.join(categories)}, found {text.iloc[row][:60]!r}"
-        )
-    return text.mask(missing)
-
-
-def _unfold(table: pd.DataFrame, card: Card, wide: Wide, where: str) -> pd.DataFrame:
-    """One row a day and a column for each time of day becomes one row for each time."""
-    others = {*card.time.names, *card.excluded}
-    slots = [str(name) for name in table.columns if name not in others]
-    _check_there(table, list(card.time.names), card, where)
-    offsets = pd.to_datetime(pd.Series(slots), format=wide.times, errors="coerce")
-    if offsets.isna().any():
-        raise PipelineError(
-            f"{where}: unknown column {slots[int(offsets.isna().to_numpy().argmax())]}; expected "
-            f"times of day written as {wide.times}"
-        )
-    if len(slots) != card.steps_a_day:
-        raise PipelineError(
-            f"{where}: expected {card.steps_a_day} columns, one every {card.frequency} of a day, "
-            f"found {len(slots)}"
-        )
-    of_day = (offsets - offsets.dt.normalize()).to_numpy()
-    order = np.argsort(of_day)
-    days = timestamps.stamps(table, card, where)
-    if (timed := days != days.normalize()).any():
-        row = int(timed.argmax())
-        raise PipelineError(
-            f"{where}: column {', '.join(card.time.names)}, row {table.index[row]}: expected a day "
-            f"without a time, since columns have the times, found {days[row]}"
-        )
-    name = wide.column
-    columns = (_number(table[slots[i]], slots[i], card, where) for i in order)
-    values = np.column_stack([column.to_numpy() for column in columns])
-    times = pd.DatetimeIndex((days.to_numpy()[:, None] + of_day[order][None, :]).ravel())
-    series = pd.DataFrame({name: values.ravel()}, index=times)
-    # The last day may still be running: what has not been measured yet is not missing.
-    last_day = series[name].notna().to_numpy()[-len(slots) :]
-    return series.iloc[: len(series) - int(last_day[::-1].argmax())]
-
-
 def typed(table: pd.DataFrame, card: Card, columns: Sequence[str]) -> pd.DataFrame:
     """A raw table of strings with the types a caller would send: its time and `columns` alone."""
     result = pd.DataFrame(index=table.index)
     for written in table.columns:
         name = card.rename.get(written, written)
         if name in card.time.names:
-            result[written] = pd.to_numeric(table[written]) if card.time.columns else table[written]
+            result[written] = pd.to_numeric(table[written]) if card.time.parts else table[written]
         elif name in columns or (card.wide and name not in card.excluded):
             result[written] = read_column(table[written], name, card, "table")
     return result

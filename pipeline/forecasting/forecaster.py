@@ -15,7 +15,7 @@ import pandas as pd
 from pipeline.config import input_names
 from pipeline.config.cards import Card, read_card_file
 from pipeline.config.params import Baseline
-from pipeline.data import cells, tables, timestamps
+from pipeline.data import cells, row_order, tables, timestamps
 from pipeline.data.panel import Borders
 from pipeline.data.windows import Rows
 from pipeline.errors import PipelineError
@@ -178,7 +178,11 @@ class Forecaster:
                 "is trained, and not yet scored or served"
             )
         names = input_names.columns([*self.spec.inputs, *self.spec.known_ahead], self.card)
-        return tables.to_series(raw, self.card, where, names, self.imputer.step)
+        rows, step = tables.numbered(raw, self.card, where), self.imputer.step
+        series, given = tables.regular_series(rows, self.card, where, names, step)
+        for line in row_order.remarks(given._asdict()):
+            LOG.warning("%s: %s", where, line)
+        return series
 
     def prepare(self, regular: pd.DataFrame) -> Seen:
         """The regular series as models see it."""

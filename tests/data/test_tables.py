@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline.config.cards import Card, read_card_file
 from pipeline.data import quality, tables, timestamps
+from pipeline.data.row_order import Given
 from pipeline.data.sources import delimited, reading
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
@@ -447,7 +448,7 @@ def test_one_time_zone_is_kept_as_utc() -> None:
     frame = rows_at("2014-01-01 00:00+02:00", "2014-01-01 01:00+02:00")
     result = tables.to_series(frame, toy_card(time=ZONED), "toy")
     assert str(result.index[0]) == "2013-12-31 22:00:00+00:00"
-    said = quality.remarks(quality.measure(result, len(frame), toy_card(time=ZONED)), [])
+    said = quality.remarks(quality.measure(result, Given(len(frame)), toy_card(time=ZONED)), [])
     assert next(said) == "times are stored as UTC, and forecasts have UTC times"
 
 
@@ -662,7 +663,7 @@ def test_a_wide_table_is_unfolded() -> None:
     expected = [2, 1, np.nan, 4, np.nan, np.nan, np.nan, np.nan, 5, 6]
     np.testing.assert_array_equal(result["level"], expected)
     assert str(result.index[-1]) == "2014-01-03 06:00:00"
-    found = quality.measure(result, len(frame), wide_card())
+    found = quality.measure(result, Given(len(frame)), wide_card())
     assert (found["absent_rows"], found["to_come"]) == (4, 2)
     assert any(
         "no value after 2014-01-03 06:00:00: its other 2" in s for s in quality.remarks(found, [])
@@ -673,7 +674,7 @@ def test_whole_days_without_a_value_at_the_end_of_a_wide_table_are_missing() -> 
     """They are rows of the series and are counted: nothing of the last of them is to come."""
     frame = days("20140101,1,2,3,4", "20140102,5,,,", "20140103,,,,", "20140104,,,,")
     result = tables.to_series(frame, wide_card(), "toy")
-    found = quality.measure(result, len(frame), wide_card())
+    found = quality.measure(result, Given(len(frame)), wide_card())
     assert found["last"] == "2014-01-04 18:00:00"
     assert (found["absent_rows"], found["to_come"], found["missing"]) == (0, 0, {"level": 11})
 
