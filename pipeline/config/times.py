@@ -14,7 +14,8 @@ from pipeline.files.records import Record
 
 MOMENT = datetime(2001, 2, 3, tzinfo=UTC)  # what a format is tried on
 PARTS = ("year", "month", "day", "hour", "minute")
-EPOCHS = {"epoch s": "s", "epoch ms": "ms"}  # what counts from 1970 in UTC, and its unit in pandas
+# What counts from 1970 in UTC, and its unit in pandas.
+EPOCHS: dict[str, Literal["s", "ms"]] = {"epoch s": "s", "epoch ms": "ms"}
 _WEEKDAYS = ("%u", "%w", "%a", "%A")
 
 

@@ -5,46 +5,16 @@ that the times make says which is meant, or a person has to.
 """
 
 import re
-import warnings
-from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 import numpy as np
 import pandas as pd
-from pandas.tseries.api import guess_datetime_format
 
 from pipeline.config.times import PARTS
 from pipeline.data import stamp_text
+from pipeline.data.time_formats import clock, fits, formats, is_dates, read_most
 from pipeline.errors import PipelineError
 
-# What pandas guesses in one order of day and month alone, or not at all.
-_ORDERS = ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%d{0}%m{0}%y", "%m{0}%d{0}%y", "%y{0}%m{0}%d")
-_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H.%M", " %H.%M.%S", " %I:%M %p", " %I:%M:%S %p")
-_FORMATS = (
-    *(order.format(mark) + clock for order in _ORDERS for mark in "/.-" for clock in _CLOCKS),
-    *("%Y-%m-%d %H.%M", "%Y-%m-%d %H.%M.%S", "%d-%b-%y", "%d-%b-%Y", "%d-%b-%Y %H:%M"),
-    *(
-        "%G-W%V",
-        "%GW%V",
-        "%G-W%V-%u",
-        "%Y%m%d%H",
-        "%Y-%m",
-        "%Y/%m",
-        "%m/%Y",
-        "%m-%Y",
-        "%m.%Y",
-        "%b-%y",
-        "%b %y",
-        "%b-%Y",
-        "%b %Y",
-    ),
-    "%B %Y",
-)
-_TIMES_OF_DAY = ("%H:%M:%S", "%H:%M", "%H%M", "%H")
-_HOURS_ALONE = r"(?i)(hours?|hr|hh|he|time|stunde|uur|heure|hora|ora)([ _]of[ _]day)?"
-_HOURS = r"(?i)(h|hr|hour|t|time|)[ _.-]*"  # what stands before the hours of a day, and them alone
 _QUARTER = r"\d{4}[ -]?[Qq][1-4]|[Qq][1-4][ -]?\d{4}"  # for which strptime has no letter
 _EQUAL = "expected steps of one length (seconds to weeks)"
 _MONTH = pd.Timedelta("28D")  # the shortest
@@ -145,12 +115,6 @@ def stamps(table: pd.DataFrame, where: str, form: str | None = None) -> Stamps |
     return best
 
 
-def is_dates(column: pd.Series) -> bool:
-    """Whether a column of strings holds dates, in whatever format."""
-    text = column.str.strip()
-    return any(_read(text, form) is not None for form in _formats(text) if "%d" in form)
-
-
 def _readings(table: pd.DataFrame, form: str | None) -> list[Stamps]:
     readings: list[tuple[list[str], str | None, pd.Series]] = []
     if form is None and set(PARTS[:3]) <= set(table.columns):
@@ -160,47 +124,14 @@ def _readings(table: pd.DataFrame, form: str | None) -> list[Stamps]:
     else:
         for name in table.columns:
             text = table[name].str.strip()
-            for tried in [form] if form else _formats(text):
-                if (times := _read(text, tried)) is not None:
+            for tried in [form] if form else formats(text):
+                if (times := read_most(text, tried)) is not None:
                     readings.append(([str(name)], tried, times))
     return [found for reading in readings if (found := _regularity(*reading))]
 
 
 def _ranked(readings: list[Stamps]) -> list[Stamps]:
     return sorted(readings, key=lambda found: found.score, reverse=True)
-
-
-def _formats(text: pd.Series) -> list[str]:
-    """The ways that a column's first and last value may be dates, likelier ones first."""
-    ends = [str(value) for value in text[text != ""].iloc[[0, -1]]] if (text != "").any() else [""]
-    if re.fullmatch(r"[-+]?\d*[.,]?\d*", ends[0]) and len(ends[0]) not in (8, 10, 12, 14):
-        return []  # a number, and not the digits of a date
-    with warnings.catch_warnings(action="ignore"):  # that 31.12.2024 starts with the day
-        likely = [
-            form
-            for day_first in (False, True)
-            for end in ends
-            if not (day_first and re.match(r"\d{4}", end))  # no 2024-31-12
-            and (form := guess_datetime_format(end, dayfirst=day_first))
-            and ("%m" in form or "%b" in form)
-        ]
-    return list(dict.fromkeys([*likely, *(form for form in _FORMATS if _fits(ends, form))]))
-
-
-def _fits(values: Sequence[str], form: str) -> bool:
-    for value in values:
-        with suppress(ValueError):
-            return bool(datetime.strptime(value, form))
-    return False
-
-
-def _read(text: pd.Series, form: str) -> pd.Series | None:
-    """The times of a column in this format, or None if it does not read most of them."""
-    for rows in (text.head(200), text):  # most guesses fail soon
-        times = stamp_text.read(rows, form)
-        if times.notna().mean() < 0.9:
-            return None
-    return times
 
 
 def _regularity(names: list[str], form: str | None, times: pd.Series) -> Stamps | None:
@@ -249,32 +180,18 @@ def _jitters(ordered: pd.Series, unit: pd.Timedelta) -> bool:
 
 def _apart(table: pd.DataFrame, form: str | None) -> list[Stamps]:
     """Readings of a date and a time of day that have a column each, joined by a blank."""
-    clocks = {str(name): written for name in table if (written := _clock(table[name]))}
+    clocks = {str(name): written for name in table if (written := clock(table[name]))}
     dates = [str(name) for name in table if name not in clocks and is_dates(table[name])]
     readings = []
-    for names in ([date, clock] for date in dates for clock in clocks):
+    for names in ([date, time] for date in dates for time in clocks):
         text = stamp_text.joined(table, names)
-        days = _formats(table[names[0]].str.strip())
+        days = formats(table[names[0]].str.strip())
         # A day may be written with its midnight, 2024-01-31 00:00:00.
         forms = [f"{re.sub('%[HMS]', '00', day)} {clocks[names[1]]}" for day in days]
         for tried in [form] if form else forms:
-            if (times := _read(text, tried)) is not None:
+            if (times := read_most(text, tried)) is not None:
                 readings.append(_regularity(names, tried, times))
     return [found for found in readings if found]
-
-
-def _clock(column: pd.Series) -> str | None:
-    """The format of a column that holds nothing but times of day, or hours by its name."""
-    text = column.str.strip()
-    hours = pd.to_numeric(text, errors="coerce")
-    if re.fullmatch(_HOURS_ALONE, str(column.name)) and hours.between(0, 24).all():
-        return "%H"
-    clock = r"\d{1,2}(:\d{2}){1,2}(\s*[AaPp][Mm])?|\d{1,2}(\.\d{2}){2}"
-    if text.str.fullmatch(clock).mean() <= 0.9:
-        return None
-    first = re.sub(r"\d+", "%", str(text.iloc[0]))
-    codes = iter(("%I" if first[-1] in "mM" else "%H", "%M", "%S"))
-    return re.sub(r"\s*[AaPp][Mm]$", " %p", re.sub("%", lambda _: next(codes), first))
 
 
 def _likely(table: pd.DataFrame) -> str | None:
@@ -300,7 +217,7 @@ def _samples(column: pd.Series) -> list[str]:
 def _check(best: Stamps, table: pd.DataFrame, where: str) -> None:
     """PipelineError if the times are those of no series with steps of one length."""
     column = f"{where}: column {', '.join(best.names)}"
-    if best.format and _fits(best.names, best.format):
+    if best.format and fits(best.names, best.format):
         raise PipelineError(
             f"{where}: line 1: expected a name for every column, found values "
             f"({', '.join(map(str, table.columns[:4]))}); write names above, such as time,load"
@@ -326,33 +243,6 @@ def _check(best: Stamps, table: pd.DataFrame, where: str) -> None:
             f"common one in only {1 - best.others / len(steps):.0%} of the rows; resample the "
             f"rows first, for example to the mean of each {grid} (resample in pandas)"
         )
-
-
-def times_of_day(names: Sequence[str]) -> tuple[str, list[str]] | None:
-    """Column names that are the times of one whole day and their strptime format, or None."""
-    prefixes = [re.match(r"\D*", name)[0] for name in names]  # type: ignore[index]
-    prefix = max(prefixes, key=prefixes.count, default="")
-    slots = [name for name in names if re.match(re.escape(prefix) + r"\d", name)]
-    for form in _TIMES_OF_DAY:
-        if form == "%H" and not re.fullmatch(_HOURS, prefix):
-            continue  # 00 to 23 may number anything, shops say
-        written = prefix.replace("%", "%%") + form
-        times = pd.to_datetime(pd.Series(slots, dtype=str), format=written, errors="coerce")
-        steps = times.sort_values().diff().iloc[1:]
-        if len(slots) > 1 and (steps == pd.Timedelta("1D") / len(slots)).all():
-            return written, slots
-    return None
-
-
-def hours_perhaps(names: Sequence[str]) -> list[str]:
-    """Column names that may count the hours of a day, H1 to H24 or load_00 to load_23; or none."""
-    for name in names:
-        if first := re.fullmatch(r"(.*?\D|)(0?[01])", name):
-            start, digits = int(first[2]), len(first[2])
-            hours = [f"{first[1]}{hour:0{digits}}" for hour in range(start, start + 24)]
-            if set(hours) <= set(names):
-                return hours
-    return []
 
 
 def frequency(step: pd.Timedelta) -> str:

@@ -11,6 +11,7 @@ from pipeline.config.cards import Card
 from pipeline.data import tables
 from pipeline.data.panel import Borders, Panel, first_faults, joined, listed
 from pipeline.data.row_order import Given
+from pipeline.data.values import read_column
 from pipeline.errors import PipelineError
 
 
@@ -105,7 +106,7 @@ def _with_static(series: pd.DataFrame, part: pd.DataFrame, card: Card, where: st
     PipelineError names the row in which it is another.
     """
     for name in series.columns.intersection(list(card.static)):
-        values = tables.read_column(part[name], name, card, where)
+        values = read_column(part[name], name, card, where)
         known = values.notna().to_numpy()
         first = int(known.argmax())
         other = known & (values != values.iloc[first]).to_numpy()

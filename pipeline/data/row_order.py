@@ -39,8 +39,7 @@ def settle(
         )
     frame = frame.set_axis(times)
     if card.time.repeated and times.has_duplicates:
-        keep = "last" if card.time.repeated == "last" else "first"
-        left = ~times.duplicated(keep=keep)
+        left = ~times.duplicated(keep="last" if card.time.repeated == "last" else "first")
         merged = int((~left).sum())
         if card.time.repeated == "mean":
             how = {

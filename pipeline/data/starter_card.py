@@ -11,7 +11,7 @@ import pandas as pd
 
 from pipeline.config.cards import Card
 from pipeline.config.times import Time
-from pipeline.data import column_guesses, date_formats
+from pipeline.data import column_guesses, date_formats, time_formats
 from pipeline.data.column_guesses import COUNTS, Finding
 from pipeline.data.date_formats import Question, Stamps
 from pipeline.data.sources import reading
@@ -51,7 +51,7 @@ class Look:
     @property
     def hours(self) -> str:
         """What is asked where the columns' names may count the hours of a day; else nothing."""
-        if not (names := date_formats.hours_perhaps(list(self.columns))):
+        if not (names := time_formats.hours_perhaps(list(self.columns))):
             return ""
         return (
             f"{names[0]} to {names[-1]}: hours of a day? rename them 00:00 to 23:00 and run "
@@ -86,7 +86,7 @@ def look(raw: Path, form: str | None = None) -> Look:
     others = [str(name) for name in table if name not in names]
     long: dict[str, Finding] = {}
     daily = step is None or step >= pd.Timedelta("1D")
-    if daily and (wide := date_formats.times_of_day(others)):
+    if daily and (wide := time_formats.times_of_day(others)):
         times, slots = wide
         values = pd.Series(table[slots].to_numpy().ravel(), name="value", dtype=str)
         long["value"] = column_guesses.finding(values, len(slots))
@@ -95,7 +95,7 @@ def look(raw: Path, form: str | None = None) -> Look:
         others = [name for name in others if name not in slots]
     dates = Finding(f"dates; the time is made of {', '.join(names)}", used=False)
     columns = {
-        name: dates if date_formats.is_dates(table[name]) else column_guesses.finding(table[name])
+        name: dates if time_formats.is_dates(table[name]) else column_guesses.finding(table[name])
         for name in others
     }
     used = [name for name, found in columns.items() if found.used]

@@ -23,8 +23,8 @@ def stamps(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
     names, text = list(card.time.names), None
     if card.time.format:
         times = table[names[0]]
-        alone = pd.api.types.is_datetime64_any_dtype(times) and table[names[1:]].isna().all(None)
-        if not alone:
+        others = table[names[1:]].isna().to_numpy()
+        if not (pd.api.types.is_datetime64_any_dtype(times) and others.all()):
             text = stamp_text.joined(table, names)
             times = stamp_text.read(text, card.time.format, card.time.offsets)
         expected = f"a time written as {card.time.format}"
@@ -131,6 +131,11 @@ def regular(
             hint = without_zone(times.tz_convert(card.time.timezone).tz_localize(None), card)
         elif (times[row] - origin) % card.step in (HOUR, card.step - HOUR) and card.step > HOUR:
             hint = "; did clocks change in between? see time.timezone"
+        beside = (times - origin + card.step / 4) % card.step
+        if not hint and (beside <= card.step / 2).all():
+            hint = (
+                "; time.round in the card, such as 1min, rounds stamps that lie beside their time"
+            )
         raise PipelineError(
             f"{where}: column {column}, row {numbers[row // card.rows_each]}: expected a time a "
             f"whole number of {card.frequency} after {origin}, found {times[row]}{hint}"
@@ -160,22 +165,21 @@ def _disorder(
     When daylight saving ends, an hour appears twice, on one day of a year only.
     """
     row, repeated = int((steps <= 0).argmax()) + 1, np.asarray(times.duplicated())
-    problem, remedy = (
-        (
-            "appears twice",
-            "one row for each time; which one to keep, time.repeated of the card says",
-        )
-        if steps[row - 1] == 0
-        else (
-            "is earlier than the row before",
-            "rows sorted by time, or time.sort: true in the card",
-        )
-    )
+    same = steps[row - 1] == 0
+    problem = "appears twice" if same else "is earlier than the row before"
+    remedy = "one row for each time" if same else "rows sorted by time"
     count = int(repeated.sum())
     if count > 1:
         problem += f" ({count:,} of {len(times):,} rows repeat an earlier time)"
     days = times[repeated].normalize().unique()
     an_hour = times[row - 1] + card.step - times[row] == HOUR
     if an_hour and len(days) == days.year.nunique() and not card.time.timezone:
-        remedy += " (the hour daylight saving repeats? see time.timezone)"
+        remedy += (
+            " (the hour daylight saving repeats? see time.timezone, and time.stamps if stamps name "
+            "the ends of their steps)"
+        )
+    if same:
+        remedy += "; time.repeated in the card says which one to keep"
+    elif not an_hour:
+        remedy += ", or time.sort: true in the card"
     return f"{numbers[row // card.rows_each]}: {times[row]} {problem}, expected {remedy}"

@@ -43,7 +43,7 @@ def unfold(
             f"{where}: column {', '.join(card.time.names)}, row {numbers[row]}: expected a day "
             f"without a time, since columns have the times, found {days[row]}"
         )
-    offsets = pd.TimedeltaIndex(of_day.values()).to_numpy()
+    offsets = pd.TimedeltaIndex([*of_day.values()]).to_numpy()
     times = pd.DatetimeIndex((days.to_numpy()[:, None] + offsets[None, :]).ravel())
     series = pd.DataFrame({wide.column: frame.to_numpy().ravel()}, index=times)
     # The last day may still be running: what has not been measured yet is not missing.
