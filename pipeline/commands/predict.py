@@ -13,12 +13,14 @@ from pipeline.forecasting.forecaster import Backend, Forecaster, portable, stage
 from pipeline.models.spec import Spec
 from pipeline.runtime import determinism, process
 
+ROWS = "raw rows, in a file as the data set's or as CSV"
+
 
 def main() -> None:
     """Write the forecasts and say what they are of."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_model(parser, without="the model that the pipeline has just trained")
-    parser.add_argument("--input", type=process.path, required=True, help="raw rows as CSV")
+    parser.add_argument("--input", type=process.path, required=True, help=ROWS)
     parser.add_argument(
         "--output",
         type=process.path,
@@ -42,7 +44,7 @@ def main() -> None:
         "and hi-80; without it, all of them",
     )
     options = parser.parse_args()
-    require(options.input, "expected raw rows as CSV")
+    require(options.input, f"expected {ROWS}")
     suffix = options.output.suffix.lower()
     if suffix not in ("", ".csv", ".parquet"):
         raise PipelineError(f"{options.output}: expected .csv or .parquet, found {suffix}")

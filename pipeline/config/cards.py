@@ -106,7 +106,10 @@ class Card(Record):
     source: Word
     attribution: str = ""
     licence: Word
-    file: Annotated[str, Field(pattern="^[^/]+$")] | None = None  # the table; NAME.csv by default
+    # The table, NAME.csv by default; of several files a pattern, such as load-*.csv.
+    file: Annotated[str, Field(pattern="^[^/]+$")] | None = None
+    member: Word | None = None  # of an archive with several files, the one or a pattern
+    sheet: Word | None = None  # of a workbook with several
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     fetch: str | None = None  # the command that gets a table which is not in Git
 

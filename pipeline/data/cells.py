@@ -9,6 +9,7 @@ import pandas as pd
 from pipeline.config.cards import Card
 from pipeline.errors import PipelineError
 
+ROW = "row of a file"  # the name of an index that says where each row of a table was read
 COLUMNS = 10_000  # beyond them a table is taken for a mistake, before it takes minutes
 
 

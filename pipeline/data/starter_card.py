@@ -2,19 +2,17 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from pipeline.config.cards import Card
-from pipeline.config.times import Time
 from pipeline.data import column_guesses, date_formats, time_formats
 from pipeline.data.column_guesses import COUNTS, Finding
 from pipeline.data.date_formats import Question, Stamps
-from pipeline.data.sources import reading
+from pipeline.data.sources import guesses, reading
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 
@@ -23,8 +21,8 @@ from pipeline.files import artifacts
 class Look:
     """What a table shows of itself."""
 
-    encoding: str
-    delimiter: str
+    writing: Mapping[str, str]  # how the file is written, by the card's keys
+    beside: Mapping[str, Sequence[str]]  # what an archive or a workbook holds, likewise
     renamed: dict[str, str]  # a column's name in the table, and in the card where it is another
     stamps: Stamps | Question
     times_of_day: str | None  # in a wide table, how its columns' names write them
@@ -69,13 +67,8 @@ class Look:
 
 def look(raw: Path, form: str | None = None) -> Look:
     """What a table shows, if times are written as `form`; PipelineError: no card describes it."""
-    if raw.stat().st_size == 0:
-        raise PipelineError(f"{raw}: empty, expected a header line and rows")
-    encoding = column_guesses.encoding(raw)
-    delimiter = column_guesses.delimiter(raw, encoding)
-    # A card that knows no more than how the file is written is enough to read its strings.
-    known: dict[str, Any] = {"encoding": encoding, "delimiter": delimiter, "columns": {}}
-    table = reading.read_table(raw, Card.model_construct(time=Time.model_construct(), **known))
+    writing, beside = guesses.writing(raw)
+    table = reading.as_text(reading.read_table(raw, guesses.bare(writing)))
     renamed = column_guesses.renamed([str(name) for name in table.columns])
     table = table.rename(columns=renamed)
     stamps = date_formats.stamps(table, str(raw), form)
@@ -100,15 +93,15 @@ def look(raw: Path, form: str | None = None) -> Look:
     }
     used = [name for name, found in columns.items() if found.used]
     for name in (name for name in used if columns[name].suspects):
-        beside = column_guesses.elsewhere(columns[name].suspects, table[used].drop(columns=name))
-        columns[name] = replace(columns[name], check=columns[name].check + beside)
+        also = column_guesses.elsewhere(columns[name].suspects, table[used].drop(columns=name))
+        columns[name] = replace(columns[name], check=columns[name].check + also)
     if times:  # a wide table has one column
         columns = {name: replace(found, used=False) for name, found in columns.items()} | long
     order = {}
     if isinstance(stamps, Stamps):
         counted = {name for name, found in columns.items() if found.note == COUNTS}
         order = dict(_order(stamps, table.drop(columns=list(counted))))
-    seen = Look(encoding, delimiter, renamed, stamps, times, step, rows, columns, order)
+    seen = Look(writing, beside, renamed, stamps, times, step, rows, columns, order)
     if not seen.numeric:
         found = "; ".join(f"{name}: {found.note}" for name, found in columns.items()) or "no other"
         raise PipelineError(f"{raw}: expected a column of numbers that change, found {found}")
@@ -150,7 +143,7 @@ def draft(raw: Path, seen: Look) -> str:
             "source: not stated # check: where they come from",
             "licence: not stated # check: who may use them",
             f"file: {_word(raw.name)}",
-            f"sha256: {artifacts.sha256(raw)} # of the file as it is; ingest refuses another",
+            f"sha256: {artifacts.table_sha256(raw)} # of the file as it is; ingest refuses another",
             "",
             *_writing(seen),
             *_time(seen),
@@ -171,10 +164,12 @@ def draft(raw: Path, seen: Look) -> str:
 
 
 def _writing(seen: Look) -> Iterator[str]:
-    if seen.delimiter != ",":
-        yield f"delimiter: {json.dumps(seen.delimiter)}"
-    if seen.encoding != "utf-8":
-        yield f"encoding: {seen.encoding} # check: are letters such as é and µ right?"
+    for key, names in seen.beside.items():
+        yield f"{key}: {_word(seen.writing[key])} # check: which one of {_line(', '.join(names))}?"
+    if (delimiter := seen.writing.get("delimiter", ",")) != ",":
+        yield f"delimiter: {json.dumps(delimiter)}"
+    if (encoding := seen.writing.get("encoding", "utf-8")) != "utf-8":
+        yield f"encoding: {encoding} # check: are letters such as é and µ right?"
     marks = dict.fromkeys(mark for found in seen.used.values() for mark in found.missing)
     if marks:
         yield f"missing: {_words(marks)} # check: how a missing value is written"

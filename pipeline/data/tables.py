@@ -13,7 +13,7 @@ from pipeline.errors import PipelineError
 
 
 def numbered(table: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
-    """Raw rows under the card's names, each with its number in the table, from 1, as its index.
+    """Raw rows under the card's names; the index numbers them from 1, or says where each was read.
 
     PipelineError of a table without rows, or with a column that has no name of its own.
     """
@@ -26,7 +26,9 @@ def numbered(table: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
         raise PipelineError(
             f"{where}: column {cells.quoted([twice])} appears twice, expected it once"
         )
-    return cells.as_written(table, card, where).set_axis(range(1, len(table) + 1))
+    named = table.index.name == cells.ROW  # by several files
+    rows = table.index if named else range(1, len(table) + 1)
+    return cells.as_written(table, card, where).set_axis(rows)
 
 
 def to_series(

@@ -328,11 +328,14 @@ def test_table_elsewhere_is_told_where_to_go(name, monkeypatch, capsys):
     assert "ingest will accept the table" in capsys.readouterr().out
 
 
-def test_a_table_that_is_no_text_is_refused(monkeypatch):
-    """A workbook is named with the file that is expected in its place."""
-    Path("data/raw/mine.xlsx").write_text(table())
-    with pytest.raises(PipelineError, match=r"expected text, data/raw/mine/mine\.csv, found .xlsx"):
-        run(monkeypatch, "data/raw/mine.xlsx")
+def test_a_file_that_is_no_table_is_refused(monkeypatch):
+    """The endings that are read are named, and what several files of a directory lack."""
+    Path("data/raw/mine.docx").write_text(table())
+    with pytest.raises(PipelineError, match=r"expected a table \(\.csv, .*\.xlsx.*, found \.docx"):
+        run(monkeypatch, "data/raw/mine.docx")
+    store(table()).with_name("mine.parquet").write_text("")
+    with pytest.raises(PipelineError, match=r"found mine\.csv, mine\.parquet; name the table, or"):
+        run(monkeypatch, "data/raw/mine")
 
 
 def test_the_card_names_the_file(monkeypatch):
