@@ -239,6 +239,8 @@ def remarked(tried: Tried, card: Card, params: Params) -> Iterator[str]:
             "rows? if not, correct frequency, or day and month in time.format"
         )
     yield from imputation.remarks([tried.series], params.impute_scale.imputation.limit)
+    if rest := found["rows"] - (end := tried.spans["test"][1]):
+        yield splits.unused(rest, tried.series.index[end - 1])
     sentence, *others = remarks(count, card.targets)
     of = "params.yaml" if tried.suited == params else "the command below"
     yield f"with look-back {window.look_back:,} and horizon {window.horizon:,} of {of}: {sentence}"

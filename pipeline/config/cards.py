@@ -1,5 +1,6 @@
 """The card of a data set: what its columns are, how time is written, and the task's defaults."""
 
+import re
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -16,12 +17,20 @@ from pipeline.files.yaml import read_record
 LONGEST = 10**9  # rows: more than any table has
 LEVELS = 1000  # of a category: each is a channel of every window
 LARGEST = 3.4e38  # that float32 holds
+REST = "rest"  # of the rows: the training span, where others are counted back from the end
+COUNTED = re.compile(r"last ([1-9][0-9]{0,8}) (row|hour|day|week|month|year)s?")
 
 
 def _possible_end(end: int | float | str) -> bool:
     if isinstance(end, str):
-        return bool(datetime.fromisoformat(end))
+        return _kind(end) == "rules" or bool(datetime.fromisoformat(end))
     return 0 < end <= 1 or (isinstance(end, int) and 0 < end <= LONGEST)
+
+
+def _kind(end: int | float | str) -> str:
+    if isinstance(end, str):
+        return "rules" if end == REST or COUNTED.fullmatch(end) else "time stamps"
+    return "fractions" if isinstance(end, float) else "row counts"
 
 
 def _seasons(given: object) -> tuple[int, ...]:
@@ -39,7 +48,8 @@ End = Annotated[
     int | float | str,
     checked(
         _possible_end,
-        "a time such as 2012-12-31 23:00:00, a number of rows from 1 or a fraction up to 1.0",
+        "a time such as 2012-12-31 23:00:00, what is counted back from the end, such as last 90 "
+        "days, a number of rows from 1 or a fraction up to 1.0",
     ),
 ]
 Transform = Literal["log1p", "asinh", "yeo_johnson"]
@@ -75,7 +85,10 @@ Row = Annotated[int, Field(ge=0, le=LONGEST)]
 
 
 class Split(Record):
-    """Where each span ends: a time stamp (the last one in), a number of rows, or a fraction."""
+    """Where each span ends: a time stamp (the last one in), a number of rows, or a fraction.
+
+    Or how long each is, before the next: train: rest, validation: last 60 days, test: last 90 days.
+    """
 
     train: End
     validation: End
@@ -87,11 +100,20 @@ class Split(Record):
         """By span, in order."""
         return {name: end for name, end in self if end is not None}
 
+    @property
+    def counted_back(self) -> bool:
+        """Whether spans are counted back from the end, and move as the table grows."""
+        return self.train == REST
+
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        ends = list(self.ends.values())
-        if len({type(end) for end in ends}) > 1:
-            raise ValueError("time stamps, row counts or fractions, not a mix")
+        kinds = {_kind(end) for end in self.ends.values()}
+        if len(kinds) > 1:
+            raise ValueError("time stamps, row counts, fractions or what is counted back, no mix")
+        if kinds == {"rules"} and [n for n, end in self.ends.items() if end == REST] != ["train"]:
+            raise ValueError(
+                "train: rest, and each other span as long as it is, such as test: last 90 days"
+            )
         if not isinstance(self.train, str):
             for (name, end), (later, after) in pairwise(self.ends.items()):
                 if not end < after:  # type: ignore[operator]

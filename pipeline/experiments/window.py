@@ -35,7 +35,7 @@ def window(experiment: Experiment, layout: Layout) -> None:
     if unused := int((borders.lengths - used).sum()):
         after = (starts + (used - 1) * card.step).unique()
         when = after[0] if len(after) == 1 else "the time of each series"
-        say(f"{layout.series}: {unused:,} rows after {when}, where split.test ends, are not used")
+        say(f"{layout.series}: {splits.unused(unused, when)}")
 
     scaler = artifacts.read_json_record(layout.scaler, Scaler)
     for name in targets:

@@ -222,6 +222,8 @@ def test_spans_end_where_the_split_says(ends: tuple[str, str, str], rows: tuple[
         (("2013-12-31", "2014-01-01", "2014-01-03"), "split.train: expected an end after row 0"),
         (("2014-01-01", "2014-01-02", "2014-01-09"), "split.test: expected a time within the seri"),
         ((0.001, 0.002, 1.0), "split.train: expected an end after row 0"),
+        (("rest", "last 2 days", "last 48 rows"), "split.train: expected an end after row 0"),
+        (("rest", "last 1 day", "last 9999 years"), "split.test: expected less than the series"),
         (("2014-01-01T00:00+01:00", "2014-01-02", "2014-01-03"), "split.train: expected a date"),
     ],
 )
@@ -230,6 +232,32 @@ def test_an_impossible_split_is_named(ends: tuple[str, str, str], message: str) 
     split = Split(train=ends[0], validation=ends[1], test=ends[2])
     with pytest.raises(PipelineError, match=message):
         splits.spans(split, *regular(96))
+
+
+def test_spans_that_are_counted_back_move_as_the_table_grows() -> None:
+    """Each is as long as it says and ends before the next; what is left trains."""
+    split = Split(
+        train="rest", validation="last 1 day", calibration="last 6 rows", test="last 1 week"
+    )
+    first, step, _ = regular(1)
+    for rows in (240, 241):
+        test, calibration, validation = rows - 168, rows - 174, rows - 198
+        assert splits.spans(split, first, step, rows) == {
+            "train": (0, validation),
+            "validation": (validation, calibration),
+            "calibration": (calibration, test),
+            "test": (test, rows),
+        }
+    monthly = Split(train="rest", validation="last 1 month", test="last 2 hours")
+    assert splits.spans(monthly, first, step, 31 * 24 + 50)["validation"] == (48, 48 + 31 * 24)
+
+
+def test_days_are_counted_back_by_the_clock() -> None:
+    """A day on which an hour comes twice has 25 hours where the card names a zone."""
+    first = pd.Timestamp("2014-10-20", tz="Europe/Berlin").tz_convert("UTC")
+    split = Split(train="rest", validation="last 1 day", test="last 3 days")
+    found = splits.spans(split, first, pd.Timedelta("1h"), 24 * 9 + 1, zone="Europe/Berlin")
+    assert found["validation"] == (120, 144) and found["test"] == (144, 217)
 
 
 def test_a_split_of_zoned_times() -> None:
