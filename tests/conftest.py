@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from pipeline.config.cards import Card, read_card_file
 from pipeline.data import tables
+from pipeline.data.sources import reading
 from tests import repositories
 from tests.toys import ROOT, Project
 
@@ -115,8 +116,8 @@ def beijing() -> tuple[Card, pd.DataFrame]:
     """The committed data set: its card and its regular series."""
     card = read_card_file(ROOT / "data/datasets/beijing_pm25.yaml")
     raw = ROOT / "data/raw/beijing_pm25/beijing_pm25.csv"
-    tables.verify(raw, card)
-    return card, tables.to_series(tables.read_table(raw, card), card, raw.name)
+    reading.verify(raw, card)
+    return card, tables.to_series(reading.read_table(raw, card), card, raw.name)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import made_load, overhead, report
+from benchmarks import following, made_load, overhead, report
 from benchmarks.measure import Row, in_turn, ratio, row
 from benchmarks.networks import batches, epoch
 from pipeline.config.cards import read_card_file
@@ -46,6 +46,20 @@ def test_the_made_load_is_the_cards_table(tmp_path: Path) -> None:
     table = pd.read_csv(path)
     errors = table["temperature_forecast"] - table["temperature"]
     assert np.std(errors) == pytest.approx(made_load.FORECAST, rel=0.1)
+
+
+def test_the_level_by_hand() -> None:
+    """Two steps ahead: a miss raises the level a row later, or two, and a hit lowers it.
+
+    Where it is above 100%, there is no interval but one without end, which would be a hit.
+    """
+    ends = np.array(following.GRID)[:, None, None, None] * np.ones((1, 6, 2, 1))
+    observed = np.full((6, 2, 1), np.nan)
+    observed[:5, 0, 0], observed[0, 1] = [200, 200, 0, 0, np.nan], 200
+    low, high, endless = following.adaptive(-ends, ends, observed, 80.0, rate=0.125)
+    assert high[:, 0, 0] == pytest.approx([80, 90, 99.9, 97.5, 95, 95])
+    assert high[:, 1, 0] == pytest.approx([80, 80, 90, 90, 90, 90])
+    assert (low == -high).all() and endless[:, 0, 0].tolist() == [0, 0, 1, 0, 0, 0]
 
 
 def test_a_hundred_million_windows_are_one_line() -> None:

@@ -20,7 +20,7 @@ from pipeline.tracking import comparison, labels, logged_runs, store
 
 def present(trials: Sequence[logged_runs.Trial], experiment: Experiment) -> list[logged_runs.Trial]:
     """The runs on the raw table and split that the repository has now."""
-    digest = artifacts.sha256(raw_table(experiment, HERE))
+    digest = artifacts.table_sha256(raw_table(experiment, HERE))
     ends = experiment.split.ends
     return [t for t in trials if t.data == digest and json.loads(t.params["window.split"]) == ends]
 

@@ -1,6 +1,6 @@
 """Write a starter card for a table of your own, and try it on the table.
 
-The card data/datasets/NAME.yaml says how the table data/raw/NAME/FILE.csv is written, its time
+The card data/datasets/NAME.yaml says how the table data/raw/NAME/FILE is written, its time
 column and step, what each column holds, and a guess at target and split. Every guess is marked
 `check:`. The card is then tried on the table, as the first stage of the pipeline will do, and the
 next commands are printed. An existing card is kept and tried again.
@@ -23,10 +23,12 @@ from pipeline.config.params import Params
 from pipeline.config.reading import moved, read_params
 from pipeline.data import column_guesses, quality, splits, tables, windows
 from pipeline.data.date_formats import Question, Stamps
+from pipeline.data.panel import listed
+from pipeline.data.sources import reading
 from pipeline.data.starter_card import Look, draft, look
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
-from pipeline.files.layout import HERE, require
+from pipeline.files.layout import HERE, matching, require
 from pipeline.preparation import imputation
 from pipeline.preparation.training_windows import TOO_MANY, Count, remarks, training_windows
 from pipeline.repository import changed_params
@@ -35,6 +37,10 @@ from pipeline.runtime import process
 AGAIN = (
     "then run this again, with --force if you changed the table (--force writes a new card: "
     "confirm the words in it again)"
+)
+TABLE = (
+    "the file data/raw/NAME/FILE: text such as CSV, Parquet, a workbook, packed by gzip or zip or "
+    "not; of several files of one form their directory, or a pattern in quotes"
 )
 EXAMPLE = "example: %(prog)s data/raw/mine/mine.csv; see docs/own-data.md"
 
@@ -51,7 +57,7 @@ class Tried(NamedTuple):
 def main() -> None:
     """Write the card or keep the one there, try it, and say what comes next."""
     parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLE)
-    parser.add_argument("table", type=process.path, help="the CSV file, data/raw/NAME/FILE.csv")
+    parser.add_argument("table", type=process.path, help=TABLE)
     parser.add_argument(
         "--force",
         action="store_true",
@@ -89,10 +95,11 @@ def begin(raw: Path, path: Path, form: str | None, params: Params) -> Card:
         artifacts.write_text(path, draft(raw, seen))
         readings = [str(reading.format) for reading in seen.stamps.readings]
         example = (readings or ["%d.%m.%Y %H:%M"])[0]
+        named = f"{shlex.quote(str(raw))} --force --format {shlex.quote(example)}"
         raise PipelineError(
             f"{path} is written without time.format: {raw}: column {seen.stamps.name}: "
             f"{seen.stamps}; say which it is, %d day, %m month, %Y year, %H hour, %M minute, as "
-            f"in: python -m pipeline new-dataset {raw} --force --format {shlex.quote(example)}"
+            f"in: python -m pipeline new-dataset {named}"
         )
     card = write(path, draft(raw, seen))
     refused = _fault(raw, seen, path)
@@ -135,6 +142,10 @@ def _told(seen: Look) -> Iterator[str]:
             yield f"check: {name}: {found.check}"
     if isinstance(seen.stamps, Stamps):
         yield from (f"check: {rival} fits every time too" for rival in seen.stamps.rivals)
+    yield from (f"check: time.{key}: {value}: {why}" for key, (value, why) in seen.order.items())
+    if isinstance(seen.stamps, Stamps) and len(seen.stamps.names) > 1 and seen.stamps.format:
+        joined = ", ".join(seen.stamps.names)
+        yield f"time is made of the columns {joined}, joined by a blank: {seen.stamps.format}"
     if seen.times_of_day:
         yield "check: layout: wide, since the other columns are the times of one day"
     if seen.hours:
@@ -169,20 +180,42 @@ def _costly(tried: Tried, seen: Look, card: Card) -> dict[str, str]:
 
 
 def _in_place(table: Path) -> Path:
-    """The table as data/raw/NAME/FILE.csv; PipelineError with what puts it there."""
+    """The table as data/raw/NAME/FILE; PipelineError with what puts it there."""
+    table = _all_in(table) if table.is_dir() else table
     require(table, "expected the data set's table here")
+    kind, known = reading.kind(table.name), (*reading.TEXT, *reading.TYPED, ".zip")
+    if kind not in known:
+        raise PipelineError(
+            f"{table}: expected a table ({', '.join(known)}, or one of them with .gz), found "
+            f"{kind or 'no'} suffix"
+        )
     folder, raw = table.absolute().parent, HERE.raw.resolve()
     inside = folder.parent.resolve() == raw
-    name = re.sub(r"[^\w-]+", "_", (folder if inside else table.with_suffix("")).name).strip("_")
-    place = HERE.raw_table(name or "mine")
-    if table.suffix != ".csv":
-        raise PipelineError(f"{table}: expected text, {place}, found {table.suffix or 'no'} suffix")
+    several = matching(table) != [table]
+    own = folder.name if inside or several else table.name[: table.name.lower().rindex(kind)]
+    name = re.sub(r"[^\w-]+", "_", own).strip("_") or "mine"
+    place = HERE.raw_table(name, name + table.name[table.name.lower().rindex(kind) :])
     if inside and re.fullmatch(r"[\w-]+", folder.name):
         return HERE.raw_table(folder.name, table.name)
-    copied = f"mkdir -p {place.parent} && cp {shlex.quote(str(table))} {place}"
+    what = " ".join(shlex.quote(str(file)) for file in matching(table))
+    copied = f"mkdir -p {place.parent} && cp {what} {place.parent if several else place}"
     raise PipelineError(
         f"{table}: expected the table in a directory of its own, data/raw/NAME, the name of "
         f"letters, digits, _ and -: {moved(table, place) if folder.resolve() == raw else copied}"
+    )
+
+
+def _all_in(folder: Path) -> Path:
+    """The table in a directory: its file, or a pattern that all its files match."""
+    files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.name[0] != "."]
+    if len(files) == 1:
+        return files[0]
+    gz = {".gz" * (file.suffix == ".gz") for file in files}
+    if len(kinds := {reading.kind(file.name) for file in files}) == len(gz) == 1:
+        return folder / f"*{kinds.pop()}{gz.pop()}"
+    raise PipelineError(
+        f"{folder}: expected a table, or files of one form, found {listed([f.name for f in files])}"
+        "; name the table, or a pattern in quotes, such as 'load-*.csv'"
     )
 
 
@@ -206,6 +239,8 @@ def remarked(tried: Tried, card: Card, params: Params) -> Iterator[str]:
             "rows? if not, correct frequency, or day and month in time.format"
         )
     yield from imputation.remarks([tried.series], params.impute_scale.imputation.limit)
+    if rest := found["rows"] - (end := tried.spans["test"][1]):
+        yield splits.unused(rest, tried.series.index[end - 1])
     sentence, *others = remarks(count, card.targets)
     of = "params.yaml" if tried.suited == params else "the command below"
     yield f"with look-back {window.look_back:,} and horizon {window.horizon:,} of {of}: {sentence}"
@@ -220,10 +255,11 @@ def remarked(tried: Tried, card: Card, params: Params) -> Iterator[str]:
 def attempt(raw: Path, card: Card, params: Params, state: str) -> Tried:
     """The table as ingest reads it; PipelineError if that would refuse it."""
     try:
-        tables.verify(raw, card)
-        table = tables.read_table(raw, card)
-        frame = tables.to_series(table, card, str(raw))
-        found = quality.measure(frame, len(table), card)
+        reading.verify(raw, card)
+        table = reading.read_table(raw, card)
+        rows = tables.numbered(table, card, str(raw))
+        frame, given = tables.regular_series(rows, card, str(raw))
+        found = quality.measure(frame, given, card)
         quality.check_usable(found, card, str(raw))
         spans = splits.spans(
             card.split, pd.Timestamp(frame.index[0]), card.step, len(frame), card.time.timezone

@@ -5,7 +5,7 @@ import os
 import sys
 from typing import get_args
 
-from pipeline.data import tables
+from pipeline.data.sources import reading
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, require
@@ -13,12 +13,14 @@ from pipeline.forecasting.forecaster import Backend, Forecaster, portable, stage
 from pipeline.models.spec import Spec
 from pipeline.runtime import determinism, process
 
+ROWS = "raw rows, in a file as the data set's or as CSV"
+
 
 def main() -> None:
     """Write the forecasts and say what they are of."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_model(parser, without="the model that the pipeline has just trained")
-    parser.add_argument("--input", type=process.path, required=True, help="raw rows as CSV")
+    parser.add_argument("--input", type=process.path, required=True, help=ROWS)
     parser.add_argument(
         "--output",
         type=process.path,
@@ -48,7 +50,7 @@ def main() -> None:
         help="which series of a table with many are forecast; without it, all of them",
     )
     options = parser.parse_args()
-    require(options.input, "expected raw rows as CSV")
+    require(options.input, f"expected {ROWS}")
     suffix = options.output.suffix.lower()
     if suffix not in ("", ".csv", ".parquet"):
         raise PipelineError(f"{options.output}: expected .csv or .parquet, found {suffix}")
@@ -61,7 +63,7 @@ def main() -> None:
     else:
         dataset = artifacts.read_json_record(HERE.model_json, Spec).dataset
         forecaster = Forecaster.load(stage_files(HERE, dataset), options.backend)
-    rows = tables.read_table(options.input, forecaster.card)
+    rows = reading.read_table(options.input, forecaster.card)
     asked = options.origins, str(options.input), options.levels, options.series
     forecast = forecaster.predict(rows, *asked)
     if suffix == ".parquet":

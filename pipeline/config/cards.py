@@ -1,17 +1,15 @@
 """The card of a data set: what its columns are, how time is written, and the task's defaults."""
 
 import re
-from collections.abc import Callable
-from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo
+from typing import Annotated, Literal, Self
 
 import pandas as pd
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from pipeline.config.times import Format, Frequency, Time, Word, checked
 from pipeline.files.layout import HERE, Layout, require
 from pipeline.files.records import Record
 from pipeline.files.yaml import read_record
@@ -20,30 +18,20 @@ LONGEST = 10**9  # rows: more than any table has
 LEVELS = 1000  # of a category: each is a channel of every window
 LARGEST = 3.4e38  # that float32 holds
 CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")  # a time of day
-MOMENT = datetime(2001, 2, 3, tzinfo=UTC)  # what a format is tried on
-
-
-def _checked(holds: Callable[[Any], object], expected: str) -> AfterValidator:
-    """A validator that takes a value for which `holds` is true and raises nothing."""
-
-    def check(value: Any) -> Any:
-        with suppress(ValueError, LookupError, OSError):
-            if holds(value):
-                return value
-        raise ValueError(expected)
-
-    return AfterValidator(check)
-
-
-def _as_read(form: str) -> datetime:
-    """The moment, written in a strptime format and read again."""
-    return datetime.strptime(MOMENT.strftime(form), form)
+REST = "rest"  # of the rows: the training span, where others are counted back from the end
+COUNTED = re.compile(r"last ([1-9][0-9]{0,8}) (row|hour|day|week|month|year)s?")
 
 
 def _possible_end(end: int | float | str) -> bool:
     if isinstance(end, str):
-        return bool(datetime.fromisoformat(end))
+        return _kind(end) == "rules" or bool(datetime.fromisoformat(end))
     return 0 < end <= 1 or (isinstance(end, int) and 0 < end <= LONGEST)
+
+
+def _kind(end: int | float | str) -> str:
+    if isinstance(end, str):
+        return "rules" if end == REST or COUNTED.fullmatch(end) else "time stamps"
+    return "fractions" if isinstance(end, float) else "row counts"
 
 
 def _seasons(given: object) -> tuple[int, ...]:
@@ -61,37 +49,15 @@ def _times_of_day(given: object) -> tuple[str, ...]:
     return tuple(sorted(set(times)))
 
 
-Word = Annotated[str, _checked(str.strip, "a word, not an empty string")]
-Frequency = Annotated[
-    str,
-    _checked(
-        lambda text: pd.Timedelta(text) > pd.Timedelta(0),
-        "a fixed frequency such as 15min, 1h or 1D",
-    ),
-]
 Encoding = Annotated[
-    str, _checked("a".encode, "an encoding that Python knows, such as utf-8 or latin-1")
+    str, checked("a".encode, "an encoding that Python knows, such as utf-8 or latin-1")
 ]
-Format = Annotated[
-    str,
-    _checked(
-        lambda text: "%" in text and _as_read(text),
-        'a strptime format such as "%Y-%m-%d %H:%M:%S"',
-    ),
-]
-WithYear = Annotated[
-    Format,
-    _checked(
-        lambda text: _as_read(text).year == MOMENT.year,
-        'a format with the year in it, such as "%Y-%m-%d %H:%M:%S"',
-    ),
-]
-Timezone = Annotated[str, _checked(ZoneInfo, "an IANA time zone such as Europe/Berlin")]
 End = Annotated[
     int | float | str,
-    _checked(
+    checked(
         _possible_end,
-        "a time such as 2012-12-31 23:00:00, a number of rows from 1 or a fraction up to 1.0",
+        "a time such as 2012-12-31 23:00:00, what is counted back from the end, such as last 90 "
+        "days, a number of rows from 1 or a fraction up to 1.0",
     ),
 ]
 Transform = Literal["log1p", "asinh", "yeo_johnson"]
@@ -116,37 +82,6 @@ class Column(Record):
         return self
 
 
-class Time(Record):
-    """How a row's time stamp is made: parts in columns, or one column with a strptime format."""
-
-    columns: tuple[Literal["year", "month", "day", "hour", "minute"], ...] = ()
-    column: Word | None = None
-    format: WithYear | None = None
-    timezone: Timezone | None = None  # local stamps are then kept as UTC
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if bool(self.columns) == bool(self.column):
-            raise ValueError("either columns (year, month, day, ...) or column with a format")
-        if self.column and not self.format:
-            raise ValueError('a format for the column, such as "%Y-%m-%d %H:%M:%S"')
-        if self.columns and not {"year", "month", "day"} <= set(self.columns):
-            raise ValueError("at least the columns year, month and day")
-        if len(set(self.columns)) != len(self.columns):
-            raise ValueError("each column once")
-        return self
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The raw columns that hold the time."""
-        return (self.column,) if self.column else self.columns
-
-    @property
-    def offsets(self) -> bool:
-        """Whether each time stamp is written with its offset from UTC."""
-        return "%z" in str(self.format)
-
-
 class Wide(Record):
     """A table with one row a day and one column for each time of day."""
 
@@ -158,7 +93,10 @@ Row = Annotated[int, Field(ge=0, le=LONGEST)]
 
 
 class Split(Record):
-    """Where each span ends: a time stamp (the last one in), a number of rows, or a fraction."""
+    """Where each span ends: a time stamp (the last one in), a number of rows, or a fraction.
+
+    Or how long each is, before the next: train: rest, validation: last 60 days, test: last 90 days.
+    """
 
     train: End
     validation: End
@@ -170,11 +108,20 @@ class Split(Record):
         """By span, in order."""
         return {name: end for name, end in self if end is not None}
 
+    @property
+    def counted_back(self) -> bool:
+        """Whether spans are counted back from the end, and move as the table grows."""
+        return self.train == REST
+
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        ends = list(self.ends.values())
-        if len({type(end) for end in ends}) > 1:
-            raise ValueError("time stamps, row counts or fractions, not a mix")
+        kinds = {_kind(end) for end in self.ends.values()}
+        if len(kinds) > 1:
+            raise ValueError("time stamps, row counts, fractions or what is counted back, no mix")
+        if kinds == {"rules"} and [n for n, end in self.ends.items() if end == REST] != ["train"]:
+            raise ValueError(
+                "train: rest, and each other span as long as it is, such as test: last 90 days"
+            )
         if not isinstance(self.train, str):
             for (name, end), (later, after) in pairwise(self.ends.items()):
                 if not end < after:  # type: ignore[operator]
@@ -189,7 +136,10 @@ class Card(Record):
     source: Word
     attribution: str = ""
     licence: Word
-    file: Annotated[str, Field(pattern="^[^/]+$")] | None = None  # the table; NAME.csv by default
+    # The table, NAME.csv by default; of several files a pattern, such as load-*.csv.
+    file: Annotated[str, Field(pattern="^[^/]+$")] | None = None
+    member: Word | None = None  # of an archive with several files, the one or a pattern
+    sheet: Word | None = None  # of a workbook with several
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     fetch: str | None = None  # the command that gets a table which is not in Git
 

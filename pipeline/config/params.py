@@ -6,7 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, Field
 
-from pipeline.config.cards import LONGEST, Split, Transform, Word
+from pipeline.config.cards import LONGEST, Split, Transform
+from pipeline.config.times import Word
 from pipeline.files.records import Record
 
 Count = Annotated[int, Field(ge=1, le=LONGEST)]

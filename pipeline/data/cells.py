@@ -1,6 +1,6 @@
 """Convert what a caller sends in memory or as JSON to what a CSV file would hold."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import pandas as pd
 from pipeline.config.cards import Card
 from pipeline.errors import PipelineError
 
+ROW = "row of a file"  # the name of an index that says where each row of a table was read
 COLUMNS = 10_000  # beyond them a table is taken for a mistake, before it takes minutes
 
 
@@ -20,6 +21,12 @@ def check_names(names: Collection[object], where: str) -> None:
         raise PipelineError(f"{where}: expected column names as text, found {str(odd[0])[:60]}")
 
 
+def quoted(names: Sequence[str]) -> str:
+    """Names in a row, in quotes where a reader could not see them."""
+    hidden = {name for name in names if name != name.strip() or not name.isprintable() or not name}
+    return ", ".join(repr(name) if name in hidden else name for name in names)
+
+
 def with_time(table: pd.DataFrame, card: Card) -> pd.DataFrame:
     """The table with the stamps of its DatetimeIndex where it lacks the card's time columns."""
     index = table.index
@@ -27,8 +34,11 @@ def with_time(table: pd.DataFrame, card: Card) -> pd.DataFrame:
         return table
     if index.tz and card.time.timezone:
         index = index.tz_convert(card.time.timezone)
-    parts: dict[str, Any] = {name: getattr(index, name) for name in card.time.columns}
-    return table.assign(**parts or {str(card.time.column): index}).reset_index(drop=True)
+    first, *others = card.time.names
+    times: dict[str, Any] = {first: index, **dict.fromkeys(others)}  # of joined ones, in the first
+    if card.time.parts:
+        times = {name: getattr(index, name) for name in card.time.columns}
+    return table.assign(**times).reset_index(drop=True)
 
 
 def as_written(table: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:

@@ -1,24 +1,22 @@
 """What a table of strings shows of itself: how it is written, what its columns hold."""
 
-import csv
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from pipeline.config import input_names
-from pipeline.data.date_formats import PARTS
-from pipeline.data.tables import THOUSANDS
-from pipeline.errors import PipelineError
+from pipeline.config.times import PARTS
+from pipeline.data.values import THOUSANDS
 
 MISSING = {"", "na", "n/a", "#n/a", "<na>", "nan", "null"}  # whatever a column holds
 # Missing among numbers; among words each may be a level of its own: no holiday, no wind.
 EITHER = {"none", "missing", "-", "--", "?", "."}
 SENTINELS = {-99, -200, -999, -9999, -99999, 999, 9999, 99999}
+COUNTS = "counts the rows"
 LEVELS = 20  # more different words than this are no category
 
 # Words of a column's name, likelier targets first, and those of what drives them or of noise.
@@ -52,41 +50,6 @@ class Finding:
     follows: bool = False  # whether a value tells something of the next
     fault: str = ""  # why ingest will refuse it: words among numbers
     suspects: tuple[str, ...] = ()  # numbers that may mean missing
-
-
-def encoding(path: Path) -> str:
-    """utf-8 where the file is; else UTF-16 by its byte-order mark, or Latin-1."""
-    content = path.read_bytes()
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "utf-16"
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "utf-8"
-
-
-def delimiter(path: Path, encoding: str) -> str:
-    """What cuts most lines into equally many fields; PipelineError if nothing cuts the first."""
-    with path.open(encoding=encoding, errors="replace", newline="") as file:
-        lines = [line for _, line in zip(range(100), file, strict=False)]
-
-    def fields(mark: str) -> tuple[float, int]:
-        try:
-            counts = [len(row) for row in csv.reader(lines, delimiter=mark) if row]
-        except csv.Error:
-            return 0.0, 0
-        header = counts[0] if counts else 0
-        return (counts.count(header) / len(counts), header) if header > 1 else (0.0, 0)
-
-    best = max((",", ";", "\t", "|"), key=fields)
-    if fields(best) == (0.0, 0):
-        raise PipelineError(
-            f"{path}: line 1: expected the names of two columns or more, separated by a comma, "
-            f"semicolon, tabulator or |, found {lines[0].strip()[:60]!r}; delete the lines above "
-            "the names"
-        )
-    return best
 
 
 def season(step: pd.Timedelta, rows: int) -> tuple[int, str]:
@@ -131,7 +94,7 @@ def finding(column: pd.Series, a_row: int = 1) -> Finding:
     if words.empty and (len(known) == 1 or np.ptp(numbers) == 0):
         return Finding(f"never changes: {known.index[0]}", used=False)
     if words.empty and list(text) in ([str(row + i) for row in range(len(text))] for i in (0, 1)):
-        return Finding("counts the rows", used=False)
+        return Finding(COUNTS, used=False)
     suspects, check = _extremes(known, numbers)
     ranks = pd.to_numeric(text.str.replace(",", "."), errors="coerce").rank()
     return Finding(

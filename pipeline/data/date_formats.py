@@ -5,34 +5,21 @@ that the times make says which is meant, or a person has to.
 """
 
 import re
-import warnings
-from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 import numpy as np
 import pandas as pd
-from pandas.tseries.api import guess_datetime_format
 
+from pipeline.config.times import PARTS
+from pipeline.data import stamp_text
+from pipeline.data.time_formats import clock, fits, formats, is_dates, read_most
 from pipeline.errors import PipelineError
 
-PARTS = ("year", "month", "day", "hour", "minute")
-
-# What pandas guesses in one order of day and month alone, or not at all.
-_ORDERS = ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%d{0}%m{0}%y", "%m{0}%d{0}%y", "%y{0}%m{0}%d")
-_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H.%M", " %H.%M.%S", " %I:%M %p", " %I:%M:%S %p")
-_FORMATS = (
-    *(order.format(mark) + clock for order in _ORDERS for mark in "/.-" for clock in _CLOCKS),
-    *("%Y-%m-%d %H.%M", "%Y-%m-%d %H.%M.%S", "%d-%b-%y", "%d-%b-%Y", "%d-%b-%Y %H:%M"),
-    *("%Y%m%d%H", "%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y", "%m.%Y", "%b-%y", "%b %y", "%b-%Y", "%b %Y"),
-    "%B %Y",
-)
-_TIMES_OF_DAY = ("%H:%M:%S", "%H:%M", "%H%M", "%H")
-_HOURS = r"(?i)(h|hr|hour|t|time|)[ _.-]*"  # what stands before the hours of a day, and them alone
 _QUARTER = r"\d{4}[ -]?[Qq][1-4]|[Qq][1-4][ -]?\d{4}"  # for which strptime has no letter
 _EQUAL = "expected steps of one length (seconds to weeks)"
 _MONTH = pd.Timedelta("28D")  # the shortest
+HOUR = pd.Timedelta("1h")
+_JITTER = ("1s", "10s", "1min", "5min", "10min", "15min", "30min", "1h")  # units of rounding
 _NATURAL = ("1s", "10s", "1min", "5min", "10min", "15min", "30min", "1h", "3h", "6h", "1D", "7D")
 
 
@@ -47,6 +34,8 @@ class Stamps:
     others: int  # rows that follow the one before by another step, by another number of months
     read: float  # share of the rows that are times in this format
     rows: int  # steps from the first time to the last, both counted
+    backwards: int = 0  # rows that are earlier than the one before, but for clocks put back
+    round: str | None = None  # what the times were rounded to, where that puts them on one grid
     rivals: tuple[str, ...] = ()  # other formats that read every row, and what they make of it
 
     @property
@@ -95,10 +84,10 @@ def stamps(table: pd.DataFrame, where: str, form: str | None = None) -> Stamps |
     `form` is the strptime format, where a person has named it. PipelineError if no column holds
     dates, or they have no fixed step.
     """
-    candidates = sorted(_readings(table, form), key=lambda found: found.score, reverse=True)
+    candidates = _ranked(_readings(table, form))
+    if not candidates or candidates[0].times.duplicated().mean() > 0.4:
+        candidates = _ranked([*candidates, *_apart(table, form)])
     best = candidates[0] if candidates else None
-    if best is None or best.times.duplicated().mean() > 0.4:
-        _check_apart(table, where)
     if best is None:
         if form is None and (column := _likely(table)):
             samples = _samples(table[column])
@@ -115,7 +104,7 @@ def stamps(table: pd.DataFrame, where: str, form: str | None = None) -> Stamps |
             )
         raise PipelineError(
             f"{where}: expected dates, such as 2024-01-31 13:00, in a column of two rows or more, "
-            f"or columns year, month, day and hour; found {first}"
+            f"or columns year, month, day and hour, or a date and a time of day; found {first}"
         )
     rivals = [r for r in candidates[1:] if r.names == best.names and r.read == best.read == 1]
     rivals = [rival for rival in rivals if not rival.times.equals(best.times)]
@@ -124,12 +113,6 @@ def stamps(table: pd.DataFrame, where: str, form: str | None = None) -> Stamps |
     best = replace(best, rivals=tuple(f"{r.format} ({r.grid})" for r in rivals))
     _check(best, table, where)
     return best
-
-
-def is_dates(column: pd.Series) -> bool:
-    """Whether a column of strings holds dates, in whatever format."""
-    text = column.str.strip()
-    return any(_read(text, form) is not None for form in _formats(text) if "%d" in form)
 
 
 def _readings(table: pd.DataFrame, form: str | None) -> list[Stamps]:
@@ -141,84 +124,74 @@ def _readings(table: pd.DataFrame, form: str | None) -> list[Stamps]:
     else:
         for name in table.columns:
             text = table[name].str.strip()
-            for tried in [form] if form else _formats(text):
-                if (times := _read(text, tried)) is not None:
+            for tried in [form] if form else formats(text):
+                if (times := read_most(text, tried)) is not None:
                     readings.append(([str(name)], tried, times))
     return [found for reading in readings if (found := _regularity(*reading))]
 
 
-def _formats(text: pd.Series) -> list[str]:
-    """The ways that a column's first and last value may be dates, likelier ones first."""
-    ends = [str(value) for value in text[text != ""].iloc[[0, -1]]] if (text != "").any() else [""]
-    if re.fullmatch(r"[-+]?\d*[.,]?\d*", ends[0]) and len(ends[0]) not in (8, 10, 12, 14):
-        return []  # a number, and not the digits of a date
-    with warnings.catch_warnings(action="ignore"):  # that 31.12.2024 starts with the day
-        likely = [
-            form
-            for day_first in (False, True)
-            for end in ends
-            if not (day_first and re.match(r"\d{4}", end))  # no 2024-31-12
-            and (form := guess_datetime_format(end, dayfirst=day_first))
-            and ("%m" in form or "%b" in form)
-        ]
-    return list(dict.fromkeys([*likely, *(form for form in _FORMATS if _fits(ends, form))]))
-
-
-def _fits(values: Sequence[str], form: str) -> bool:
-    for value in values:
-        with suppress(ValueError):
-            return bool(datetime.strptime(value, form))
-    return False
-
-
-def _read(text: pd.Series, form: str) -> pd.Series | None:
-    """The times of a column in this format, or None if it does not read most of them."""
-    for rows in (text.head(200), text):  # most guesses fail soon
-        times = pd.to_datetime(rows, format=form, errors="coerce", utc="%z" in form)
-        if times.notna().mean() < 0.9:
-            return None
-    return times
+def _ranked(readings: list[Stamps]) -> list[Stamps]:
+    return sorted(readings, key=lambda found: found.score, reverse=True)
 
 
 def _regularity(names: list[str], form: str | None, times: pd.Series) -> Stamps | None:
     ordered = times.dropna().sort_values()
-    steps = ordered.diff().iloc[1:]
-    forward = steps[steps > pd.Timedelta(0)]
-    if forward.empty:
+    if ordered.nunique() < 2:
         return None
-    step = forward.mode().iloc[0]
+    step = _usual(ordered)
+    unit = None
+    if step < _MONTH and _off_grid(ordered, step):
+        unit = next((each for each in _JITTER if _jitters(ordered, pd.Timedelta(each))), None)
+        if unit:
+            ordered = ordered.dt.round(unit)
+            step = _usual(ordered)
     if step >= _MONTH:
         month = ordered.dt.year * 12 + ordered.dt.month
         months = month.diff().iloc[1:]
         usual = max(1, int(months[months > 0].mode().iloc[0]))
         others, rows = int((months != usual).sum()), (month.iloc[-1] - month.iloc[0]) // usual + 1
     else:
+        steps = ordered.diff().iloc[1:]
         others, rows = int((steps != step).sum()), (ordered.iloc[-1] - ordered.iloc[0]) // step + 1
-    return Stamps(names, form, ordered, step, others, float(times.notna().mean()), int(rows))
+    back = times.dropna().diff().iloc[1:]
+    backwards = int(((back < pd.Timedelta(0)) & (back != step - HOUR)).sum())
+    read = float(times.notna().mean())
+    return Stamps(names, form, ordered, step, others, read, int(rows), backwards, unit)
 
 
-def _check_apart(table: pd.DataFrame, where: str) -> None:
-    """PipelineError if date and time of day have a column each."""
-    times = {name: written for name in table if (written := _time_of_day(table[name]))}
-    dates = [name for name in table if name not in times and is_dates(table[name])]
-    if dates and times:
-        time, written = next(iter(times.items()))
-        raise PipelineError(
-            f"{where}: columns {dates[0]} and {time}: expected date and time of day in one column, "
-            f"found them apart; join them, as in '{table[dates[0]].iloc[0]} {written}'"
-        )
+def _usual(ordered: pd.Series) -> pd.Timedelta:
+    """The most common step forward."""
+    steps = ordered.diff().iloc[1:]
+    return steps[steps > pd.Timedelta(0)].mode().iloc[0]
 
 
-def _time_of_day(column: pd.Series) -> str | None:
-    """The first time of day in a column that holds nothing else, or hours by its name."""
-    text = column.str.strip()
-    clock = r"\d{1,2}(:\d{2}){1,2}(\s*[AaPp][Mm])?|\d{1,2}(\.\d{2}){2}"
-    if text.str.fullmatch(clock).mean() > 0.9:
-        return str(text.iloc[0])
-    hours = pd.to_numeric(text, errors="coerce")
-    if re.fullmatch("hours?|hr|hh|stunde", str(column.name).lower()) and hours.between(0, 24).all():
-        return f"{int(hours.iloc[0]):02d}:00"
-    return None
+def _off_grid(ordered: pd.Series, step: pd.Timedelta) -> bool:
+    return bool(((ordered - ordered.iloc[0]) % step != pd.Timedelta(0)).any())
+
+
+def _jitters(ordered: pd.Series, unit: pd.Timedelta) -> bool:
+    """Whether the times lie on one grid, were they not up to a quarter of a unit beside it."""
+    near = ordered.dt.round(unit)
+    if (near - ordered).abs().max() > unit / 4 or near.nunique() < ordered.nunique():
+        return False
+    step = _usual(near)
+    return not _off_grid(near, step) and bool((near.diff().iloc[1:] == step).mean() > 0.5)
+
+
+def _apart(table: pd.DataFrame, form: str | None) -> list[Stamps]:
+    """Readings of a date and a time of day that have a column each, joined by a blank."""
+    clocks = {str(name): written for name in table if (written := clock(table[name]))}
+    dates = [str(name) for name in table if name not in clocks and is_dates(table[name])]
+    readings = []
+    for names in ([date, time] for date in dates for time in clocks):
+        text = stamp_text.joined(table, names)
+        days = formats(table[names[0]].str.strip())
+        # A day may be written with its midnight, 2024-01-31 00:00:00.
+        forms = [f"{re.sub('%[HMS]', '00', day)} {clocks[names[1]]}" for day in days]
+        for tried in [form] if form else forms:
+            if (times := read_most(text, tried)) is not None:
+                readings.append(_regularity(names, tried, times))
+    return [found for found in readings if found]
 
 
 def _likely(table: pd.DataFrame) -> str | None:
@@ -244,7 +217,7 @@ def _samples(column: pd.Series) -> list[str]:
 def _check(best: Stamps, table: pd.DataFrame, where: str) -> None:
     """PipelineError if the times are those of no series with steps of one length."""
     column = f"{where}: column {', '.join(best.names)}"
-    if best.format and _fits(best.names, best.format):
+    if best.format and fits(best.names, best.format):
         raise PipelineError(
             f"{where}: line 1: expected a name for every column, found values "
             f"({', '.join(map(str, table.columns[:4]))}); write names above, such as time,load"
@@ -270,33 +243,6 @@ def _check(best: Stamps, table: pd.DataFrame, where: str) -> None:
             f"common one in only {1 - best.others / len(steps):.0%} of the rows; resample the "
             f"rows first, for example to the mean of each {grid} (resample in pandas)"
         )
-
-
-def times_of_day(names: Sequence[str]) -> tuple[str, list[str]] | None:
-    """Column names that are the times of one whole day and their strptime format, or None."""
-    prefixes = [re.match(r"\D*", name)[0] for name in names]  # type: ignore[index]
-    prefix = max(prefixes, key=prefixes.count, default="")
-    slots = [name for name in names if re.match(re.escape(prefix) + r"\d", name)]
-    for form in _TIMES_OF_DAY:
-        if form == "%H" and not re.fullmatch(_HOURS, prefix):
-            continue  # 00 to 23 may number anything, shops say
-        written = prefix.replace("%", "%%") + form
-        times = pd.to_datetime(pd.Series(slots, dtype=str), format=written, errors="coerce")
-        steps = times.sort_values().diff().iloc[1:]
-        if len(slots) > 1 and (steps == pd.Timedelta("1D") / len(slots)).all():
-            return written, slots
-    return None
-
-
-def hours_perhaps(names: Sequence[str]) -> list[str]:
-    """Column names that may count the hours of a day, H1 to H24 or load_00 to load_23; or none."""
-    for name in names:
-        if first := re.fullmatch(r"(.*?\D|)(0?[01])", name):
-            start, digits = int(first[2]), len(first[2])
-            hours = [f"{first[1]}{hour:0{digits}}" for hour in range(start, start + 24)]
-            if set(hours) <= set(names):
-                return hours
-    return []
 
 
 def frequency(step: pd.Timedelta) -> str:

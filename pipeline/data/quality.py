@@ -6,25 +6,29 @@ from typing import Any
 import pandas as pd
 
 from pipeline.config.cards import Card
-from pipeline.data import windows
+from pipeline.data import row_order, windows
 from pipeline.data.panel import Panel, listed
+from pipeline.data.row_order import Given
 from pipeline.errors import PipelineError
 
 MEASURES = ("missing", "gaps", "longest_gap")  # of each column
 
 
-def of_panel(panel: Panel, given: Sequence[int], card: Card) -> dict[str, Any]:
+def of_panel(panel: Panel, given: Sequence[Given], card: Card) -> dict[str, Any]:
     """What a reader should know of all series together; of named ones, of each under `series`.
 
-    `given` [S] are the rows that each has in the table.
+    `given` [S] are the rows of the table that each was made of.
     """
     parts = zip(panel.parts(), given, strict=True)
-    each = {name: measure(frame, rows, card) for (name, frame), rows in parts}
+    each = {name: measure(frame, one, card) for (name, frame), one in parts}
     found = {
         "rows": len(panel.frame),
         "first": min(one["first"] for one in each.values()),
         "last": max(one["last"] for one in each.values()),
-        **{key: sum(one[key] for one in each.values()) for key in ("absent_rows", "to_come")},
+        **{
+            key: sum(one.get(key, 0) for one in each.values())
+            for key in ("absent_rows", "to_come", *row_order.allowed(card))
+        },
         "constant": [name for name in panel.frame if panel.frame[name].nunique() == 1],
     }
     for key in MEASURES:
@@ -35,8 +39,8 @@ def of_panel(panel: Panel, given: Sequence[int], card: Card) -> dict[str, Any]:
     return found | ({"series": each} if card.series else {})
 
 
-def measure(series: pd.DataFrame, given: int, card: Card) -> dict[str, Any]:
-    """What a reader should know of one series, made of so many rows of the table."""
+def measure(series: pd.DataFrame, given: Given, card: Card) -> dict[str, Any]:
+    """What a reader should know of one series, and of the rows of the table it was made of."""
     slots, missing = card.rows_each, series.isna()
     runs = {name: windows.true_runs(missing[name].to_numpy()) for name in series}
     gaps = {name: end - first for name, (first, end) in runs.items()}
@@ -44,7 +48,8 @@ def measure(series: pd.DataFrame, given: int, card: Card) -> dict[str, Any]:
         "rows": len(series),
         "first": str(series.index[0]),
         "last": str(series.index[-1]),
-        "absent_rows": max(0, -(-len(series) // slots) - given) * slots,
+        "absent_rows": max(0, -(-len(series) // slots) - given.rows) * slots,
+        **{key: getattr(given, key) for key in row_order.allowed(card)},
         # Of a wide table's last day, what is taken for not measured yet.
         "to_come": -len(series) % slots,
         "missing": {name: int(missing[name].sum()) for name in series},
@@ -78,6 +83,7 @@ def remarks(quality: dict[str, Any], targets: Sequence[str]) -> Iterator[str]:
         yield "times are stored as UTC, and forecasts have UTC times"
     if "series" in quality:
         yield from _of_series(quality, targets)
+    yield from row_order.remarks(quality)
     if absent := quality["absent_rows"]:
         are = "time stamp is absent, its" if absent == 1 else "time stamps are absent, their"
         yield f"{absent:,} {are} values missing"

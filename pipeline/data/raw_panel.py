@@ -10,6 +10,8 @@ import pandas as pd
 from pipeline.config.cards import Card
 from pipeline.data import tables
 from pipeline.data.panel import Borders, Panel, first_faults, joined, listed
+from pipeline.data.row_order import Given
+from pipeline.data.values import read_column
 from pipeline.errors import PipelineError
 
 
@@ -21,12 +23,13 @@ def to_panel(
     step: int | None = None,
     wanted: Sequence[str] | None = None,
     key: str = "ingest.series",
-) -> tuple[Panel, list[int]]:
-    """Raw rows as a panel, and how many of them each series had.
+) -> tuple[Panel, list[Given]]:
+    """Raw rows as a panel, how many of them each series had, and what was done to them.
 
     Args:
         table: raw rows with the card's raw columns, strings or numbers, missing values allowed;
-            those of a series in order of time, the series in any order.
+            those of a series in order of time, unless the card's time.sort allows another, the
+            series in any order.
         columns: the columns that are needed; all of the card's by default.
         step: of how many rows the shortest step in a series may be at most; of any by default.
         wanted: the names of the series that are used; all by default. `key` asks for them.
@@ -37,8 +40,8 @@ def to_panel(
     """
     table = tables.numbered(table, card, where)
     if not card.series:
-        frame = tables.regular_series(table, card, where, columns, step)
-        return Panel(frame, Borders.of({"": len(frame)})), [len(table)]
+        frame, given = tables.regular_series(table, card, where, columns, step)
+        return Panel(frame, Borders.of({"": len(frame)})), [given]
     needed = list(card.columns) if columns is None else list(columns)
     tables.check_columns(table, card, where, [card.series, *([] if card.wide else needed)])
     names, of = _names(table[card.series])
@@ -48,21 +51,22 @@ def to_panel(
         table = table.drop(columns=card.series)
     order = np.argsort(of, kind="stable")
     firsts, ends = (np.searchsorted(of[order], numbers, side) for side in ("left", "right"))
-    frames, given = {}, []
+    frames, all_given = {}, []
     for number, first, end in zip(numbers, firsts, ends, strict=True):
         rows, name = order[first:end], names[number]
         together = rows[-1] - rows[0] == len(rows) - 1  # a slice is no copy
         part = table.iloc[slice(rows[0], rows[-1] + 1) if together else rows]
         try:
-            series = tables.regular_series(part, card, f"{where}: series {name}", columns, step)
-            frames[name] = _with_static(series, part, card, f"{where}: series {name}")
-            given.append(len(part))
+            own = f"{where}: series {name}"
+            series, given = tables.regular_series(part, card, own, columns, step)
+            frames[name] = _with_static(series, part, card, own)
+            all_given.append(given)
         except PipelineError as error:
             faults.append(str(error))
     if faults:
         raise PipelineError(*first_faults(faults))
     borders = Borders.of({name: len(frame) for name, frame in frames.items()})
-    return Panel(joined([*frames.values()]), borders), given
+    return Panel(joined([*frames.values()]), borders), all_given
 
 
 def _names(column: pd.Series) -> tuple[list[str], npt.NDArray[np.int64]]:
@@ -103,7 +107,7 @@ def _with_static(series: pd.DataFrame, part: pd.DataFrame, card: Card, where: st
     PipelineError names the row in which it is another.
     """
     for name in series.columns.intersection(list(card.static)):
-        values = tables.read_column(part[name], name, card, where)
+        values = read_column(part[name], name, card, where)
         known = values.notna().to_numpy()
         first = int(known.argmax())
         other = known & (values != values.iloc[first]).to_numpy()

@@ -1,11 +1,12 @@
 """The split of a series into its spans: train, validation and test, each after the one before."""
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pipeline.config.cards import Card, End, Split
+from pipeline.config.cards import COUNTED, Card, End, Split
 from pipeline.config.experiment import Experiment
 from pipeline.data.panel import Borders
 from pipeline.data.windows import Rows, Runs, Span, scored_origins
@@ -63,6 +64,14 @@ def at_times(
     return kept
 
 
+def unused(rows: int, when: object) -> str:
+    """What to say of rows after a time that no span has."""
+    return (
+        f"{rows:,} rows after {when}, where split.test ends, are not used; if the table grows, "
+        "train: rest and such as test: last 90 days move with it"
+    )
+
+
 def spans(
     split: Split, first: pd.Timestamp, step: pd.Timedelta, rows: int, zone: str | None = None
 ) -> dict[str, tuple[int, int]]:
@@ -78,7 +87,7 @@ def in_series(
 
     A time is the same for all series; some of them may end before it, or begin after. Each has
     `lengths` rows, a `step` apart. An end without a time zone is told in `zone`, or in the series'
-    own if that is None.
+    own if that is None. What is counted back ends with the last time of all.
 
     PipelineError of an end that is no date, or in no series, or not after the one before it in any.
     """
@@ -87,8 +96,13 @@ def in_series(
     first, rows = starts[longest], int(lengths[longest])
     start = np.zeros(len(lengths), np.int64)
     found: Spans = {}
+    back = _counted_back(split, lasts[longest], step, zone) if split.counted_back else {}
     for name, wanted in split.ends.items():
-        end = _ends(name, wanted, starts, step, lengths, zone)
+        end = (
+            _rows(back[name], starts, step, lengths)
+            if back
+            else _ends(name, wanted, starts, step, lengths, zone)
+        )
         if (end <= start).all():
             begin = int(start[longest])
             raise PipelineError(
@@ -105,6 +119,31 @@ def in_series(
         found[name] = np.stack([start, end], axis=1)
         start = end
     return found
+
+
+def _counted_back(
+    split: Split, last: pd.Timestamp, step: pd.Timedelta, zone: str | None
+) -> dict[str, pd.Timestamp]:
+    """When each span ends, the last one at `last`, by the clock of `zone`."""
+    end = last.tz_convert(zone) if zone and last.tz else last
+    found = {}
+    for name, length in reversed(split.ends.items()):
+        found[name] = end
+        if counted := COUNTED.fullmatch(str(length)):
+            count, unit = int(counted[1]), counted[2]
+            length_of: Any = {f"{unit}s": count}
+            try:
+                end -= count * step if unit == "row" else pd.DateOffset(**length_of)
+            except (ValueError, OverflowError):
+                raise PipelineError(
+                    f"split.{name}: expected less than the series, found {length}"
+                ) from None
+    return found
+
+
+def _rows(bound: pd.Timestamp, starts: pd.DatetimeIndex, step: pd.Timedelta, lengths: Rows) -> Rows:
+    """How many rows of each series are up to a time."""
+    return np.clip(np.asarray((bound - starts) // step, np.int64) + 1, 0, lengths)
 
 
 def _ends(
@@ -136,5 +175,4 @@ def _ends(
             f"split.{name}: expected a time within the series ({starts.min()} to {last}), found "
             f"{end}"
         )
-    rows = np.asarray((bound - starts) // step, np.int64) + 1
-    return np.clip(rows, 0, lengths)
+    return _rows(bound, starts, step, lengths)

@@ -2,17 +2,17 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from pipeline.config.cards import Card, Time
-from pipeline.data import column_guesses, date_formats, tables
-from pipeline.data.column_guesses import Finding
+from pipeline.data import column_guesses, date_formats, time_formats
+from pipeline.data.column_guesses import COUNTS, Finding
 from pipeline.data.date_formats import Question, Stamps
+from pipeline.data.sources import guesses, reading
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 
@@ -21,14 +21,15 @@ from pipeline.files import artifacts
 class Look:
     """What a table shows of itself."""
 
-    encoding: str
-    delimiter: str
+    writing: Mapping[str, str]  # how the file is written, by the card's keys
+    beside: Mapping[str, Sequence[str]]  # what an archive or a workbook holds, likewise
     renamed: dict[str, str]  # a column's name in the table, and in the card where it is another
     stamps: Stamps | Question
     times_of_day: str | None  # in a wide table, how its columns' names write them
     step: pd.Timedelta | None  # None where it is not known how time is written
     rows: int  # of the long series
     columns: dict[str, Finding]
+    order: dict[str, tuple[str, str]]  # what the card's time allows: key, value and why
 
     @property
     def used(self) -> dict[str, Finding]:
@@ -48,7 +49,7 @@ class Look:
     @property
     def hours(self) -> str:
         """What is asked where the columns' names may count the hours of a day; else nothing."""
-        if not (names := date_formats.hours_perhaps(list(self.columns))):
+        if not (names := time_formats.hours_perhaps(list(self.columns))):
             return ""
         return (
             f"{names[0]} to {names[-1]}: hours of a day? rename them 00:00 to 23:00 and run "
@@ -66,13 +67,8 @@ class Look:
 
 def look(raw: Path, form: str | None = None) -> Look:
     """What a table shows, if times are written as `form`; PipelineError: no card describes it."""
-    if raw.stat().st_size == 0:
-        raise PipelineError(f"{raw}: empty, expected a header line and rows")
-    encoding = column_guesses.encoding(raw)
-    delimiter = column_guesses.delimiter(raw, encoding)
-    # A card that knows no more than how the file is written is enough to read its strings.
-    known: dict[str, Any] = {"encoding": encoding, "delimiter": delimiter, "columns": {}}
-    table = tables.read_table(raw, Card.model_construct(time=Time.model_construct(), **known))
+    writing, beside = guesses.writing(raw)
+    table = reading.as_text(reading.read_table(raw, guesses.bare(writing)))
     renamed = column_guesses.renamed([str(name) for name in table.columns])
     table = table.rename(columns=renamed)
     stamps = date_formats.stamps(table, str(raw), form)
@@ -83,7 +79,7 @@ def look(raw: Path, form: str | None = None) -> Look:
     others = [str(name) for name in table if name not in names]
     long: dict[str, Finding] = {}
     daily = step is None or step >= pd.Timedelta("1D")
-    if daily and (wide := date_formats.times_of_day(others)):
+    if daily and (wide := time_formats.times_of_day(others)):
         times, slots = wide
         values = pd.Series(table[slots].to_numpy().ravel(), name="value", dtype=str)
         long["value"] = column_guesses.finding(values, len(slots))
@@ -92,20 +88,35 @@ def look(raw: Path, form: str | None = None) -> Look:
         others = [name for name in others if name not in slots]
     dates = Finding(f"dates; the time is made of {', '.join(names)}", used=False)
     columns = {
-        name: dates if date_formats.is_dates(table[name]) else column_guesses.finding(table[name])
+        name: dates if time_formats.is_dates(table[name]) else column_guesses.finding(table[name])
         for name in others
     }
     used = [name for name, found in columns.items() if found.used]
     for name in (name for name in used if columns[name].suspects):
-        beside = column_guesses.elsewhere(columns[name].suspects, table[used].drop(columns=name))
-        columns[name] = replace(columns[name], check=columns[name].check + beside)
+        also = column_guesses.elsewhere(columns[name].suspects, table[used].drop(columns=name))
+        columns[name] = replace(columns[name], check=columns[name].check + also)
     if times:  # a wide table has one column
         columns = {name: replace(found, used=False) for name, found in columns.items()} | long
-    seen = Look(encoding, delimiter, renamed, stamps, times, step, rows, columns)
+    order = {}
+    if isinstance(stamps, Stamps):
+        counted = {name for name, found in columns.items() if found.note == COUNTS}
+        order = dict(_order(stamps, table.drop(columns=list(counted))))
+    seen = Look(writing, beside, renamed, stamps, times, step, rows, columns, order)
     if not seen.numeric:
         found = "; ".join(f"{name}: {found.note}" for name, found in columns.items()) or "no other"
         raise PipelineError(f"{raw}: expected a column of numbers that change, found {found}")
     return seen
+
+
+def _order(stamps: Stamps, table: pd.DataFrame) -> Iterator[tuple[str, tuple[str, str]]]:
+    """What is to be done to rows that are not one for each time, in order."""
+    if stamps.round:
+        yield "round", (stamps.round, "time stamps lie beside steps of one length")
+    if stamps.backwards:
+        yield "sort", ("true", f"{stamps.backwards:,} rows are earlier than the row before")
+    again = int(stamps.times.duplicated().sum())
+    if again and table.duplicated().sum() == again:
+        yield "repeated", ("first", f"{again:,} rows are another row again")
 
 
 def _to_come(day: pd.Series, times: str) -> int:
@@ -132,7 +143,7 @@ def draft(raw: Path, seen: Look) -> str:
             "source: not stated # check: where they come from",
             "licence: not stated # check: who may use them",
             f"file: {_word(raw.name)}",
-            f"sha256: {artifacts.sha256(raw)} # of the file as it is; ingest refuses another",
+            f"sha256: {artifacts.table_sha256(raw)} # of the file as it is; ingest refuses another",
             "",
             *_writing(seen),
             *_time(seen),
@@ -153,10 +164,12 @@ def draft(raw: Path, seen: Look) -> str:
 
 
 def _writing(seen: Look) -> Iterator[str]:
-    if seen.delimiter != ",":
-        yield f"delimiter: {json.dumps(seen.delimiter)}"
-    if seen.encoding != "utf-8":
-        yield f"encoding: {seen.encoding} # check: are letters such as é and µ right?"
+    for key, names in seen.beside.items():
+        yield f"{key}: {_word(seen.writing[key])} # check: which one of {_line(', '.join(names))}?"
+    if (delimiter := seen.writing.get("delimiter", ",")) != ",":
+        yield f"delimiter: {json.dumps(delimiter)}"
+    if (encoding := seen.writing.get("encoding", "utf-8")) != "utf-8":
+        yield f"encoding: {encoding} # check: are letters such as é and µ right?"
     marks = dict.fromkeys(mark for found in seen.used.values() for mark in found.missing)
     if marks:
         yield f"missing: {_words(marks)} # check: how a missing value is written"
@@ -179,8 +192,12 @@ def _time(seen: Look) -> list[str]:
     else:
         also = "".join(f"; {rival} fits every row too" for rival in stamps.rivals)
         written = f"{json.dumps(stamps.format)} # check: day and month in this order{also}?"
-        one = [f"  column: {_word(stamps.names[0])}", f"  format: {written}"]
-        time = one if stamps.format else [f"  columns: {_words(stamps.names)}"]
+        apart = len(stamps.names) > 1
+        one = f"  column: {_word(stamps.names[0])}"
+        time = [f"  columns: {_words(stamps.names)}" if apart else one]
+        if stamps.format:
+            time.append(f"  format: {written}")
+        time += [f"  {key}: {value} # check: {why}" for key, (value, why) in seen.order.items()]
         steps = (
             f"the most common step (rows with another step: {stamps.others:,}; absent times: "
             f"{stamps.absent:,} of {stamps.rows:,})"

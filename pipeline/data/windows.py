@@ -213,6 +213,21 @@ def check_observed(name: str, target: str, observed: npt.NDArray[np.bool_], span
         )
 
 
+def observed_at(origins: Runs, horizon: int, observed: npt.NDArray[np.bool_], most: int) -> Rows:
+    """[H, K] in how many of a span's windows each target was observed at each step.
+
+    `observed` is [rows, K]. Of many series no more are counted than give each `most`.
+    """
+    known = np.zeros((horizon, observed.shape[1]), np.int64)
+    for first, end, stride in origins.runs:
+        for step in range(horizon):
+            rows = slice(first + step + 1, end + step + 1, stride)
+            known[step] += np.count_nonzero(observed[rows], axis=0)
+        if (known >= most).all():
+            break
+    return known
+
+
 def seen(series: npt.NDArray[Number], origins: Rows, look_back: int) -> npt.NDArray[Number]:
     """What windows see: [rows, F], [N] -> [N, look_back, F], the last row the origin's."""
     return gather(series, origins - look_back + 1, look_back)

@@ -1,5 +1,6 @@
 """Window: the origins of each span's windows; an index, not copies."""
 
+import numpy as np
 import pandas as pd
 
 from pipeline.config import holidays, input_names
@@ -9,6 +10,7 @@ from pipeline.data import panel, splits, windows
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
+from pipeline.forecasting.conformal import Method
 from pipeline.preparation.features import by_clock, on_holiday
 from pipeline.preparation.imputation import OBSERVED
 from pipeline.preparation.scaling import Scaler
@@ -33,7 +35,7 @@ def window(experiment: Experiment, layout: Layout) -> None:
     if unused := int((borders.lengths - used).sum()):
         after = (starts + (used - 1) * card.step).unique()
         when = after[0] if len(after) == 1 else "the time of each series"
-        say(f"{layout.series}: {unused:,} rows after {when}, where split.test ends, are not used")
+        say(f"{layout.series}: {splits.unused(unused, when)}")
 
     scaler = artifacts.read_json_record(layout.scaler, Scaler)
     for name in targets:
@@ -79,6 +81,11 @@ def window(experiment: Experiment, layout: Layout) -> None:
             raise PipelineError(fault)
         for k, target in enumerate(targets):
             windows.check_observed(name, target, observed[:, k], spans[name])
+    span, method = splits.calibrates(origins), Method(levels=experiment.params.evaluate.levels)
+    numbers = windows.observed_at(origins[span], horizon, observed, method.least)
+    for (step, k), n in np.ndenumerate(numbers):
+        if lacking := method.fault(targets[k], step + 1, int(n)):
+            raise PipelineError(f"split.{span}: {lacking}")
     count = by_series(count, origins, borders, look_back + context)
     for line in series_remarks(count, look_back + context):
         say(f"{layout.windows_quality}: {line}")

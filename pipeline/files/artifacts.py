@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from pipeline.errors import PipelineError
+from pipeline.files.layout import matching
 from pipeline.files.records import R, parse
 
 if TYPE_CHECKING:
@@ -105,6 +106,15 @@ def sha256(path: Path) -> str:
     """The file's SHA-256 in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def table_sha256(path: Path) -> str:
+    """That of a raw table; of several files, of what the program sha256sum prints for them."""
+    files = matching(path)
+    if files == [path]:
+        return sha256(path)
+    lines = (f"{sha256(file)}  {file.name}\n" for file in sorted(files))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def read_json(path: Path) -> Any:

@@ -1,5 +1,6 @@
 """Where every file of an experiment is; dvc.yaml names the same places."""
 
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -54,7 +55,10 @@ class Layout:
         return self.cards / f"{dataset}.yaml"
 
     def raw_table(self, dataset: str, file: str | None = None) -> Path:
-        """A data set's raw table: the card's file in data/raw/NAME, NAME.csv by default."""
+        """A data set's raw table: the card's file in data/raw/NAME, NAME.csv by default.
+
+        Of several files it is a pattern, such as load-*.csv, which `matching` resolves.
+        """
         return self.raw / dataset / (file or f"{dataset}.csv")
 
     def origins(self, span: str) -> Path:
@@ -65,9 +69,27 @@ class Layout:
 HERE = Layout()
 
 
+def matching(path: Path) -> list[Path]:
+    """The file, pipe or device; or else the files that its name matches as a pattern, by name.
+
+    Numbers in names count as numbers: part 2 comes before part 10.
+    """
+    with suppress(OSError):  # a name too long, a directory that may not be entered
+        if path.exists():
+            return [] if path.is_dir() else [path]
+        if set("*?[") & set(path.name):
+            found = [file for file in path.parent.glob(path.name) if file.is_file()]
+            return sorted((file for file in found if file.name[0] != "."), key=_by_number)
+    return []
+
+
+def _by_number(file: Path) -> list[tuple[int, str]]:
+    parts = re.split(r"([0-9]+)", file.name)
+    return [(int(part) if part.isdecimal() else 0, part) for part in parts]
+
+
 def require(path: Path, remedy: str) -> Path:
     """The path itself; PipelineError with the remedy if there is no such file, pipe or device."""
-    with suppress(OSError):  # a name too long, a directory that may not be entered
-        if path.exists() and not path.is_dir():
-            return path
+    if matching(path):
+        return path
     raise PipelineError(f"{path}: no such file; {remedy}")

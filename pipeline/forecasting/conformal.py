@@ -59,6 +59,24 @@ class Method(Record):
         levels = {f"{level:g}": Fraction(f"{level:g}") / 100 for level in self.levels}
         return levels, {f"{q:g}": Fraction(f"{q:g}") for q in self.quantiles}
 
+    @cached_property
+    def least(self) -> int:
+        """How many errors each step and target needs."""
+        levels, quantiles = self.shares
+        return max(map(needed, [*levels.values(), *quantiles.values()]))
+
+    def fault(self, target: str, step: int, n: int) -> str:
+        """Why n observed values of a target at a step, from 1, are too few; "" if they are not."""
+        if n >= self.least:
+            return ""
+        levels = ", ".join(f"{level:g}" for level in self.levels)
+        quantiles = f"{self.quantiles[0]:g} to {self.quantiles[-1]:g}"
+        return (
+            f"expected at least {self.least:,} observed values of {target} at step {step} for "
+            f"intervals of {levels}% and quantiles of {quantiles}, found {n:,}; "
+            "lengthen the span or lower the levels"
+        )
+
     def own(self, values: Floats, quantile: float) -> Floats:
         """The model's own quantile of what it forecasts [N, Q], or its point forecast [N].
 
@@ -223,17 +241,12 @@ def _cell(method: Method, target: str, step: int, values: Floats, y: Floats) -> 
     known = ~np.isnan(y)
     values, y = values[known], y[known]
     levels, quantiles = method.shares
-    least = max(map(needed, [*levels.values(), *quantiles.values()]))
-    if len(y) < least:
-        raise TooFewError(
-            f"calibration span: expected at least {least} observed values of {target} at step "
-            f"{step} for intervals of {_listed(method.levels)}% and the quantiles "
-            f"{_listed(method.quantiles)}, found {len(y)}; lengthen the span or lower the level"
-        )
+    if fault := method.fault(target, step, len(y)):
+        raise TooFewError(f"calibration span: {fault}")
     middle = method.own(values, 0.5)
     floor = (FLOOR * float(np.abs(middle).mean()) or 1.0) if target in method.scaled else None
     size = _size(middle, floor)
-    edges = _edges(middle, method.bins, least)
+    edges = _edges(middle, method.bins, method.least)
     bins = [_bin_of(middle, edges) == i for i in range(len(edges) + 1)]
 
     def parts(errors: Floats) -> list[Floats]:
@@ -288,7 +301,3 @@ def _edges(middle: Floats, bins: int, least: int) -> tuple[float, ...]:
 
 def _bin_of(middle: Floats, edges: Sequence[float]) -> npt.NDArray[np.intp]:
     return np.searchsorted(edges, middle, side="right")
-
-
-def _listed(numbers: Sequence[float]) -> str:
-    return ", ".join(f"{number:g}" for number in numbers)

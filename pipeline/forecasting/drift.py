@@ -28,7 +28,8 @@ def replay(
     above B, whatever the errors do: they need not be exchangeable.
 
     Adaptive conformal inference (Gibbs and Candes 2021) moves the level in place of the reach. As
-    windows overlap, misses come in a row; then its level passes 100%, where intervals are infinite.
+    windows overlap, misses come in a row; then its level passes 100%, where intervals are infinite
+    (benchmarks/following.py measures both).
 
     An error h steps ahead is known h rows after its origin and not before.
 

@@ -28,7 +28,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pipeline.data import cells, tables
+from pipeline.data import cells
+from pipeline.data.sources import delimited
 from pipeline.errors import PipelineError
 from pipeline.files.records import shown
 from pipeline.forecasting.forecaster import Forecaster, portable
@@ -76,7 +77,7 @@ def answer(forecaster: Forecaster, kind: str, content: bytes) -> str:
     params: dict[str, Any] = {}
     try:
         if kind == CSV:
-            rows = tables.parse_table(content, forecaster.card, "input")
+            rows = delimited.parse_table(content, forecaster.card, "input")
         elif kind == PARQUET:
             rows = _from_parquet(content)
         else:

@@ -182,8 +182,10 @@ class Forecaster:
                 f"series: expected none of a model of one series, found {shown(series[0])}"
             )
         names = input_names.columns([*self.spec.inputs, *self.spec.known_ahead], self.card)
-        reading = self.card, where, names, self.imputer.step, series or None, "series"
-        return raw_panel.to_panel(raw, *reading)[0]
+        how = self.card, where, names, self.imputer.step, series or None, "series"
+        found, given = raw_panel.to_panel(raw, *how)
+        remarks.on_order(given, where)
+        return found
 
     def prepare(self, regular: Panel) -> Seen:
         """The regular series as models see them."""

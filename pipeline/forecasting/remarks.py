@@ -1,19 +1,27 @@
 """What a forecast's rows look like that whoever sent them should know: lines in the log."""
 
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from pipeline.config import input_names
 from pipeline.config.cards import Card
-from pipeline.data import panel
+from pipeline.data import panel, row_order
+from pipeline.data.row_order import Given
 from pipeline.data.windows import Rows
 from pipeline.models.spec import Spec
 from pipeline.preparation.scaling import Scaler
 
 FAR = 10  # standard deviations from the training span's mean: what is that far off is asked about
 LOG = logging.getLogger(__name__)
+
+
+def on_order(given: Sequence[Given], where: str) -> None:
+    """A line for each thing that was done to the rows that series were made of."""
+    for line in row_order.remarks(Given(*map(sum, zip(*given, strict=True)))._asdict()):
+        LOG.warning("%s: %s", where, line)
 
 
 def on_gaps(regular: pd.DataFrame, origins: Rows, spec: Spec, card: Card, where: str) -> None:

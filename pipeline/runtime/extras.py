@@ -17,6 +17,18 @@ def lightgbm() -> Any:
     return lightgbm
 
 
+def calamine() -> Any:
+    """The reader of workbooks; PipelineError says how to get it where it is absent."""
+    try:
+        import python_calamine
+    except ImportError as error:
+        raise PipelineError(
+            f"a workbook: expected the extra excel to be installed, found: {error}; install it "
+            "with: pip install python-calamine"
+        ) from None
+    return python_calamine
+
+
 def holidays() -> Any:
     """The library of public holidays; PipelineError says how to get it where it is absent."""
     try:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.config.cards import REST
 from pipeline.evaluation import metrics
 from pipeline.reports.formatting import number, percent
 from pipeline.tracking.labels import CARD
@@ -202,8 +203,10 @@ def basis(trial: Trial) -> str:
     """What the runs of a table share: data, targets, horizon, spans and how much was scored."""
     shared = trial.basis
     ends = json.loads(shared["window.split"] or "{}")
+    to = "" if ends.get("train") == REST else "to "
     spans = [
-        f"{span} to {end}" + (f" (n {int(shared[f'{span} n']):,})" if f"{span} n" in shared else "")
+        f"{span} {to}{end}"
+        + (f" (n {int(shared[f'{span} n']):,})" if f"{span} n" in shared else "")
         for span, end in ends.items()
     ]
     return (

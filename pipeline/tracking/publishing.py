@@ -27,7 +27,7 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, Tens
 import pipeline
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Boosting
-from pipeline.data import tables
+from pipeline.data.sources import reading
 from pipeline.errors import PipelineError
 from pipeline.evaluation import metrics
 from pipeline.files import artifacts
@@ -269,7 +269,7 @@ def _example(experiment: Experiment, layout: Layout) -> pd.DataFrame:
     card = experiment.card
     raw = layout.raw_table(experiment.dataset, card.file)
     imputer = artifacts.read_json_record(layout.imputer, Imputer)
-    return forecaster.newest(tables.read_table(raw, card), spec, card, imputer)
+    return forecaster.newest(reading.read_table(raw, card), spec, card, imputer)
 
 
 def signature(levels: Sequence[float], series: str | None = None) -> ModelSignature:

@@ -15,6 +15,7 @@ from pipeline.commands import new_dataset
 from pipeline.config import cards
 from pipeline.config.reading import read_params
 from pipeline.data import splits, tables
+from pipeline.data.sources import reading
 from pipeline.errors import PipelineError
 from pipeline.files.layout import HERE
 
@@ -134,6 +135,7 @@ ACCEPTED = {
         {"targets": ("1e3",), "time.column": "a: b # c"},
     ),
     "byte-order mark": ("\ufeff" + table(), {"encoding": "utf-8", "time.column": "time"}),
+    "newest first": (table(times=HOURS[::-1]), {"time.sort": True}),
     "Windows line ends": (table().replace("\n", "\r\n"), {"targets": ("load",)}),
 }
 
@@ -152,7 +154,7 @@ def test_card_describes_file_and_ingest_accepts_it(text, expected, monkeypatch, 
         assert (set(found) if key == "missing" else found) == (
             set(value) if key == "missing" else value
         )
-    frame = tables.to_series(tables.read_table(raw, card), card, str(raw))
+    frame = tables.to_series(reading.read_table(raw, card), card, str(raw))
     assert frame[card.targets[0]].notna().sum() > 100
     printed = capsys.readouterr().out
     assert "ingest will accept the table" in printed
@@ -179,7 +181,6 @@ REFUSED = {
         table(mark=";", load=[value.replace(".", ",") for value in LOAD]),
         "mine.yaml is written, but ingest will.*column load, row 1:.*a decimal comma.*; then run",
     ),
-    "newest first": (table(times=HOURS[::-1]), "row 2: .*is earlier than the row before"),
     "a time off the grid": (
         table(times=HOURS.insert(5, HOURS[4] + pd.Timedelta("7min"))),
         "row 6: expected a time a whole number of 1h after",
@@ -240,7 +241,7 @@ def test_a_zone_named_later_does_not_move_the_split(monkeypatch):
     zoned = card.model_copy(
         update={"time": card.time.model_copy(update={"timezone": "Europe/Berlin"})}
     )
-    frames = [tables.to_series(tables.read_table(raw, c), c, "mine") for c in (card, zoned)]
+    frames = [tables.to_series(reading.read_table(raw, c), c, "mine") for c in (card, zoned)]
     ends = [
         splits.spans(c.split, f.index[0], c.step, len(f), c.time.timezone)
         for c, f in zip((card, zoned), frames, strict=True)
@@ -327,11 +328,14 @@ def test_table_elsewhere_is_told_where_to_go(name, monkeypatch, capsys):
     assert "ingest will accept the table" in capsys.readouterr().out
 
 
-def test_a_table_that_is_no_text_is_refused(monkeypatch):
-    """A workbook is named with the file that is expected in its place."""
-    Path("data/raw/mine.xlsx").write_text(table())
-    with pytest.raises(PipelineError, match=r"expected text, data/raw/mine/mine\.csv, found .xlsx"):
-        run(monkeypatch, "data/raw/mine.xlsx")
+def test_a_file_that_is_no_table_is_refused(monkeypatch):
+    """The endings that are read are named, and what several files of a directory lack."""
+    Path("data/raw/mine.docx").write_text(table())
+    with pytest.raises(PipelineError, match=r"expected a table \(\.csv, .*\.xlsx.*, found \.docx"):
+        run(monkeypatch, "data/raw/mine.docx")
+    store(table()).with_name("mine.parquet").write_text("")
+    with pytest.raises(PipelineError, match=r"found mine\.csv, mine\.parquet; name the table, or"):
+        run(monkeypatch, "data/raw/mine")
 
 
 def test_the_card_names_the_file(monkeypatch):

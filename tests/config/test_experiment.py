@@ -111,7 +111,17 @@ WRONG_PARAMS: list[tuple[str, Any, list[str]]] = [
     (
         "window.split",
         {"train": "2014-01-01", "validation": 90, "test": 120},
-        ["window.split: expected time stamps, row counts or fractions"],
+        ["window.split: expected time stamps, row counts, fractions or what is"],
+    ),
+    (
+        "window.split",
+        {"train": "rest", "validation": "last 5 rows", "test": "2014-04-01"},
+        ["window.split: expected time stamps, row counts, fractions or what is"],
+    ),
+    (
+        "window.split",
+        {"train": "last 9 days", "validation": "last 2 days", "test": "last 2 days"},
+        ["window.split: expected train: rest, and each other span as long as it is"],
     ),
     ("impute_scale.imputation.method", "linear", ["imputation.method: expected", "'seasonal'"]),
     ("impute_scale.imputation.limit", 0, ["impute_scale.imputation.limit: expected", "found 0"]),

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from pipeline.config.cards import Card
 from pipeline.data import tables
+from pipeline.data.sources import delimited
 from pipeline.errors import PipelineError
 from pipeline.files.layout import HERE
 from pipeline.files.records import parse
@@ -76,7 +77,7 @@ class Export:
     def read(self, where: str = "table") -> pd.DataFrame:
         """The series that the file's bytes become."""
         card = parse(self.card, Card, "card.yaml")
-        return tables.to_series(tables.parse_table(self.content(), card, where), card, where)
+        return tables.to_series(delimited.parse_table(self.content(), card, where), card, where)
 
 
 def _written(value: object, marks: list[str], draw: st.DrawFn) -> str:

@@ -122,12 +122,44 @@ def test_irregular_times_are_told(monkeypatch):
     assert "mean of each 1h" in line
 
 
-def test_date_and_time_of_day_apart_are_told(monkeypatch):
-    """Two columns that hold date and time of day are to be joined."""
-    for clock, name in (("%H:%M", "Time"), ("%H.%M.00", "Time"), ("%-H", "hr")):
-        line = refused(monkeypatch, store(table(f"%d/%m/%Y,{clock}", header=f"Date,{name},load")))
-        assert f"columns Date and {name}: expected date and time of day in one column" in line
-        assert "join them, as in '01/01/2024 00" in line
+@pytest.mark.parametrize(
+    ("written", "header", "form"),
+    [
+        ("%d/%m/%Y,%H:%M", "Date,Time", "%d/%m/%Y %H:%M"),
+        ("%d/%m/%Y,%H.%M.00", "Date,Time", "%d/%m/%Y %H.%M.%S"),
+        ("%Y-%m-%d,%-H", "dteday,hr", "%Y-%m-%d %H"),
+        ("%Y-%m-%d 00:00:00,%-H", "day,Hour", "%Y-%m-%d 00:00:00 %H"),
+        ("%m/%d/%Y,%I:%M %p", "Date,at", "%m/%d/%Y %I:%M %p"),
+    ],
+)
+def test_date_and_time_of_day_apart_are_joined(written, header, form, monkeypatch, capsys):
+    """Two columns that hold date and time of day become the time, and that is said."""
+    raw = store(table(written, header=f"{header},load"))
+    run(monkeypatch, str(raw))
+    card = cards.read_card("mine")
+    assert card.time.columns == tuple(header.split(",")) and card.time.format == form
+    assert f"joined by a blank: {form}" in capsys.readouterr().out
+
+
+def test_rows_that_are_not_one_for_each_time_are_told_with_the_key(monkeypatch, capsys):
+    """Unsorted rows, rows that are there twice, stamps that jitter: the card says what is done."""
+    run(monkeypatch, str(store(table(times=HOURS[::-1]))))
+    assert cards.read_card("mine").time.sort
+    printed = capsys.readouterr().out
+    assert "check: time.sort: true: 199 rows are earlier than the row before" in printed
+    assert "199 rows were earlier than the row before: sorted" in printed
+
+    times, load = HOURS.insert(5, HOURS[5]), [*LOAD[:6], *LOAD[5:]]
+    run(monkeypatch, str(store(table(times=times, load=load))), "--force")
+    assert cards.read_card("mine").time.repeated == "first"
+    printed = capsys.readouterr().out
+    assert "check: time.repeated: first: 1 rows are another row again" in printed
+    assert "1 rows repeat a time" in printed
+
+    late = HOURS + pd.to_timedelta(np.arange(200) % 3, unit="s")
+    run(monkeypatch, str(store(table("%Y-%m-%d %H:%M:%S", times=late))), "--force")
+    assert cards.read_card("mine").time.round == "10s"
+    assert "133 time stamps were rounded" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -275,7 +307,7 @@ def test_all_repeated_times_are_counted(monkeypatch):
     """Of many repeated times the number is told, and no hint at daylight saving misleads."""
     line = refused(monkeypatch, store(table(times=HOURS[:160].append(HOURS[:40]).sort_values())))
     assert "row 2: 2024-01-01 00:00:00 appears twice (40 of 200 rows repeat an earlier" in line
-    assert "keep one row for each time" in line
+    assert "one row for each time; time.repeated in the card says which one to keep" in line
     assert "daylight" not in line
     twice = HOURS[:199].insert(50, HOURS[50])
     assert "(the hour daylight saving repeats? see" in refused(

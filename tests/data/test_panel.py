@@ -60,7 +60,9 @@ def test_a_hole_is_filled_in_its_own_series() -> None:
     assert parts["b"]["level"].tolist()[:3] == [1, 2, 3]
     assert np.isnan(parts["b"]["level"].iloc[3]) and len(parts["b"]) == 8
     assert parts["b"]["size"].tolist() == [4] * 8
-    assert [len(part) for part in parts.values()] == [12, 8, 3] and given_rows == [12, 7, 3]
+    assert [len(part) for part in parts.values()] == [12, 8, 3] and [
+        given.rows for given in given_rows
+    ] == [12, 7, 3]
 
 
 @settings(max_examples=20)

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.config import input_names
 from pipeline.data import tables
+from pipeline.data.sources import reading
 from pipeline.errors import PipelineError
 from tests.toys import CARD, Project, changed, toy_card, toy_table
 
@@ -32,7 +33,7 @@ def test_file_and_request_are_read_by_the_names_of_the_card(tmp_path) -> None:
     """Rows of a file, of JSON and with a caller's types become the series of the card's names."""
     card = toy_card(**RENAMED)
     project = Project(tmp_path).write(as_published(), card=RENAMED)
-    table = tables.read_table(project.table, card)
+    table = reading.read_table(project.table, card)
     assert list(table.columns) == list(as_published().columns)
     expected = tables.to_series(
         toy_table().rename(columns={"flow": "of_week"}), toy_card(**RENAMED | {"rename": {}}), "toy"

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from pipeline.config.cards import Card, read_card_file
 from pipeline.data import quality, tables, timestamps
+from pipeline.data.row_order import Given
+from pipeline.data.sources import delimited, reading
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from tests.repositories import run
@@ -219,7 +221,7 @@ def test_the_line_of_a_large_file_is_right(tmp_path: Path) -> None:
     path.write_bytes(b"\r\n".join(raw))
     card = read_card_file(ROOT / "data/datasets/beijing_pm25.yaml")
     with pytest.raises(PipelineError, match="line 40001: expected 13 fields, found 12"):
-        tables.read_table(path, card)
+        reading.read_table(path, card)
 
 
 def test_a_refused_table_ends_the_command(project: Project) -> None:
@@ -296,16 +298,16 @@ def test_how_text_is_written_does_not_matter(
     project: Project, encode: Callable[[str], bytes]
 ) -> None:
     """The same rows give the same series."""
-    plain = tables.read_table(project.table, toy_card())
+    plain = reading.read_table(project.table, toy_card())
     project.table.write_bytes(encode(project.table.read_text()))
-    pd.testing.assert_frame_equal(tables.read_table(project.table, toy_card()), plain)
+    pd.testing.assert_frame_equal(reading.read_table(project.table, toy_card()), plain)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_a_name_may_have_two_lines(end: str) -> None:
     """A header cell with a line break, as spreadsheets write it, is one name."""
     content = f'time,"level{end}(m)"{end}2014-01-01 00:00,1.5{end}'.encode()
-    found = tables.parse_table(content, toy_card(), "toy")
+    found = delimited.parse_table(content, toy_card(), "toy")
     assert list(found.columns) == ["time", f"level{end}(m)"]
     assert found.to_numpy().tolist() == [["2014-01-01 00:00", "1.5"]]
 
@@ -314,7 +316,7 @@ def test_a_name_may_have_two_lines(end: str) -> None:
 def test_the_cards_encoding_is_used(project: Project, encoding: str) -> None:
     """A table in another encoding is read once its card names it."""
     project.table.write_bytes(replaced(7, "2014-01-01 06:00,1,2,N,µ").encode(encoding))
-    table = tables.read_table(project.table, toy_card(encoding=encoding))
+    table = reading.read_table(project.table, toy_card(encoding=encoding))
     assert table["note"].iloc[6] == "µ"
     assert len(table) == 48
 
@@ -323,7 +325,7 @@ def test_the_cards_delimiter_is_used(project: Project) -> None:
     """A table of another delimiter is read once its card names it; commas are decimal commas."""
     project.table.write_text(replaced(7, "2014-01-01 06:00,1,2,N,x").replace(",", ";"))
     card = toy_card(delimiter=";")
-    table = tables.read_table(project.table, card)
+    table = reading.read_table(project.table, card)
     assert tables.to_series(table, card, "toy")["flow"].iloc[6] == 2
     table.loc[3, "flow"] = "2,5"
     with pytest.raises(PipelineError, match=r"toy: column flow, row 4: .*'2,5'; a decimal comma"):
@@ -446,7 +448,7 @@ def test_one_time_zone_is_kept_as_utc() -> None:
     frame = rows_at("2014-01-01 00:00+02:00", "2014-01-01 01:00+02:00")
     result = tables.to_series(frame, toy_card(time=ZONED), "toy")
     assert str(result.index[0]) == "2013-12-31 22:00:00+00:00"
-    said = quality.remarks(quality.measure(result, len(frame), toy_card(time=ZONED)), [])
+    said = quality.remarks(quality.measure(result, Given(len(frame)), toy_card(time=ZONED)), [])
     assert next(said) == "times are stored as UTC, and forecasts have UTC times"
 
 
@@ -661,7 +663,7 @@ def test_a_wide_table_is_unfolded() -> None:
     expected = [2, 1, np.nan, 4, np.nan, np.nan, np.nan, np.nan, 5, 6]
     np.testing.assert_array_equal(result["level"], expected)
     assert str(result.index[-1]) == "2014-01-03 06:00:00"
-    found = quality.measure(result, len(frame), wide_card())
+    found = quality.measure(result, Given(len(frame)), wide_card())
     assert (found["absent_rows"], found["to_come"]) == (4, 2)
     assert any(
         "no value after 2014-01-03 06:00:00: its other 2" in s for s in quality.remarks(found, [])
@@ -672,7 +674,7 @@ def test_whole_days_without_a_value_at_the_end_of_a_wide_table_are_missing() -> 
     """They are rows of the series and are counted: nothing of the last of them is to come."""
     frame = days("20140101,1,2,3,4", "20140102,5,,,", "20140103,,,,", "20140104,,,,")
     result = tables.to_series(frame, wide_card(), "toy")
-    found = quality.measure(result, len(frame), wide_card())
+    found = quality.measure(result, Given(len(frame)), wide_card())
     assert found["last"] == "2014-01-04 18:00:00"
     assert (found["absent_rows"], found["to_come"], found["missing"]) == (0, 0, {"level": 11})
 
@@ -705,8 +707,8 @@ def test_the_load_table_becomes_a_series(published: Callable[[str], Path]) -> No
     """The published load table is 365 days of 96 quarter hours with nothing missing."""
     raw = published("load.csv")
     card = read_card_file(ROOT / "data/datasets/load.yaml")
-    tables.verify(raw, card)
-    table = tables.read_table(raw, card)
+    reading.verify(raw, card)
+    table = reading.read_table(raw, card)
     result = tables.to_series(table, card, raw.name)
     assert len(result) == 35_040
     assert not result["load"].isna().any()
@@ -738,7 +740,7 @@ def test_any_table_is_a_series_or_one_line(
     path = tmp_path_factory.mktemp("any") / "toy.csv"
     path.write_text(table(*(",".join([*row, "x"]) for row in rows)), encoding="utf-8")
     try:
-        result = tables.to_series(tables.read_table(path, toy_card()), toy_card(), str(path))
+        result = tables.to_series(reading.read_table(path, toy_card()), toy_card(), str(path))
     except PipelineError as error:
         assert len(str(error).splitlines()) == 1
     else:
@@ -755,7 +757,7 @@ def test_any_bytes_are_a_table_or_one_line(
     path = tmp_path_factory.mktemp("any") / "toy.csv"
     path.write_bytes(content)
     try:
-        result = tables.read_table(path, toy_card())
+        result = reading.read_table(path, toy_card())
     except PipelineError as error:
         assert len(str(error).splitlines()) == 1
     else:

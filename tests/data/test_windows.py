@@ -56,11 +56,11 @@ def test_windows_against_matrices() -> None:
 
 def test_what_is_on_disk_are_origins(project: Project) -> None:
     """Of a table that counts in tens: each span's origins, what they see and what comes after."""
-    table = toy_table(12, missing=0)
-    table["level"] = np.arange(0, 120, 10)
+    table = toy_table(43, missing=0)
+    table["level"] = np.arange(0, 430, 10)
     project.write(
         table,
-        card={"split": {"train": 6, "validation": 9, "test": 12}},
+        card={"split": {"train": 6, "validation": 9, "calibration": 40, "test": 43}},
         params={"window.look_back": 3, "window.horizon": 2, "window.inputs": ["level"]},
     )
     project.run("ingest", "impute_scale", "window")
@@ -68,12 +68,21 @@ def test_what_is_on_disk_are_origins(project: Project) -> None:
     for span, origins, seen, ahead in (
         ("train", [2, 3], [[0, 10, 20], [10, 20, 30]], [[30, 40], [40, 50]]),
         ("validation", [5, 6], [[30, 40, 50], [40, 50, 60]], [[60, 70], [70, 80]]),
-        ("test", [8, 9], [[60, 70, 80], [70, 80, 90]], [[90, 100], [100, 110]]),
+        ("test", [39, 40], [[370, 380, 390], [380, 390, 400]], [[400, 410], [410, 420]]),
     ):
         found = np.asarray(Runs(np.load(project.root / f"data/windows/{span}.npy")))
         assert found.tolist() == origins
         assert windows.seen(level, found, 3).tolist() == seen
         assert windows.ahead(level, found, 2).tolist() == ahead
+
+
+def test_what_is_observed_is_counted_by_step() -> None:
+    """Of windows at rows 1 and 2, and 6, each target's values one and two rows later."""
+    observed = np.ones((9, 2), np.bool_)
+    observed[[2, 3, 7], 1] = False
+    origins = Runs(np.array([[1, 3, 1], [6, 7, 1]]))
+    assert windows.observed_at(origins, 2, observed, 2).tolist() == [[3, 0], [3, 2]]
+    assert windows.observed_at(origins, 2, observed[:, :1], 2).tolist() == [[2], [2]]
 
 
 def origins_of(
@@ -213,6 +222,8 @@ def test_spans_end_where_the_split_says(ends: tuple[str, str, str], rows: tuple[
         (("2013-12-31", "2014-01-01", "2014-01-03"), "split.train: expected an end after row 0"),
         (("2014-01-01", "2014-01-02", "2014-01-09"), "split.test: expected a time within the seri"),
         ((0.001, 0.002, 1.0), "split.train: expected an end after row 0"),
+        (("rest", "last 2 days", "last 48 rows"), "split.train: expected an end after row 0"),
+        (("rest", "last 1 day", "last 9999 years"), "split.test: expected less than the series"),
         (("2014-01-01T00:00+01:00", "2014-01-02", "2014-01-03"), "split.train: expected a date"),
     ],
 )
@@ -221,6 +232,32 @@ def test_an_impossible_split_is_named(ends: tuple[str, str, str], message: str) 
     split = Split(train=ends[0], validation=ends[1], test=ends[2])
     with pytest.raises(PipelineError, match=message):
         splits.spans(split, *regular(96))
+
+
+def test_spans_that_are_counted_back_move_as_the_table_grows() -> None:
+    """Each is as long as it says and ends before the next; what is left trains."""
+    split = Split(
+        train="rest", validation="last 1 day", calibration="last 6 rows", test="last 1 week"
+    )
+    first, step, _ = regular(1)
+    for rows in (240, 241):
+        test, calibration, validation = rows - 168, rows - 174, rows - 198
+        assert splits.spans(split, first, step, rows) == {
+            "train": (0, validation),
+            "validation": (validation, calibration),
+            "calibration": (calibration, test),
+            "test": (test, rows),
+        }
+    monthly = Split(train="rest", validation="last 1 month", test="last 2 hours")
+    assert splits.spans(monthly, first, step, 31 * 24 + 50)["validation"] == (48, 48 + 31 * 24)
+
+
+def test_days_are_counted_back_by_the_clock() -> None:
+    """A day on which an hour comes twice has 25 hours where the card names a zone."""
+    first = pd.Timestamp("2014-10-20", tz="Europe/Berlin").tz_convert("UTC")
+    split = Split(train="rest", validation="last 1 day", test="last 3 days")
+    found = splits.spans(split, first, pd.Timedelta("1h"), 24 * 9 + 1, zone="Europe/Berlin")
+    assert found["validation"] == (120, 144) and found["test"] == (144, 217)
 
 
 def test_a_split_of_zoned_times() -> None:

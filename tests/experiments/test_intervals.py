@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from pipeline.config.reading import read_experiment
+from pipeline.data import splits
 from pipeline.errors import PipelineError
 from pipeline.experiments.evaluate import Evaluation, evaluate
 from pipeline.experiments.run import run_experiment
@@ -130,34 +131,34 @@ def test_a_quantile_network_is_served_as_it_was_scored(project: Project) -> None
 
 
 def test_what_is_left_out_is_said(projects: Toys, capsys: pytest.CaptureFixture[str]) -> None:
-    """Bins that are merged, halves of validation that are too short; a level that has too few."""
+    """Bins that are merged, halves of validation that are too short."""
     project, short = projects("one"), {"train": 300, "validation": 330, "test": 600}
     metrics = ran(project, short).metrics
     said = capsys.readouterr().err
     assert "coverage_80" not in metrics["validation"]
     assert "validation has too few windows for evaluate.calibration.bins 5 at 3 of 3" in said
     assert "half of validation is too short for scores of intervals there" in said
-    expected = r"expected at least 999 observed values of level at step 1 .*, found 2\d; lengthen"
-    with pytest.raises(PipelineError, match=expected):
-        ran(project, short, **{"evaluate.levels": [80, 99.9]})
 
 
 @pytest.mark.parametrize(
-    ("split", "rows", "expected"),
+    ("split", "rows", "level", "expected"),
     [
-        (PARTED | {"calibration": 352}, 0, "one horizon of 3 rows, found 2; set -S window.hor"),
-        (PARTED, 100, "one observed value of the target level, found none in rows 350 to 449"),
+        (PARTED | {"calibration": 352}, 0, 95, "one horizon of 3 rows, found 2; set -S window.hor"),
+        (PARTED, 100, 95, "one observed value of the target level, found none in rows 350 to 449"),
+        (PARTED | {"calibration": 370}, 0, 95, r"19 .* of level at step 1 .*80, 95%.* found 1\d;"),
+        (PARTED, 70, 97, r"33 observed .* found 2\d; lengthen the span or lower the levels$"),
+        (SPLIT, 0, 99.9, r"999 .* level at step 1 .*80, 99\.9% and quantiles .*, found 1\d\d;"),
     ],
-    ids=["too short for a window", "nothing observed"],
+    ids=["no window", "nothing observed", "few windows", "few observed", "validation serves"],
 )
 def test_a_calibration_span_that_cannot_be_used_is_refused(
-    projects: Toys, split: dict[str, int], rows: int, expected: str
+    projects: Toys, split: dict[str, int], rows: int, level: float, expected: str
 ) -> None:
     """One line names the span and what it lacks, before anything is trained."""
-    project, table = projects("one"), toy_table(600)
+    project, table, span = projects("one"), toy_table(600), splits.calibrates(split)
     table.loc[350 : 349 + rows, "level"] = np.nan
-    with pytest.raises(PipelineError, match=rf"^split\.calibration: expected at least {expected}"):
-        ran(project, split, table)
+    with pytest.raises(PipelineError, match=rf"^split\.{span}: expected at least {expected}"):
+        ran(project, split, table, **{"evaluate.levels": [80, level]})
     assert not (project.root / "data/model/model.json").exists()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.data import tables
+from pipeline.data.sources import reading
 from pipeline.errors import PipelineError
 from pipeline.files.layout import HERE
 from pipeline.forecasting import numpy_backend
@@ -121,7 +121,7 @@ def test_a_forecast_from_gaps_alone_is_told(
     """Where a whole look-back has no value of the target, a line says so; the forecast is made."""
     with chdir(finished_toy):
         forecaster = Forecaster.load(stage_files(HERE, "toy"), "numpy")
-        table = tables.read_table(Path("data/raw/toy/toy.csv"), forecaster.card)
+        table = reading.read_table(Path("data/raw/toy/toy.csv"), forecaster.card)
     forecaster.predict(table)
     assert caplog.messages == []
     table.loc[len(table) - forecaster.spec.look_back :, "level"] = ""

@@ -23,7 +23,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import scoring_server
 
 from pipeline.commands import predict, serve
-from pipeline.data import tables
+from pipeline.data.sources import delimited
 from pipeline.errors import PipelineError
 from pipeline.files.layout import HERE
 from pipeline.forecasting import endpoints, forecaster
@@ -219,7 +219,7 @@ def test_any_rows_give_the_same_digits_in_every_form(
     for name, row, text in changes:
         frame.loc[row, name] = text
     frame = frame.tail(ROWS - cut)
-    rows = tables.parse_table(as_csv(frame), here.card, "file")
+    rows = delimited.parse_table(as_csv(frame), here.card, "file")
     wanted = here.predict(rows)[NUMBERS].to_numpy().tolist()
     for kind, content in (
         (endpoints.CSV, as_csv(frame)),

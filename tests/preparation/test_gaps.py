@@ -95,8 +95,9 @@ def test_gap_inputs_are_served_as_they_are_trained(
 ) -> None:
     """Raw rows make the features that training saw, and the rows needed make the same forecast."""
     inputs = ("level", "wind", "missing:level", "since:level", "since:flow", "missing:wind")
-    table, params = toy_table(missing=0.4), toy_params({"window.inputs": list(inputs)})
-    project.write(table, params={"window.inputs": list(inputs)}).run(*PREPARING)
+    changes = {"window.inputs": list(inputs), "evaluate.levels": [80]}
+    table, params = toy_table(missing=0.4), toy_params(changes)
+    project.write(table, params=changes).run(*PREPARING)
     monkeypatch.chdir(project.root)
     card, scaler = toy_card(), artifacts.read_json_record(HERE.scaler, Scaler)
     imputer = artifacts.read_json_record(HERE.imputer, Imputer)

@@ -18,6 +18,7 @@ from pipeline.errors import PipelineError
 from pipeline.experiments.task import prepared
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
+from pipeline.forecasting.conformal import Method
 from pipeline.models.task import Seen
 from pipeline.preparation import features
 from pipeline.preparation.imputation import FILLED, OBSERVED, Imputer
@@ -40,8 +41,9 @@ STARTS = toy_times(14)[[0, 6, 2]]
 
 
 @pytest.fixture
-def sites(project: Project) -> Project:
-    """A project of the toy panel."""
+def sites(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project of the toy panel, which is too short for intervals."""
+    monkeypatch.setattr(Method, "fault", lambda *_: "")
     return project.write(toy_panel(), card=PANEL, params=WINDOW)
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.config.cards import Card
-from pipeline.data import tables
+from pipeline.data.sources import delimited
 from pipeline.data.windows import Runs
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
@@ -33,7 +33,7 @@ def test_stages_read_their_deps_and_write_their_outs(
     The raw table is parsed once and hashed once in ingest, parsed once for scores and MLflow.
     """
     done: list[str] = []
-    parse_table, file_digest = tables.parse_table, hashlib.file_digest
+    parse_table, file_digest = delimited.parse_table, hashlib.file_digest
 
     def parse(content: bytes, card: Card, where: str) -> pd.DataFrame:
         done.append(f"{stage} parses {where}")
@@ -43,7 +43,7 @@ def test_stages_read_their_deps_and_write_their_outs(
         done.append(f"{stage} hashes {file.name}")
         return file_digest(file, name)
 
-    monkeypatch.setattr(tables, "parse_table", parse)
+    monkeypatch.setattr(delimited, "parse_table", parse)
     monkeypatch.setattr(hashlib, "file_digest", digest)
     whole = projects("whole")
     write_holidays(whole.root)

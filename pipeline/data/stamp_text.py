@@ -1,0 +1,83 @@
+"""Text becomes times by a card's format: strptime's, and what people write beyond it.
+
+24:00 is the midnight that ends a day, and a date alone among dates with times is midnight.
+`epoch s` and `epoch ms` count from 1970. Of an interval, `%d.%m.%Y %H:%M - %d.%m.%Y %H:%M`, the
+time is the first of the two. A week without a day, `%G-W%V`, is its Monday.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from functools import reduce
+
+import pandas as pd
+
+from pipeline.config.times import EPOCHS, Interval, whole_week
+
+BLOCK = 2**18
+_DAYS_END = r"24(?=(?:[:.]?00)*(?: ?(?:Z|[+-]\d{2}:?\d{2}))?$)"
+_CLOCK = re.compile(r"[ T]%[HI]\W?(%[MSp]|\.%f|\W)*$")  # of a format, what follows the date
+
+
+def by_blocks(parse: Callable[[pd.Series], pd.Series], written: pd.Series) -> pd.Series:
+    """What was written, parsed some rows at a time: pandas makes an object of each meanwhile."""
+    starts = range(0, len(written), BLOCK)
+    return pd.concat([parse(written.iloc[start : start + BLOCK]) for start in starts])
+
+
+def joined(table: pd.DataFrame, names: Sequence[str]) -> pd.Series:
+    """The text of columns, joined by a blank; missing where one of several is: [rows]."""
+    parts = [_digits(table[name]).astype("str").str.strip() for name in names]
+    if len(parts) == 1:
+        return parts[0]
+    return reduce(lambda one, other: one.str.cat(other, " "), [p.mask(p == "") for p in parts])
+
+
+def _digits(column: pd.Series) -> pd.Series:
+    """Hours 1 and 2 become 1.0 and 2.0 beside a missing one: as whole numbers where they are."""
+    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
+        return column.astype("Int64")
+    return column
+
+
+def read(text: pd.Series, form: str, utc: bool | None = None) -> pd.Series:
+    """The time of each text, NaT where it is none of this format: [rows].
+
+    `utc`: whether times have a zone and become UTC; where the format has offsets by default.
+    """
+    zoned = "%z" in form if utc is None else utc
+    if form in EPOCHS:
+        numbers = pd.to_numeric(text, errors="coerce")
+        return pd.to_datetime(numbers, unit=EPOCHS[form], utc=True, errors="coerce")
+    first, last = Interval.of(form)
+    if last is not None:
+        halves = text.str.split(" - ", n=1, expand=True).reindex(columns=[0, 1]).astype("str")
+        ends = read(halves[1].str.strip(), last, zoned)
+        return read(halves[0].str.strip(), first, zoned).where(ends.notna())
+    if whole_week(form):
+        return _parsed(text + " 1", f"{form} %u", zoned)
+    times = _parsed(text, form, zoned)
+    for tried in (_ends_of_days, _midnights):
+        if (lacking := times.isna() & text.notna()).any():
+            times = times.fillna(tried(text[lacking], form, zoned))
+    return times
+
+
+def _parsed(text: pd.Series, form: str, utc: bool) -> pd.Series:
+    return by_blocks(lambda rows: pd.to_datetime(rows, format=form, errors="coerce", utc=utc), text)
+
+
+def _ends_of_days(text: pd.Series, form: str, utc: bool) -> pd.Series:
+    """24:00 as the next day's midnight."""
+    ends = text[text.str.contains(_DAYS_END) & ("%H" in form)]
+    starts = ends.str.replace(_DAYS_END, "00", regex=True)
+    return _parsed(starts, form, utc) + pd.Timedelta("1D") if len(ends) else _none(utc)
+
+
+def _midnights(text: pd.Series, form: str, utc: bool) -> pd.Series:
+    """Dates alone as midnights, as many programs leave the hour out there."""
+    date = _CLOCK.sub("", form)
+    return _parsed(text, date, utc) if date != form else _none(utc)
+
+
+def _none(utc: bool) -> pd.Series:
+    return pd.Series(pd.DatetimeIndex([], tz="UTC" if utc else None))

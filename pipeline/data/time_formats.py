@@ -1,0 +1,120 @@
+"""In which formats the text of a column, or the names of columns, may be times."""
+
+import re
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+
+import pandas as pd
+from pandas.tseries.api import guess_datetime_format
+
+from pipeline.data import stamp_text
+
+# What pandas guesses in one order of day and month alone, or not at all.
+_ORDERS = ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%d{0}%m{0}%y", "%m{0}%d{0}%y", "%y{0}%m{0}%d")
+_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H.%M", " %H.%M.%S", " %I:%M %p", " %I:%M:%S %p")
+_FORMATS = (
+    *(order.format(mark) + clock for order in _ORDERS for mark in "/.-" for clock in _CLOCKS),
+    *("%Y-%m-%d %H.%M", "%Y-%m-%d %H.%M.%S", "%d-%b-%y", "%d-%b-%Y", "%d-%b-%Y %H:%M"),
+    *(
+        "%G-W%V",
+        "%GW%V",
+        "%G-W%V-%u",
+        "%Y%m%d%H",
+        "%Y-%m",
+        "%Y/%m",
+        "%m/%Y",
+        "%m-%Y",
+        "%m.%Y",
+        "%b-%y",
+        "%b %y",
+        "%b-%Y",
+        "%b %Y",
+    ),
+    "%B %Y",
+)
+_TIMES_OF_DAY = ("%H:%M:%S", "%H:%M", "%H%M", "%H")
+_HOURS_ALONE = r"(?i)(hours?|hr|hh|he|time|stunde|uur|heure|hora|ora)([ _]of[ _]day)?"
+_HOURS = r"(?i)(h|hr|hour|t|time|)[ _.-]*"  # what stands before the hours of a day, and them alone
+
+
+def is_dates(column: pd.Series) -> bool:
+    """Whether a column of strings holds dates, in whatever format."""
+    text = column.str.strip()
+    return any(read_most(text, form) is not None for form in formats(text) if "%d" in form)
+
+
+def formats(text: pd.Series) -> list[str]:
+    """The ways that a column's first and last value may be dates, likelier ones first."""
+    ends = [str(value) for value in text[text != ""].iloc[[0, -1]]] if (text != "").any() else [""]
+    if re.fullmatch(r"[-+]?\d*[.,]?\d*", ends[0]) and len(ends[0]) not in (8, 10, 12, 14):
+        return []  # a number, and not the digits of a date
+    with warnings.catch_warnings(action="ignore"):  # that 31.12.2024 starts with the day
+        likely = [
+            form
+            for day_first in (False, True)
+            for end in ends
+            if not (day_first and re.match(r"\d{4}", end))  # no 2024-31-12
+            and (form := guess_datetime_format(end, dayfirst=day_first))
+            and ("%m" in form or "%b" in form)
+        ]
+    return list(dict.fromkeys([*likely, *(form for form in _FORMATS if fits(ends, form))]))
+
+
+def fits(values: Sequence[str], form: str) -> bool:
+    """Whether a value is written in a format."""
+    for value in values:
+        with suppress(ValueError):
+            return bool(datetime.strptime(value, form))
+    return False
+
+
+def read_most(text: pd.Series, form: str) -> pd.Series | None:
+    """The times of a column in this format, or None if it does not read most of them."""
+    for rows in (text.head(200), text):  # most guesses fail soon
+        times = stamp_text.read(rows, form)
+        if times.notna().mean() < 0.9:
+            return None
+    return times
+
+
+def clock(column: pd.Series) -> str | None:
+    """The format of a column that holds nothing but times of day, or hours by its name."""
+    text = column.str.strip()
+    hours = pd.to_numeric(text, errors="coerce")
+    if re.fullmatch(_HOURS_ALONE, str(column.name)) and hours.between(0, 24).all():
+        return "%H"
+    clock = r"\d{1,2}(:\d{2}){1,2}(\s*[AaPp][Mm])?|\d{1,2}(\.\d{2}){2}"
+    if text.str.fullmatch(clock).mean() <= 0.9:
+        return None
+    first = re.sub(r"\d+", "%", str(text.iloc[0]))
+    codes = iter(("%I" if first[-1] in "mM" else "%H", "%M", "%S"))
+    return re.sub(r"\s*[AaPp][Mm]$", " %p", re.sub("%", lambda _: next(codes), first))
+
+
+def times_of_day(names: Sequence[str]) -> tuple[str, list[str]] | None:
+    """Column names that are the times of one whole day and their strptime format, or None."""
+    prefixes = [re.match(r"\D*", name)[0] for name in names]  # type: ignore[index]
+    prefix = max(prefixes, key=prefixes.count, default="")
+    slots = [name for name in names if re.match(re.escape(prefix) + r"\d", name)]
+    for form in _TIMES_OF_DAY:
+        if form == "%H" and not re.fullmatch(_HOURS, prefix):
+            continue  # 00 to 23 may number anything, shops say
+        written = prefix.replace("%", "%%") + form
+        times = pd.to_datetime(pd.Series(slots, dtype=str), format=written, errors="coerce")
+        steps = times.sort_values().diff().iloc[1:]
+        if len(slots) > 1 and (steps == pd.Timedelta("1D") / len(slots)).all():
+            return written, slots
+    return None
+
+
+def hours_perhaps(names: Sequence[str]) -> list[str]:
+    """Column names that may count the hours of a day, H1 to H24 or load_00 to load_23; or none."""
+    for name in names:
+        if first := re.fullmatch(r"(.*?\D|)(0?[01])", name):
+            start, digits = int(first[2]), len(first[2])
+            hours = [f"{first[1]}{hour:0{digits}}" for hour in range(start, start + 24)]
+            if set(hours) <= set(names):
+                return hours
+    return []

@@ -1,0 +1,251 @@
+"""Tables as people have them: each is read as its card says, in every form that a caller sends."""
+
+import io
+import json
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from pipeline.data import cells, local_times, quality, raw_panel, tables, timestamps
+from pipeline.data.sources.delimited import parse_table
+from pipeline.errors import PipelineError
+from pipeline.forecasting import endpoints
+from tests.toys import toy_card
+
+BASE: dict[str, Any] = {
+    "columns": {"load": {"unit": "MW"}},
+    "excluded": [],
+    "targets": ["load"],
+    "inputs": ["load"],
+    "season": 1,
+}
+BERLIN = {"column": "time", "format": "%Y-%m-%d %H:%M", "timezone": "Europe/Berlin"}
+
+
+def read(text: str, **changes: Any) -> pd.Series:
+    """The load that a table becomes: from text as from a frame of it and both forms of JSON."""
+    card = toy_card(**BASE | changes)
+    rows = parse_table(text.encode(), card, "file")
+    found = tables.to_series(rows, card, "file")
+    typed = pd.read_csv(io.StringIO(text), sep=card.delimiter, float_precision="round_trip")
+    split = json.loads(typed.to_json(orient="split"))
+    records = json.loads(typed.to_json(orient="records"))
+    for sent in (
+        typed,
+        endpoints._from_json(json.dumps({"dataframe_split": split}).encode())[0],
+        endpoints._from_json(json.dumps({"dataframe_records": records}).encode())[0],
+    ):
+        pd.testing.assert_frame_equal(tables.to_series(sent, card, "sent"), found)
+    return found["load"]
+
+
+def refusal(text: str, **changes: Any) -> str:
+    """The one line that refuses a table, or a card."""
+    with pytest.raises(PipelineError) as caught:
+        read(text, **changes)
+    (line,) = str(caught.value).splitlines()
+    return line
+
+
+def counts(text: str, **changes: Any) -> list[str]:
+    """What is said of the rows of a table."""
+    card = toy_card(**BASE | changes)
+    rows = tables.numbered(parse_table(text.encode(), card, "file"), card, "file")
+    series, given = tables.regular_series(rows, card, "file")
+    return list(quality.remarks(quality.measure(series, given, card), []))
+
+
+def hours(load: pd.Series) -> list[str]:
+    """The hours of a series that have a value, as day and hour."""
+    return [f"{time:%d %H:%M}" for time in load.dropna().index]
+
+
+APART = {
+    "date and time": (
+        "Date,Time,load\n10/03/2004,22.00.00,1\n10/03/2004,23.00.00,2\n11/03/2004,00.00.00,3\n",
+        {"columns": ["Date", "Time"], "format": "%d/%m/%Y %H.%M.%S"},
+    ),
+    "a number for the hour": (
+        "load,dteday,hr\n1,2004-03-10,22\n2,2004-03-10,23\n3,2004-03-11,0\n",
+        {"columns": ["dteday", "hr"], "format": "%Y-%m-%d %H"},
+    ),
+    "the hour 24": (
+        "load,dteday,hr\n1,2004-03-10,22\n2,2004-03-10,23\n3,2004-03-10,24\n",
+        {"columns": ["dteday", "hr"], "format": "%Y-%m-%d %H"},
+    ),
+    "three numbers": (
+        "YEAR,DOY,HR,load\n2004,70,22,1\n2004,70,23,2\n2004,71,0,3\n",
+        {"columns": ["YEAR", "DOY", "HR"], "format": "%Y %j %H"},
+    ),
+    "a day with its midnight": (
+        "day,hr,load\n2004-03-10 00:00,22,1\n2004-03-10 00:00,23,2\n2004-03-11 00:00,0,3\n",
+        {"columns": ["day", "hr"], "format": "%Y-%m-%d 00:00 %H"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", APART)
+def test_time_is_made_of_any_columns(name: str) -> None:
+    """Columns joined by a blank are read in one format; so is an origin, and an index of times."""
+    text, time = APART[name]
+    load = read(text, time=time)
+    assert hours(load) == ["10 22:00", "10 23:00", "11 00:00"] and load.tolist() == [1, 2, 3]
+    card = toy_card(**BASE | {"time": time})
+    indexed = load.to_frame().rename_axis(None)
+    pd.testing.assert_frame_equal(
+        tables.to_series(cells.with_time(indexed, card), card, "frame"), load.to_frame()
+    )
+    origin = pd.Timestamp("2004-03-10 23:00")
+    assert timestamps.moment(origin.strftime(time["format"]), card) == origin
+
+
+def test_a_part_of_a_time_that_is_lacking_is_refused() -> None:
+    """An empty time of day is no midnight."""
+    text, time = APART["date and time"]
+    line = refusal(text.replace("23.00.00", ""), time=time)
+    assert "column Date, Time, row 2: expected a time written as %d/%m/%Y %H.%M.%S" in line
+
+
+@pytest.mark.parametrize(
+    ("time", "message"),
+    [
+        ({"columns": ["Date", "Time"]}, "a format for columns other than year, month, day, hour"),
+        ({"columns": ["Date", "Date"], "format": "%Y-%m-%d %H"}, "each column once"),
+        ({"columns": ["Date", "Time"], "format": "%H"}, "a format with the year in it"),
+        ({"column": "t", "format": "%Y-%m-%d", "stamps": "end"}, "stamps beside timezone alone"),
+        ({"column": "t", "format": "%Y", "ambiguous": "first"}, "ambiguous beside timezone alone"),
+        ({"column": "t", "format": "%Y-%m-%d", "round": "soon"}, "time.round"),
+        ({"column": "t", "format": "%Y-%m-%d", "repeated": "max"}, "time.repeated"),
+        ({"column": "t", "format": "epoch"}, "epoch s or epoch ms"),
+    ],
+)
+def test_a_wrong_key_of_time_is_named(time: dict[str, Any], message: str) -> None:
+    """What cannot be meant is refused with what is expected."""
+    assert message in refusal("", time=time)
+
+
+WALL = {"column": "time", "format": "%Y-%m-%d %H:%M"}
+MIXED = "time,load\n2014-01-01 02:00,3\n2014-01-01 00:00,1\n2014-01-01 01:00,2\n"
+TWICE = (
+    "time,load\n2014-01-01 00:00,1\n2014-01-01 01:00,2\n2014-01-01 01:00,5\n2014-01-01 02:00,3\n"
+)
+
+
+def test_rows_are_sorted_where_the_card_allows_it() -> None:
+    """Rows in another order are refused with the key that sorts them, and then counted."""
+    assert "rows sorted by time, or time.sort: true in the card" in refusal(MIXED)
+    assert read(MIXED, time=WALL | {"sort": True}).tolist() == [1, 2, 3]
+    (said,) = counts(MIXED, time=WALL | {"sort": True})
+    assert said == "1 rows were earlier than the row before: sorted by time (time.sort)"
+
+
+@pytest.mark.parametrize(("kept", "value"), [("first", 2), ("last", 5), ("mean", 3.5)])
+def test_of_rows_with_one_time_the_card_keeps_one(kept: str, value: float) -> None:
+    """The first, the last or the mean, and the others are counted."""
+    assert "time.repeated in the card says which one to keep" in refusal(TWICE)
+    time = WALL | {"repeated": kept}
+    assert read(TWICE, time=time).tolist() == [1, value, 3]
+    (said,) = counts(TWICE, time=time)
+    assert said.startswith("1 rows repeat a time")
+
+
+def test_a_mean_leaves_out_what_is_missing_and_keeps_the_first_word() -> None:
+    """Repeated rows that lack a value, and a column of words."""
+    text = "time,load,wind\n2014-01-01 00:00,,\n2014-01-01 00:00,4,S\n2014-01-01 00:00,8,N\n"
+    text += "2014-01-01 01:00,1,N\n"
+    columns = {"load": {}, "wind": {"categories": ["N", "S"]}}
+    card = toy_card(**BASE | {"columns": columns, "time": WALL | {"repeated": "mean"}})
+    series = tables.to_series(parse_table(text.encode(), card, "file"), card, "file")
+    assert series["load"].tolist() == [6, 1] and series["wind"].tolist() == ["S", "N"]
+
+
+AUTUMN = [f"2014-10-26 {hour:02d}:00" for hour in (1, 2, 2, 3)]
+UTC = ["2014-10-25 23:00", "2014-10-26 00:00", "2014-10-26 01:00", "2014-10-26 02:00"]
+
+
+def at(stamps: list[str]) -> str:
+    """A table of these stamps, with the row's number as its load."""
+    return "\n".join(["time,load", *(f"{stamp},{row}" for row, stamp in enumerate(stamps, 1)), ""])
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 1, 0], [1, 0, 3, 2]])
+def test_sorted_rows_keep_the_hours_of_autumn_apart(order: list[int]) -> None:
+    """Of two rows with one local time the upper is the earlier, the lower in a descending table."""
+    load = read(at([AUTUMN[i] for i in order]), time=BERLIN | {"sort": True})
+    assert [f"{time:%Y-%m-%d %H:%M}" for time in load.index] == UTC
+    expected = [order.index(i) + 1 for i in range(4)]
+    assert load.tolist() == expected
+
+
+@pytest.mark.parametrize(("which", "found"), [("first", [1, 2, 3]), ("second", [1, 3, 2])])
+@pytest.mark.parametrize("sort", [False, True])
+def test_an_hour_of_autumn_that_stands_once_is_the_one_the_card_says(
+    which: str, found: list[int], sort: bool
+) -> None:
+    """Without the key the row is refused, with the key's name; with it the other hour is a gap."""
+    text = at([AUTUMN[0], AUTUMN[1], AUTUMN[3]])
+    assert "or time.ambiguous say which one is there" in refusal(text, time=BERLIN)
+    load = read(text, time=BERLIN | {"ambiguous": which, "sort": sort})
+    there = [i + 1 for i, value in enumerate(load.isna()) if not value]
+    assert there == ([1, 2, 4] if which == "first" else [1, 3, 4])
+    assert load.dropna().tolist() == [1, 2, 3]
+
+
+def test_quarters_of_an_hour_of_autumn_may_be_lacking_in_one_year_alone() -> None:
+    """An hour that stands twice is read as before, beside one of another year that stands once."""
+    day = pd.date_range("2014-10-25 22:00", "2014-10-26 03:00", freq="15min")
+    twice = day.tz_localize("UTC").tz_convert("Europe/Berlin").tz_localize(None)
+    once = pd.date_range("2015-10-25 01:00", "2015-10-25 03:45", freq="15min")
+    card = toy_card(**BASE | {"time": BERLIN | {"ambiguous": "second"}, "frequency": "15min"})
+    found = local_times.in_utc(twice.append(once), card, "file", pd.RangeIndex(40))
+    assert list(found[: len(day)].tz_localize(None)) == list(day)
+    assert f"{found[-1]:%H:%M}" == "02:45" and f"{found[-8]:%H:%M}" == "01:00"
+
+
+def test_stamps_at_the_ends_of_their_steps_are_told_and_read() -> None:
+    """The hour that clocks skip ends at 02:00 by the stamp, which is no local time."""
+    spring = [f"2014-03-30 {hour:02d}:00" for hour in (1, 2, 4, 5)]
+    line = refusal(at(spring), time=BERLIN)
+    assert "found 2014-03-30 02:00:00, which daylight saving skips" in line
+    assert "set time.stamps to end" in line
+    load = read(at(spring), time=BERLIN | {"stamps": "end"})
+    assert [f"{time:%H:%M}" for time in load.index] == ["00:00", "01:00", "02:00", "03:00"]
+    autumn = [f"2014-10-26 {hour:02d}:00" for hour in (2, 3, 3, 4)]
+    load = read(at(autumn), time=BERLIN | {"stamps": "end"})
+    assert len(load.dropna()) == 4
+    card = toy_card(**BASE | {"time": BERLIN | {"stamps": "end"}})
+    assert f"{timestamps.moment('2014-03-30 02:00', card):%H:%M}" == "01:00"
+
+
+def test_stamps_that_jitter_are_rounded_and_counted() -> None:
+    """Rows lie beside the grid by seconds: refused without the key, on the grid with it."""
+    stamps = ["00:00:01", "00:10:00", "00:19:59", "00:30:02"]
+    text = at([f"2014-01-01 {stamp}" for stamp in stamps])
+    time = {"column": "time", "format": "%Y-%m-%d %H:%M:%S"}
+    assert "time.round" in refusal(text, time=time, frequency="10min")
+    load = read(text, time=time | {"round": "1min"}, frequency="10min")
+    assert hours(load) == ["01 00:00", "01 00:10", "01 00:20", "01 00:30"]
+    (said,) = counts(text, time=time | {"round": "1min"}, frequency="10min")
+    assert said == "3 time stamps were rounded (time.round)"
+
+
+def test_each_series_of_a_panel_is_put_in_order_by_itself() -> None:
+    """Rows of one series are sorted and made one for each time, and counted over all series."""
+    text = "site,time,load\nb,2014-01-01 01:00,2\na,2014-01-01 00:00,3\nb,2014-01-01 00:00,1\n"
+    text += "a,2014-01-01 01:00,4\na,2014-01-01 01:00,6\n"
+    card = toy_card(**BASE | {"series": "site", "time": WALL | {"sort": True, "repeated": "mean"}})
+    panel, given = raw_panel.to_panel(parse_table(text.encode(), card, "file"), card, "file")
+    loads = {name: frame["load"].tolist() for name, frame in panel.parts()}
+    assert loads == {"a": [3, 5], "b": [1, 2]}
+    found = quality.of_panel(panel, given, card)
+    assert (found["moved"], found["merged"], found["absent_rows"]) == (1, 1, 0)
+
+
+def test_a_wide_table_has_its_days_sorted_and_repeated_ones_made_one() -> None:
+    """The rows of a wide table are days."""
+    text = "day,T00,T12\n20140102,3,4\n20140101,1,2\n20140102,5,6\n"
+    time = {"column": "day", "format": "%Y%m%d", "sort": True, "repeated": "last"}
+    wide = {"layout": "wide", "wide": {"column": "load", "times": "T%H"}, "frequency": "12h"}
+    assert read(text, time=time, **wide).tolist() == [1, 2, 5, 6]
+    assert len(counts(text, time=time, **wide)) == 2
