@@ -172,20 +172,25 @@ def test_too_few_rows_are_told_of_every_series_at_once(own: Forecaster) -> None:
 
 
 def test_forecasts_start_at_the_times_of_day_of_the_card(tmp_path: Path) -> None:
-    """Only rows at 23:00 are scored; windows of training start anywhere."""
+    """Only from these rows forecasts are scored; windows of training start anywhere."""
+    clock = ["05:00", "11:00", "17:00", "23:00"]
     project = Project(tmp_path).write(
         table().query("site != 'd'"),
-        card=CARD | {"origins": "23:00", "split": {"train": 0.4, "validation": 0.7, "test": 1.0}},
-        params=SETTINGS | {"window.horizon": 24, "evaluate.levels": [50]},
+        card=CARD | {"origins": clock, "split": {"train": 0.3, "validation": 0.7, "test": 1.0}},
+        params=SETTINGS | {"evaluate.levels": [50]},
     )
     project.run("ingest", "impute_scale", "window")
     series = pd.read_parquet(project.root / "data/ingested/series.parquet")
     for span in ("validation", "test"):
         runs = np.load(project.root / f"data/windows/{span}.npy")
-        assert len(runs) and (series.index[runs[:, 0]].hour == 23).all()
+        assert {*series.index[runs[:, 0]].strftime("%H:%M")} == {*clock}
         assert (runs[:, 1] - runs[:, 0] == 1).all()
     train = np.load(project.root / "data/windows/train.npy")
     assert (train[:, 1] - train[:, 0]).max() > 10
+    for wrong, said in (("23", "time of day"), ("25:00", "time of day"), ("23:30", "has rows")):
+        project.write(card=CARD | {"origins": wrong}, params=SETTINGS)
+        with pytest.raises(PipelineError, match=said):
+            project.run("window")
 
 
 def test_the_report_has_the_best_and_the_worst(made: tuple[Project, Evaluation]) -> None:
