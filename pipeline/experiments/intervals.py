@@ -20,6 +20,17 @@ from pipeline.runtime.progress import progress, say
 Forecast = Callable[[Rows], Floats]  # from origins [N] to [N, H, K], or quantiles [N, H, K, Q]
 
 
+def method(experiment: Experiment, given: tuple[float, ...]) -> Method:
+    """What is learned of errors, by the parameters; `given` are the quantiles of a forecast."""
+    settings = experiment.params.evaluate
+    return Method(
+        levels=settings.levels,
+        given=given,
+        scaled=experiment.scaled,
+        bins=settings.calibration.bins,
+    )
+
+
 def with_intervals(
     experiment: Experiment,
     layout: Layout,
@@ -44,17 +55,12 @@ def with_intervals(
     learned: dict[str, Calibration] = {}
     with progress("calibrations", len(by)) as tell:
         for name in by:
-            method = Method(
-                levels=settings.levels,
-                given=(spec.quantiles or ()) if name == MODEL else (),
-                scaled=experiment.scaled,
-                bins=settings.calibration.bins,
-            )
-            one = conformal.calibrate(method, own[learned_on][name], seen[learned_on], spec.targets)
+            how = method(experiment, (spec.quantiles or ()) if name == MODEL else ())
+            one = conformal.calibrate(how, own[learned_on][name], seen[learned_on], spec.targets)
             learned[name], parts = one, {"test": [(slice(None), one)]}
             with suppress(TooFewError):
                 parts["validation"] = conformal.halves(
-                    method, own["validation"][name], seen["validation"], spec.targets
+                    how, own["validation"][name], seen["validation"], spec.targets
                 )
             for span, of in parts.items():
                 made = partial(conformal.around, of, own[span][name], forecaster.lowest)
