@@ -31,7 +31,7 @@ from pipeline.files.records import Record
 SHARED = {
     "ingested": (ingest, ("ingest",)),
     "prepared": (impute_scale, ("ingest", "impute_scale", "window.split")),
-    "windows": (window, ("ingest", "impute_scale", "window")),
+    "windows": (window, ("ingest", "impute_scale", "window", "evaluate.levels")),
 }
 RESULT = "result.json"
 
