@@ -135,7 +135,11 @@ def _told(seen: Look) -> Iterator[str]:
     """What was guessed and deserves a word on the screen, one line each."""
     for old, new in seen.renamed.items():
         yield f"renamed in the card: {json.dumps(old, ensure_ascii=False)} is {new}"
+    for key, mark, check in seen.numbers:
+        yield f"numbers are read with {key}: {json.dumps(mark)}{check.replace(' #', ';')}"
     for name, found in seen.columns.items():
+        if found.used and found.unit:
+            yield f"unit: {name} is in {found.unit}, as its cells say"
         if not found.used:
             yield f"not used: {name} ({found.note})"
         elif found.check:

@@ -58,7 +58,7 @@ Transform = Literal["log1p", "asinh", "yeo_johnson"]
 class Column(Record):
     """One measured column: a number with a unit and bounds, or a category with its levels."""
 
-    unit: str = ""
+    unit: str = ""  # and what a cell may have beside the number
     description: str = ""
     # A physical bound: forecasts never fall below it.
     minimum: Annotated[float, Field(ge=-LARGEST, le=LARGEST)] | None = None
@@ -137,6 +137,8 @@ class Card(Record):
 
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     encoding: Encoding = "utf-8"
+    decimal: Literal[".", ","] = "."  # how numbers are written
+    thousands: Literal[".", ",", " ", "'"] | None = None
     missing: tuple[str, ...] = ("", "NA", "NaN", "nan", "null")  # how a missing value is written
     rename: dict[str, Word] = {}  # a column's name in the table, and the one it has in the card
     layout: Literal["long", "wide"] = "long"
@@ -169,6 +171,8 @@ class Card(Record):
         if self.wide and set(self.columns) != {self.wide.column}:
             raise ValueError(f"a wide table to have one column, {self.wide.column}")
         self._check_panel()
+        if self.thousands == self.decimal:
+            raise ValueError(f"another mark between thousands than decimal, {self.decimal!r}")
         if len(set(self.rename.values())) != len(self.rename):
             raise ValueError("rename to give each column a name of its own")
         for column in self.excluded:

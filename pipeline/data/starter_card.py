@@ -9,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.data import column_guesses, date_formats, time_formats
+from pipeline.data import column_guesses, date_formats, number_text, time_formats
 from pipeline.data.column_guesses import COUNTS, Finding
 from pipeline.data.date_formats import Question, Stamps
+from pipeline.data.number_text import PLAIN, Written
 from pipeline.data.sources import guesses, reading
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
@@ -23,6 +24,8 @@ class Look:
 
     writing: Mapping[str, str]  # how the file is written, by the card's keys
     beside: Mapping[str, Sequence[str]]  # what an archive or a workbook holds, likewise
+    written: Written
+    unclear: str  # a number that may be meant otherwise, or ""
     renamed: dict[str, str]  # a column's name in the table, and in the card where it is another
     stamps: Stamps | Question
     times_of_day: str | None  # in a wide table, how its columns' names write them
@@ -45,6 +48,13 @@ class Look:
     def target(self) -> tuple[str, str]:
         """The column that is likeliest to be forecast, and why it is taken for that."""
         return column_guesses.target(self.numeric)
+
+    @property
+    def numbers(self) -> list[tuple[str, str, str]]:
+        """The card's keys of how numbers are written: name, value and what to check of them."""
+        check = f" # check: {self.unclear} is a whole number?" if self.unclear else ""
+        pairs = self.written._asdict().items()
+        return [(key, str(mark), check) for key, mark in pairs if mark != getattr(PLAIN, key)]
 
     @property
     def hours(self) -> str:
@@ -77,18 +87,20 @@ def look(raw: Path, form: str | None = None) -> Look:
     if isinstance(stamps, Stamps):
         step, rows = stamps.step, stamps.rows
     others = [str(name) for name in table if name not in names]
+    dated = {name for name in others if time_formats.is_dates(table[name])}
+    written, unclear = number_text.style(table[name] for name in others if name not in dated)
     long: dict[str, Finding] = {}
     daily = step is None or step >= pd.Timedelta("1D")
     if daily and (wide := time_formats.times_of_day(others)):
         times, slots = wide
         values = pd.Series(table[slots].to_numpy().ravel(), name="value", dtype=str)
-        long["value"] = column_guesses.finding(values, len(slots))
+        long["value"] = column_guesses.finding(values, len(slots), written)
         step, rows = pd.Timedelta("1D") / len(slots), rows * len(slots)
         rows -= _to_come(table[slots].iloc[-1], times)
         others = [name for name in others if name not in slots]
     dates = Finding(f"dates; the time is made of {', '.join(names)}", used=False)
     columns = {
-        name: dates if time_formats.is_dates(table[name]) else column_guesses.finding(table[name])
+        name: dates if name in dated else column_guesses.finding(table[name], written=written)
         for name in others
     }
     used = [name for name, found in columns.items() if found.used]
@@ -101,7 +113,8 @@ def look(raw: Path, form: str | None = None) -> Look:
     if isinstance(stamps, Stamps):
         counted = {name for name, found in columns.items() if found.note == COUNTS}
         order = dict(_order(stamps, table.drop(columns=list(counted))))
-    seen = Look(writing, beside, renamed, stamps, times, step, rows, columns, order)
+    how = (writing, beside, written, unclear, renamed)
+    seen = Look(*how, stamps, times, step, rows, columns, order)
     if not seen.numeric:
         found = "; ".join(f"{name}: {found.note}" for name, found in columns.items()) or "no other"
         raise PipelineError(f"{raw}: expected a column of numbers that change, found {found}")
@@ -170,6 +183,7 @@ def _writing(seen: Look) -> Iterator[str]:
         yield f"delimiter: {json.dumps(delimiter)}"
     if (encoding := seen.writing.get("encoding", "utf-8")) != "utf-8":
         yield f"encoding: {encoding} # check: are letters such as é and µ right?"
+    yield from (f"{key}: {json.dumps(mark)}{check}" for key, mark, check in seen.numbers)
     marks = dict.fromkeys(mark for found in seen.used.values() for mark in found.missing)
     if marks:
         yield f"missing: {_words(marks)} # check: how a missing value is written"
@@ -213,7 +227,7 @@ def _time(seen: Look) -> list[str]:
 
 
 def _column(name: str, found: Finding) -> str:
-    known = 'unit: ""' + ", minimum: 0" * found.minimum
+    known = f"unit: {_word(found.unit)}" + ", minimum: 0" * found.minimum
     if found.levels:
         known = f"categories: {_words(found.levels)}"
     remark = f"; check: {_line(found.check)}" if found.check else ""
