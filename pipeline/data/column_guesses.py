@@ -117,7 +117,7 @@ def _words(known: pd.Series, marks: pd.Series, either: pd.Series) -> Finding:
     if len(known) > min(LEVELS, known.sum() / 2):
         note = f"text with {len(known):,} different values"
         if known[known.index.str.fullmatch(_NUMBER_AND_MORE)].sum() > known.sum() / 2:
-            note += "; numbers with thousands or units between? write 1210.06"
+            note += "; numbers in several units? write them in one"
         return Finding(note, used=False)
     level = "a level: if it means missing, move it from categories to missing"
     mark = "missing: if it is a level, move it from missing to categories"
@@ -206,7 +206,7 @@ def renamed(names: Sequence[str]) -> dict[str, str]:
     result: dict[str, str] = {}
     for written in names:
         visible = "".join(letter if letter.isprintable() else " " for letter in written)
-        name = " ".join(visible.split()) or "column"
+        name = " ".join(visible.split()) or "index"
         if parts and name.lower() in PARTS:
             name = name.lower()
         elif input_names.is_term(name):

@@ -43,13 +43,17 @@ STYLES = (
 
 def parse(text: pd.Series, written: Written = PLAIN, unit: str = "") -> pd.Series:
     """Numbers as float64, NaN where the text is none; a unit may stand beside each."""
-    if unit and not unit[0].isdigit():
-        text = text.str.removeprefix(unit).str.removesuffix(unit).str.strip()
+    plain = text
     if written != PLAIN:
-        text = text.where(text.str.fullmatch(written.pattern).fillna(False).astype(bool))
-        text = text.str.replace(written.grouped, "", regex=True)
-        text = text.str.replace(written.decimal, ".", regex=False)
-    return pd.to_numeric(text, errors="coerce").astype("float64")
+        plain = text.where(text.str.fullmatch(written.pattern).fillna(False).astype(bool))
+        plain = plain.str.replace(written.grouped, "", regex=True)
+        plain = plain.str.replace(written.decimal, ".", regex=False)
+    numbers = pd.to_numeric(plain, errors="coerce").astype("float64")
+    beside = numbers.isna() & text.notna()
+    if unit and not unit[0].isdigit() and beside.any():
+        alone = text[beside].str.removeprefix(unit).str.removesuffix(unit).str.strip()
+        numbers = numbers.where(~beside, parse(alone, written))
+    return numbers
 
 
 def unit(column: pd.Series) -> str:

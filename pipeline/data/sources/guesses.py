@@ -16,7 +16,8 @@ from pipeline.files.layout import matching
 def bare(writing: Mapping[str, str]) -> Card:
     """A card that knows no more than how a file is written: enough to read its cells."""
     keys: Any = writing
-    return Card.model_construct(time=Time.model_construct(), columns={}, **keys)
+    known: Any = {"columns": {}, "rename": {"": "index"}}
+    return Card.model_construct(time=Time.model_construct(), **known, **keys)
 
 
 def writing(raw: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
