@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from pipeline.config import input_names
@@ -243,8 +244,9 @@ def remarked(tried: Tried, card: Card, params: Params) -> Iterator[str]:
             "rows? if not, correct frequency, or day and month in time.format"
         )
     yield from imputation.remarks([tried.series], params.impute_scale.imputation.limit)
-    if rest := found["rows"] - (end := tried.spans["test"][1]):
-        yield splits.unused(rest, tried.series.index[end - 1])
+    used, rows = (np.array([n]) for n in (tried.spans["test"][1], found["rows"]))
+    if unused := splits.unused(used, rows, pd.DatetimeIndex(tried.series.index[:1]), card.step):
+        yield unused
     sentence, *others = remarks(count, card.targets)
     of = "params.yaml" if tried.suited == params else "the command below"
     yield f"with look-back {window.look_back:,} and horizon {window.horizon:,} of {of}: {sentence}"

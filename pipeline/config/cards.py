@@ -134,6 +134,7 @@ class Card(Record):
     sheet: Word | None = None  # of a workbook with several
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     fetch: str | None = None  # the command that gets a table which is not in Git
+    query: Word | None = None  # what the command snapshot asks a database, to write the file
 
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     encoding: Encoding = "utf-8"
@@ -168,6 +169,8 @@ class Card(Record):
                 "a wide table to have no time.timezone: days that daylight saving makes shorter or "
                 "longer do not fit into it"
             )
+        if self.query and not str(self.file).endswith(".parquet"):
+            raise ValueError("file: NAME.parquet beside query, which is what snapshot writes")
         if self.wide and set(self.columns) != {self.wide.column}:
             raise ValueError(f"a wide table to have one column, {self.wide.column}")
         self._check_panel()

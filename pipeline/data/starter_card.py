@@ -177,6 +177,8 @@ def draft(raw: Path, seen: Look) -> str:
 
 
 def _writing(seen: Look) -> Iterator[str]:
+    if query := seen.writing.get("query"):
+        yield f"query: {_word(query)} # snapshot asks the database this"
     for key, names in seen.beside.items():
         yield f"{key}: {_word(seen.writing[key])} # check: which one of {_line(', '.join(names))}?"
     if (delimiter := seen.writing.get("delimiter", ",")) != ",":
