@@ -38,7 +38,8 @@ def rows(quick: bool) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         layout = Layout(Path(folder), ROOT)
         for step in (ingest, impute_scale, window, train):
-            _quiet(lambda step=step: step(api.experiment(DATASET, MODEL, ROOT), layout))
+            with redirect_stderr(StringIO()):
+                step(api.experiment(DATASET, MODEL, ROOT), layout)
         wanted = {"least": LEAST} | {name: baselines for name, (baselines, _) in CASES.items()}
         programs = {name: _evaluation(layout, some) for name, some in wanted.items()}
         programs["least"]()  # which loads what they all need
@@ -55,12 +56,8 @@ def _evaluation(layout: Layout, baselines: Any) -> Callable[[], float]:
 
     def seconds() -> float:
         start = CLOCK()
-        _quiet(lambda: evaluate(experiment, layout))
+        with redirect_stderr(StringIO()):
+            evaluate(experiment, layout)
         return CLOCK() - start
 
     return seconds
-
-
-def _quiet(run: Callable[[], object]) -> None:
-    with redirect_stderr(StringIO()):
-        run()
