@@ -148,6 +148,7 @@ def _told(seen: Look) -> Iterator[str]:
     if isinstance(seen.stamps, Stamps):
         yield from (f"check: {rival} fits every time too" for rival in seen.stamps.rivals)
     yield from (f"check: time.{key}: {value}: {why}" for key, (value, why) in seen.order.items())
+    yield from (f"check: {remark}" for remark in seen.beyond)
     if isinstance(seen.stamps, Stamps) and len(seen.stamps.names) > 1 and seen.stamps.format:
         joined = ", ".join(seen.stamps.names)
         yield f"time is made of the columns {joined}, joined by a blank: {seen.stamps.format}"

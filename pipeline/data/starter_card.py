@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.data import column_guesses, date_formats, number_text, time_formats
+from pipeline.data import column_guesses, date_formats, number_text, stamp_text, time_formats
 from pipeline.data.column_guesses import COUNTS, Finding
 from pipeline.data.date_formats import Question, Stamps
 from pipeline.data.number_text import PLAIN, Written
@@ -33,6 +33,7 @@ class Look:
     rows: int  # of the long series
     columns: dict[str, Finding]
     order: dict[str, tuple[str, str]]  # what the card's time allows: key, value and why
+    beyond: list[str]  # what is read of times that strptime would not
 
     @property
     def used(self) -> dict[str, Finding]:
@@ -87,17 +88,17 @@ def look(raw: Path, form: str | None = None) -> Look:
     if isinstance(stamps, Stamps):
         step, rows = stamps.step, stamps.rows
     others = [str(name) for name in table if name not in names]
-    dated = {name for name in others if time_formats.is_dates(table[name])}
-    written, unclear = number_text.style(table[name] for name in others if name not in dated)
-    long: dict[str, Finding] = {}
+    values = None
     daily = step is None or step >= pd.Timedelta("1D")
     if daily and (wide := time_formats.times_of_day(others)):
         times, slots = wide
         values = pd.Series(table[slots].to_numpy().ravel(), name="value", dtype=str)
-        long["value"] = column_guesses.finding(values, len(slots), written)
         step, rows = pd.Timedelta("1D") / len(slots), rows * len(slots)
         rows -= _to_come(table[slots].iloc[-1], times)
         others = [name for name in others if name not in slots]
+    dated = {name for name in others if time_formats.is_dates(table[name])}
+    numbers = [table[name] for name in others if name not in dated] if values is None else [values]
+    written, unclear = number_text.style(numbers)
     dates = Finding(f"dates; the time is made of {', '.join(names)}", used=False)
     columns = {
         name: dates if name in dated else column_guesses.finding(table[name], written=written)
@@ -107,14 +108,17 @@ def look(raw: Path, form: str | None = None) -> Look:
     for name in (name for name in used if columns[name].suspects):
         also = column_guesses.elsewhere(columns[name].suspects, table[used].drop(columns=name))
         columns[name] = replace(columns[name], check=columns[name].check + also)
-    if times:  # a wide table has one column
-        columns = {name: replace(found, used=False) for name, found in columns.items()} | long
-    order = {}
+    if values is not None:  # a wide table has one column
+        columns = {name: replace(found, used=False) for name, found in columns.items()}
+        columns["value"] = column_guesses.finding(values, len(slots), written)
+    order, beyond = {}, []
     if isinstance(stamps, Stamps):
+        if stamps.format:
+            beyond = [*stamp_text.beyond(stamp_text.joined(table, names), stamps.format)]
         counted = {name for name, found in columns.items() if found.note == COUNTS}
         order = dict(_order(stamps, table.drop(columns=list(counted))))
     how = (writing, beside, written, unclear, renamed)
-    seen = Look(*how, stamps, times, step, rows, columns, order)
+    seen = Look(*how, stamps, times, step, rows, columns, order, beyond)
     if not seen.numeric:
         found = "; ".join(f"{name}: {found.note}" for name, found in columns.items()) or "no other"
         raise PipelineError(f"{raw}: expected a column of numbers that change, found {found}")
@@ -207,7 +211,8 @@ def _time(seen: Look) -> list[str]:
         steps = "from the columns' names"
     else:
         also = "".join(f"; {rival} fits every row too" for rival in stamps.rivals)
-        written = f"{json.dumps(stamps.format)} # check: day and month in this order{also}?"
+        asked = "day and month in this order" if "%m" in str(stamps.format) else "is it this"
+        written = f"{json.dumps(stamps.format)} # check: {asked}{also}?"
         apart = len(stamps.names) > 1
         one = f"  column: {_word(stamps.names[0])}"
         time = [f"  columns: {_words(stamps.names)}" if apart else one]

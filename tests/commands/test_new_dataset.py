@@ -86,7 +86,52 @@ SPELT = [value if i % 50 else "None" for i, value in enumerate(LOAD)]
 HOLES = HOURS.delete([20, 21, 22, 90])
 WEEKS = pd.date_range("2020-01-06", periods=200, freq="7D")
 
+DAYS = pd.date_range("2024-01-01", periods=200)
+
+
+def at_midnight(form, midnight, before="0D"):
+    """The table with another form of the hour 00:00, perhaps of the day before."""
+    stamps = [
+        (t - pd.Timedelta(before)).strftime(midnight) if t.hour == 0 else t.strftime(form)
+        for t in HOURS
+    ]
+    return "\n".join(["time,load", *(f"{t},{v}" for t, v in zip(stamps, LOAD, strict=True)), ""])
+
+
 ACCEPTED = {
+    "24:00": (
+        at_midnight("%d.%m.%Y %H:%M", "%d.%m.%Y 24:00", "1D"),
+        {"time.format": "%d.%m.%Y %H:%M"},
+    ),
+    "midnight without a time": (
+        at_midnight("%Y-%m-%d %H:%M", "%Y-%m-%d"),
+        {"time.format": "%Y-%m-%d %H:%M"},
+    ),
+    "epoch": (table("%s"), {"time.format": "epoch s", "frequency": "1h"}),
+    "epoch in milliseconds": (table("%s000"), {"time.format": "epoch ms"}),
+    "from a time to another": (
+        table("%d/%m/%Y %H:%M - %d/%m/%Y %H:%M"),
+        {"time.format": "%d/%m/%Y %H:%M - %d/%m/%Y %H:%M"},
+    ),
+    "capital months": (
+        table("%d-%b-%Y %H:%M").upper().replace("TIME,LOAD", "time,load"),
+        {"time.format": "%d-%b-%Y %H:%M"},
+    ),
+    "names of days": (
+        table('"%A, %d %B %Y"', times=DAYS),
+        {"time.format": "%A, %d %B %Y", "frequency": "1D"},
+    ),
+    "Year, Month, Day": (
+        table("%Y,%m,%d,%H", header="Year,Month,Day,Hour,load"),
+        {"time.columns": ("year", "month", "day", "hour")},
+    ),
+    "ISO weeks": (table("%G-W%V", times=WEEKS), {"time.format": "%G-W%V", "frequency": "7D"}),
+    "an identifier of ten digits": (
+        "\n".join(
+            f"{'id' if i == 0 else 10**9 + i},{x}" for i, x in enumerate(table().splitlines())
+        ),
+        {"time.column": "time"},
+    ),
     "ISO dates, comma": (table(), {"frequency": "1h", "season": 24}),
     "ISO dates, T and Z": (table("%Y-%m-%dT%H:%M:%SZ"), {"frequency": "1h"}),
     "seconds": (table("%Y-%m-%d %H:%M:%S"), {"targets": ("load",)}),

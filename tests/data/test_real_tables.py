@@ -335,3 +335,67 @@ def test_what_is_empty_at_the_end_of_a_file_is_left_out() -> None:
     assert found.iloc[0] == 1 and found.isna().tolist() == [False, True]
     line = refusal(text.replace("01:00,,", "01:00,,4"))
     assert "found none for column 3 of 4, which has '4' in row 2" in line
+
+
+WRITTEN: dict[str, tuple[list[str], str, str]] = {
+    "24:00": (["10.03.2004 23:00", "10.03.2004 24:00"], "%d.%m.%Y %H:%M", "1h"),
+    "24:00:00 with an offset": (
+        ["2004-03-10T23:00:00+00:00", "2004-03-10T24:00:00+00:00"],
+        "%Y-%m-%dT%H:%M:%S%z",
+        "1h",
+    ),
+    "midnight without a time": (["10.03.2004 23:00", "11.03.2004"], "%d.%m.%Y %H:%M", "1h"),
+    "seconds": (["1078959600", "1078963200"], "epoch s", "1h"),
+    "milliseconds": (["1078959600000", "1078963200000"], "epoch ms", "1h"),
+    "from a time to another": (
+        ["10.03.2004 23:00 - 11.03.2004 00:00", "11.03.2004 00:00 - 11.03.2004 01:00"],
+        "%d.%m.%Y %H:%M - %d.%m.%Y %H:%M",
+        "1h",
+    ),
+    "from a time to an hour": (
+        ["10.03.2004 23:00 - 24:00", "11.03.2004 00:00 - 01:00"],
+        "%d.%m.%Y %H:%M - %H:%M",
+        "1h",
+    ),
+    "capital months": (["10-MAR-2004 23:00", "11-MAR-2004 00:00"], "%d-%b-%Y %H:%M", "1h"),
+    "names of days": (
+        ["Wednesday, 10 March 2004 23", "Thursday, 11 March 2004 00"],
+        "%A, %d %B %Y %H",
+        "1h",
+    ),
+    "weeks": (["2004-W10", "2004-W11"], "%G-W%V", "7D"),
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_times_are_read_as_people_write_them(name: str) -> None:
+    """What strptime does not know is read from text, numbers, JSON, and as an origin."""
+    stamps, form, step = WRITTEN[name]
+    text = "time;load\n" + "".join(f'"{stamp}";{i}\n' for i, stamp in enumerate(stamps))
+    keys = {"time": {"column": "time", "format": form}, "delimiter": ";", "frequency": step}
+    load = read(text, **keys)
+    last = "2004-03-08 00:00" if step == "7D" else "2004-03-11 00:00"
+    assert f"{load.index[-1]:%Y-%m-%d %H:%M}" == last and load.tolist() == [0, 1]
+    assert timestamps.moment(stamps[1], toy_card(**BASE | keys)) == load.index[-1]
+
+
+@pytest.mark.parametrize(
+    ("stamp", "form"),
+    [
+        ("10.03.2004 24:01", "%d.%m.%Y %H:%M"),
+        ("31.02.2004", "%d.%m.%Y %H:%M"),
+        ("31.02.2004 24:00", "%d.%m.%Y %H:%M"),
+        ("10.03.2004 23:00 - soon", "%d.%m.%Y %H:%M - %d.%m.%Y %H:%M"),
+        ("10.03.2004 23:00", "%d.%m.%Y %H:%M - %d.%m.%Y %H:%M"),
+        ("2004-W54", "%G-W%V"),
+        ("soon", "epoch s"),
+        ("24", "%Y-%m-%d"),
+    ],
+)
+def test_what_is_no_time_stays_none(stamp: str, form: str) -> None:
+    """A time that does not exist is refused, in whatever format."""
+    line = refusal(
+        f"time;load\n{stamp};1\n", time={"column": "time", "format": form}, delimiter=";"
+    )
+    assert f"column time, row 1: expected a time written as {form}, found {stamp!r}" in line
+    assert "time.format" in refusal("", time={"column": "time", "format": "%d %d %Y"})
