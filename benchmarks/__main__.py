@@ -23,6 +23,7 @@ PARTS = {  # and about how many minutes each takes
     "overhead": 3,
     "growth": 2,
     "prediction": 1,
+    "baselines": 2,
 }
 
 

@@ -1,6 +1,7 @@
 """The benchmarks' quick form: counts and bytes, which hold on any machine, and no seconds."""
 
 import re
+import time
 from collections.abc import Callable
 from contextlib import chdir
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import following, made_load, overhead, report
+from benchmarks import baselines, following, made_load, overhead, report
 from benchmarks.measure import Row, in_turn, ratio, row
 from benchmarks.networks import batches, epoch
 from pipeline.config.cards import read_card_file
@@ -98,6 +99,17 @@ def test_the_shuffle_leaves_no_neighbours() -> None:
     places = np.concatenate([x[:, 0, 0] for x, _y in epoch(data, 1000, seed=1)])
     for lag in (1, 2, 24):
         assert abs(np.corrcoef(places[lag:], places[:-lag])[0, 1]) < 4 / np.sqrt(len(places))
+
+
+@pytest.mark.slow
+def test_the_default_baselines_are_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They add some ten seconds of one processor to evaluate, whatever else runs beside."""
+    monkeypatch.setattr(baselines, "CLOCK", time.process_time)
+    monkeypatch.setattr(
+        baselines, "CASES", {"the default ones": baselines.CASES["the default ones"]}
+    )
+    [found] = baselines.rows(quick=True)
+    assert found.value is not None and 0 < found.value < 20
 
 
 def test_stages_load_nothing_in_vain() -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from pipeline.config import input_names
@@ -135,7 +136,11 @@ def _told(seen: Look) -> Iterator[str]:
     """What was guessed and deserves a word on the screen, one line each."""
     for old, new in seen.renamed.items():
         yield f"renamed in the card: {json.dumps(old, ensure_ascii=False)} is {new}"
+    for key, mark, check in seen.numbers:
+        yield f"numbers are read with {key}: {json.dumps(mark)}{check.replace(' #', ';')}"
     for name, found in seen.columns.items():
+        if found.used and found.unit:
+            yield f"unit: {name} is in {found.unit}, as its cells say"
         if not found.used:
             yield f"not used: {name} ({found.note})"
         elif found.check:
@@ -143,6 +148,7 @@ def _told(seen: Look) -> Iterator[str]:
     if isinstance(seen.stamps, Stamps):
         yield from (f"check: {rival} fits every time too" for rival in seen.stamps.rivals)
     yield from (f"check: time.{key}: {value}: {why}" for key, (value, why) in seen.order.items())
+    yield from (f"check: {remark}" for remark in seen.beyond)
     if isinstance(seen.stamps, Stamps) and len(seen.stamps.names) > 1 and seen.stamps.format:
         joined = ", ".join(seen.stamps.names)
         yield f"time is made of the columns {joined}, joined by a blank: {seen.stamps.format}"
@@ -239,8 +245,9 @@ def remarked(tried: Tried, card: Card, params: Params) -> Iterator[str]:
             "rows? if not, correct frequency, or day and month in time.format"
         )
     yield from imputation.remarks([tried.series], params.impute_scale.imputation.limit)
-    if rest := found["rows"] - (end := tried.spans["test"][1]):
-        yield splits.unused(rest, tried.series.index[end - 1])
+    used, rows = (np.array([n]) for n in (tried.spans["test"][1], found["rows"]))
+    if unused := splits.unused(used, rows, pd.DatetimeIndex(tried.series.index[:1]), card.step):
+        yield unused
     sentence, *others = remarks(count, card.targets)
     of = "params.yaml" if tried.suited == params else "the command below"
     yield f"with look-back {window.look_back:,} and horizon {window.horizon:,} of {of}: {sentence}"

@@ -66,7 +66,7 @@ Transform = Literal["log1p", "asinh", "yeo_johnson"]
 class Column(Record):
     """One measured column: a number with a unit and bounds, or a category with its levels."""
 
-    unit: str = ""
+    unit: str = ""  # and what a cell may have beside the number
     description: str = ""
     # A physical bound: forecasts never fall below it.
     minimum: Annotated[float, Field(ge=-LARGEST, le=LARGEST)] | None = None
@@ -142,9 +142,12 @@ class Card(Record):
     sheet: Word | None = None  # of a workbook with several
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     fetch: str | None = None  # the command that gets a table which is not in Git
+    query: Word | None = None  # what the command snapshot asks a database, to write the file
 
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     encoding: Encoding = "utf-8"
+    decimal: Literal[".", ","] = "."  # how numbers are written
+    thousands: Literal[".", ",", " ", "'"] | None = None
     missing: tuple[str, ...] = ("", "NA", "NaN", "nan", "null")  # how a missing value is written
     rename: dict[str, Word] = {}  # a column's name in the table, and the one it has in the card
     layout: Literal["long", "wide"] = "long"
@@ -176,9 +179,13 @@ class Card(Record):
                 "a wide table to have no time.timezone: days that daylight saving makes shorter or "
                 "longer do not fit into it"
             )
+        if self.query and not str(self.file).endswith(".parquet"):
+            raise ValueError("file: NAME.parquet beside query, which is what snapshot writes")
         if self.wide and set(self.columns) != {self.wide.column}:
             raise ValueError(f"a wide table to have one column, {self.wide.column}")
         self._check_panel()
+        if self.thousands == self.decimal:
+            raise ValueError(f"another mark between thousands than decimal, {self.decimal!r}")
         if len(set(self.rename.values())) != len(self.rename):
             raise ValueError("rename to give each column a name of its own")
         for column in self.excluded:

@@ -85,6 +85,8 @@ def raw_table(experiment: Experiment, layout: Layout) -> Path:
         remedy = f"a data set is a directory: {moved(flat, table)}"
     elif card.fetch:
         remedy = f"get it with: {card.fetch}"
+    elif card.query:
+        remedy = f"dvc pull {table.parent} gets it, or python -m pipeline snapshot {dataset}"
     elif pinned := [place for place in (table.parent, flat) if Path(f"{place}.dvc").exists()]:
         remedy = f"get it with: dvc pull {pinned[0]}; without a remote, from whoever pinned it"
     return require(table, remedy)

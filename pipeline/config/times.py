@@ -23,7 +23,7 @@ def checked(holds: Callable[[Any], object], expected: str) -> AfterValidator:
     """A validator that takes a value for which `holds` is true and raises nothing."""
 
     def check(value: Any) -> Any:
-        with suppress(ValueError, LookupError, OSError):
+        with suppress(ValueError, LookupError, OSError, re.error):
             if holds(value):
                 return value
         raise ValueError(expected)

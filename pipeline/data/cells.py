@@ -65,4 +65,7 @@ def _text(cell: Any, name: str, row: int, card: Card, where: str) -> str | None:
         levels = card.columns[name].categories if name in card.columns else ()
         same = [level for level in levels if level.lower() == word]
         return same[0] if len(same) == 1 else word
+    other = card.decimal != "." and name not in (*card.time.names, *card.excluded)
+    if other and isinstance(cell, float | np.floating) and not pd.isna(cell):
+        return str(cell).replace(".", card.decimal)
     return None if pd.isna(cell) else str(cell)

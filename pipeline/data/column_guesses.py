@@ -10,7 +10,8 @@ import pandas as pd
 
 from pipeline.config import input_names
 from pipeline.config.times import PARTS
-from pipeline.data.values import THOUSANDS
+from pipeline.data import number_text
+from pipeline.data.number_text import PLAIN, Written
 
 MISSING = {"", "na", "n/a", "#n/a", "<na>", "nan", "null"}  # whatever a column holds
 # Missing among numbers; among words each may be a level of its own: no holiday, no wind.
@@ -50,6 +51,7 @@ class Finding:
     follows: bool = False  # whether a value tells something of the next
     fault: str = ""  # why ingest will refuse it: words among numbers
     suspects: tuple[str, ...] = ()  # numbers that may mean missing
+    unit: str = ""  # what stands beside the numbers
 
 
 def season(step: pd.Timedelta, rows: int) -> tuple[int, str]:
@@ -74,16 +76,16 @@ def split(first: pd.Timestamp, rows: int, step: pd.Timedelta) -> dict[str, str]:
     return {name: str(end) for name, end in ends.items()}
 
 
-def finding(column: pd.Series, a_row: int = 1) -> Finding:
+def finding(column: pd.Series, a_row: int = 1, written: Written = PLAIN) -> Finding:
     """What a column of strings holds, of which so many stand in one row of the table."""
     text = column.str.strip()
     counts = text.value_counts()
     lower = counts.index.str.lower()
     marks, either = counts[lower.isin(list(MISSING))], counts[lower.isin(list(EITHER))]
     known = counts.drop([*marks.index, *either.index])
-    # A decimal comma counts as a number here, so that ingest can name it and the remedy.
-    decimal = pd.Series(known.index, dtype=str).str.replace(",", ".")
-    numbers = pd.to_numeric(decimal, errors="coerce").to_numpy(float)
+    different = pd.Series(known.index, dtype=str)
+    unit = number_text.unit(different)
+    numbers = number_text.parse(different, written, unit).to_numpy(float)
     is_number = np.isfinite(numbers)
     words = known[~is_number]
     if words.sum() >= known.sum() / 2 and (len(words) or len(either) > 1):
@@ -96,7 +98,7 @@ def finding(column: pd.Series, a_row: int = 1) -> Finding:
     if words.empty and list(text) in ([str(row + i) for row in range(len(text))] for i in (0, 1)):
         return Finding(COUNTS, used=False)
     suspects, check = _extremes(known, numbers)
-    ranks = pd.to_numeric(text.str.replace(",", "."), errors="coerce").rank()
+    ranks = number_text.parse(text, written, unit).rank()
     return Finding(
         f"number, {numbers.min():g} to {numbers.max():g}, {_absent(marks)}",
         missing=tuple(marks.index),
@@ -105,6 +107,7 @@ def finding(column: pd.Series, a_row: int = 1) -> Finding:
         follows=bool(abs(ranks.corr(ranks.shift())) > 0.1),
         fault=_among_numbers(words, text, a_row),
         suspects=suspects,
+        unit=unit,
     )
 
 
@@ -114,7 +117,7 @@ def _words(known: pd.Series, marks: pd.Series, either: pd.Series) -> Finding:
     if len(known) > min(LEVELS, known.sum() / 2):
         note = f"text with {len(known):,} different values"
         if known[known.index.str.fullmatch(_NUMBER_AND_MORE)].sum() > known.sum() / 2:
-            note += "; numbers with thousands or units between? write 1210.06"
+            note += "; numbers in several units? write them in one"
         return Finding(note, used=False)
     level = "a level: if it means missing, move it from categories to missing"
     mark = "missing: if it is a level, move it from missing to categories"
@@ -153,9 +156,8 @@ def _among_numbers(words: pd.Series, text: pd.Series, a_row: int) -> str:
         marks = ", ".join(f'"{word}"' for word in spelt[:3])
         remedies.append(f"if it means missing, add {marks} to the card's missing")
     for word in words.index[words.index.str.contains(r"\d")][:1]:
-        plain = word.replace(",", "") if THOUSANDS.fullmatch(word) else "a number"
         remedies.append(
-            f'"{word}" looks like a measurement, so it is not offered as a mark: write {plain} in '
+            f'"{word}" looks like a measurement, so it is not offered as a mark: write a number in '
             "the table"
         )
     return f"expected numbers, found {', '.join(shown)}{more}; {'; '.join(remedies)}"
@@ -204,7 +206,7 @@ def renamed(names: Sequence[str]) -> dict[str, str]:
     result: dict[str, str] = {}
     for written in names:
         visible = "".join(letter if letter.isprintable() else " " for letter in written)
-        name = " ".join(visible.split()) or "column"
+        name = " ".join(visible.split()) or "index"
         if parts and name.lower() in PARTS:
             name = name.lower()
         elif input_names.is_term(name):

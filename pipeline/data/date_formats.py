@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from pipeline.config.times import PARTS
+from pipeline.config.times import EPOCHS, PARTS
 from pipeline.data import stamp_text
 from pipeline.data.time_formats import clock, fits, formats, is_dates, read_most
 from pipeline.errors import PipelineError
@@ -131,7 +131,9 @@ def _readings(table: pd.DataFrame, form: str | None) -> list[Stamps]:
 
 
 def _ranked(readings: list[Stamps]) -> list[Stamps]:
-    return sorted(readings, key=lambda found: found.score, reverse=True)
+    # A number that counts rows may count seconds as well as a date that is written out.
+    likely = sorted(readings, key=lambda found: found.format in EPOCHS)
+    return sorted(likely, key=lambda found: found.score, reverse=True)
 
 
 def _regularity(names: list[str], form: str | None, times: pd.Series) -> Stamps | None:

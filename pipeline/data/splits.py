@@ -64,8 +64,12 @@ def at_times(
     return kept
 
 
-def unused(rows: int, when: object) -> str:
-    """What to say of rows after a time that no span has."""
+def unused(used: Rows, lengths: Rows, starts: pd.DatetimeIndex, step: pd.Timedelta) -> str | None:
+    """What to say of the rows of series, [S] long, of which so many [S] are in spans."""
+    if not (rows := int((lengths - used).sum())):
+        return None
+    after = (starts + (used - 1) * step).unique()
+    when = after[0] if len(after) == 1 else "the time of each series"
     return (
         f"{rows:,} rows after {when}, where split.test ends, are not used; if the table grows, "
         "train: rest and such as test: last 90 days move with it"

@@ -6,7 +6,7 @@ time is the first of the two. A week without a day, `%G-W%V`, is its Monday.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 
 import pandas as pd
@@ -15,12 +15,12 @@ from pipeline.config.times import EPOCHS, Interval, whole_week
 
 BLOCK = 2**18
 _DAYS_END = r"24(?=(?:[:.]?00)*(?: ?(?:Z|[+-]\d{2}:?\d{2}))?$)"
-_CLOCK = re.compile(r"[ T]%[HI]\W?(%[MSp]|\.%f|\W)*$")  # of a format, what follows the date
+CLOCK = re.compile(r"[ T]%[HI]\W?(%[MSp]|\.%f|\W)*$")  # of a format, what follows the date
 
 
 def by_blocks(parse: Callable[[pd.Series], pd.Series], written: pd.Series) -> pd.Series:
     """What was written, parsed some rows at a time: pandas makes an object of each meanwhile."""
-    starts = range(0, len(written), BLOCK)
+    starts = range(0, max(1, len(written)), BLOCK)
     return pd.concat([parse(written.iloc[start : start + BLOCK]) for start in starts])
 
 
@@ -62,6 +62,19 @@ def read(text: pd.Series, form: str, utc: bool | None = None) -> pd.Series:
     return times
 
 
+def beyond(text: pd.Series, form: str) -> Iterator[str]:
+    """What is read of a column that strptime would not, one line each."""
+    if form in EPOCHS or Interval.of(form).last is not None or whole_week(form):
+        return
+    other = text[_parsed(text, form, "%z" in form).isna() & text.notna()]
+    for read_as, what in (
+        (_ends_of_days, "end with 24:00, the midnight that ends the day"),
+        (_midnights, "have no time of day, which is taken for midnight"),
+    ):
+        if count := int(read_as(other, form, "%z" in form).notna().sum()):
+            yield f"{count:,} times {what}"
+
+
 def _parsed(text: pd.Series, form: str, utc: bool) -> pd.Series:
     return by_blocks(lambda rows: pd.to_datetime(rows, format=form, errors="coerce", utc=utc), text)
 
@@ -75,7 +88,7 @@ def _ends_of_days(text: pd.Series, form: str, utc: bool) -> pd.Series:
 
 def _midnights(text: pd.Series, form: str, utc: bool) -> pd.Series:
     """Dates alone as midnights, as many programs leave the hour out there."""
-    date = _CLOCK.sub("", form)
+    date = CLOCK.sub("", form)
     return _parsed(text, date, utc) if date != form else _none(utc)
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.data import column_guesses, date_formats, time_formats
+from pipeline.data import column_guesses, date_formats, number_text, stamp_text, time_formats
 from pipeline.data.column_guesses import COUNTS, Finding
 from pipeline.data.date_formats import Question, Stamps
+from pipeline.data.number_text import PLAIN, Written
 from pipeline.data.sources import guesses, reading
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
@@ -23,6 +24,8 @@ class Look:
 
     writing: Mapping[str, str]  # how the file is written, by the card's keys
     beside: Mapping[str, Sequence[str]]  # what an archive or a workbook holds, likewise
+    written: Written
+    unclear: str  # a number that may be meant otherwise, or ""
     renamed: dict[str, str]  # a column's name in the table, and in the card where it is another
     stamps: Stamps | Question
     times_of_day: str | None  # in a wide table, how its columns' names write them
@@ -30,6 +33,7 @@ class Look:
     rows: int  # of the long series
     columns: dict[str, Finding]
     order: dict[str, tuple[str, str]]  # what the card's time allows: key, value and why
+    beyond: list[str]  # what is read of times that strptime would not
 
     @property
     def used(self) -> dict[str, Finding]:
@@ -45,6 +49,13 @@ class Look:
     def target(self) -> tuple[str, str]:
         """The column that is likeliest to be forecast, and why it is taken for that."""
         return column_guesses.target(self.numeric)
+
+    @property
+    def numbers(self) -> list[tuple[str, str, str]]:
+        """The card's keys of how numbers are written: name, value and what to check of them."""
+        check = f" # check: {self.unclear} is a whole number?" if self.unclear else ""
+        pairs = self.written._asdict().items()
+        return [(key, str(mark), check) for key, mark in pairs if mark != getattr(PLAIN, key)]
 
     @property
     def hours(self) -> str:
@@ -77,31 +88,37 @@ def look(raw: Path, form: str | None = None) -> Look:
     if isinstance(stamps, Stamps):
         step, rows = stamps.step, stamps.rows
     others = [str(name) for name in table if name not in names]
-    long: dict[str, Finding] = {}
+    values = None
     daily = step is None or step >= pd.Timedelta("1D")
     if daily and (wide := time_formats.times_of_day(others)):
         times, slots = wide
         values = pd.Series(table[slots].to_numpy().ravel(), name="value", dtype=str)
-        long["value"] = column_guesses.finding(values, len(slots))
         step, rows = pd.Timedelta("1D") / len(slots), rows * len(slots)
         rows -= _to_come(table[slots].iloc[-1], times)
         others = [name for name in others if name not in slots]
+    dated = {name for name in others if time_formats.is_dates(table[name])}
+    numbers = [table[name] for name in others if name not in dated] if values is None else [values]
+    written, unclear = number_text.style(numbers)
     dates = Finding(f"dates; the time is made of {', '.join(names)}", used=False)
     columns = {
-        name: dates if time_formats.is_dates(table[name]) else column_guesses.finding(table[name])
+        name: dates if name in dated else column_guesses.finding(table[name], written=written)
         for name in others
     }
     used = [name for name, found in columns.items() if found.used]
     for name in (name for name in used if columns[name].suspects):
         also = column_guesses.elsewhere(columns[name].suspects, table[used].drop(columns=name))
         columns[name] = replace(columns[name], check=columns[name].check + also)
-    if times:  # a wide table has one column
-        columns = {name: replace(found, used=False) for name, found in columns.items()} | long
-    order = {}
+    if values is not None:  # a wide table has one column
+        columns = {name: replace(found, used=False) for name, found in columns.items()}
+        columns["value"] = column_guesses.finding(values, len(slots), written)
+    order, beyond = {}, []
     if isinstance(stamps, Stamps):
+        if stamps.format:
+            beyond = [*stamp_text.beyond(stamp_text.joined(table, names), stamps.format)]
         counted = {name for name, found in columns.items() if found.note == COUNTS}
         order = dict(_order(stamps, table.drop(columns=list(counted))))
-    seen = Look(writing, beside, renamed, stamps, times, step, rows, columns, order)
+    how = (writing, beside, written, unclear, renamed)
+    seen = Look(*how, stamps, times, step, rows, columns, order, beyond)
     if not seen.numeric:
         found = "; ".join(f"{name}: {found.note}" for name, found in columns.items()) or "no other"
         raise PipelineError(f"{raw}: expected a column of numbers that change, found {found}")
@@ -164,12 +181,15 @@ def draft(raw: Path, seen: Look) -> str:
 
 
 def _writing(seen: Look) -> Iterator[str]:
+    if query := seen.writing.get("query"):
+        yield f"query: {_word(query)} # snapshot asks the database this"
     for key, names in seen.beside.items():
         yield f"{key}: {_word(seen.writing[key])} # check: which one of {_line(', '.join(names))}?"
     if (delimiter := seen.writing.get("delimiter", ",")) != ",":
         yield f"delimiter: {json.dumps(delimiter)}"
     if (encoding := seen.writing.get("encoding", "utf-8")) != "utf-8":
         yield f"encoding: {encoding} # check: are letters such as é and µ right?"
+    yield from (f"{key}: {json.dumps(mark)}{check}" for key, mark, check in seen.numbers)
     marks = dict.fromkeys(mark for found in seen.used.values() for mark in found.missing)
     if marks:
         yield f"missing: {_words(marks)} # check: how a missing value is written"
@@ -191,7 +211,8 @@ def _time(seen: Look) -> list[str]:
         steps = "from the columns' names"
     else:
         also = "".join(f"; {rival} fits every row too" for rival in stamps.rivals)
-        written = f"{json.dumps(stamps.format)} # check: day and month in this order{also}?"
+        asked = "day and month in this order" if "%m" in str(stamps.format) else "is it this"
+        written = f"{json.dumps(stamps.format)} # check: {asked}{also}?"
         apart = len(stamps.names) > 1
         one = f"  column: {_word(stamps.names[0])}"
         time = [f"  columns: {_words(stamps.names)}" if apart else one]
@@ -213,7 +234,7 @@ def _time(seen: Look) -> list[str]:
 
 
 def _column(name: str, found: Finding) -> str:
-    known = 'unit: ""' + ", minimum: 0" * found.minimum
+    known = f"unit: {_word(found.unit)}" + ", minimum: 0" * found.minimum
     if found.levels:
         known = f"categories: {_words(found.levels)}"
     remark = f"; check: {_line(found.check)}" if found.check else ""

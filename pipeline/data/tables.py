@@ -20,7 +20,10 @@ def numbered(table: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
     if len(table) == 0:
         raise PipelineError(f"{where}: no rows, expected at least one")
     cells.check_names(list(table.columns), where)
-    table = table.rename(columns=card.rename)
+    names = dict(card.rename)
+    if "" in names and "" not in table:  # what pandas calls a first column without a name
+        names["Unnamed: 0"] = names.pop("")
+    table = table.rename(columns=names)
     if not table.columns.is_unique:
         twice = str(table.columns[table.columns.duplicated()][0])
         raise PipelineError(

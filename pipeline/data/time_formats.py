@@ -9,6 +9,7 @@ from datetime import datetime
 import pandas as pd
 from pandas.tseries.api import guess_datetime_format
 
+from pipeline.config.times import Interval, whole_week
 from pipeline.data import stamp_text
 
 # What pandas guesses in one order of day and month alone, or not at all.
@@ -16,23 +17,10 @@ _ORDERS = ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%d{0}%m{0}%y", "%m{0}%d{0}%y", "%y{0
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H.%M", " %H.%M.%S", " %I:%M %p", " %I:%M:%S %p")
 _FORMATS = (
     *(order.format(mark) + clock for order in _ORDERS for mark in "/.-" for clock in _CLOCKS),
-    *("%Y-%m-%d %H.%M", "%Y-%m-%d %H.%M.%S", "%d-%b-%y", "%d-%b-%Y", "%d-%b-%Y %H:%M"),
-    *(
-        "%G-W%V",
-        "%GW%V",
-        "%G-W%V-%u",
-        "%Y%m%d%H",
-        "%Y-%m",
-        "%Y/%m",
-        "%m/%Y",
-        "%m-%Y",
-        "%m.%Y",
-        "%b-%y",
-        "%b %y",
-        "%b-%Y",
-        "%b %Y",
-    ),
-    "%B %Y",
+    *("%Y-%m-%d %I:%M %p", "%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d %H.%M", "%Y-%m-%d %H.%M.%S"),
+    *("%d-%b-%y", "%d-%b-%Y", "%d-%b-%Y %H:%M"),
+    *("%Y%m%d%H", "%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y", "%m.%Y", "%b-%y", "%b %y", "%b-%Y", "%b %Y"),
+    *("%B %Y", "%d%b%Y", "%d%b%Y:%H:%M:%S", "%G-W%V", "%GW%V", "%G-W%V-%u"),
 )
 _TIMES_OF_DAY = ("%H:%M:%S", "%H:%M", "%H%M", "%H")
 _HOURS_ALONE = r"(?i)(hours?|hr|hh|he|time|stunde|uur|heure|hora|ora)([ _]of[ _]day)?"
@@ -46,27 +34,49 @@ def is_dates(column: pd.Series) -> bool:
 
 
 def formats(text: pd.Series) -> list[str]:
-    """The ways that a column's first and last value may be dates, likelier ones first."""
-    ends = [str(value) for value in text[text != ""].iloc[[0, -1]]] if (text != "").any() else [""]
-    if re.fullmatch(r"[-+]?\d*[.,]?\d*", ends[0]) and len(ends[0]) not in (8, 10, 12, 14):
-        return []  # a number, and not the digits of a date
+    """The ways that some values of a column may be dates, likelier ones first."""
+    there = text[text.str.strip() != ""]
+    if there.empty:
+        return []
+    # The first and the last; and a long one, as some leave out the hour of midnight.
+    longest = there.head(200).str.len().argmax()
+    ends = [str(there.iloc[row]) for row in (0, -1, longest)]
+    if digits := re.fullmatch(r"[-+]?(\d*)[.,]?\d*", ends[0]):
+        epochs = {10: ["epoch s"], 13: ["epoch ms"]}.get(len(digits[1]), [])
+        dates = _dates(ends) if len(ends[0]) in (8, 10, 12, 14) else []
+        return [*dates, *epochs]
+    if all(" - " in end for end in ends):  # from one time to another
+        first = [end.partition(" - ")[0].strip() for end in ends]
+        inner = _dates(first)
+        clocks = [form.removeprefix(stamp_text.CLOCK.sub("", form)).strip() for form in inner]
+        both = zip(inner, clocks, strict=True)
+        return [f"{form} - {last}" for form, clock in both for last in (form, clock) if last]
+    return _dates(ends)
+
+
+def _dates(values: Sequence[str]) -> list[str]:
+    # pandas knows 00:00 and Jan, but neither 24:00 nor JAN.
+    plain = [re.sub(r"(?<!\d)24(?=[:.]00)", "00", value) for value in values]
+    plain = [re.sub("[A-Z]{3,}", lambda word: word[0].title(), value) for value in plain]
     with warnings.catch_warnings(action="ignore"):  # that 31.12.2024 starts with the day
         likely = [
             form
             for day_first in (False, True)
-            for end in ends
-            if not (day_first and re.match(r"\d{4}", end))  # no 2024-31-12
-            and (form := guess_datetime_format(end, dayfirst=day_first))
-            and ("%m" in form or "%b" in form)
+            for value in plain
+            if not (day_first and re.match(r"\d{4}", value))  # no 2024-31-12
+            and (form := guess_datetime_format(value, dayfirst=day_first))
+            and ("%m" in form or "%b" in form or "%B" in form)
         ]
-    return list(dict.fromkeys([*likely, *(form for form in _FORMATS if fits(ends, form))]))
+    return list(dict.fromkeys([*likely, *(form for form in _FORMATS if fits(plain, form))]))
 
 
 def fits(values: Sequence[str], form: str) -> bool:
     """Whether a value is written in a format."""
+    form = Interval.of(form).first
+    day, of_week = (" 1", " %u") if whole_week(form) else ("", "")
     for value in values:
         with suppress(ValueError):
-            return bool(datetime.strptime(value, form))
+            return bool(datetime.strptime(value.partition(" - ")[0] + day, form + of_week))
     return False
 
 

@@ -1,16 +1,14 @@
 """A column of raw rows becomes numbers, or words of its categories."""
 
-import re
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pipeline.config.cards import Card
-from pipeline.data import stamp_text
+from pipeline.data import number_text, stamp_text
+from pipeline.data.number_text import STYLES, Written
 from pipeline.errors import PipelineError
-
-THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?")  # with a comma between them
 
 
 def _missing(column: pd.Series, card: Card) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -28,16 +26,18 @@ def read_column(column: pd.Series, name: str, card: Card, where: str) -> pd.Seri
 
 def number(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
     """The column as float64, NaN where missing; PipelineError names the first bad row."""
+    written = Written(card.decimal, card.thousands)
     if pd.api.types.is_numeric_dtype(column):
         values, missing = column.astype("float64"), column.isna().to_numpy(bool)
     else:
         text = column.astype("str").str.strip()
         missing = _missing(text, card)
+        unit = card.columns[card.wide.column if card.wide else name].unit
         values = stamp_text.by_blocks(
-            lambda rows: pd.to_numeric(rows, errors="coerce").astype("float64"), text.mask(missing)
+            lambda rows: number_text.parse(rows, written, unit), text.mask(missing)
         )
     # A mark that is a number may be sent as one, or be written as -999.0 in some rows.
-    marks = pd.to_numeric(pd.Series(card.missing, dtype="str"), errors="coerce").dropna()
+    marks = number_text.parse(pd.Series(card.missing, dtype="str"), written).dropna()
     if len(marks):
         missing = missing | values.isin(marks).to_numpy()
         values = values.mask(missing)
@@ -46,16 +46,27 @@ def number(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
     if bad.any():
         row = int(bad.argmax())
         found = str(column.iloc[row])[:60]
-        hint = ""
-        if THOUSANDS.fullmatch(found):
-            hint = f"; a comma between thousands? write {found.replace(',', '')}"
-        elif "," in found:
-            hint = "; a decimal comma? write 12.5"
         raise PipelineError(
             f"{where}: column {name}, row {column.index[row]}: expected a finite number or one of "
-            f"the card's missing marks, found {found!r}{hint}"
+            f"the card's missing marks, found {found!r}{_hint(found, written)}"
         )
     return values
+
+
+def _hint(found: str, written: Written) -> str:
+    """The card's keys that read what is no number as they stand."""
+    cell = pd.Series([found])
+    unit = number_text.unit(cell)
+    for style in (written, *reversed(STYLES)):
+        if number_text.parse(cell, style, unit).notna().all():
+            named, as_is = style._asdict(), written._asdict()
+            keys = [
+                f'{key}: "{mark}"' for key, mark in named.items() if mark not in (None, as_is[key])
+            ]
+            if unit:
+                keys.append(f"{unit} as the column's unit")
+            return f"; a number if the card has {' and '.join(keys)}" if keys else ""
+    return ""
 
 
 def category(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:

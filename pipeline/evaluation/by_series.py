@@ -15,7 +15,7 @@ from pipeline.runtime.progress import progress
 
 
 def yardsticks(
-    train: Sequence[pd.DataFrame], season: int, block: int
+    train: Sequence[pd.DataFrame], season: int, block: int = 1
 ) -> tuple[Yardstick, list[Yardstick]]:
     """Of all series together, and of each, from the targets' training rows of each.
 

@@ -21,6 +21,17 @@ from pipeline.forecasting.forecaster import Forecaster
 from pipeline.runtime.progress import progress, say
 
 
+def method(experiment: Experiment, given: tuple[float, ...]) -> Method:
+    """What is learned of errors, by the parameters; `given` are the quantiles of a forecast."""
+    settings = experiment.params.evaluate
+    return Method(
+        levels=settings.levels,
+        given=given,
+        scaled=experiment.scaled,
+        bins=settings.calibration.bins,
+    )
+
+
 def with_intervals(
     experiment: Experiment,
     layout: Layout,
@@ -49,17 +60,12 @@ def with_intervals(
     of = borders.number(chosen)
     with progress("calibrations", len(by)) as tell:
         for name in by:
-            method = Method(
-                levels=settings.levels,
-                given=(spec.quantiles or ()) if name == MODEL else (),
-                scaled=experiment.scaled,
-                bins=settings.calibration.bins,
-            )
-            one = conformal.calibrate(method, own[learned_on][name], seen[learned_on], spec.targets)
+            how = method(experiment, (spec.quantiles or ()) if name == MODEL else ())
+            one = conformal.calibrate(how, own[learned_on][name], seen[learned_on], spec.targets)
             learned[name], parts = one, {"test": [(np.arange(len(seen["test"])), one)]}
             with suppress(TooFewError):
                 parts["validation"] = conformal.halves(
-                    method, own["validation"][name], seen["validation"], spec.targets, chosen, of
+                    how, own["validation"][name], seen["validation"], spec.targets, chosen, of
                 )
             for span, part in parts.items():
                 made = partial(conformal.around, part, own[span][name], forecaster.lowest)

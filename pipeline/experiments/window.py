@@ -32,10 +32,8 @@ def window(experiment: Experiment, layout: Layout) -> None:
     spans = splits.of(experiment, borders, starts)
     windows.check_length(int(borders.lengths.max()), look_back, horizon)
     used = spans["test"][:, 1] - borders.firsts  # rows of each series
-    if unused := int((borders.lengths - used).sum()):
-        after = (starts + (used - 1) * card.step).unique()
-        when = after[0] if len(after) == 1 else "the time of each series"
-        say(f"{layout.series}: {splits.unused(unused, when)}")
+    if unused := splits.unused(used, borders.lengths, starts, card.step):
+        say(f"{layout.series}: {unused}")
 
     scaler = artifacts.read_json_record(layout.scaler, Scaler)
     for name in targets:

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Self
 
 import h5py
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from pipeline.config.params import (
     Baseline,
@@ -227,9 +227,15 @@ def seasonal_naive(own: FittedBaseline, seen: Seen, origins: Rows) -> Floats:
     return np.where((rows < first)[..., None] | np.isnan(then), seen.known[origins][:, None], then)
 
 
+@cache
+def _threads() -> ThreadpoolController:
+    """NumPy's: to look for them takes as long as the forecasts of many windows."""
+    return ThreadpoolController()
+
+
 def ridge(own: FittedBaseline, seen: Seen, origins: Rows) -> Floats:
     """A linear map of all that the window holds, and of what is known ahead of all its steps."""
-    with threadpool_limits(THREADS):
+    with _threads().limit(limits=THREADS):
         steps = own.flat_windows(seen, origins) @ own.learned["kernel"] + own.learned["bias"]
     shape = len(origins), own.spec.horizon, len(own.spec.targets)
     return own.scaler.units(steps.reshape(shape), own.spec.targets)
@@ -250,7 +256,7 @@ def linear(own: FittedBaseline, seen: Seen, origins: Rows) -> Floats:
         if ahead:
             rows_seen = linear_maps.rows_seen(origins, rows)
             past = past - own.told(seen.ahead[seen.last[rows_seen]])
-        with threadpool_limits(THREADS):
+        with _threads().limit(limits=THREADS):
             made.append(linear_maps.steps(one, own.learned[name], past))
     steps: Floats = np.mean(made, axis=0)
     if ahead:

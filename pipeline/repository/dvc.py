@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -54,3 +55,22 @@ def run(directory: Path, *arguments: str, show: bool = False) -> str:
         said = "" if show else f": {last_words(done)}"
         raise PipelineError(f"dvc {arguments[0]}: expected it to end well, found an error{said}")
     return "" if show else done.stdout
+
+
+def pinned(pin: Path, directory: Path) -> Path:
+    """What a pin such as data/raw/mine.dvc has of the cache, copied into a directory, mine in it.
+
+    PipelineError if the cache lacks it.
+    """
+    settings = directory / ".dvc/config"
+    settings.parent.mkdir()
+    cache = run(Path(), "cache", "dir").strip()
+    settings.write_text(f'[core]\n    no_scm = true\n[cache]\n    dir = "{cache}"\n')
+    shutil.copy(pin, directory)
+    try:
+        run(directory, "checkout", pin.name)
+    except PipelineError:
+        raise PipelineError(
+            f"{pin}: expected what it pins in DVC's cache, found none; get it with: dvc fetch {pin}"
+        ) from None
+    return directory / pin.stem

@@ -23,7 +23,7 @@ RESERVED = re.compile(
 CARD = "ingest.card"  # the parameter that stands for what the card decides
 # Of a card: prose, the table's own sum, and what stands among the parameters as it was resolved.
 NOT_DECISIVE = re.compile(
-    r"(title|source|attribution|licence|fetch|file|sha256|targets|inputs|known_ahead|split\..*|"
+    r"(title|source|attribution|licence|fetch|query|file|sha256|targets|inputs|known_ahead|split\..*|"
     r".*\.(description|transform))"
 )
 NAMED = ("ingest.dataset", "window.look_back", "window.horizon", "train.seed", "train.model.name")

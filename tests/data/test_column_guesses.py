@@ -169,7 +169,7 @@ def test_rows_that_are_not_one_for_each_time_are_told_with_the_key(monkeypatch, 
         (["off", "T"], ['"off" 10 times (rows 7, 27, 47, ...)', 'add "off", "T" to the card']),
         (["<0.5"], ['"<0.5" 20 times', '"<0.5" looks like a measurement, so it is not offered']),
         ([">100"], ['">100" looks like a measurement']),
-        (['"1,008.64"'], ['"1,008.64" 20 times', "write 1008.64 in the table"]),
+        (["12.5x"], ['"12.5x" 20 times', '"12.5x" looks like a measurement']),
         (["12.5x", "12..5", "1O", "l2"], [" and 1 other words", "looks like a measurement"]),
     ],
 )
@@ -179,6 +179,16 @@ def test_words_among_numbers_are_shown_and_not_taken(words, parts, monkeypatch):
     for part in ["column load: expected numbers, found", *parts]:
         assert part in line
     assert cards.read_card("mine").missing == cards.Card.model_fields["missing"].default
+
+
+def test_how_numbers_are_written_is_told(monkeypatch, capsys):
+    """The card's keys are on the screen, with a number that may be meant in two ways."""
+    run(monkeypatch, str(store(table(mark=";", load=[f"1,{i:03d}" for i in range(200)]))))
+    told = 'numbers are read with thousands: ","; check: 1,000 is a whole number?'
+    assert told in capsys.readouterr().out
+    assert 'thousands: "," # check: 1,000 is a whole' in HERE.card("mine").read_text()
+    run(monkeypatch, str(store(table(load=[f"{value} kW" for value in LOAD]))), "--force")
+    assert "unit: load is in kW, as its cells say" in capsys.readouterr().out
 
 
 def test_word_confirmed_in_the_card_is_missing(monkeypatch, capsys):

@@ -170,7 +170,7 @@ def test_all_that_is_wrong_is_said_at_once_by_series() -> None:
         ),
         (
             lambda t: t.assign(level=t["level"].astype(object).mask(t["level"] == 4, "4,5")),
-            ["series b: column level", "found '4,5'; a decimal comma"],
+            ["series b: column level", "found '4,5'; a number if the card has decimal"],
         ),
     ],
 )

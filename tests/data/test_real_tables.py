@@ -249,3 +249,153 @@ def test_a_wide_table_has_its_days_sorted_and_repeated_ones_made_one() -> None:
     wide = {"layout": "wide", "wide": {"column": "load", "times": "T%H"}, "frequency": "12h"}
     assert read(text, time=time, **wide).tolist() == [1, 2, 5, 6]
     assert len(counts(text, time=time, **wide)) == 2
+
+
+def stamped(*cells: str, mark: str = ";") -> str:
+    """A table of hours, with these cells as the load."""
+    rows = [f"2014-01-01 {hour:02d}:00{mark}{cell}" for hour, cell in enumerate(cells)]
+    return "\n".join([f"time{mark}load", *rows, ""])
+
+
+NUMBERS: dict[str, tuple[list[str], dict[str, Any]]] = {
+    "decimal commas": (["1234,5", "-0,25", "7"], {"decimal": ","}),
+    "thousands by commas": (["1,234.5", "-0.25", "7"], {"thousands": ","}),
+    "thousands by points": (["1.234,5", "-0,25", "7"], {"decimal": ",", "thousands": "."}),
+    "thousands by blanks": (["1\u202f234,5", "-0,25", "7"], {"decimal": ",", "thousands": " "}),
+    "thousands by apostrophes": (["1’234.5", "-0.25", "7"], {"thousands": "'"}),
+    "units": (["1234.5 MW", "-0.25MW", "7"], {"columns": {"load": {"unit": "MW"}}}),
+    "percent": (["1234.5%", "-0.25 %", "7%"], {"columns": {"load": {"unit": "%"}}}),
+    "currency": (
+        ["$1,234.5", "$-0.25", "$7"],
+        {"columns": {"load": {"unit": "$"}}, "thousands": ","},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_numbers_are_read_as_people_write_them(name: str) -> None:
+    """The same three numbers, from text, and sent as numbers or as text beside them."""
+    written, keys = NUMBERS[name]
+    card = keys | {"delimiter": ";", "missing": ["", "-1,5", "-999"]}
+    assert read(stamped(*written), **card).tolist() == [1234.5, -0.25, 7]
+    mixed = pd.DataFrame({"time": ["2014-01-01 00:00", "2014-01-01 01:00"], "load": [-0.25, None]})
+    mixed["load"] = mixed["load"].astype(object)
+    mixed.loc[1, "load"] = written[0]
+    assert tables.to_series(mixed, toy_card(**BASE | card), "sent")["load"].tolist() == [
+        -0.25,
+        1234.5,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cells", "keys", "said"),
+    [
+        (["12,5"], {}, 'a number if the card has decimal: ","'),
+        (["1,008.64"], {}, 'a number if the card has thousands: ","'),
+        (["1.008,64"], {}, 'a number if the card has decimal: "," and thousands: "."'),
+        (["12 kW"], {}, "a number if the card has kW as the column's unit"),
+        (["12.5"], {"decimal": ","}, 'a number if the card has decimal: "."'),
+        (["1,23,4"], {"thousands": ","}, "found '1,23,4'"),
+        (["12 MW h"], {}, "found '12 MW h'"),
+        (["1 1"], {"columns": {"load": {"unit": "1"}}}, "found '1 1'"),
+    ],
+)
+def test_what_is_no_number_is_refused_with_the_key_that_reads_it(
+    cells: list[str], keys: dict[str, Any], said: str
+) -> None:
+    """Numbers are never read in two ways at once."""
+    line = refusal(stamped("5", *cells), delimiter=";", **keys)
+    assert "column load, row 2: expected a finite number" in line and said in line
+    assert "thousands" in refusal("", decimal=",", thousands=",")
+
+
+def test_marks_are_numbers_as_the_card_has_them() -> None:
+    """A mark of a decimal comma is missing in whatever form it comes."""
+    card = {"decimal": ",", "missing": ["-999,5"], "delimiter": ";"}
+    assert read(stamped("1,5", "-999,50"), **card).isna().tolist() == [False, True]
+
+
+NAMELESS = ",time,load\n7,2014-01-01 00:00,1\n9,2014-01-01 01:00,2\n"
+
+
+def test_a_first_column_without_a_name_gets_one_from_the_card() -> None:
+    """Row numbers of pandas or R, or the time itself; pandas calls the column Unnamed: 0."""
+    assert 'name it in the card, as in rename: {"": index}' in refusal(NAMELESS)
+    found = read(NAMELESS, rename={"": "row"}, excluded=["row"])
+    assert found.tolist() == [1, 2]
+    text = '"";load\n"2014-01-01 00:00";1\n"2014-01-01 01:00";2\n'
+    assert read(text, rename={"": "time"}, delimiter=";").tolist() == [1, 2]
+
+
+def test_what_is_empty_at_the_end_of_a_file_is_left_out() -> None:
+    """Columns and lines without names and values, as workbooks export them."""
+    text = "time,load,,\n2014-01-01 00:00,1,,\n2014-01-01 01:00,,,\n,,,\n,,,\n\n"
+    card = toy_card(**BASE)
+    found = tables.to_series(parse_table(text.encode(), card, "file"), card, "file")["load"]
+    assert found.iloc[0] == 1 and found.isna().tolist() == [False, True]
+    line = refusal(text.replace("01:00,,", "01:00,,4"))
+    assert "found none for column 3 of 4, which has '4' in row 2" in line
+
+
+WRITTEN: dict[str, tuple[list[str], str, str]] = {
+    "24:00": (["10.03.2004 23:00", "10.03.2004 24:00"], "%d.%m.%Y %H:%M", "1h"),
+    "24:00:00 with an offset": (
+        ["2004-03-10T23:00:00+00:00", "2004-03-10T24:00:00+00:00"],
+        "%Y-%m-%dT%H:%M:%S%z",
+        "1h",
+    ),
+    "midnight without a time": (["10.03.2004 23:00", "11.03.2004"], "%d.%m.%Y %H:%M", "1h"),
+    "seconds": (["1078959600", "1078963200"], "epoch s", "1h"),
+    "milliseconds": (["1078959600000", "1078963200000"], "epoch ms", "1h"),
+    "from a time to another": (
+        ["10.03.2004 23:00 - 11.03.2004 00:00", "11.03.2004 00:00 - 11.03.2004 01:00"],
+        "%d.%m.%Y %H:%M - %d.%m.%Y %H:%M",
+        "1h",
+    ),
+    "from a time to an hour": (
+        ["10.03.2004 23:00 - 24:00", "11.03.2004 00:00 - 01:00"],
+        "%d.%m.%Y %H:%M - %H:%M",
+        "1h",
+    ),
+    "capital months": (["10-MAR-2004 23:00", "11-MAR-2004 00:00"], "%d-%b-%Y %H:%M", "1h"),
+    "names of days": (
+        ["Wednesday, 10 March 2004 23", "Thursday, 11 March 2004 00"],
+        "%A, %d %B %Y %H",
+        "1h",
+    ),
+    "weeks": (["2004-W10", "2004-W11"], "%G-W%V", "7D"),
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_times_are_read_as_people_write_them(name: str) -> None:
+    """What strptime does not know is read from text, numbers, JSON, and as an origin."""
+    stamps, form, step = WRITTEN[name]
+    text = "time;load\n" + "".join(f'"{stamp}";{i}\n' for i, stamp in enumerate(stamps))
+    keys = {"time": {"column": "time", "format": form}, "delimiter": ";", "frequency": step}
+    load = read(text, **keys)
+    last = "2004-03-08 00:00" if step == "7D" else "2004-03-11 00:00"
+    assert f"{load.index[-1]:%Y-%m-%d %H:%M}" == last and load.tolist() == [0, 1]
+    assert timestamps.moment(stamps[1], toy_card(**BASE | keys)) == load.index[-1]
+
+
+@pytest.mark.parametrize(
+    ("stamp", "form"),
+    [
+        ("10.03.2004 24:01", "%d.%m.%Y %H:%M"),
+        ("31.02.2004", "%d.%m.%Y %H:%M"),
+        ("31.02.2004 24:00", "%d.%m.%Y %H:%M"),
+        ("10.03.2004 23:00 - soon", "%d.%m.%Y %H:%M - %d.%m.%Y %H:%M"),
+        ("10.03.2004 23:00", "%d.%m.%Y %H:%M - %d.%m.%Y %H:%M"),
+        ("2004-W54", "%G-W%V"),
+        ("soon", "epoch s"),
+        ("24", "%Y-%m-%d"),
+    ],
+)
+def test_what_is_no_time_stays_none(stamp: str, form: str) -> None:
+    """A time that does not exist is refused, in whatever format."""
+    line = refusal(
+        f"time;load\n{stamp};1\n", time={"column": "time", "format": form}, delimiter=";"
+    )
+    assert f"column time, row 1: expected a time written as {form}, found {stamp!r}" in line
+    assert "time.format" in refusal("", time={"column": "time", "format": "%d %d %Y"})

@@ -75,16 +75,16 @@ WRONG_TABLES: dict[str, tuple[str | bytes, list[str]]] = {
         ["unknown columns depth, width; expected those of the card", "leave them out"],
     ),
     "nameless column": (
-        table("2014-01-01 00:00,1,2,N,x,", header=HEADER + ","),
-        ["line 1: expected a name for every column, found none for column 6 of 6"],
+        table("2014-01-01 00:00,1,2,N,9,x", header=HEADER.replace("note", ",note")),
+        ["line 1: expected a name for every column, found none for column 5 of 6"],
     ),
-    "nameless columns at the end": (
-        table("2014-01-01 00:00,1,2,N,x,,", header=HEADER + ",,"),
-        ["found none for columns 6, 7 of 7", "delete the ',' at the end of every line"],
+    "nameless column at the end": (
+        table("2014-01-01 00:00,1,2,N,x,,9", header=HEADER + ",,"),
+        ["expected a name for every column, found none for column 7 of 7, which has '9' in row 1"],
     ),
     "nameless first column": (
         table("0,2014-01-01 00:00,1,2,N,x", header="," + HEADER),
-        ["found none for column 1 of 6", "pandas' to_csv: index=False leaves row numbers out"],
+        ["found none for column 1 of 6", "name it in the card, as in rename"],
     ),
     "name in open quotation marks": (
         table("2014-01-01 00:00,1,2,N,x", header=HEADER.replace("note", '"note')),
@@ -146,11 +146,11 @@ WRONG_TABLES: dict[str, tuple[str | bytes, list[str]]] = {
     ),
     "decimal comma": (
         replaced(7, '2014-01-01 06:00,"12,5",2,N,x'),
-        ["column level, row 7", "found '12,5'; a decimal comma?"],
+        ["column level, row 7", "found '12,5'; a number if the card has decimal"],
     ),
     "thousands": (
         replaced(7, '2014-01-01 06:00,"1,008.64",2,N,x'),
-        ["column level, row 7", "found '1,008.64'; a comma between thousands? write 1008.64"],
+        ["column level, row 7", "found '1,008.64'; a number if the card has thousands"],
     ),
     "infinity": (
         replaced(7, "2014-01-01 06:00,inf,2,N,x"),
@@ -328,7 +328,7 @@ def test_the_cards_delimiter_is_used(project: Project) -> None:
     table = reading.read_table(project.table, card)
     assert tables.to_series(table, card, "toy")["flow"].iloc[6] == 2
     table.loc[3, "flow"] = "2,5"
-    with pytest.raises(PipelineError, match=r"toy: column flow, row 4: .*'2,5'; a decimal comma"):
+    with pytest.raises(PipelineError, match=r"toy: column flow, row 4: .*'2,5'; a number if"):
         tables.to_series(table, card, "toy")
 
 

@@ -22,6 +22,7 @@ def parse_table(content: bytes, card: Card, where: str) -> pd.DataFrame:
     if not text:
         raise PipelineError(f"{where}: empty, expected a header line and rows")
     names = _header(text, card, where)
+    named = _to_the_last(names)
     rows = io.BytesIO(text.encode())
     del text
     try:
@@ -42,13 +43,21 @@ def parse_table(content: bytes, card: Card, where: str) -> pd.DataFrame:
         said = said.replace("Row #", "line ").replace("Expected", "expected")
         said = said.replace("columns, got", "fields, found")
         raise PipelineError(f"{where}: {said}") from None
-    return table.to_pandas()
+    read = table.to_pandas()
+    for column in range(named, len(names)):
+        if (filled := read.iloc[:, column] != "").any():
+            raise PipelineError(
+                f"{where}: line 1: expected a name for every column, found none for column "
+                f"{column + 1} of {len(names)}, which has {read.iloc[:, column][filled].iloc[0]!r} "
+                f"in row {int(filled.to_numpy().argmax()) + 1}; write one there"
+            )
+    return read.iloc[:, :named] if named < len(names) else read
 
 
 def _text(content: bytes, card: Card, where: str) -> str:
-    """The text without a byte-order mark and the blank lines at its end."""
+    """The text without a byte-order mark, and without the lines at its end that have no value."""
     try:
-        return content.decode(card.encoding).removeprefix("\ufeff").rstrip("\r\n")
+        text = content.decode(card.encoding).removeprefix("\ufeff").rstrip("\r\n")
     except UnicodeError as error:
         start = error.start if isinstance(error, UnicodeDecodeError) else 0
         line = content.count(b"\n", 0, start) + 1
@@ -58,6 +67,18 @@ def _text(content: bytes, card: Card, where: str) -> str:
             "card's encoding"
         ) from None
 
+    end = len(text)
+    while (line := max(text.rfind("\n", 0, end), text.rfind("\r", 0, end)) + 1) and not text[
+        line:end
+    ].strip(card.delimiter + "\r\n"):
+        end = line - 1
+    return text[:end]
+
+
+def _to_the_last(names: Sequence[str]) -> int:
+    """How many columns there are up to the last that has a name."""
+    return max((number for number, name in enumerate(names, 1) if name.strip()), default=0)
+
 
 def _header(text: str, card: Card, where: str) -> list[str]:
     """The columns' names; one in quotation marks may go on in the next line."""
@@ -66,7 +87,7 @@ def _header(text: str, card: Card, where: str) -> list[str]:
         names = next(csv.reader(lines, delimiter=card.delimiter, strict=True), [])
     except csv.Error as error:
         raise PipelineError(f"{where}: line 1: expected column names, found {error}") from None
-    check_header(names, card, where)
+    check_header(names[: _to_the_last(names)], card, where)
     if not next(lines, ""):
         raise PipelineError(f"{where}: a header and no rows, expected at least one row")
     return names
@@ -77,13 +98,14 @@ def check_header(names: Sequence[str], card: Card, where: str) -> None:
     if not names:
         raise PipelineError(f"{where}: line 1: expected column names, found an empty line")
     cells.check_names(names, where)
-    if nameless := [i + 1 for i, name in enumerate(names) if not name.strip()]:
+    renamed = names[0] in card.rename  # as "" of pandas' and R's row names may be
+    if nameless := [
+        i + 1 for i, name in enumerate(names) if not name.strip() and (i or not renamed)
+    ]:
         count = f"column{'s' * (len(nameless) > 1)} {', '.join(map(str, nameless))}"
         remedy = "write one there"
         if nameless[0] == 1:
-            remedy += ", such as time or row (pandas' to_csv: index=False leaves row numbers out)"
-        elif nameless[-1] == len(names):
-            remedy += f", or delete the {card.delimiter!r} at the end of every line"
+            remedy = 'name it in the card, as in rename: {"": index}'
         raise PipelineError(
             f"{where}: line 1: expected a name for every column, found none for {count} of "
             f"{len(names)}; {remedy}"

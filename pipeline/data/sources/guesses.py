@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.config.cards import Card
 from pipeline.config.times import Time
-from pipeline.data.sources import reading, workbooks
+from pipeline.data.sources import parquet, reading, workbooks
 from pipeline.errors import PipelineError
 from pipeline.files.layout import matching
 
@@ -16,7 +16,8 @@ from pipeline.files.layout import matching
 def bare(writing: Mapping[str, str]) -> Card:
     """A card that knows no more than how a file is written: enough to read its cells."""
     keys: Any = writing
-    return Card.model_construct(time=Time.model_construct(), columns={}, **keys)
+    known: Any = {"columns": {}, "rename": {"": "index"}}
+    return Card.model_construct(time=Time.model_construct(), **known, **keys)
 
 
 def writing(raw: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
@@ -30,6 +31,8 @@ def writing(raw: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
     if (parse := reading.TYPED.get(reading.kind(where))) is not None:
         if parse == workbooks.parse_table and len(rows := workbooks.sheets(content, where)) > 1:
             keys["sheet"], beside["sheet"] = _largest(rows), list(rows)
+        if parse == parquet.parse_table and (query := parquet.query(content)):
+            keys["query"] = query
         return keys, beside
     if not content:
         raise PipelineError(f"{where}: empty, expected a header line and rows")

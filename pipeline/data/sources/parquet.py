@@ -11,6 +11,7 @@ from pipeline.config.cards import Card
 from pipeline.errors import PipelineError
 
 UNITS = ("s", "ms", "us", "ns")
+QUERY = b"query"  # in the metadata of a snapshot: what the database was asked
 NAMELESS = "__index_level_0__"  # what pandas calls an index without a name
 
 
@@ -22,6 +23,12 @@ def parse_table(content: bytes, card: Card, where: str) -> pd.DataFrame:
         raise PipelineError(
             f"{where}: expected Parquet, found {str(error).splitlines()[0]}"
         ) from None
+
+
+def query(content: bytes) -> str | None:
+    """What a database was asked for a snapshot."""
+    metadata = pq.read_schema(io.BytesIO(content)).metadata or {}
+    return metadata[QUERY].decode() if QUERY in metadata else None
 
 
 def to_frame(table: pa.Table, where: str) -> pd.DataFrame:

@@ -34,7 +34,8 @@ def verify(path: Path, card: Card) -> str:
     if card.sha256 and found != card.sha256:
         raise PipelineError(
             f"{path}: not the file its card describes, expected sha256 {card.sha256}, "
-            f"found {found}; get it again, or change the card's sha256 if the new file is right"
+            f"found {found}; get it again, or, if the new one is right: python -m pipeline "
+            f"snapshot {path.parent.name}"
         )
     return found
 

@@ -1,0 +1,204 @@
+"""Search settings on the validation span: search.yaml says which.
+
+What a search has found is kept, so the same command goes on where it was stopped, and once it is
+done only shows what it found. It runs the trials that search.yaml and params.yaml, card, table and
+code decide; with any of them changed it is another search.
+"""
+
+import argparse
+import time
+from collections import defaultdict
+from pathlib import Path
+from statistics import fmean
+
+from ruamel.yaml import YAML
+
+from pipeline.config.reading import read_experiment, read_params
+from pipeline.errors import PipelineError
+from pipeline.experiments.executors import executor
+from pipeline.experiments.search import places
+from pipeline.experiments.search.settings import NAME, Settings, changed
+from pipeline.experiments.search.study import Search
+from pipeline.experiments.search.trial import Outcome, Trial
+from pipeline.files import artifacts
+from pipeline.files.layout import HERE, require
+from pipeline.files.yaml import read_record
+from pipeline.reports import search_page, search_text, terminal
+from pipeline.reports.formatting import number
+from pipeline.runtime import process
+from pipeline.runtime.progress import progress, say
+
+
+class Watch:
+    """Tells of each trial as it ends: its score, the best so far, the time left."""
+
+    def __init__(self, search: Search) -> None:
+        self.search, self.began, self.done = search, time.monotonic(), 0
+        self.said: set[str] = set()
+        self.errors: dict[int, list[float]] = defaultdict(list)
+        for outcome in places.outcomes(search.directory):
+            self._take(outcome)
+        known = sum(map(len, self.errors.values()))
+        self.left = max(search.count * search.settings.seeds - known, 0)
+
+    def told(self, trial: Trial, outcome: Outcome) -> str:
+        """What to say of it."""
+        for line in (*trial.shared_said(), *outcome.said):
+            if line not in self.said:
+                self.said.add(line)
+                say(line)
+        self._take(outcome)
+        self.done += 1
+        self.left = max(self.left - 1, 0)
+        metric, seeds = self.search.metric, self.search.settings.seeds
+        how = f"failed: {outcome.failed}"
+        if not outcome.failed:
+            how = f"{metric.title} {number(metric.value(outcome.scores))}"
+        whole = {k: fmean(errors) for k, errors in self.errors.items() if len(errors) == seeds}
+        best = ""
+        if whole:
+            name = min(whole, key=lambda k: (whole[k], k))
+            best = f"; the best so far is trial {name}, {number(abs(metric.best - whole[name]))}"
+        seconds = (time.monotonic() - self.began) / self.done * self.left
+        minutes = f"about {seconds / 60:.0f} min" if seconds > 60 else "under a minute"
+        left = f"; {minutes} left" if self.left else ""
+        seed = f", seed {outcome.seed}" if seeds > 1 else ""
+        return f"trial {trial.number}{seed}: {how}{best}{left}"
+
+    def _take(self, outcome: Outcome) -> None:
+        if not outcome.failed:
+            self.errors[outcome.number].append(self.search.metric.error(outcome.scores))
+
+
+def run(search: Search, workers: int) -> None:
+    """Run what is to run, then show what was found."""
+    with places.held(search.directory), executor(workers) as at:
+        watch = Watch(search)
+        with progress("trials", watch.left) as tell:
+
+            def ended(trial: Trial, outcome: Outcome) -> None:
+                line = watch.told(trial, outcome)
+                say(line)
+                tell(line)
+
+            search.run(at, ended)
+        metrics = search.score(at)
+    show(search)
+    terminal.show(search_text.on_test(search, metrics), "", "To make the winner:")
+    print(f"  {search_text.command(search)}")
+    page = search_page.write(search, metrics)
+    print(f"{page.relative_to(search.project)}: the page with pictures and every trial")
+
+
+def show(search: Search) -> None:
+    """The trials that are finished, the best first, and what to know of them."""
+    shown = terminal.table(f"{search.directory.name}: {search.base.card.title}")
+    header, lines = search_text.table(search, search_text.MOST)
+    for heading in header:
+        shown.add_column(heading)
+    for line in lines:
+        shown.add_row(*line)
+    told = [search_text.against_the_start(search), *search_text.notes(search)]
+    terminal.show(shown, *told)
+
+
+def listed() -> None:
+    """Every search with how far it has come."""
+    shown = terminal.table()
+    for heading in ("search", "data set", "trials", "size", "last run"):
+        shown.add_column(heading)
+    found = places.known(Path())
+    for directory in found:
+        kept = places.read(directory)
+        numbers = {outcome.number for outcome in places.outcomes(directory)}
+        size = sum(f.stat().st_size for f in directory.rglob("*") if not f.is_symlink())
+        last = time.localtime((directory / places.KEPT).stat().st_mtime)
+        shown.add_row(
+            directory.name,
+            kept.params["ingest"]["dataset"],
+            f"{len(numbers)} of {kept.settings['trials']}",
+            f"{size / 2**20:.1f} MiB",
+            time.strftime("%Y-%m-%d %H:%M", last),
+        )
+    terminal.show(shown if found else f"{places.PLACE}: no searches yet")
+
+
+def apply(search: Search) -> None:
+    """Write the winner's parameters to params.yaml, whose comments stay."""
+    changes = search.best.runs[0].changes
+    wanted = changed(search.base.params, changes, "trial")
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 10**6
+    null = "tag:yaml.org,2002:null", "null"
+    yaml.representer.add_representer(type(None), lambda own, _: own.represent_scalar(*null))
+    tree = yaml.load(HERE.params.read_text(encoding="utf-8"))
+    before, now = search.base.params.flat(), wanted.flat()
+    if before[NAME] != now[NAME]:  # another model has keys of its own
+        tree["train"]["model"] = wanted.train.model.model_dump(mode="json", exclude_defaults=True)
+    for key, value in now.items():
+        if before.get(key) != value and not (key.startswith("train.model.") and NAME in changes):
+            *sections, last = key.split(".")
+            branch = tree
+            for section in sections:
+                branch = branch[section]
+            branch[last] = value
+    with artifacts.replacing(HERE.params) as beside, beside.open("w", encoding="utf-8") as file:
+        yaml.dump(tree, file)
+    if read_params() != wanted:
+        raise PipelineError(f"{HERE.params}: expected the winner's parameters, found others")
+    print(f"{HERE.params}: now has the winner's parameters; dvc repro makes its model")
+
+
+def opened(name: str) -> Search:
+    """A search by its name, with what it has found."""
+    directory = places.find(name, Path())
+    search = places.read(directory).search(Path(), directory)
+    search.run(None)
+    if not search.ranked:
+        raise PipelineError(f"{directory}: expected a finished generation of trials, found none")
+    return search
+
+
+def main() -> None:
+    """Run a search, or show, list or delete searches."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "file",
+        nargs="?",
+        type=process.path,
+        default=Path("search.yaml"),
+        help="default %(default)s",
+    )
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes; default 1, this one"
+    )
+    parser.add_argument(
+        "--apply", action="store_true", help="write the winner's parameters to params.yaml"
+    )
+    doing = parser.add_mutually_exclusive_group()
+    doing.add_argument("--list", action="store_true", help="list the searches there are")
+    doing.add_argument("--show", metavar="SEARCH", help="show what a search has found")
+    doing.add_argument("--delete", metavar="SEARCH", help="delete a search with its trials")
+    options = parser.parse_args()
+    if options.list:
+        listed()
+    elif options.show:
+        show(opened(options.show))
+    elif options.delete:
+        places.delete(places.find(options.delete, Path()))
+        print(f"{options.delete}: deleted")
+    else:
+        if options.workers < 1:
+            raise PipelineError(f"--workers: expected at least 1, found {options.workers}")
+        file = require(options.file, "expected the settings of a search; see docs/search.md")
+        settings, base = read_record(file, Settings), read_experiment()
+        settings.check(base.params, str(file))
+        kept = places.Kept.of(settings, base, HERE)
+        directory, new = places.begin(file.stem, kept, Path())
+        for line in new:
+            say(f"{directory.name}: a new search; {line} changed")
+        search = kept.search(Path(), directory)
+        run(search, options.workers)
+        if options.apply:
+            apply(search)

@@ -1,0 +1,1 @@
+"""Searching settings: which are tried, each trial, and what a search found."""

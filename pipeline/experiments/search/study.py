@@ -1,0 +1,182 @@
+"""A search: trials in generations, each drawn from those before; the result files are the truth."""
+
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from pipeline.config.experiment import Experiment
+from pipeline.errors import PipelineError
+from pipeline.evaluation import metrics
+from pipeline.evaluation.metrics import Metric
+from pipeline.experiments.executors import DiedError, Executor
+from pipeline.experiments.search import trial as trials
+from pipeline.experiments.search.sampling import Drawing
+from pipeline.experiments.search.settings import Settings, plain
+from pipeline.experiments.search.trial import Outcome, Trial
+from pipeline.files import artifacts
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A trial that has ended with every seed."""
+
+    number: int
+    drawn: dict[str, Any]
+    runs: tuple[Trial, ...]  # one for each seed
+    outcomes: tuple[Outcome, ...]
+    repeats: bool = False  # the settings of an earlier one, and its result
+
+    @property
+    def failed(self) -> str | None:
+        """The line of what it failed of, if it did."""
+        return next((one.failed for one in self.outcomes if one.failed), None)
+
+    def errors(self, metric: Metric) -> list[float]:
+        """How far each seed's score is from the best there could be."""
+        return [] if self.failed else [metric.error(one.scores) for one in self.outcomes]
+
+    def error(self, metric: Metric) -> float:
+        """Their mean."""
+        return statistics.fmean(self.errors(metric))
+
+    def spread(self, metric: Metric) -> float:
+        """Their standard deviation; 0 of one seed."""
+        errors = self.errors(metric)
+        return statistics.stdev(errors) if len(errors) > 1 else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Of all seeds."""
+        return sum(one.seconds for one in self.outcomes)
+
+
+@dataclass
+class Search:
+    """What is searched, where, and what it has found so far."""
+
+    settings: Settings
+    base: Experiment  # trial 0
+    project: Path  # absolute, as the directory
+    directory: Path
+    finished: list[Finished] = field(default_factory=list)
+
+    @cached_property
+    def metric(self) -> Metric:
+        """By which trials are judged."""
+        if self.settings.metric:
+            return metrics.row(self.settings.metric)
+        return metrics.row("mse_scaled" if self.base.targets[1:] else "rmse")
+
+    @cached_property
+    def _drawing(self) -> Drawing:
+        return Drawing(self.settings, self.base.params)
+
+    @property
+    def count(self) -> int:
+        """How many trials there are in the end."""
+        return min(self.settings.trials, self._drawing.most)
+
+    @property
+    def ranked(self) -> list[Finished]:
+        """The trials that did not fail and repeat none, the best first."""
+        able = (one for one in self.finished if not one.failed and not one.repeats)
+        return sorted(able, key=lambda one: (one.error(self.metric), one.number))
+
+    @property
+    def best(self) -> Finished:
+        """The winner."""
+        return self.ranked[0]
+
+    @property
+    def tied(self) -> list[Finished]:
+        """The winner, and those no farther from it than either's seeds are spread."""
+        best, metric = self.best, self.metric
+        return [
+            one
+            for one in self.ranked
+            if one is best
+            or one.error(metric) - best.error(metric)
+            <= max(one.spread(metric), best.spread(metric))
+        ]
+
+    def frozen(self) -> dict[int, FrozenTrial]:
+        """The trials as Optuna has them, for its pictures; those within the ranges alone."""
+        able = {one.number: one for one in self.ranked}
+        made = {
+            number: self._drawing.frozen(one.drawn, one.error(self.metric))
+            for number, one in sorted(able.items())
+        }
+        return {number: one for number, one in made.items() if one}
+
+    def run(
+        self, executor: Executor | None, watch: Callable[[Trial, Outcome], None] = lambda *_: None
+    ) -> None:
+        """Run what has no result yet, generation after generation.
+
+        Args:
+            executor: without one, only the generations that have their results are read.
+            watch: called with each result, in the order in which they come.
+
+        Raises:
+            PipelineError: every trial of the first generation failed, or a result is of other
+                settings than this search draws.
+        """
+        first: dict[str, int] = {}  # number by changes
+        for numbers in self._generations():
+            drawn = {number: self._drawing.ask(number) for number in numbers}
+            runs: dict[int, tuple[Trial, ...]] = {}
+            for number, values in drawn.items():
+                changes = plain(self.base.params, values)
+                of = first.setdefault(str(sorted(changes.items())), number)
+                runs[number] = runs[of] if of in runs else self._runs(of, changes)
+            every = [run for number in numbers for run in runs[number]]
+            waiting = {run.file: run for run in every if not run.file.exists()}
+            if waiting and executor is None:
+                return
+            for run, _ in executor.map(trials.run, [*waiting.values()], _died) if executor else ():
+                watch(run, run.outcome())
+            for number, values in drawn.items():
+                outcomes = tuple(run.outcome() for run in runs[number])
+                repeats = runs[number][0].number != number
+                self._check(runs[number], outcomes)
+                one = Finished(number, values, runs[number], outcomes, repeats)
+                self.finished.append(one)
+                self._drawing.tell(number, values, None if one.failed else one.error(self.metric))
+            if not self.ranked:
+                raise PipelineError(f"every trial failed; the first: {self.finished[0].failed}")
+
+    def _generations(self) -> Iterator[range]:
+        for start in range(0, self.count, self.settings.generation):
+            yield range(start, min(start + self.settings.generation, self.count))
+
+    def _runs(self, number: int, changes: dict[str, Any]) -> tuple[Trial, ...]:
+        first = self.base.params.train.seed
+        return tuple(
+            Trial(self.directory, self.project, self.base, number, first + i, changes)
+            for i in range(self.settings.seeds)
+        )
+
+    def _check(self, runs: Sequence[Trial], outcomes: Sequence[Outcome]) -> None:
+        for run, outcome in zip(runs, outcomes, strict=True):
+            if outcome.changes != run.changes:
+                raise PipelineError(
+                    f"{run.file}: expected the result of {run.changes}, found that of "
+                    f"{outcome.changes}; remove the directory of this trial and of those after it"
+                )
+
+    def score(self, executor: Executor) -> dict[str, Any]:
+        """metrics.json of the winner with its first seed, on the test span as well."""
+        [run] = self.best.runs[:1]
+        if not run.layout.metrics.exists():
+            [_] = executor.map(trials.score, [run])
+        found: dict[str, Any] = artifacts.read_json(run.layout.metrics)
+        return found
+
+
+def _died(run: Trial, error: DiedError) -> Path:
+    return trials.write(run, failed=str(error))

@@ -1,0 +1,195 @@
+"""One trial with one seed: fitted and scored on validation, in a directory of its own."""
+
+import fcntl
+import io
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import checks
+from pipeline.config.experiment import Experiment
+from pipeline.config.params import Params
+from pipeline.errors import PipelineError
+from pipeline.experiments.evaluate import evaluate
+from pipeline.experiments.impute_scale import impute_scale
+from pipeline.experiments.ingest import ingest
+from pipeline.experiments.search.settings import changed
+from pipeline.experiments.train import train
+from pipeline.experiments.validate import validate
+from pipeline.experiments.window import window
+from pipeline.files import artifacts
+from pipeline.files.layout import Layout
+from pipeline.files.records import Record
+
+# What trials share: the step that makes it, and the parameters that decide it, as in dvc.yaml.
+SHARED = {
+    "ingested": (ingest, ("ingest",)),
+    "prepared": (impute_scale, ("ingest", "impute_scale", "window.split")),
+    "windows": (window, ("ingest", "impute_scale", "window", "evaluate.levels")),
+}
+RESULT = "result.json"
+
+
+class Outcome(Record):
+    """result.json: how a trial ended with one seed."""
+
+    number: int
+    seed: int
+    changes: dict[str, Any]  # to the parameters, by dotted key
+    scores: dict[str, float] = {}  # of the validation span
+    failed: str | None = None  # the line of what it failed of
+    sha256: dict[str, str] = {}  # of model.json, model.weights.h5 and history.csv
+    epochs: int = 0
+    said: tuple[str, ...] = ()
+    seconds: float = 0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is run: the base's parameters with changes, and a seed."""
+
+    directory: Path  # of the search; absolute, as the project's
+    project: Path
+    base: Experiment
+    number: int
+    seed: int
+    changes: dict[str, Any]
+
+    @property
+    def root(self) -> Path:
+        """Where its files are."""
+        return self.directory / "trials" / f"{self.number:04d}" / f"seed-{self.seed}"
+
+    @property
+    def file(self) -> Path:
+        """result.json: it is there once the trial has ended."""
+        return self.root / RESULT
+
+    @property
+    def layout(self) -> Layout:
+        """The same places as in a project."""
+        return Layout(self.root, self.project)
+
+    @cached_property
+    def params(self) -> Params:
+        """Its parameters; PipelineError if they cannot be."""
+        return changed(self.base.params, {**self.changes, "train.seed": self.seed}, "trial")
+
+    @property
+    def experiment(self) -> Experiment:
+        """Its experiment."""
+        return Experiment(self.params, self.base.card)
+
+    def outcome(self) -> Outcome:
+        """How it ended."""
+        return artifacts.read_json_record(self.file, Outcome)
+
+    def shared_said(self) -> list[str]:
+        """What the making of what it shares with others said."""
+        data = self.root / "data"
+        texts = (said_of((data / name).resolve()) for name in SHARED if (data / name).is_symlink())
+        return [line for text in texts for line in text.read_text(encoding="utf-8").splitlines()]
+
+
+def run(trial: Trial) -> Path:
+    """Fit and validate; the result's file. What fails is a result too, but a disk or a signal."""
+    shutil.rmtree(trial.root, ignore_errors=True)  # what a killed one left
+    began, said, layout = time.monotonic(), io.StringIO(), trial.layout
+    found: dict[str, Any] = {}
+    try:
+        with redirect_stderr(said):
+            found = _run(trial)
+    except PipelineError as error:
+        if isinstance(error.__cause__, OSError):  # a full disk is no trial's fault
+            raise
+        found = {"failed": _own(str(error), layout)}
+    except OSError:
+        raise
+    except Exception as error:  # a trial too large for the memory, say, ends no search
+        found = {"failed": " ".join(f"{type(error).__name__}: {error}".split())[:400]}
+    lines = tuple(_own(line, layout) for line in said.getvalue().splitlines())
+    return write(trial, said=lines, seconds=round(time.monotonic() - began, 2), **found)
+
+
+def write(trial: Trial, **found: Any) -> Path:
+    """Write a trial's result; its file."""
+    made = Outcome(number=trial.number, seed=trial.seed, changes=trial.changes, **found)
+    artifacts.write_json(trial.file, made.model_dump(mode="json"))
+    return trial.file
+
+
+def score(trial: Trial) -> Path:
+    """Score a trial's model on the test span, beside the baselines; metrics.json."""
+    layout, made = trial.layout, trial.outcome()
+    for name, sha256 in made.sha256.items():
+        path = _files(layout)[name]
+        if artifacts.sha256(path) != sha256:
+            raise PipelineError(f"{path}: expected the trial's own, found another; remove it")
+    with redirect_stderr(io.StringIO()):
+        evaluate(trial.experiment, layout)
+    return layout.metrics
+
+
+def _run(trial: Trial) -> dict[str, Any]:
+    experiment, layout = trial.experiment, trial.layout
+    checks.check(experiment, layout)
+    share(experiment, layout, trial.directory / "shared")
+    train(experiment, layout)
+    scores = validate(experiment, layout)
+    sha256 = {name: artifacts.sha256(path) for name, path in _files(layout).items()}
+    epochs = len(layout.history.read_text(encoding="utf-8").splitlines()) - 1
+    return {"scores": scores, "sha256": sha256, "epochs": epochs}
+
+
+def _files(layout: Layout) -> dict[str, Path]:
+    return {path.name: path for path in (layout.model_json, layout.weights, layout.history)}
+
+
+def share(experiment: Experiment, layout: Layout, shared: Path) -> None:
+    """Link data/ingested, data/prepared and data/windows, each made once for its parameters.
+
+    What the making says is kept beside, for whoever shows it.
+    """
+    flat = experiment.params.flat()
+    for name, (step, sections) in SHARED.items():
+        decides = {
+            k: v for k, v in flat.items() if any(f"{k}.".startswith(f"{s}.") for s in sections)
+        }
+        if name == "windows":  # by the model as well, and checked
+            decides["known_ahead"] = list(experiment.known_ahead)
+        place = shared / name / artifacts.checksum(decides)[:12]
+        own = layout.root / "data" / name
+        with _locked(place.with_suffix(".lock")):
+            if not place.exists():
+                said = io.StringIO()
+                with redirect_stderr(said):
+                    step(experiment, layout)
+                artifacts.write_text(said_of(place), _own(said.getvalue(), layout))
+                own.rename(place)
+        own.parent.mkdir(parents=True, exist_ok=True)
+        own.symlink_to(os.path.relpath(place, own.parent), target_is_directory=True)
+
+
+def said_of(place: Path) -> Path:
+    """What the making of something shared said."""
+    return place.with_suffix(".txt")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One process at a time; a lock goes with whoever holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _own(text: str, layout: Layout) -> str:
+    """A message that names the files as they are called in a project."""
+    return text.replace(f"{layout.root}/", "").replace(f"{layout.project}/", "")

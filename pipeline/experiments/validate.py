@@ -1,0 +1,44 @@
+"""Validate: the model's scores on the validation span, as evaluate gives them; no test row."""
+
+from contextlib import suppress
+
+import numpy as np
+
+from pipeline.config.experiment import Experiment
+from pipeline.data import panel, splits
+from pipeline.data.windows import Runs
+from pipeline.evaluation import by_series, scoring
+from pipeline.evaluation.forecasts import Made
+from pipeline.evaluation.metrics import Scores
+from pipeline.experiments.intervals import method
+from pipeline.experiments.task import prepared
+from pipeline.files import artifacts
+from pipeline.files.layout import Layout
+from pipeline.forecasting import conformal
+from pipeline.forecasting.conformal import TooFewError
+from pipeline.forecasting.forecaster import CALIBRATION, Forecaster, stage_files
+from pipeline.runtime import determinism
+
+
+def validate(experiment: Experiment, layout: Layout) -> Scores:
+    """data/prepared, data/windows and data/model -> the scores of the validation span."""
+    determinism.settle(experiment.params.train.seed)
+    files = stage_files(layout, experiment.dataset)
+    del files[CALIBRATION]
+    forecaster = Forecaster.load(files)
+    spec, seen = forecaster.spec, prepared(experiment, layout).seen
+    rows = np.asarray(Runs(artifacts.read_array(layout.origins("validation"))))
+    own = forecaster.forecast(seen, rows)
+    ingested = panel.read(layout.series, experiment.card)
+    targets = ingested.frame[list(spec.targets)]
+    observed = scoring.observed(targets, rows, spec.horizon)
+    made = Made(spec.point(own))
+    with suppress(TooFewError):
+        how = method(experiment, spec.quantiles or ())
+        series = ingested.borders.number(rows)
+        parts = conformal.halves(how, own, observed, spec.targets, rows, series)
+        made = Made(made.point, *conformal.around(parts, own, forecaster.lowest))
+    spans = splits.of(experiment, ingested.borders, ingested.starts)
+    train = [targets.iloc[slice(*part)] for part in spans["train"]]
+    yardstick, _ = by_series.yardsticks(train, experiment.card.season)
+    return scoring.rounded(scoring.pooled(observed, made, yardstick))

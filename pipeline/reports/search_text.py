@@ -1,0 +1,126 @@
+"""What a search found, in words and tables."""
+
+import math
+import shlex
+import statistics
+from collections.abc import Iterator
+from typing import Any
+
+from pipeline.evaluation.metrics import Metric
+from pipeline.experiments.search.settings import NAME, changed
+from pipeline.experiments.search.study import Finished, Search
+from pipeline.reports.formatting import number
+from pipeline.repository import changed_params
+from pipeline.repository.changed_params import setting
+
+MOST = 10  # trials of the table on the terminal
+NEAR = 0.05  # of a range: what lies so near to an end may go on beyond it
+
+
+def score(one: Finished, metric: Metric) -> str:
+    """The mean of a trial's seeds and their standard deviation."""
+    values = [metric.value(outcome.scores) for outcome in one.outcomes]
+    spread = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
+    return f"{number(statistics.fmean(values))}{spread}"
+
+
+def settings(one: Finished) -> str:
+    """What of a trial differs from the parameters as they are."""
+    changes = one.runs[0].changes
+    if not changes:
+        return "as in params.yaml"
+    return "; ".join(f"{key.split('.', 1)[1]} {setting(value)}" for key, value in changes.items())
+
+
+def table(search: Search, most: int | None = None) -> tuple[list[str], list[list[str]]]:
+    """Header and lines: the trials, the best first; trial 0 is always among them."""
+    metric, tied = search.metric, search.tied
+    header = ["place", "trial", f"validation {metric.title}", "seconds", "settings"]
+    lines = []
+    for place, one in enumerate(search.ranked, start=1):
+        if most is None or place <= most or one.number == 0:
+            shared = len(tied) > 1 and one in tied
+            where = "1 tie" if shared else str(place)
+            seconds = f"{one.seconds:,.0f}"
+            lines.append([where, str(one.number), score(one, metric), seconds, settings(one)])
+    return header, lines
+
+
+def notes(search: Search) -> list[str]:
+    """What to know of the table."""
+    return [*_ties(search), *_left_out(search), *_ends(search)]
+
+
+def _ties(search: Search) -> Iterator[str]:
+    if search.settings.seeds == 1:
+        yield (
+            "Each trial has one seed, so how much of a difference is chance is not known: "
+            "seeds: 3 in the search's settings would tell."
+        )
+    elif others := [str(one.number) for one in search.tied[1:]]:
+        yield (
+            f"Trials {', '.join(others)} tie with the best: they are no farther from it than seeds "
+            "are from one another."
+        )
+
+
+def _left_out(search: Search) -> Iterator[str]:
+    failed = [one for one in search.finished if one.failed and not one.repeats]
+    if failed:
+        yield f"Failed: {'; '.join(f'trial {one.number}: {one.failed}' for one in failed)}."
+    if repeats := [one for one in search.finished if one.repeats]:
+        yield (
+            f"{len(repeats)} of {len(search.finished)} trials drew the settings of an earlier one "
+            "and share its result."
+        )
+
+
+def _ends(search: Search) -> Iterator[str]:
+    """Where the best lies at a range's end."""
+    drawn = search.base.params.flat() | search.best.drawn
+    for key, own in search.settings.drawn(drawn[NAME]):
+        if own.choice is not None or not isinstance(value := drawn.get(key), int | float):
+            continue
+        low, high = own.bounds
+        place, first, last = (math.log(x) if own.log else x for x in (value, low, high))
+        share = (place - first) / (last - first)
+        for end, near in ((low, share <= NEAR), (high, share >= 1 - NEAR)):
+            if near:
+                yield (
+                    f"The best {key}, {setting(value)}, lies at the end of its range "
+                    f"({setting(low)} to {setting(high)}): something better may lie beyond "
+                    f"{setting(end)}."
+                )
+
+
+def against_the_start(search: Search) -> str:
+    """The best beside the parameters as they are, on validation."""
+    metric, best = search.metric, search.best
+    told = f"Best on validation: trial {best.number}, {metric.title} {score(best, metric)}"
+    first = search.finished[0]
+    if first.failed or best is first:
+        return f"{told}, the parameters as they are." if best is first else f"{told}."
+    gain = 1 - best.error(metric) / first.error(metric) if first.error(metric) else 0.0
+    return (
+        f"{told}; the parameters as they are (trial 0): {score(first, metric)}; "
+        f"its error is {gain:.1%} smaller."
+    )
+
+
+def on_test(search: Search, metrics: dict[str, Any]) -> str:
+    """The winner's test score beside the best baseline's."""
+    metric, rules = search.metric, metrics["baselines"]
+    told = f"{metric.title} {number(metric.value(metrics['test']))}"
+    able = {name: scores for name, scores in rules.items() if metric.name in scores}
+    if able:
+        name = min(able, key=lambda one: metric.error(able[one]))
+        told += f"; the best baseline, {name.replace('_', ' ')}: {number(metric.value(able[name]))}"
+    seed = search.best.runs[0].seed
+    return f"On test, which no trial has seen, the winner alone (seed {seed}): {told}."
+
+
+def command(search: Search) -> str:
+    """What makes the winner from the committed parameters; nothing if these are its own."""
+    params = changed(search.base.params, search.best.runs[0].changes, "trial")
+    flags = changed_params.flags(params)
+    return shlex.join(["dvc", "exp", "run", *(w for flag in flags for w in ("-S", flag))])
