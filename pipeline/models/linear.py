@@ -43,7 +43,9 @@ def fit(
     offsets = rows * np.arange(k)
     known, targets = (part.T.reshape(-1, 1) for part in (known, targets))
     last = (last + offsets).T.reshape(-1, 1)
-    train, validation = ((span + offsets[:, None]).ravel() for span in origins)
+    train, validation = (
+        (span[span >= look_back - 1] + offsets[:, None]).ravel() for span in origins
+    )
     if not len(train):
         raise PipelineError(
             f"linear: expected a training window with look_back {look_back:,} rows, found none; "
