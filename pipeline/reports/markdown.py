@@ -214,16 +214,20 @@ def _of_level(row: Metric, scores: dict[str, float]) -> str:
     return f"{scores[row.name]:.1%}" if row.unit == "fraction" else number(scores[row.name])
 
 
+def holds(level: str, share: float, error: float, steps: Sequence[float]) -> str:
+    """What intervals of a level hold, pooled and at the steps with the least and the most."""
+    ends = f", by step {min(steps):.1%} to {max(steps):.1%}" if steps[1:] else ""
+    return f"{level}% hold {share:.1%} ± {error:.1%}{ends}"
+
+
 def held(metrics: dict[str, Any]) -> str:
     """How many test values lie in the model's intervals, and the steps with the fewest and most."""
     test, steps = metrics["test"], metrics["test_by_horizon"].values()
     parts = []
     for row in listed(test, BRIEF):
         if row.name.startswith("coverage"):
-            by_step = [scores[row.name] for scores in steps]
-            ends = f", by step {min(by_step):.1%} to {max(by_step):.1%}" if by_step[1:] else ""
-            error = test[f"coverage_error_{row.percent:g}"]
-            parts.append(f"{row.percent:g}% hold {test[row.name]:.1%} ± {error:.1%}{ends}")
+            error, by_step = test[f"coverage_error_{row.percent:g}"], [s[row.name] for s in steps]
+            parts.append(holds(f"{row.percent:g}", test[row.name], error, by_step))
     return f"Intervals of {'; of '.join(parts)}."
 
 

@@ -25,6 +25,7 @@ from pipeline.files.layout import Layout
 from pipeline.files.records import Record
 from pipeline.files.yaml import read_record
 from pipeline.reports.formatting import percent, table
+from pipeline.reports.markdown import holds
 from pipeline.repository import dvc, git, lockfile
 from pipeline.reproduction import clean_clone
 from pipeline.reproduction.committed_results import Machine
@@ -232,11 +233,9 @@ def _scores(row: dict[str, Any]) -> str:
         body.append([who, *cells, gain])
     verdict = f"Of what was run here, the best by {by.title}: {winner}."
     for level, of in (row.get("intervals") or {}).items():
-        ends = f", by step {of['least']:.1%} to {of['most']:.1%}" if row["horizon"] > 1 else ""
-        verdict += (
-            f" Intervals of {level}% hold {of['held']:.1%} ± {of['error']:.1%}{ends}; rolling "
-            f"{of['rolling']:.1%}."
-        )
+        steps = [of["least"], of["most"]] if row["horizon"] > 1 else []
+        words = holds(level, of["held"], of["error"], steps)
+        verdict += f" Intervals of {words}; rolling {of['rolling']:.1%}."
     return f"{table(['', *names, 'skill'], body)}\n\n{verdict}"
 
 

@@ -149,7 +149,7 @@ def table(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
 
 
 def intervals(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """Header and lines of the same rows' intervals; no line if none of the runs has any."""
+    """Header and lines of the intervals of the same rows, in their order; no line without any."""
     known = {name for row in found for name in row.trials[0].scores}
     columns = [
         (span, metric)
@@ -162,11 +162,10 @@ def intervals(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
         [
             place,
             *(cell for span, metric in columns for cell in _means(row, span, [metric])),
-            "; ".join(trial.short for trial in row.trials),
         ]
         for place, row in zip(places(found), found, strict=True)
     ]
-    return ["place", *header, "runs"], lines if columns else []
+    return ["place", *header], lines if columns else []
 
 
 def _values(found: Sequence[Row], name: str) -> list[str]:
@@ -239,10 +238,11 @@ def legend(found: Sequence[Row], unit: str) -> str:
     errors = first.baselines("test").items()
     beside = ", ".join(f"{name.replace('_', ' ')} {number(error)}" for name, error in errors)
     of_intervals = (
-        "Ties stand by the Winkler score on validation of the lowest level that all of them have, "
-        "the intervals' width and a price for what they miss: the narrower of those that hold as "
-        "much come first. wql: the loss of the quantiles .1 to .9 over the targets' size. coverage "
-        "80: the share of targets that intervals of 80% hold. "
+        "The rows of intervals are the same, in the same order. Ties stand by the Winkler score on "
+        "validation of the lowest level that all of them have, the intervals' width and a price "
+        "for what they miss: the narrower of those that hold as much come first. wql: the loss of "
+        "the quantiles .1 to .9 over the targets' size. coverage 80: the share of targets that "
+        "intervals of 80% hold. "
     ) * bool(intervals(found)[1])
     return (
         f"Best first by {name}{scaled} on validation. Mean ± standard deviation over the seeds; "

@@ -303,7 +303,10 @@ DEEP = b"[" * 5000 + b"]" * 5000
         (cell("line", True), "column line, row 40: expected one of 1, 2, found 'true'"),
         (cell("zone", 1), "column zone, row 40: expected one of 01, 02, found '1'"),
         (cell("zone", "\ud800"), "expected text, found half of a surrogate pair"),
-        (SPLIT | {"params": {"origin": ["x"]}}, "params: expected origins, levels and series and no"),
+        (
+            SPLIT | {"params": {"origin": ["x"]}},
+            "params: expected origins, levels and series and no",
+        ),
         (SPLIT | {"params": {"origins": "x"}}, "params.origins: expected a list of time stamps"),
         (SPLIT | {"params": {"origins": [1]}}, "params.origins: expected a list of time stamps"),
         (SPLIT | {"params": {"origins": ["x" * 9999]}}, "2020-10-25T02:00+01:00), found ['xxx"),

@@ -46,6 +46,7 @@ def test_an_example_is_a_valid_experiment(directory: Path, name: str) -> None:
     params = params_of(directory, EXAMPLES[name])
     assert params.window.horizon == EXAMPLES[name].horizon
     assert EXAMPLES[name].known_ahead in (None, params.window.known_ahead)
+    assert "known_ahead" not in str(EXAMPLES[name].settings)  # it has a key of its own
 
 
 def test_every_example_that_was_run_has_three_seeds() -> None:
