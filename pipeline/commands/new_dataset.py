@@ -22,6 +22,7 @@ from pipeline.config.cards import Card, read_card_file
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Params
 from pipeline.config.reading import moved, read_params
+from pipeline.config.window_size import automatic
 from pipeline.data import column_guesses, quality, splits, tables, windows
 from pipeline.data.date_formats import Question, Stamps
 from pipeline.data.panel import listed
@@ -52,7 +53,7 @@ class Tried(NamedTuple):
     series: pd.DataFrame
     quality: dict[str, Any]
     spans: dict[str, tuple[int, int]]
-    suited: Params  # those of params.yaml with a window and a limit that suit the table
+    suited: Experiment  # by params.yaml, with a window and a limit that suit the table
 
 
 def main() -> None:
@@ -86,7 +87,7 @@ def main() -> None:
     for line in remarked(tried, card, params):
         print(f"  {line}")
     print("ingest will accept the table. Look at the card's lines marked check:, then run\n")
-    print("\n".join(f"  {line}" for line in commands(raw, params, tried.suited)))
+    print("\n".join(f"  {line}" for line in commands(raw, params, tried.suited.asked)))
 
 
 def begin(raw: Path, path: Path, form: str | None, params: Params) -> Card:
@@ -179,7 +180,7 @@ def _costly(tried: Tried, seen: Look, card: Card) -> dict[str, str]:
         }
     return {
         name: f"as an input it would cost {lost:,} of {count.possible:,} training windows, by gaps "
-        f"longer than {tried.suited.impute_scale.imputation.limit} rows"
+        f"longer than {tried.suited.params.impute_scale.imputation.limit} rows"
         for name, lost in costs.items()
         if lost > too_many
     }
@@ -234,7 +235,7 @@ def write(path: Path, text: str) -> Card:
 
 def remarked(tried: Tried, card: Card, params: Params) -> Iterator[str]:
     """What the first stages would remark on, one line each."""
-    found, window = tried.quality, tried.suited.window
+    found, window = tried.quality, tried.suited.params.window
     train, count = _windows(tried, card, card.inputs, card.targets)
     span = f"from {found['first']} to {found['last']}"
     yield f"{found['rows']:,} rows, every {card.frequency} {span}"
@@ -249,7 +250,9 @@ def remarked(tried: Tried, card: Card, params: Params) -> Iterator[str]:
     if unused := splits.unused(used, rows, pd.DatetimeIndex(tried.series.index[:1]), card.step):
         yield unused
     sentence, *others = remarks(count, card.targets)
-    of = "params.yaml" if tried.suited == params else "the command below"
+    of = "params.yaml" if tried.suited.asked == params else "the command below"
+    if tried.suited.chosen:
+        of += f", by the season of {card.season:,} rows"
     yield f"with look-back {window.look_back:,} and horizon {window.horizon:,} of {of}: {sentence}"
     yield from others
     size = window.look_back, window.horizon
@@ -273,7 +276,7 @@ def attempt(raw: Path, card: Card, params: Params, state: str) -> Tried:
         )
     except PipelineError as error:
         raise PipelineError(f"{state}, but ingest will refuse {error}; {AGAIN}") from None
-    return Tried(frame, found, spans, _suited(frame, card, params))
+    return Tried(frame, found, spans, _suited(frame, spans, card, params))
 
 
 def _windows(
@@ -282,22 +285,29 @@ def _windows(
     """The training windows that there would be of these inputs and targets, and their count."""
     needed = input_names.columns([*inputs, *targets], card)
     channels = imputation.one_hot(tried.series[needed], card.categories)
-    state = imputation.gap_state(channels, tried.suited.impute_scale.imputation.limit)
+    suited = tried.suited.params
+    state = imputation.gap_state(channels, suited.impute_scale.imputation.limit)
     named = {"inputs": tuple(inputs), "targets": tuple(targets)}
-    window = tried.suited.window.model_copy(update=named)
-    experiment = Experiment(tried.suited.model_copy(update={"window": window}), card)
+    window = suited.window.model_copy(update=named)
+    experiment = Experiment(suited.model_copy(update={"window": window}), card)
     return training_windows(state, list(channels.columns), experiment, tried.spans["train"])
 
 
-def _suited(frame: pd.DataFrame, card: Card, params: Params) -> Params:
-    """The parameters, with a window that suits the season and a limit that suits regular gaps."""
-    tree = params.model_dump()
-    if 1 < card.season < min(params.window.horizon, 24):
-        tree["window"] |= {"look_back": 3 * card.season, "horizon": card.season}
+def _suited(
+    frame: pd.DataFrame, spans: dict[str, tuple[int, int]], card: Card, params: Params
+) -> Experiment:
+    """By the parameters, with a window that suits the season and a limit that suits regular gaps.
+
+    The window stays as it is where no cycle is known, or one is too long for the spans.
+    """
+    tree, auto = params.model_dump(), automatic(card.season)
+    fits = all(last - first >= auto["horizon"] for first, last in spans.values())
+    if card.season > 1 and fits and sum(auto.values()) <= spans["train"][1] - spans["train"][0]:
+        tree["window"] |= {key: "auto" for key, rows in auto.items() if rows != tree["window"][key]}
     settings = tree["impute_scale"]["imputation"]
     gaps = imputation.regular_gaps([frame], settings["limit"])
     settings["limit"] = max([settings["limit"], *(length for length, _ in gaps)])
-    return Params(**tree)
+    return Experiment(Params(**tree), card)
 
 
 def commands(raw: Path, params: Params, suited: Params) -> list[str]:

@@ -126,14 +126,14 @@ def listed() -> None:
 def apply(search: Search) -> None:
     """Write the winner's parameters to params.yaml, whose comments stay."""
     changes = search.best.runs[0].changes
-    wanted = changed(search.base.params, changes, "trial")
+    wanted = changed(search.base.asked, changes, "trial")
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 10**6
     null = "tag:yaml.org,2002:null", "null"
     yaml.representer.add_representer(type(None), lambda own, _: own.represent_scalar(*null))
     tree = yaml.load(HERE.params.read_text(encoding="utf-8"))
-    before, now = search.base.params.flat(), wanted.flat()
+    before, now = search.base.asked.flat(), wanted.flat()
     if before[NAME] != now[NAME]:  # another model has keys of its own
         tree["train"]["model"] = wanted.train.model.model_dump(mode="json", exclude_defaults=True)
     for key, value in now.items():

@@ -1,12 +1,13 @@
 """An experiment: parameters, their data set's card, and what follows from the two."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
 
 from pipeline.config.cards import Card, Split, Transform
 from pipeline.config.input_names import expand
 from pipeline.config.params import Params
+from pipeline.config.window_size import resolved
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,18 @@ class Experiment:
 
     params: Params
     card: Card
+    asked: Params = field(init=False)  # the parameters as they are written, with `auto`
+
+    def __post_init__(self) -> None:
+        """Choose what is `auto`."""
+        object.__setattr__(self, "asked", self.params)
+        object.__setattr__(self, "params", resolved(self.params, self.card))
+
+    @property
+    def chosen(self) -> dict[str, int]:
+        """What was `auto`, by its dotted name."""
+        flat = self.params.flat()
+        return {key: flat[key] for key, value in self.asked.flat().items() if value == "auto"}
 
     @property
     def dataset(self) -> str:

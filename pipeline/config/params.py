@@ -1,16 +1,26 @@
 """params.yaml as frozen, strict records: one section a stage, every value typed and bounded."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PlainSerializer, WrapValidator
 
 from pipeline.config.cards import LONGEST, Split, Transform
 from pipeline.config.times import Word
 from pipeline.files.records import Record
 
 Count = Annotated[int, Field(ge=1, le=LONGEST)]
+AUTO = 0  # rows, until an experiment has a card to choose them by
+
+
+def _or_auto(given: object, count: Callable[[object], int]) -> int:
+    if isinstance(given, str) and given != "auto":
+        raise ValueError("a number of rows, or auto")
+    return AUTO if given == "auto" else count(given)
+
+
+Rows = Annotated[Count, WrapValidator(_or_auto), PlainSerializer(lambda rows: rows or "auto")]
 Positive = Annotated[float, Field(gt=0, le=1e9)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 ALPHAS = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)  # penalties of ridge regression to choose from
@@ -51,8 +61,8 @@ class ImputeScale(Record):
 class Window(Record):
     """How rows become examples; what is null comes from the card."""
 
-    look_back: Count
-    horizon: Count
+    look_back: Rows
+    horizon: Rows
     stride: Count = 1  # between training windows; every validation and test origin is scored
     inputs: Annotated[tuple[Word, ...], Field(min_length=1)] | None = None
     targets: Annotated[tuple[Word, ...], Field(min_length=1)] | None = None

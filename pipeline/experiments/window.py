@@ -35,6 +35,8 @@ def window(experiment: Experiment, layout: Layout) -> None:
     if unused := splits.unused(used, borders.lengths, starts, card.step):
         say(f"{layout.series}: {unused}")
 
+    for key, size in experiment.chosen.items():
+        say(f"{key}: auto is {size:,} rows, by the card's season of {card.season:,}")
     scaler = artifacts.read_json_record(layout.scaler, Scaler)
     for name in targets:
         if scaler.columns[name].constant:

@@ -148,7 +148,10 @@ def markdown(
         "the parameters below in `params.yaml`:",
         _code(["make setup", *fetch, "make"]),
         "Made with " + ", ".join(f"{name} {number}" for name, number in versions.items()) + ".",
-        table(["parameter", "value"], [[k, str(v)] for k, v in params.flat().items()]),
+        table(
+            ["parameter", "value"],
+            [[k, f"{v}{' (auto)' * (k in experiment.chosen)}"] for k, v in params.flat().items()],
+        ),
     ]
     return "\n\n".join(parts) + "\n"
 

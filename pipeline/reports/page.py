@@ -44,7 +44,7 @@ def of_report(experiment: Experiment, layout: Layout) -> str:
         "host": f"{platform.node()}, {determinism.processor()}",
     }
     text = layout.report.read_text(encoding="utf-8")
-    flags = changed_params.flags(experiment.params)
+    flags = changed_params.flags(experiment.asked)
     own = markdown.provenance(facts, tags.get("git.commit"), flags)
     pictures = {f"plots/{file.name}": file.read_bytes() for file in layout.plots.glob("*.png")}
     return html(experiment.card.title, f"{text}\n{own}", pictures)

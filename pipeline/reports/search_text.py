@@ -121,6 +121,6 @@ def on_test(search: Search, metrics: dict[str, Any]) -> str:
 
 def command(search: Search) -> str:
     """What makes the winner from the committed parameters; nothing if these are its own."""
-    params = changed(search.base.params, search.best.runs[0].changes, "trial")
+    params = changed(search.base.asked, search.best.runs[0].changes, "trial")
     flags = changed_params.flags(params)
     return shlex.join(["dvc", "exp", "run", *(w for flag in flags for w in ("-S", flag))])

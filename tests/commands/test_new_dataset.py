@@ -452,6 +452,30 @@ def test_a_name_that_yaml_reads_otherwise_stays_a_name(name):
 
 
 @pytest.mark.parametrize(
+    ("step", "rows", "flags", "size"),
+    [
+        ("10min", 144 * 14, "-S window.look_back=auto -S window.horizon=auto", (144, 144)),
+        ("1D", 200, "-S window.look_back=auto -S window.horizon=auto", (21, 7)),
+        ("1h", 400, "", (24, 24)),
+        ("10min", 144 * 4, "", (24, 24)),
+    ],
+    ids=["ten minutes", "days", "hours, as in params.yaml", "too few days"],
+)
+def test_a_window_that_suits_the_season_stands_in_the_command(
+    step, rows, flags, size, monkeypatch, capsys
+):
+    """A look-back and a horizon of one season, and what they come to, where the spans have them."""
+    times = pd.date_range("2024-01-01", periods=rows, freq=step)
+    load = [f"{value:.2f}" for value in 50 + 10 * np.sin(np.arange(rows) / 4)]
+    run(monkeypatch, str(store(table(times=times, load=load))))
+    printed = capsys.readouterr().out
+    (command,) = [line for line in printed.splitlines() if "dvc exp run" in line]
+    assert command.strip() == f"dvc exp run -S ingest.dataset=mine {flags}".strip()
+    assert f"with look-back {size[0]} and horizon {size[1]} of" in printed
+    assert ("by the season of" in printed) == bool(flags)
+
+
+@pytest.mark.parametrize(
     ("rows", "lines"),
     [
         (

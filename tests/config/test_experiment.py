@@ -54,7 +54,7 @@ WRONG_PARAMS: list[tuple[str, Any, list[str]]] = [
     ("window.look_back", -3, ["window.look_back: expected", "found -3"]),
     ("window.look_back", 1.5, ["window.look_back: expected a valid integer, found 1.5"]),
     ("window.look_back", 8.0, ["window.look_back: expected a valid integer, found 8.0"]),
-    ("window.look_back", "8", ['window.look_back: expected a valid integer, found "8"']),
+    ("window.look_back", "8", ['window.look_back: expected a number of rows, or auto, found "8"']),
     ("window.look_back", True, ["window.look_back: expected a valid integer, found true"]),
     ("window.stride", 10**30, ["window.stride: expected less than or equal to 1000000000"]),
     ("window.look_back", 10**30, ["window.look_back: expected less than or equal to 1000000000"]),
@@ -327,7 +327,11 @@ WRONG_CARDS: list[tuple[str, Any, list[str]]] = [
     ("time.timezone", "Europe/Berln", ["time.timezone: expected an IANA", "Europe/Berln"]),
     ("time", {"columns": ["day", "hour"]}, ["time: expected at least the columns year"]),
     ("time", {"columns": ["year", "month", "day", "day"]}, ["time: expected each column once"]),
-    ("time", {"columns": ["jahr"]}, ["time.columns.[0]: expected", 'found "jahr"']),
+    (
+        "time",
+        {"columns": ["jahr"]},
+        ["time: expected a format for columns other than year", "found jahr"],
+    ),
     ("columns", {}, ["columns: expected to have at least 1 item"]),
     ("columns.wind.categories", ["N", "N"], ["columns.wind: expected each category once"]),
     (

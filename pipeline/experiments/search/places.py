@@ -46,7 +46,7 @@ class Kept(Record):
         files = (p for p in sorted(CODE.rglob("*.py")) if p.relative_to(CODE).parts[0] not in IDLE)
         return cls(
             settings=settings.model_dump(mode="json", by_alias=True, exclude_defaults=True),
-            params=base.params.model_dump(mode="json"),
+            params=base.asked.model_dump(mode="json"),
             card=base.card.model_dump(mode="json", by_alias=True, exclude_defaults=True),
             data=_digest(raw_table(base, layout), *sorted(layout.holidays.glob("*.json"))),
             code=_digest(*files),
