@@ -27,6 +27,7 @@ from pipeline.reports import search_page, search_text, terminal
 from pipeline.reports.formatting import number
 from pipeline.runtime import process
 from pipeline.runtime.progress import progress, say
+from pipeline.tracking import search_runs
 
 
 class Watch:
@@ -72,7 +73,8 @@ class Watch:
 
 def run(search: Search, workers: int) -> None:
     """Run what is to run, then show what was found."""
-    with places.held(search.directory), executor(workers) as at:
+    held, logged = places.held(search.directory), search_runs.logged(search)
+    with held, executor(workers) as at, logged as runs:
         watch = Watch(search)
         with progress("trials", watch.left) as tell:
 
@@ -81,13 +83,16 @@ def run(search: Search, workers: int) -> None:
                 say(line)
                 tell(line)
 
-            search.run(at, ended)
+            search.run(at, ended, runs.trials_of)
         metrics = search.score(at)
+        page = search_page.html(search, metrics)
+        runs.finish(page)
     show(search)
     terminal.show(search_text.on_test(search, metrics), "", "To make the winner:")
     print(f"  {search_text.command(search)}")
-    page = search_page.write(search, metrics)
-    print(f"{page.relative_to(search.project)}: the page with pictures and every trial")
+    path = search.directory / "search.html"
+    artifacts.write_text(path, page)
+    print(f"{path.relative_to(search.project)}: the page with pictures and every trial")
 
 
 def show(search: Search) -> None:

@@ -1,7 +1,6 @@
 """A search as one page: what it found, its pictures, every trial."""
 
 import time
-from pathlib import Path
 from typing import Any
 
 from pipeline.experiments.search.study import Search
@@ -35,10 +34,3 @@ def html(search: Search, metrics: dict[str, Any]) -> str:
     text += ["## Trials", table(*search_text.table(search))]
     text.append(f"Written {time.strftime('%Y-%m-%d %H:%M %z')}.")
     return page.html(f"Search {name}", "\n\n".join(text), images)
-
-
-def write(search: Search, metrics: dict[str, Any]) -> Path:
-    """search.html in the search's directory; its path."""
-    path = search.directory / "search.html"
-    artifacts.write_text(path, html(search, metrics))
-    return path

@@ -43,12 +43,14 @@ class Kept(Record):
     @classmethod
     def of(cls, settings: Settings, base: Experiment, layout: Layout) -> "Kept":
         """What a search would be of now."""
+        raw_table(base, layout)  # which may be several files, of a pattern
+        raw = (p for p in sorted((layout.raw / base.dataset).rglob("*")) if p.is_file())
         files = (p for p in sorted(CODE.rglob("*.py")) if p.relative_to(CODE).parts[0] not in IDLE)
         return cls(
             settings=settings.model_dump(mode="json", by_alias=True, exclude_defaults=True),
             params=base.asked.model_dump(mode="json"),
             card=base.card.model_dump(mode="json", by_alias=True, exclude_defaults=True),
-            data=_digest(raw_table(base, layout), *sorted(layout.holidays.glob("*.json"))),
+            data=_digest(*raw, *sorted(layout.holidays.glob("*.json"))),
             code=_digest(*files),
             versions=determinism.libraries() | {"optuna": version("optuna")},
         )

@@ -114,13 +114,17 @@ class Search:
         return {number: one for number, one in made.items() if one}
 
     def run(
-        self, executor: Executor | None, watch: Callable[[Trial, Outcome], None] = lambda *_: None
+        self,
+        executor: Executor | None,
+        watch: Callable[[Trial, Outcome], None] = lambda *_: None,
+        done: Callable[[Sequence[Finished]], None] = lambda _: None,
     ) -> None:
         """Run what has no result yet, generation after generation.
 
         Args:
             executor: without one, only the generations that have their results are read.
-            watch: called with each result, in the order in which they come.
+            watch: called with each result that was lacking, in the order in which they come.
+            done: called with each generation that has ended, whenever that was.
 
         Raises:
             PipelineError: every trial of the first generation failed, or a result is of other
@@ -146,7 +150,9 @@ class Search:
                 self._check(runs[number], outcomes)
                 one = Finished(number, values, runs[number], outcomes, repeats)
                 self.finished.append(one)
-                self._drawing.tell(number, values, None if one.failed else one.error(self.metric))
+                error = None if one.failed else one.error(self.metric)
+                self._drawing.tell(number, values, error)
+            done(self.finished[numbers.start :])
             if not self.ranked:
                 raise PipelineError(f"every trial failed; the first: {self.finished[0].failed}")
 

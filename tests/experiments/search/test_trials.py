@@ -91,7 +91,7 @@ def test_a_trial_that_cannot_be_is_recorded(found: Search) -> None:
     assert len(failed) == 4
     for line in failed:
         assert line is not None
-        assert line.startswith("validation: no window")
+        assert line.startswith("split.train: expected at least one window of look-back 200")
         assert str(found.directory) not in line
     assert len(found.ranked) == 4
 

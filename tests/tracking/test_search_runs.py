@@ -1,0 +1,193 @@
+"""A search in the MLflow store: one run above its trials, sent exactly once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from pipeline.config.reading import read_experiment
+from pipeline.experiments.executors import Inline
+from pipeline.experiments.search import places
+from pipeline.experiments.search.settings import NAME, Settings
+from pipeline.experiments.search.study import Search
+from pipeline.files.layout import Layout
+from pipeline.files.records import parse
+from pipeline.tracking import logged_runs, search_runs, store
+from tests import browser as pages
+from tests.serving import free_port, serving
+from tests.toys import Project, toy_table
+
+# Baselines, which take no time; the last cannot be.
+SETTINGS: dict[str, Any] = {
+    "trials": 9,
+    "generation": 3,
+    "sampler": "grid",
+    "seeds": 2,
+    "ranges": {
+        NAME: {"choice": ["ridge", "persistence"]},
+        "window.look_back": {"choice": [8, 12, 200]},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Search:
+    """A search whose trials are there."""
+    root = tmp_path_factory.mktemp("logged")
+    model = {"train.model": {"name": "ridge"}, "train.residual": "none"}
+    split = {"train": 160, "validation": 220, "test": 280}
+    Project(root).write(toy_table(280), card={"split": split}, params=model)
+    layout = Layout(root)
+    base = read_experiment(layout)
+    kept = places.Kept.of(parse(SETTINGS, Settings, "search.yaml"), base, layout)
+    directory, _ = places.begin("search", kept, root)
+    search = kept.search(root, directory)
+    search.run(Inline())
+    return search
+
+
+@pytest.fixture
+def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An MLflow store of this test's own."""
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.chdir(tmp_path)
+    yield uri
+
+
+def generations(search: Search) -> list[list[Any]]:
+    """The trials as the search ends them."""
+    return [search.finished[i : i + 3] for i in range(0, len(search.finished), 3)]
+
+
+def again(search: Search) -> Search:
+    """The same search in a process that has read nothing of it yet."""
+    return Search(search.settings, search.base, search.project, search.directory)
+
+
+def log(search: Search, generations: int = 99) -> None:
+    """Send a search, or as many generations as there were before a kill."""
+    left = iter(range(generations))
+
+    class KilledError(Exception):
+        pass
+
+    def sent(runs: search_runs.SearchRuns, one: Any) -> None:
+        if next(left, None) is None:
+            raise KilledError
+        runs.trials_of(one)
+
+    try:
+        runs = search_runs.SearchRuns(search)
+        search.run(None, done=lambda one: sent(runs, one))
+        runs.finish("<html></html>")
+    except KilledError:
+        pass
+
+
+def logged() -> tuple[Run, dict[int, Run]]:
+    """The search's run, and those of its trials by number."""
+    client = MlflowClient()
+    group = client.get_experiment_by_name("toy")
+    assert group is not None
+    runs = client.search_runs([group.experiment_id])
+    parents = [run for run in runs if search_runs.TRIAL not in run.data.tags]
+    children = [run for run in runs if search_runs.TRIAL in run.data.tags]
+    numbers = [int(run.data.tags[search_runs.TRIAL]) for run in children]
+    assert len(parents) == 1
+    assert len(set(numbers)) == len(numbers)
+    return parents[0], dict(zip(numbers, children, strict=True))
+
+
+@pytest.mark.usefixtures("local")
+def test_a_search_is_a_run_above_its_trials(found: Search) -> None:
+    """Each with the scores, settings and tags that people filter by; the best stands above."""
+    log(again(found))
+    parent, children = logged()
+    best = found.best
+    assert set(children) == {one.number for one in found.finished if not one.repeats}
+    for number, run in children.items():
+        one = found.finished[number]
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        for tag in (search_runs.SEARCH, "pipeline.environment"):
+            assert run.data.tags[tag] == parent.data.tags[tag]
+        assert run.info.status == ("FAILED" if one.failed else "FINISHED")
+        if one.failed:
+            assert "expected at least one window" in run.data.tags["mlflow.note.content"]
+            continue
+        assert run.data.metrics["validation/rmse"] == pytest.approx(one.error(found.metric))
+        assert run.data.params[NAME] == one.runs[0].params.train.model.name
+        assert run.inputs.dataset_inputs[0].dataset.name == "toy"
+        assert "best/epoch" in run.data.metrics
+    assert parent.info.status == "FINISHED"
+    assert parent.data.metrics["validation/rmse"] == pytest.approx(best.error(found.metric))
+    assert parent.data.tags["pipeline.best_trial"] == str(best.number)
+    assert children[best.number].info.run_id in parent.data.tags["mlflow.note.content"]
+    files = [file.path for file in MlflowClient().list_artifacts(parent.info.run_id, "search")]
+    assert files == ["search/search.html", "search/settings.json"]
+    # No trial has test scores, so none is compared or promoted.
+    assert logged_runs.newest("toy") == []
+
+
+@pytest.mark.usefixtures("local")
+def test_a_search_is_sent_exactly_once(found: Search) -> None:
+    """Killed after any generation and run again, it is the same runs; a half one is replaced."""
+    log(again(found), generations=1)
+    first, few = logged()
+    client = store.connect()
+    half = client.create_run(
+        first.info.experiment_id,
+        tags={search_runs.SEARCH: found.directory.name, "pipeline.trial": "4"},
+    )
+    log(again(found))
+    log(again(found))
+    parent, children = logged()
+    assert parent.info.run_id == first.info.run_id
+    assert parent.info.status == "FINISHED"
+    assert half.info.run_id not in {run.info.run_id for run in children.values()}
+    assert set(few) == {0, 2}  # trial 1 repeats the first
+    assert {n: run.info.run_id for n, run in children.items() if n in few} == {
+        n: run.info.run_id for n, run in few.items()
+    }
+    assert set(children) == {one.number for one in found.finished if not one.repeats}
+
+
+def test_a_store_that_is_down_stops_no_search(
+    found: Search, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One warning says how the results get there later."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    log(again(found))
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert said[0].endswith("its results are on disk, and the same command sends them later")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_best_trial_is_two_clicks_away(found: Search, local: str, tmp_path: Path) -> None:
+    """From the table of runs to the search, and from its note to the trial with its scores."""
+    if not pages.installed():
+        pytest.skip("the UI was not checked: no chromium and chromedriver on PATH")
+    log(again(found))
+    parent, _ = logged()
+    port = free_port()
+    base = f"http://127.0.0.1:{port}"
+    command = ["mlflow", "ui", "--backend-store-uri", local, "--workers", "1", "--port", str(port)]
+    runs = f"{base}/#/experiments/{parent.info.experiment_id}/runs"
+    with (
+        serving(command, f"{base}/health", tmp_path / "ui.log"),
+        pages.chromium() as browser,
+    ):
+        name = f"search {found.directory.name}"
+        pages.open_page(browser, f"{runs}?workflowType=machine_learning", name)
+        pages.wait(browser, lambda: pages.elements(browser, "a", name))[0].click()
+        link = pages.wait(browser, lambda: pages.elements(browser, "a", "The best trial"))[0]
+        pages.open_page(browser, str(link.get_property("href")), "validation/rmse")
+        shown = pages.text(browser)
+        assert f"trial {found.best.number}: " in shown
+        assert f"{found.best.error(found.metric):.4f}"[:5] in shown
