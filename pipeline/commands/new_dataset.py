@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from pipeline.config import input_names
 from pipeline.config.cards import Card, read_card_file
@@ -23,9 +22,9 @@ from pipeline.config.experiment import Experiment
 from pipeline.config.params import Params
 from pipeline.config.reading import moved, read_params
 from pipeline.config.window_size import automatic
-from pipeline.data import column_guesses, quality, splits, tables, windows
+from pipeline.data import column_guesses, quality, raw_panel, splits, windows
 from pipeline.data.date_formats import Question, Stamps
-from pipeline.data.panel import listed
+from pipeline.data.panel import Panel, listed
 from pipeline.data.sources import reading
 from pipeline.data.starter_card import Look, draft, look
 from pipeline.errors import PipelineError
@@ -50,9 +49,9 @@ EXAMPLE = "example: %(prog)s data/raw/mine/mine.csv; see docs/own-data.md"
 class Tried(NamedTuple):
     """What ingest makes of a table: the series, its quality, the rows of each span; what suits."""
 
-    series: pd.DataFrame
+    series: Panel
     quality: dict[str, Any]
-    spans: dict[str, tuple[int, int]]
+    spans: splits.Spans
     suited: Experiment  # by params.yaml, with a window and a limit that suit the table
 
 
@@ -139,6 +138,11 @@ def _told(seen: Look) -> Iterator[str]:
         yield f"renamed in the card: {json.dumps(old, ensure_ascii=False)} is {new}"
     for key, mark, check in seen.numbers:
         yield f"numbers are read with {key}: {json.dumps(mark)}{check.replace(' #', ';')}"
+    if seen.series:
+        yield (
+            f"check: series: {seen.series}, since times repeat, and once for each of its "
+            f"{seen.names:,} names; frequency and season are those of {seen.longest}"
+        )
     for name, found in seen.columns.items():
         if found.used and found.unit:
             yield f"unit: {name} is in {found.unit}, as its cells say"
@@ -245,9 +249,11 @@ def remarked(tried: Tried, card: Card, params: Params) -> Iterator[str]:
             f"warning: {absent:.0%} of the times are absent: is {card.frequency} the step between "
             "rows? if not, correct frequency, or day and month in time.format"
         )
-    yield from imputation.remarks([tried.series], params.impute_scale.imputation.limit)
-    used, rows = (np.array([n]) for n in (tried.spans["test"][1], found["rows"]))
-    if unused := splits.unused(used, rows, pd.DatetimeIndex(tried.series.index[:1]), card.step):
+    parts = (part for _, part in tried.series.parts())
+    yield from imputation.remarks(parts, params.impute_scale.imputation.limit)
+    borders = tried.series.borders
+    used = tried.spans["test"][:, 1] - borders.firsts
+    if unused := splits.unused(used, borders.lengths, tried.series.starts, card.step):
         yield unused
     sentence, *others = remarks(count, card.targets)
     of = "params.yaml" if tried.suited.asked == params else "the command below"
@@ -258,7 +264,8 @@ def remarked(tried: Tried, card: Card, params: Params) -> Iterator[str]:
     size = window.look_back, window.horizon
     context = input_names.context(input_names.expand(card.inputs, card), card.season, size[1])
     for name, origins in splits.origins(train, tried.spans, window.horizon).items():
-        if fault := windows.fault(name, origins, tried.spans[name], *size, context):
+        known = *size, context, borders.firsts
+        if fault := windows.fault(name, origins, tried.spans[name], *known):
             yield f"check: {fault}"
 
 
@@ -267,16 +274,14 @@ def attempt(raw: Path, card: Card, params: Params, state: str) -> Tried:
     try:
         reading.verify(raw, card)
         table = reading.read_table(raw, card)
-        rows = tables.numbered(table, card, str(raw))
-        frame, given = tables.regular_series(rows, card, str(raw))
-        found = quality.measure(frame, given, card)
+        series, given = raw_panel.to_panel(table, card, str(raw))
+        found = quality.of_panel(series, given, card)
         quality.check_usable(found, card, str(raw))
-        spans = splits.spans(
-            card.split, pd.Timestamp(frame.index[0]), card.step, len(frame), card.time.timezone
-        )
+        own = Experiment(params, card)
+        spans = splits.of(own, series.borders, series.starts)
     except PipelineError as error:
         raise PipelineError(f"{state}, but ingest will refuse {error}; {AGAIN}") from None
-    return Tried(frame, found, spans, _suited(frame, spans, card, params))
+    return Tried(series, found, spans, _suited(series, spans, card, params))
 
 
 def _windows(
@@ -284,28 +289,29 @@ def _windows(
 ) -> tuple[windows.Runs, Count]:
     """The training windows that there would be of these inputs and targets, and their count."""
     needed = input_names.columns([*inputs, *targets], card)
-    channels = imputation.one_hot(tried.series[needed], card.categories)
+    channels = imputation.one_hot(tried.series.frame[needed], card.categories)
     suited = tried.suited.params
-    state = imputation.gap_state(channels, suited.impute_scale.imputation.limit)
+    limit = suited.impute_scale.imputation.limit
+    parts = [channels.iloc[rows] for _, rows in tried.series.borders.parts()]
+    state = np.concatenate([imputation.gap_state(part, limit) for part in parts])
     named = {"inputs": tuple(inputs), "targets": tuple(targets)}
     window = suited.window.model_copy(update=named)
     experiment = Experiment(suited.model_copy(update={"window": window}), card)
     return training_windows(state, list(channels.columns), experiment, tried.spans["train"])
 
 
-def _suited(
-    frame: pd.DataFrame, spans: dict[str, tuple[int, int]], card: Card, params: Params
-) -> Experiment:
+def _suited(series: Panel, spans: splits.Spans, card: Card, params: Params) -> Experiment:
     """By the parameters, with a window that suits the season and a limit that suits regular gaps.
 
     The window stays as it is where no cycle is known, or one is too long for the spans.
     """
     tree, auto = params.model_dump(), automatic(card.season)
-    fits = all(last - first >= auto["horizon"] for first, last in spans.values())
-    if card.season > 1 and fits and sum(auto.values()) <= spans["train"][1] - spans["train"][0]:
+    longest = {name: int(np.diff(rows).max()) for name, rows in spans.items()}
+    fits = all(rows >= auto["horizon"] for rows in longest.values())
+    if card.season > 1 and fits and sum(auto.values()) <= longest["train"]:
         tree["window"] |= {key: "auto" for key, rows in auto.items() if rows != tree["window"][key]}
     settings = tree["impute_scale"]["imputation"]
-    gaps = imputation.regular_gaps([frame], settings["limit"])
+    gaps = imputation.regular_gaps((part for _, part in series.parts()), settings["limit"])
     settings["limit"] = max([settings["limit"], *(length for length, _ in gaps)])
     return Experiment(Params(**tree), card)
 

@@ -34,6 +34,10 @@ class Look:
     columns: dict[str, Finding]
     order: dict[str, tuple[str, str]]  # what the card's time allows: key, value and why
     beyond: list[str]  # what is read of times that strptime would not
+    series: str = ""  # the column that tells many series apart
+    names: int = 1  # of series
+    longest: str = ""  # the series that shows the step
+    static: tuple[str, ...] = ()  # columns with one value in each series
 
     @property
     def used(self) -> dict[str, Finding]:
@@ -76,6 +80,9 @@ class Look:
         return replace(self, columns=self.columns | left_out)
 
 
+LEAST = 8  # rows, on the mean, of what may be a series
+
+
 def look(raw: Path, form: str | None = None) -> Look:
     """What a table shows, if times are written as `form`; PipelineError: no card describes it."""
     writing, beside = guesses.writing(raw)
@@ -84,11 +91,17 @@ def look(raw: Path, form: str | None = None) -> Look:
     table = table.rename(columns=renamed)
     stamps = date_formats.stamps(table, str(raw), form)
     names = [stamps.name] if isinstance(stamps, Question) else stamps.names
+    series, longest, whole = _series(table, names), "", table
+    if series:
+        longest = str(table[series].value_counts().idxmax())
+        table = table[table[series] == longest]
+        stamps = date_formats.stamps(table, str(raw), form or _form(stamps))
     step, rows, times = None, len(table), None
     if isinstance(stamps, Stamps):
         step, rows = stamps.step, stamps.rows
-    others = [str(name) for name in table if name not in names]
-    values = None
+    others = [str(name) for name in table if name not in (*names, series)]
+    one = table
+    table, values = whole, None
     daily = step is None or step >= pd.Timedelta("1D")
     if daily and (wide := time_formats.times_of_day(others)):
         times, slots = wide
@@ -116,13 +129,39 @@ def look(raw: Path, form: str | None = None) -> Look:
         if stamps.format:
             beyond = [*stamp_text.beyond(stamp_text.joined(table, names), stamps.format)]
         counted = {name for name, found in columns.items() if found.note == COUNTS}
-        order = dict(_order(stamps, table.drop(columns=list(counted))))
+        order = dict(_order(stamps, one.drop(columns=list(counted))))
     how = (writing, beside, written, unclear, renamed)
-    seen = Look(*how, stamps, times, step, rows, columns, order, beyond)
+    of_many: dict[str, Any] = {}
+    if series:
+        each = table.groupby(series)[others].nunique(dropna=True).max()
+        static = tuple(name for name in others if each[name] <= 1 and columns[name].used)
+        of_many = {"series": series, "names": table[series].nunique(), "longest": longest}
+        of_many["static"] = static
+    seen = Look(*how, stamps, times, step, rows, columns, order, beyond, **of_many)
     if not seen.numeric:
         found = "; ".join(f"{name}: {found.note}" for name, found in columns.items()) or "no other"
         raise PipelineError(f"{raw}: expected a column of numbers that change, found {found}")
     return seen
+
+
+def _series(table: pd.DataFrame, time: Sequence[str]) -> str:
+    """The column that tells series apart: every time that repeats is of another name; or ""."""
+    stamps = table[list(time)].agg(" ".join, axis=1)
+    if not stamps.duplicated().any() or table.duplicated().any():
+        return ""
+    for name in (str(name) for name in table if name not in time):
+        count = table[name].nunique()
+        named = (table[name].str.strip() != "").all()
+        # Of each name many rows, or nearly every column of numbers would do.
+        if named and 1 < count <= len(table) / LEAST:
+            pairs = pd.DataFrame({"time": stamps, "name": table[name]})
+            if not pairs.duplicated().any():
+                return name
+    return ""
+
+
+def _form(stamps: Stamps | Question) -> str | None:
+    return stamps.format if isinstance(stamps, Stamps) else None
 
 
 def _order(stamps: Stamps, table: pd.DataFrame) -> Iterator[tuple[str, tuple[str, str]]]:
@@ -168,6 +207,7 @@ def draft(raw: Path, seen: Look) -> str:
             "  # is negative: delete it where one may be",
             *(_column(name, found) for name, found in seen.used.items()),
             *(["excluded: # check: columns that are not used", *unused] if unused else []),
+            *_many(seen),
             "",
             f"targets: [{_word(target)}] # check: what to forecast; {why}",
             f"inputs: {_words(seen.used)} # check: what to forecast from",
@@ -178,6 +218,15 @@ def draft(raw: Path, seen: Look) -> str:
             "",
         ]
     )
+
+
+def _many(seen: Look) -> list[str]:
+    if not seen.series:
+        return []
+    lines = [f"series: {_word(seen.series)} # check: it tells {seen.names:,} series apart"]
+    if seen.static:
+        lines.append(f"static: {_words(seen.static)} # check: one value in each series")
+    return lines
 
 
 def _writing(seen: Look) -> Iterator[str]:
@@ -244,7 +293,9 @@ def _column(name: str, found: Finding) -> str:
 def _split(seen: Look) -> list[str]:
     why = "split: # check: the last time of each span, here 70, 15 and 15 % of the rows"
     ends: Mapping[str, object] = column_guesses.SHARES
-    if isinstance(seen.stamps, Stamps) and seen.step:
+    if seen.series:
+        why = "split: # check: shares of each series, or the last time of each span for all"
+    elif isinstance(seen.stamps, Stamps) and seen.step:
         ends = column_guesses.split(seen.stamps.times.iloc[0], seen.rows, seen.step)
     return [why, *(f"  {name}: {end}" for name, end in ends.items())]
 
