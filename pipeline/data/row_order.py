@@ -63,12 +63,12 @@ def allowed(card: Card) -> list[str]:
 def remarks(done: Mapping[str, Any]) -> Iterator[str]:
     """What was done to rows, one line each, from counts by their names in `Given`."""
     for name, what in (
-        ("rounded", "time stamps were rounded (time.round)"),
-        ("moved", "rows were earlier than the row before: sorted by time (time.sort)"),
-        ("merged", "rows repeat a time: one is made of those with the same (time.repeated)"),
+        ("rounded", "time stamps rounded (time.round)"),
+        ("moved", "rows earlier than the row before, now sorted by time (time.sort)"),
+        ("merged", "rows that repeat a time, now made one with it (time.repeated)"),
     ):
         if count := done.get(name):
-            yield f"{count:,} {what}"
+            yield f"{what}: {count:,}"
 
 
 def rounded(times: pd.DatetimeIndex, card: Card) -> pd.DatetimeIndex:

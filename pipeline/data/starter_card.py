@@ -130,10 +130,10 @@ def _order(stamps: Stamps, table: pd.DataFrame) -> Iterator[tuple[str, tuple[str
     if stamps.round:
         yield "round", (stamps.round, "time stamps lie beside steps of one length")
     if stamps.backwards:
-        yield "sort", ("true", f"{stamps.backwards:,} rows are earlier than the row before")
+        yield "sort", ("true", f"rows earlier than the row before: {stamps.backwards:,}")
     again = int(stamps.times.duplicated().sum())
     if again and table.duplicated().sum() == again:
-        yield "repeated", ("first", f"{again:,} rows are another row again")
+        yield "repeated", ("first", f"rows that are another row again: {again:,}")
 
 
 def _to_come(day: pd.Series, times: str) -> int:

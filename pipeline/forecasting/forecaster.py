@@ -80,6 +80,7 @@ def newest(table: pd.DataFrame, spec: Spec, card: Card, imputer: Imputer) -> pd.
         rows = -(-rows // card.steps_a_day) + 1
     columns = input_names.columns([*spec.inputs, *spec.known_ahead], card)
     columns += [card.series] if card.series else []
+    table = tables.in_order(table, card)
     if not ahead:
         return tables.typed(table.tail(rows).reset_index(drop=True), card, columns)
     rows += spec.horizon

@@ -137,7 +137,7 @@ def test_rows_are_sorted_where_the_card_allows_it() -> None:
     assert "rows sorted by time, or time.sort: true in the card" in refusal(MIXED)
     assert read(MIXED, time=WALL | {"sort": True}).tolist() == [1, 2, 3]
     (said,) = counts(MIXED, time=WALL | {"sort": True})
-    assert said == "1 rows were earlier than the row before: sorted by time (time.sort)"
+    assert said == "rows earlier than the row before, now sorted by time (time.sort): 1"
 
 
 @pytest.mark.parametrize(("kept", "value"), [("first", 2), ("last", 5), ("mean", 3.5)])
@@ -147,7 +147,7 @@ def test_of_rows_with_one_time_the_card_keeps_one(kept: str, value: float) -> No
     time = WALL | {"repeated": kept}
     assert read(TWICE, time=time).tolist() == [1, value, 3]
     (said,) = counts(TWICE, time=time)
-    assert said.startswith("1 rows repeat a time")
+    assert said == "rows that repeat a time, now made one with it (time.repeated): 1"
 
 
 def test_a_mean_leaves_out_what_is_missing_and_keeps_the_first_word() -> None:
@@ -227,7 +227,7 @@ def test_stamps_that_jitter_are_rounded_and_counted() -> None:
     load = read(text, time=time | {"round": "1min"}, frequency="10min")
     assert hours(load) == ["01 00:00", "01 00:10", "01 00:20", "01 00:30"]
     (said,) = counts(text, time=time | {"round": "1min"}, frequency="10min")
-    assert said == "3 time stamps were rounded (time.round)"
+    assert said == "time stamps rounded (time.round): 3"
 
 
 def test_each_series_of_a_panel_is_put_in_order_by_itself() -> None:
