@@ -169,7 +169,7 @@ def at(stamps: list[str]) -> str:
     return "\n".join(["time,load", *(f"{stamp},{row}" for row, stamp in enumerate(stamps, 1)), ""])
 
 
-@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 1, 0], [1, 0, 3, 2]])
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 1, 0], [3, 0, 1, 2], [1, 0, 2, 3]])
 def test_sorted_rows_keep_the_hours_of_autumn_apart(order: list[int]) -> None:
     """Of two rows with one local time the upper is the earlier, the lower in a descending table."""
     load = read(at([AUTUMN[i] for i in order]), time=BERLIN | {"sort": True})
