@@ -29,14 +29,11 @@ def settle(
     moved = merged = 0
     stamps = pd.DatetimeIndex(frame.index)
     times = rounded(stamps, card)
+    beside = int((times != stamps).sum())
     if card.time.sort and (backwards := np.diff(times.asi8) < 0).any():
         order = np.argsort(times.asi8, kind="stable")
-        moved, frame, numbers, times = (
-            int(backwards.sum()),
-            frame.iloc[order],
-            numbers[order],
-            times[order],
-        )
+        moved = int(backwards.sum())
+        frame, numbers, times = frame.iloc[order], numbers[order], times[order]
     frame = frame.set_axis(times)
     if card.time.repeated and times.has_duplicates:
         left = ~times.duplicated(keep="last" if card.time.repeated == "last" else "first")
@@ -50,7 +47,7 @@ def settle(
         else:
             frame = frame[left]
         numbers = numbers[left]
-    return frame, numbers, Given(len(frame), int((times != stamps).sum()), moved, merged)
+    return frame, numbers, Given(len(frame), beside, moved, merged)
 
 
 def allowed(card: Card) -> list[str]:

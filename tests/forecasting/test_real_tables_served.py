@@ -74,6 +74,7 @@ def test_every_form_gives_the_same_digits(
     table = reading.read_table(project.table, served.card)
     with caplog.at_level(logging.WARNING):
         expected = served.predict(table)
+    assert "rounded" not in caplog.text
     assert "now sorted by time (time.sort): 119" in caplog.text
     assert "now made one with it (time.repeated): 1" in caplog.text
     wanted = expected["forecast"].tolist()
