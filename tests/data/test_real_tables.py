@@ -399,3 +399,11 @@ def test_what_is_no_time_stays_none(stamp: str, form: str) -> None:
     )
     assert f"column time, row 1: expected a time written as {form}, found {stamp!r}" in line
     assert "time.format" in refusal("", time={"column": "time", "format": "%d %d %Y"})
+
+
+def test_a_date_that_comes_as_one_is_joined_as_text() -> None:
+    """A frame or Parquet may hold the date as a time stamp at midnight, and the hour as a float."""
+    text, time = APART["a number for the hour"]
+    frame = pd.read_csv(io.StringIO(text), parse_dates=["dteday"]).astype({"hr": "float64"})
+    card = toy_card(**BASE | {"time": time})
+    assert hours(tables.to_series(frame, card, "frame")["load"]) == hours(read(text, time=time))
