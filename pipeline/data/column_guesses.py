@@ -13,7 +13,7 @@ from pipeline.config.times import PARTS
 from pipeline.data import number_text
 from pipeline.data.number_text import PLAIN, Written
 
-MISSING = {"", "na", "n/a", "#n/a", "<na>", "nan", "null"}  # whatever a column holds
+MISSING = {"", "na", "n/a", "#n/a", "<na>", "nan", "null", "n/e"}  # whatever a column holds
 # Missing among numbers; among words each may be a level of its own: no holiday, no wind.
 EITHER = {"none", "missing", "-", "--", "?", "."}
 SENTINELS = {-99, -200, -999, -9999, -99999, 999, 9999, 99999}

@@ -211,8 +211,10 @@ def _time(seen: Look) -> list[str]:
         steps = "from the columns' names"
     else:
         also = "".join(f"; {rival} fits every row too" for rival in stamps.rivals)
-        asked = "day and month in this order" if "%m" in str(stamps.format) else "is it this"
-        written = f"{json.dumps(stamps.format)} # check: {asked}{also}?"
+        asked = (
+            "day and month in this order?" if "%m" in str(stamps.format) else "written like this?"
+        )
+        written = f"{json.dumps(stamps.format)} # check: {asked}{also}"
         apart = len(stamps.names) > 1
         one = f"  column: {_word(stamps.names[0])}"
         time = [f"  columns: {_words(stamps.names)}" if apart else one]
