@@ -92,7 +92,7 @@ def of_frame(
         targets: the column or columns that are forecast.
         changes: parameters by dotted key that are not to be as in `DEFAULTS`.
         season: rows in one cycle; by default the longest natural one, such as 24 for hours.
-        split: where the spans end, as fractions or as times.
+        split: where the spans end, as in a card: fractions, times, or what is counted back.
     """
     index = frame.index
     if not isinstance(index, pd.DatetimeIndex) or len(index) < 2:

@@ -224,9 +224,10 @@ def _all_in(folder: Path) -> Path:
     gz = {".gz" * (file.suffix == ".gz") for file in files}
     if len(kinds := {reading.kind(file.name) for file in files}) == len(gz) == 1:
         return folder / f"*{kinds.pop()}{gz.pop()}"
+    found = listed([file.name for file in files]) or "none"
     raise PipelineError(
-        f"{folder}: expected a table, or files of one form, found {listed([f.name for f in files])}"
-        "; name the table, or a pattern in quotes, such as 'load-*.csv'"
+        f"{folder}: expected a table, or files of one form, found {found}; name the table, or a "
+        "pattern in quotes, such as 'load-*.csv'"
     )
 
 

@@ -23,7 +23,7 @@ from pipeline.data.sources import parquet, reading, sql
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, matching, require
-from pipeline.repository import dvc
+from pipeline.repository import dvc, git
 
 EXAMPLE = f"example: %(prog)s mine; {sql.ADDRESS}=sqlite:///meter.db %(prog)s mine"
 
@@ -43,6 +43,11 @@ def main() -> None:
     card = read_card(given.dataset)
     path = HERE.raw_table(given.dataset, card.file)
     pin = path.parent.with_suffix(".dvc")
+    if git.ask("ls-files", "--", str(path.parent)).stdout:
+        raise PipelineError(
+            f"{path.parent}: expected a table that DVC pins, found it in Git: git diff shows what "
+            "changed, and git commit keeps it"
+        )
     with TemporaryDirectory() as directory:
         made = path
         if card.query:
@@ -68,7 +73,7 @@ def main() -> None:
                 shutil.copyfile(made, beside)
     card_file = HERE.card(given.dataset)
     _follow(card_file, artifacts.table_sha256(path))
-    dvc.run(Path(), "add", "--quiet", str(path.parent))
+    dvc.run(Path(), "add", str(path.parent))
     for line in _told(found, now, card):
         print(f"{path}: {line}")
     print(f"{pin}: pins it; next: git add {pin} {card_file} && git commit")

@@ -13,7 +13,7 @@ from pipeline.config.times import PARTS
 from pipeline.data import number_text
 from pipeline.data.number_text import PLAIN, Written
 
-MISSING = {"", "na", "n/a", "#n/a", "<na>", "nan", "null"}  # whatever a column holds
+MISSING = {"", "na", "n/a", "#n/a", "<na>", "nan", "null", "n/e"}  # whatever a column holds
 # Missing among numbers; among words each may be a level of its own: no holiday, no wind.
 EITHER = {"none", "missing", "-", "--", "?", "."}
 SENTINELS = {-99, -200, -999, -9999, -99999, 999, 9999, 99999}
@@ -31,6 +31,9 @@ _DRIVERS = re.compile(
     r"sun|.*day|week|weekend|month|year|yr|hour|hr|minute|season|holiday|"
     r"id|no|index|row|random.*|noise.*|lat|lon|latitude|longitude|station"
 )
+# Other names of year, month, day and hour.
+_PARTS = dict.fromkeys(("yr", "jahr"), "year") | dict.fromkeys(("mo", "mnth", "monat"), "month")
+_PARTS |= dict.fromkeys(("dy", "tag"), "day") | dict.fromkeys(("hr", "stunde"), "hour")
 _NUMBER_AND_MORE = r"[-+]?(\d{1,3}([.,' ]\d{3})+|\d+)([.,]\d+)?\s*\D{0,5}"
 # A summer of temperatures does not prove that none is negative.
 _SIGNED = re.compile(r"t\d*|.*(temp|dew|celsius|°).*", re.IGNORECASE)
@@ -196,19 +199,26 @@ def elsewhere(words: Sequence[str], others: pd.DataFrame) -> str:
     return f"; it would also take {', '.join(taken)}" if taken else ""
 
 
+def _part(name: str) -> str:
+    """What part of a time a column called HR or Monat holds; nothing of another name."""
+    low = name.strip().lower()
+    return low if low in PARTS else _PARTS.get(low, "")
+
+
 def renamed(names: Sequence[str]) -> dict[str, str]:
     """Other names for columns whose own cannot stand in a card, or mean something else there.
 
     A name of two lines becomes one of one line, Year becomes year where the time is made of it, and
     a column gets another name than that of a calendar term, difference or seasonal value.
     """
-    parts = set(PARTS[:3]) <= {name.strip().lower() for name in names}
+    parts = {name: _part(name) for name in names}
+    of_time = set(PARTS[:3]) <= set(parts.values())
     result: dict[str, str] = {}
     for written in names:
         visible = "".join(letter if letter.isprintable() else " " for letter in written)
         name = " ".join(visible.split()) or "index"
-        if parts and name.lower() in PARTS:
-            name = name.lower()
+        if of_time and parts[written]:
+            name = parts[written]
         elif input_names.is_term(name):
             name = f"{name.replace(':', '_')}_column"
         while name != written and name in {*names, *result.values()}:

@@ -41,9 +41,9 @@ def _by_clock(times: pd.DatetimeIndex, card: Card, at_end: bool) -> pd.DatetimeI
 def _sorted(times: pd.DatetimeIndex, card: Card) -> pd.DatetimeIndex:
     """Times of rows in any order: of two that are the same, the first row is the earlier one.
 
-    In a table that begins with its newest row, the second one.
+    In a table that mostly goes back in time, the second one.
     """
-    way = slice(None, None, -1 if times[0] > times[-1] else 1)
+    way = slice(None, None, int(np.sign(np.sign(np.diff(times.asi8)).sum())) or 1)
     local = times[way]
     earlier, later = _both(local, card)
     again = pd.Series(local).duplicated().to_numpy()

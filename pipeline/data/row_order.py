@@ -29,14 +29,11 @@ def settle(
     moved = merged = 0
     stamps = pd.DatetimeIndex(frame.index)
     times = rounded(stamps, card)
+    beside = int((times != stamps).sum())
     if card.time.sort and (backwards := np.diff(times.asi8) < 0).any():
         order = np.argsort(times.asi8, kind="stable")
-        moved, frame, numbers, times = (
-            int(backwards.sum()),
-            frame.iloc[order],
-            numbers[order],
-            times[order],
-        )
+        moved = int(backwards.sum())
+        frame, numbers, times = frame.iloc[order], numbers[order], times[order]
     frame = frame.set_axis(times)
     if card.time.repeated and times.has_duplicates:
         left = ~times.duplicated(keep="last" if card.time.repeated == "last" else "first")
@@ -50,7 +47,7 @@ def settle(
         else:
             frame = frame[left]
         numbers = numbers[left]
-    return frame, numbers, Given(len(frame), int((times != stamps).sum()), moved, merged)
+    return frame, numbers, Given(len(frame), beside, moved, merged)
 
 
 def allowed(card: Card) -> list[str]:
@@ -63,12 +60,12 @@ def allowed(card: Card) -> list[str]:
 def remarks(done: Mapping[str, Any]) -> Iterator[str]:
     """What was done to rows, one line each, from counts by their names in `Given`."""
     for name, what in (
-        ("rounded", "time stamps were rounded (time.round)"),
-        ("moved", "rows were earlier than the row before: sorted by time (time.sort)"),
-        ("merged", "rows repeat a time: one is made of those with the same (time.repeated)"),
+        ("rounded", "time stamps rounded (time.round)"),
+        ("moved", "rows earlier than the row before, now sorted by time (time.sort)"),
+        ("merged", "rows that repeat a time, now made one with it (time.repeated)"),
     ):
         if count := done.get(name):
-            yield f"{count:,} {what}"
+            yield f"{what}: {count:,}"
 
 
 def rounded(times: pd.DatetimeIndex, card: Card) -> pd.DatetimeIndex:

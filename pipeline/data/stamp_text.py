@@ -68,11 +68,11 @@ def beyond(text: pd.Series, form: str) -> Iterator[str]:
         return
     other = text[_parsed(text, form, "%z" in form).isna() & text.notna()]
     for read_as, what in (
-        (_ends_of_days, "end with 24:00, the midnight that ends the day"),
-        (_midnights, "have no time of day, which is taken for midnight"),
+        (_ends_of_days, "times that end with 24:00, taken for the midnight that ends the day"),
+        (_midnights, "times without a time of day, taken for midnight"),
     ):
         if count := int(read_as(other, form, "%z" in form).notna().sum()):
-            yield f"{count:,} times {what}"
+            yield f"{what}: {count:,}"
 
 
 def _parsed(text: pd.Series, form: str, utc: bool) -> pd.Series:

@@ -169,10 +169,10 @@ def _order(stamps: Stamps, table: pd.DataFrame) -> Iterator[tuple[str, tuple[str
     if stamps.round:
         yield "round", (stamps.round, "time stamps lie beside steps of one length")
     if stamps.backwards:
-        yield "sort", ("true", f"{stamps.backwards:,} rows are earlier than the row before")
+        yield "sort", ("true", f"rows earlier than the row before: {stamps.backwards:,}")
     again = int(stamps.times.duplicated().sum())
     if again and table.duplicated().sum() == again:
-        yield "repeated", ("first", f"{again:,} rows are another row again")
+        yield "repeated", ("first", f"rows that are another row again: {again:,}")
 
 
 def _to_come(day: pd.Series, times: str) -> int:
@@ -260,8 +260,10 @@ def _time(seen: Look) -> list[str]:
         steps = "from the columns' names"
     else:
         also = "".join(f"; {rival} fits every row too" for rival in stamps.rivals)
-        asked = "day and month in this order" if "%m" in str(stamps.format) else "is it this"
-        written = f"{json.dumps(stamps.format)} # check: {asked}{also}?"
+        asked = (
+            "day and month in this order?" if "%m" in str(stamps.format) else "written like this?"
+        )
+        written = f"{json.dumps(stamps.format)} # check: {asked}{also}"
         apart = len(stamps.names) > 1
         one = f"  column: {_word(stamps.names[0])}"
         time = [f"  columns: {_words(stamps.names)}" if apart else one]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from pipeline.config.cards import Card
@@ -10,6 +11,8 @@ from pipeline.data import cells, row_order, timestamps, wide
 from pipeline.data.row_order import Given
 from pipeline.data.values import number, read_column
 from pipeline.errors import PipelineError
+
+NAMELESS = "Unnamed: 0"  # what pandas calls a first column without a name
 
 
 def numbered(table: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
@@ -21,8 +24,8 @@ def numbered(table: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
         raise PipelineError(f"{where}: no rows, expected at least one")
     cells.check_names(list(table.columns), where)
     names = dict(card.rename)
-    if "" in names and "" not in table:  # what pandas calls a first column without a name
-        names["Unnamed: 0"] = names.pop("")
+    if "" in names and "" not in table:
+        names[NAMELESS] = names.pop("")
     table = table.rename(columns=names)
     if not table.columns.is_unique:
         twice = str(table.columns[table.columns.duplicated()][0])
@@ -118,15 +121,24 @@ def _as_in_table(names: Iterable[Any], card: Card) -> list[str]:
     return [written.get(str(name), str(name)) for name in names]
 
 
+def in_order(table: pd.DataFrame, card: Card) -> pd.DataFrame:
+    """Raw rows by time, one for each, where the card allows them in another order, or repeated."""
+    if not (card.time.sort or card.time.repeated):
+        return table
+    times = timestamps.stamps(numbered(table, card, "table"), card, "table")
+    order = np.argsort(times.asi8, kind="stable")
+    return table.iloc[order[~times[order].duplicated(keep="last")]]
+
+
 def typed(table: pd.DataFrame, card: Card, columns: Sequence[str]) -> pd.DataFrame:
     """A raw table of strings with the types a caller would send: its time and `columns` alone."""
     result = pd.DataFrame(index=table.index)
-    for written in table.columns:
-        name = card.rename.get(written, written)
+    for header in table.columns:
+        name, written = card.rename.get(header, header), header or NAMELESS
         if name in card.time.names:
-            result[written] = pd.to_numeric(table[written]) if card.time.parts else table[written]
+            result[written] = pd.to_numeric(table[header]) if card.time.parts else table[header]
         elif name == card.series:
-            result[written] = table[written].astype("str")
+            result[written] = table[header].astype("str")
         elif name in columns or (card.wide and name not in card.excluded):
-            result[written] = read_column(table[written], name, card, "table")
+            result[written] = read_column(table[header], name, card, "table")
     return result

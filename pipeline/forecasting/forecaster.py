@@ -80,11 +80,10 @@ def newest(table: pd.DataFrame, spec: Spec, card: Card, imputer: Imputer) -> pd.
         rows = -(-rows // card.steps_a_day) + 1
     columns = input_names.columns([*spec.inputs, *spec.known_ahead], card)
     columns += [card.series] if card.series else []
-    if not ahead:
-        return tables.typed(table.tail(rows).reset_index(drop=True), card, columns)
-    rows += spec.horizon
-    shown = tables.typed(table.tail(rows).reset_index(drop=True), card, columns)
-    for name in shown:
+    rows += spec.horizon if ahead else 0
+    last = tables.in_order(table, card).tail(rows).reset_index(drop=True)
+    shown = tables.typed(last, card, columns)
+    for name in shown if ahead else ():
         if card.rename.get(str(name), name) in {*columns} - {*ahead}:
             shown[name] = shown[name].mask(shown.index >= len(shown) - spec.horizon)
     return shown

@@ -11,6 +11,7 @@ import pandas as pd
 from pipeline.config.checks import ridge_left_out
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Linear, Params
+from pipeline.data import row_order
 from pipeline.data.splits import calibrates
 from pipeline.evaluation.forecasts import MODEL
 from pipeline.evaluation.metrics import BRIEF, TARGETS, Metric, deciding, error, listed
@@ -114,6 +115,7 @@ def markdown(
         f"Inputs: {', '.join(experiment.inputs)}. {known}Fitted on "
         f"{sentence(Count(**metrics['training_windows']))}. Source: {card.source} ({card.licence})."
     )
+    data += "".join(f" {line.capitalize()}." for line in row_order.remarks(quality))
     fetch = [card.fetch] if card.fetch else []
     parts = [
         f"# {escape_markdown(card.title)}",

@@ -125,6 +125,10 @@ ACCEPTED = {
         table("%Y,%m,%d,%H", header="Year,Month,Day,Hour,load"),
         {"time.columns": ("year", "month", "day", "hour")},
     ),
+    "YEAR, MO, DY, HR": (
+        table("%Y,%-m,%-d,%-H", header="YEAR,MO,DY,HR,load"),
+        {"time.columns": ("year", "month", "day", "hour"), "rename.HR": "hour"},
+    ),
     "ISO weeks": (table("%G-W%V", times=WEEKS), {"time.format": "%G-W%V", "frequency": "7D"}),
     "an identifier of ten digits": (
         "\n".join(

@@ -90,6 +90,9 @@ def test_a_table_grows_and_its_pin_follows(project: Project, tmp_path: Path) -> 
     assert pin.read_text() == second and cards.read_card_file(project.card) == card
     assert "1 changed" in run(root, *command, "--force", env=env)
     assert pin.read_text() != second
+    run(root, "git", "add", "-f", "data/raw/toy/toy.csv")
+    said = run(root, *command, status=1, env=env)
+    assert "data/raw/toy: expected a table that DVC pins, found it in Git" in said
 
 
 @pytest.mark.slow

@@ -36,6 +36,8 @@ FORMATS = {
     "%m/%d/%Y %I:%M %p": "",
     "%d-%b-%Y %H:%M": "",
     "%Y%m%d%H%M": "",
+    "%d.%m.%Y %H:%M - %d.%m.%Y %H:%M": "",
+    "%A, %d %B %Y %H:%M": "",
     "%Y-%m-%dT%H:%M:%S%z": "offset",
 }
 FREQUENCIES = ("15min", "1h", "3h", "1D", "7D")
@@ -80,10 +82,10 @@ class Export:
         return tables.to_series(delimited.parse_table(self.content(), card, where), card, where)
 
 
-def _written(value: object, marks: list[str], draw: st.DrawFn) -> str:
-    if isinstance(value, float):
-        return draw(st.sampled_from(marks)) if np.isnan(value) else repr(value)
-    return str(value)
+def _written(value: object, marks: list[str], draw: st.DrawFn, decimal: str = ".") -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return draw(st.sampled_from(marks)) if np.isnan(value) else repr(value).replace(".", decimal)
 
 
 @st.composite
@@ -125,12 +127,16 @@ def exports(draw: st.DrawFn) -> Export:
         },
         index=pd.DatetimeIndex(times, name="time"),
     )
+    decimal = draw(st.sampled_from([".", ","]))
     order = draw(st.permutations(["when", a, b, "kind", "note"]))
     columns: dict[str, list[str]] = {
         "when": [time.strftime(form) for time in times],
         "note": [draw(st.sampled_from(["", "x", "a,b", "two\nlines"])) for _ in range(n)],
         "kind": [_written(value, word_marks, draw) for value in truth["kind"]],
-        **{name: [_written(value, marks, draw) for value in truth[name]] for name in (a, b)},
+        **{
+            name: [_written(value, marks, draw, decimal) for value in truth[name]]
+            for name in (a, b)
+        },
     }
     kept = [0] + [i for i in range(1, n - 1) if draw(st.integers(0, 9))] + [n - 1]
     truth.iloc[[i for i in range(n) if i not in kept]] = np.nan
@@ -142,6 +148,8 @@ def exports(draw: st.DrawFn) -> Export:
         "licence": "CC0",
         "delimiter": delimiter,
         "encoding": encoding,
+        "decimal": decimal,
+        "thousands": draw(st.sampled_from([None, "'", " "])),
         "missing": marks,
         "rename": renamed,
         "time": {"column": "when", "format": form},
@@ -207,7 +215,7 @@ def _typed(name: str, text: str, card: Card, export: Export) -> object:
         if text in ("TRUE", "FALSE") and {"TRUE", "FALSE"} <= set(card.columns[name].categories):
             return text == "TRUE"
         return text if text in card.columns[name].categories else None
-    return None if text in card.missing else float(text)
+    return None if text in card.missing else float(text.replace(card.decimal, "."))
 
 
 def spoil(draw: st.DrawFn, export: Export) -> Export:

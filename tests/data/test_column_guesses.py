@@ -146,20 +146,20 @@ def test_rows_that_are_not_one_for_each_time_are_told_with_the_key(monkeypatch, 
     run(monkeypatch, str(store(table(times=HOURS[::-1]))))
     assert cards.read_card("mine").time.sort
     printed = capsys.readouterr().out
-    assert "check: time.sort: true: 199 rows are earlier than the row before" in printed
-    assert "199 rows were earlier than the row before: sorted" in printed
+    assert "check: time.sort: true: rows earlier than the row before: 199" in printed
+    assert "rows earlier than the row before, now sorted by time (time.sort): 199" in printed
 
     times, load = HOURS.insert(5, HOURS[5]), [*LOAD[:6], *LOAD[5:]]
     run(monkeypatch, str(store(table(times=times, load=load))), "--force")
     assert cards.read_card("mine").time.repeated == "first"
     printed = capsys.readouterr().out
-    assert "check: time.repeated: first: 1 rows are another row again" in printed
-    assert "1 rows repeat a time" in printed
+    assert "check: time.repeated: first: rows that are another row again: 1" in printed
+    assert "now made one with it (time.repeated): 1" in printed
 
     late = HOURS + pd.to_timedelta(np.arange(200) % 3, unit="s")
     run(monkeypatch, str(store(table("%Y-%m-%d %H:%M:%S", times=late))), "--force")
     assert cards.read_card("mine").time.round == "10s"
-    assert "133 time stamps were rounded" in capsys.readouterr().out
+    assert "time stamps rounded (time.round): 133" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -16,10 +17,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.commands import new_dataset
 from pipeline.config import cards
-from pipeline.data import raw_panel, tables
+from pipeline.data import raw_panel, tables, values
 from pipeline.data.sources import reading
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
@@ -408,3 +411,46 @@ def test_a_starter_card_is_written_for_every_kind_of_file(
     written = io.BytesIO(as_csv(table))
     expected = tables.to_series(pd.read_csv(written, dtype=str), plain, "plain")
     pd.testing.assert_frame_equal(found[list(expected)], expected, check_exact=True)
+
+
+@given(
+    numbers=st.lists(
+        st.none() | st.floats(-1e38, 1e38) | st.integers(-(2**53), 2**53), min_size=1, max_size=9
+    )
+)
+def test_every_number_comes_through(numbers: list[float | None]) -> None:
+    """Whatever a double holds is the same double out of text, Parquet and a workbook."""
+    expected = np.array([np.nan if number is None else number for number in numbers], float)
+    frame = pd.DataFrame({"time": "t", "x": pd.Series(numbers, dtype=float)})
+    rows = [["time", "x"], *[["t", number] for number in numbers]]
+    card = toy_card(columns={"x": {}}, targets=["x"], inputs=["x"], excluded=[])
+    with TemporaryDirectory() as directory:
+        for name, content in (
+            ("t.csv", as_csv(frame)),
+            ("t.csv.gz", gzip.compress(as_csv(frame))),
+            ("t.parquet", parquet(frame)),
+            ("t.xlsx", workbook({"a": rows})),
+        ):
+            (Path(directory) / name).write_bytes(content)
+            table = reading.read_table(Path(directory) / name, card)
+            found = values.read_column(table["x"], "x", card, name).to_numpy()
+            np.testing.assert_array_equal(found, expected, err_msg=name)
+
+
+def test_ingest_reads_all_files_and_names_what_is_absent(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The series of several files is that of one; where none matches, the pattern is named."""
+    project.run("ingest")
+    one = project.read("data/ingested/series.parquet")
+    table = pd.read_csv(project.table, dtype=str)
+    project.table.unlink()
+    for i, part in enumerate(thirds(table)):
+        part.to_csv(project.table.with_name(f"part{i}.csv"), index=False)
+    project.write(card={"file": "part*.csv"}).run("ingest")
+    assert project.read("data/ingested/series.parquet") == one
+    sums = artifacts.table_sha256(project.table.with_name("part*.csv"))
+    assert artifacts.read_json(project.root / "data/ingested/quality.json")["sha256"] == sums
+    project.write(card={"file": "none*.csv"})
+    with pytest.raises(PipelineError, match=r"data/raw/toy/none\*\.csv: no such file; expected"):
+        project.run("ingest")

@@ -14,11 +14,11 @@ import sqlalchemy
 
 from pipeline.commands import new_dataset, snapshot
 from pipeline.config import cards
-from pipeline.data import tables
+from pipeline.data import raw_panel, tables
 from pipeline.data.sources import reading, sql
 from pipeline.errors import PipelineError
 from tests import postgres
-from tests.toys import Project, toy_card, toy_table
+from tests.toys import PANEL, Project, toy_card, toy_panel, toy_table
 
 QUERY = "SELECT * FROM meter WHERE note LIKE 'x%'"
 
@@ -68,6 +68,20 @@ def test_sqlite_reads_to_the_series_of_the_csv_file(
     snapped(tmp_path / "two.parquet", toy_card())
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
     assert sqlite.encode() not in (tmp_path / "one.parquet").read_bytes()
+
+
+def test_a_panel_is_in_order_of_its_series(sqlite: str, tmp_path: Path) -> None:
+    """Many series in one answer are the panel that they are as CSV, each below the one before."""
+    card, path = toy_card(**PANEL), tmp_path / "panel.parquet"
+    with closing(sqlite3.connect(sqlite.removeprefix("sqlite:///"))) as database:
+        toy_panel().sample(frac=1, random_state=1).to_sql("sites", database, index=False)
+    snapshot.write(path, "SELECT * FROM sites", card)
+    table = reading.read_table(path, card)
+    assert table["site"].is_monotonic_increasing
+    found, _ = raw_panel.to_panel(table, card, "answer")
+    plain, _ = raw_panel.to_panel(toy_panel(), card, "plain")
+    pd.testing.assert_frame_equal(found.frame, plain.frame, check_exact=True)
+    assert found.borders.names == plain.borders.names
 
 
 @pytest.fixture(scope="module")

@@ -80,6 +80,17 @@ def test_skill_is_told_against_the_best_baseline(wave: pd.Series) -> None:
     assert labels.flat_scores(metrics)["skill/best_baseline"] == skill
 
 
+def test_what_was_chosen_and_done_to_rows_is_told(wave: pd.Series) -> None:
+    """A horizon that was auto has its rows and the word; sorted rows are counted."""
+    experiment = Experiment(toy_params({"window.horizon": "auto"}), toy_card())
+    metrics = scored(wave, 0.5, [6, 12])
+    told = QUALITY | {"moved": 3, "merged": 0}
+    report = markdown.markdown(experiment, metrics, HISTORY, told, [], None, {})
+    assert "| window.horizon | 6 (auto) |" in report and "(auto)" not in text(metrics)
+    assert "Rows earlier than the row before, now sorted by time" in report
+    assert "time.repeated" not in report
+
+
 def test_the_kept_epoch_is_the_fits_own(wave: pd.Series) -> None:
     """Report, picture and run name the epoch that the fit kept, not the smallest number."""
     assert "(kept: epoch 2 of 3)" in text(scored(wave, 0.5, [6, 12]))

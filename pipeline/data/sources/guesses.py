@@ -27,7 +27,7 @@ def writing(raw: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
     first, *_ = files = matching(raw)
     if reading.kind(first.name) == ".zip" and len(sizes := reading.members(first)) > 1:
         keys["member"], beside["member"] = _largest(sizes), list(sizes)
-    where, content = next(reading.contents(first, bare(keys)))
+    where, content = next((name, read()) for name, read in reading.contents(first, bare(keys)))
     if (parse := reading.TYPED.get(reading.kind(where))) is not None:
         if parse == workbooks.parse_table and len(rows := workbooks.sheets(content, where)) > 1:
             keys["sheet"], beside["sheet"] = _largest(rows), list(rows)
@@ -36,7 +36,7 @@ def writing(raw: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
         return keys, beside
     if not content:
         raise PipelineError(f"{where}: empty, expected a header line and rows")
-    parts = (part for file in files for _, part in reading.contents(file, bare(keys)))
+    parts = (read() for file in files for _, read in reading.contents(file, bare(keys)))
     found = [encoding(part) for part in parts]
     written = next((name for name in found if name != "utf-8"), "utf-8")
     return keys | {"encoding": written, "delimiter": delimiter(content, written, where)}, beside

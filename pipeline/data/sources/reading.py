@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +19,7 @@ from pipeline.errors import PipelineError
 from pipeline.files.artifacts import table_sha256
 from pipeline.files.layout import matching
 
+Read = Callable[[], bytes]
 TEXT = (".csv", ".txt", ".tsv", ".dat")  # but whatever else a file is called, it is read as text
 TYPED: dict[str, Callable[[bytes, Card, str], pd.DataFrame]] = {
     **dict.fromkeys((".parquet", ".pq"), parquet.parse_table),
@@ -47,9 +49,9 @@ def read_table(path: Path, card: Card) -> pd.DataFrame:
     ISO 8601 writes them: 2024-01-31 13:00:00. PipelineError if it is malformed.
     """
     parts = [
-        (where, _parsed(where, content, card))
+        (where, _parsed(where, read, card))
         for file in matching(path) or [path]
-        for where, content in contents(file, card)
+        for where, read in contents(file, card)
     ]
     return parts[0][1] if len(parts) == 1 else _joined(parts)
 
@@ -59,10 +61,10 @@ def kind(where: str) -> str:
     return Path(where.lower().removesuffix(".gz")).suffix
 
 
-def contents(file: Path, card: Card) -> Iterator[tuple[str, bytes]]:
-    """The bytes of the table in a file, unpacked, and its name; of each that an archive has."""
+def contents(file: Path, card: Card) -> Iterator[tuple[str, Read]]:
+    """The name of the table in a file, or of each in an archive, and what reads its bytes."""
     if kind(file.name) != ".zip":
-        yield str(file), _unzipped(str(file), _read(file))
+        yield str(file), lambda: _unzipped(str(file), _read(file))
         return
     with _archive(file) as archive:
         names = list(_sizes(archive))
@@ -74,7 +76,11 @@ def contents(file: Path, card: Card) -> Iterator[tuple[str, bytes]]:
                 "one, or a pattern such as *.csv, in the card's member"
             )
         for name in wanted:
-            yield f"{file}/{name}", _unzipped(name, archive.read(name))
+            yield f"{file}/{name}", partial(_member, archive, name)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    return _unzipped(name, archive.read(name))
 
 
 def members(file: Path) -> dict[str, int]:
@@ -113,11 +119,12 @@ def _unzipped(where: str, content: bytes) -> bytes:
         raise PipelineError(f"{where}: expected a whole gzip file, found {error}") from None
 
 
-def _parsed(where: str, content: bytes, card: Card) -> pd.DataFrame:
-    parse = TYPED.get(kind(where))
-    if parse is None:
-        return delimited.parse_table(content, card, where)
-    table = parse(content, card, where)
+def _parsed(where: str, read: Read, card: Card) -> pd.DataFrame:
+    parse = TYPED.get(kind(where), delimited.parse_table)
+    # The bytes have no name here: a large file should be held once while it is parsed.
+    table = parse(read(), card, where)
+    if parse is delimited.parse_table:
+        return table
     named = cells.as_written(table.rename(columns=card.rename), card, where)
     return named.set_axis(table.columns, axis=1)
 
