@@ -216,6 +216,16 @@ def _samples(column: pd.Series) -> list[str]:
     return list(dict.fromkeys(values.iloc[[0, len(values) // 2, -1]]))
 
 
+def check_one(found: Stamps, where: str) -> None:
+    """PipelineError if so many times repeat that the rows are of no one series."""
+    if (again := int(found.times.duplicated().sum())) > 0.4 * len(found.times):
+        raise PipelineError(
+            f"{where}: column {', '.join(found.names)}: expected one row for each time, found "
+            f"{again:,} of {len(found.times):,} rows that repeat an earlier time, and no column "
+            "that tells series apart by names without repeated times; add one"
+        )
+
+
 def _check(best: Stamps, table: pd.DataFrame, where: str) -> None:
     """PipelineError if the times are those of no series with steps of one length."""
     column = f"{where}: column {', '.join(best.names)}"
@@ -223,11 +233,6 @@ def _check(best: Stamps, table: pd.DataFrame, where: str) -> None:
         raise PipelineError(
             f"{where}: line 1: expected a name for every column, found values "
             f"({', '.join(map(str, table.columns[:4]))}); write names above, such as time,load"
-        )
-    if (again := int(best.times.duplicated().sum())) > 0.4 * len(best.times):
-        raise PipelineError(
-            f"{column}: expected one row for each time, found {again:,} of {len(best.times):,} "
-            "rows that repeat an earlier time; if the file has several series, keep one"
         )
     if best.step >= _MONTH:
         other = f"; if {best.rivals[0]} is meant, name it by --format" if best.rivals else ""

@@ -96,6 +96,8 @@ def look(raw: Path, form: str | None = None) -> Look:
         longest = str(table[series].value_counts().idxmax())
         table = table[table[series] == longest]
         stamps = date_formats.stamps(table, str(raw), form or _form(stamps))
+    elif isinstance(stamps, Stamps):
+        date_formats.check_one(stamps, str(raw))
     step, rows, times = None, len(table), None
     if isinstance(stamps, Stamps):
         step, rows = stamps.step, stamps.rows

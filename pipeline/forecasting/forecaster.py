@@ -84,7 +84,7 @@ def newest(table: pd.DataFrame, spec: Spec, card: Card, imputer: Imputer) -> pd.
     last = tables.in_order(table, card).tail(rows).reset_index(drop=True)
     shown = tables.typed(last, card, columns)
     for name in shown if ahead else ():
-        if card.rename.get(str(name), name) in {*columns} - {*ahead}:
+        if card.rename.get(str(name), name) in {*columns} - {*ahead, card.series, *card.static}:
             shown[name] = shown[name].mask(shown.index >= len(shown) - spec.horizon)
     return shown
 

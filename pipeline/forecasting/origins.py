@@ -42,7 +42,7 @@ def newest(regular: pd.DataFrame, spec: Spec, card: Card, where: str) -> Rows:
     they have.
     """
     known = input_names.columns(spec.known_ahead, card)  # none of a calendar, which needs no rows
-    columns = unknown = [name for name in regular if name not in known]
+    columns = unknown = [name for name in regular if name not in (*known, *card.static)]
     if known:
         columns = [name for name in spec.targets if name in unknown] or unknown or list(regular)
     there = np.flatnonzero(regular[columns].notna().any(axis=1))

@@ -239,7 +239,10 @@ REFUSED = {
         table("%Y-%m-%d", times=pd.date_range("2000-01-01", periods=200, freq="MS")),
         "column time: expected steps of one length.*found months",
     ),
-    "several series": (table(times=HOURS[:20].repeat(10)), "expected one row for each time"),
+    "several series without names": (
+        table(times=HOURS[:20].repeat(10)),
+        "no column that tells series apart",
+    ),
     "two series": (
         table(times=HOURS[:100].append(HOURS[:100])),
         "found 100 of 200 rows that repeat",
@@ -465,6 +468,22 @@ def test_a_name_that_yaml_reads_otherwise_stays_a_name(name):
     ],
     ids=["ten minutes", "days", "hours, as in params.yaml", "too few days"],
 )
+def test_many_series_are_recognised(monkeypatch, capsys):
+    """Times repeat, once for each name: the card has series and static, and ingest accepts it."""
+    parts = []
+    for number, (name, length) in enumerate({"a": 120, "b": 90}.items(), 1):
+        lines = table(times=HOURS[number : length + number], load=LOAD).splitlines()
+        parts += [f"{line},{name},{number}.5" for line in lines[1:]]
+    store("\n".join(["time,load,meter,size", *parts, ""]))
+    run(monkeypatch, "data/raw/mine/mine.csv")
+    card = cards.read_card("mine")
+    assert (card.series, card.static, card.inputs) == ("meter", ("size",), ("load", "size"))
+    assert card.split.ends == {"train": 0.7, "validation": 0.85, "test": 1.0}
+    said = capsys.readouterr().out
+    assert "check: series: meter, since times repeat, and once for each of its 2 names" in said
+    assert "2 series of 90 to 120 rows" in said
+
+
 def test_a_window_that_suits_the_season_stands_in_the_command(
     step, rows, flags, size, monkeypatch, capsys
 ):
