@@ -468,22 +468,6 @@ def test_a_name_that_yaml_reads_otherwise_stays_a_name(name):
     ],
     ids=["ten minutes", "days", "hours, as in params.yaml", "too few days"],
 )
-def test_many_series_are_recognised(monkeypatch, capsys):
-    """Times repeat, once for each name: the card has series and static, and ingest accepts it."""
-    parts = []
-    for number, (name, length) in enumerate({"a": 120, "b": 90}.items(), 1):
-        lines = table(times=HOURS[number : length + number], load=LOAD).splitlines()
-        parts += [f"{line},{name},{number}.5" for line in lines[1:]]
-    store("\n".join(["time,load,meter,size", *parts, ""]))
-    run(monkeypatch, "data/raw/mine/mine.csv")
-    card = cards.read_card("mine")
-    assert (card.series, card.static, card.inputs) == ("meter", ("size",), ("load", "size"))
-    assert card.split.ends == {"train": 0.7, "validation": 0.85, "test": 1.0}
-    said = capsys.readouterr().out
-    assert "check: series: meter, since times repeat, and once for each of its 2 names" in said
-    assert "2 series of 90 to 120 rows" in said
-
-
 def test_a_window_that_suits_the_season_stands_in_the_command(
     step, rows, flags, size, monkeypatch, capsys
 ):
@@ -520,6 +504,22 @@ def test_spans_too_short_for_the_window_are_told_before_the_commands(
     printed = capsys.readouterr().out.split("ingest will accept")[0]
     for line in ["with look-back 24 and horizon 24 of params.yaml: ", *lines]:
         assert f"  {line}" in printed
+
+
+def test_many_series_are_recognised(monkeypatch, capsys):
+    """Times repeat, once for each name: the card has series and static, and ingest accepts it."""
+    parts = []
+    for number, (name, length) in enumerate({"a": 120, "b": 90}.items(), 1):
+        lines = table(times=HOURS[number : length + number], load=LOAD).splitlines()
+        parts += [f"{line},{name},{number}.5" for line in lines[1:]]
+    store("\n".join(["time,load,meter,size", *parts, ""]))
+    run(monkeypatch, "data/raw/mine/mine.csv")
+    card = cards.read_card("mine")
+    assert (card.series, card.static, card.inputs) == ("meter", ("size",), ("load", "size"))
+    assert card.split.ends == {"train": 0.7, "validation": 0.85, "test": 1.0}
+    said = capsys.readouterr().out
+    assert "check: series: meter, since times repeat, and once for each of its 2 names" in said
+    assert "2 series of 90 to 120 rows" in said
 
 
 def test_help_shows_an_example():
