@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -19,18 +20,29 @@ from pipeline.config.experiment import Experiment
 from pipeline.config.params import Params
 from pipeline.data import column_guesses, date_formats
 from pipeline.errors import PipelineError
-from pipeline.experiments.evaluate import Evaluation
+from pipeline.experiments.evaluate import Evaluation, evaluate
+from pipeline.experiments.executors import executor
 from pipeline.experiments.log import unwatched
 from pipeline.experiments.run import run_experiment
+from pipeline.experiments.search import places
+from pipeline.experiments.search.settings import Settings
+from pipeline.experiments.search.study import Search
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, Layout
 from pipeline.files.records import parse
 from pipeline.files.yaml import read_yaml
 from pipeline.forecasting.forecaster import Backend, Forecaster, stage_files
-from pipeline.reports import page, report
+from pipeline.reports import (
+    page,
+    report,
+    search_page,
+    search_pictures,
+    search_progress,
+    search_text,
+)
 from pipeline.runtime import determinism
 from pipeline.runtime.progress import say
-from pipeline.tracking import champion, labels, live_run, publishing
+from pipeline.tracking import champion, labels, live_run, publishing, search_runs
 
 # Of an experiment without a params.yaml: those of this project's own.
 DEFAULTS: dict[str, Any] = {
@@ -138,24 +150,95 @@ def run(
     """
     temporary = tempfile.TemporaryDirectory() if root is None else None
     place = Path(root or temporary.name)  # type: ignore[union-attr]
-    layout = Layout(place, place if frame is not None else Path(project))
-    if frame is not None:
-        layout.holidays = Layout(Path(project)).holidays
-        table = frame.rename_axis("time").reset_index()
-        written = table.to_csv(index=False, date_format=experiment.card.time.format)
-        artifacts.write_text(layout.raw_table(experiment.dataset), written)
-        card = labels.card_tree(experiment.card)
-        artifacts.write_json(layout.card(experiment.dataset), card)  # JSON is YAML
-    if not determinism.settle_process(experiment.params.train.seed):
-        say(
-            "warning: TensorFlow was started before with other settings, so the last digits may "
-            "differ from those of dvc repro; run this first in a new process"
-        )
+    layout = _placed(experiment, frame, place, Path(project))
+    _settle(experiment)
     made = run_experiment(experiment, layout, live_run.training_run if log else unwatched)
     result = Result(experiment, layout, made, temporary)
     if log:
         result.log()
     return result
+
+
+def search(
+    experiment: Experiment,
+    settings: Mapping[str, Any],
+    frame: pd.DataFrame | None = None,
+    *,
+    project: str | Path = ".",
+    root: str | Path | None = None,
+    workers: int = 1,
+    log: bool = False,
+) -> "Found":
+    """Search settings on validation; the same call goes on where it was stopped.
+
+    Args:
+        experiment: trial 0.
+        settings: what search.yaml has.
+        frame: the table of an experiment made by `of_frame`.
+        project: the directory that has data/, for its data sets and holidays.
+        root: where the search is kept, in data/searches; by default the project, or for a frame a
+            temporary directory.
+        workers: processes; 1 is this one. In a script, several need `if __name__ == "__main__":`.
+        log: log the search and its trials to MLflow.
+
+    Raises:
+        PipelineError: names the setting that is wrong; every trial of a generation failed.
+    """
+    wanted = parse(dict(settings), Settings, "settings")
+    wanted.check(experiment.params, "settings")
+    temporary = tempfile.TemporaryDirectory() if root is None and frame is not None else None
+    place = Path(root or (temporary.name if temporary else project)).resolve()
+    layout = _placed(experiment, frame, place, Path(project).resolve())
+    own = place / "data/holidays"
+    if frame is not None and layout.holidays.exists() and not own.exists():
+        own.symlink_to(layout.holidays)
+    directory, _ = places.begin("search", places.Kept.of(wanted, experiment, layout), place)
+    made = Search(wanted, experiment, layout.project, directory)
+    _settle(experiment)
+    held, watching = places.held(directory), search_progress.watched(made)
+    with held, executor(workers) as at, watching as watch:
+        if not log:
+            made.run(at, watch)
+        else:
+            with search_runs.logged(made) as runs:
+                made.run(at, watch, runs.trials_of)
+                runs.finish(search_page.html(made, made.score(at)))
+        [trial, *_] = made.best.runs
+        evaluation = evaluate(trial.experiment, trial.layout)
+    return Found(made, Result(trial.experiment, trial.layout, evaluation, temporary))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found."""
+
+    search: Search
+    best: "Result"  # the winner with its first seed, scored on test
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """The trials that did not fail, the best first: score, spread over seeds, settings."""
+        metric = self.search.metric
+        rows = {
+            one.number: {
+                metric.name: fmean(metric.value(outcome.scores) for outcome in one.outcomes),
+                "spread": one.spread(metric),
+                "seconds": one.seconds,
+                **one.drawn,
+            }
+            for one in self.search.ranked
+        }
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("trial")
+
+    @property
+    def notes(self) -> list[str]:
+        """The best beside trial 0, ties, failed trials, ends of ranges."""
+        return [search_text.against_the_start(self.search), *search_text.notes(self.search)]
+
+    @property
+    def pictures(self) -> dict[str, Figure]:
+        """History, slices, parallel coordinates and, where it can be told, importance."""
+        return search_pictures.draw(self.search)
 
 
 @dataclass(frozen=True)
@@ -206,6 +289,29 @@ def load(model: str, backend: Backend = "tensorflow") -> Forecaster:
     if backend == "tensorflow":
         determinism.settle_keras()
     return champion.load(model, backend)
+
+
+def _placed(
+    experiment: Experiment, frame: pd.DataFrame | None, place: Path, project: Path
+) -> Layout:
+    """Where an experiment's files are; a table in memory is written there."""
+    layout = Layout(place, place if frame is not None else project)
+    if frame is not None:
+        layout.holidays = Layout(project).holidays
+        table = frame.rename_axis("time").reset_index()
+        written = table.to_csv(index=False, date_format=experiment.card.time.format)
+        artifacts.write_text(layout.raw_table(experiment.dataset), written)
+        card = labels.card_tree(experiment.card)
+        artifacts.write_json(layout.card(experiment.dataset), card)  # JSON is YAML
+    return layout
+
+
+def _settle(experiment: Experiment) -> None:
+    if not determinism.settle_process(experiment.params.train.seed):
+        say(
+            "warning: TensorFlow was started before with other settings, so the last digits may "
+            "differ from those of dvc repro; run this first in a new process"
+        )
 
 
 def _changed(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> Params:

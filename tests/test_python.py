@@ -88,6 +88,28 @@ def test_a_wrong_change_is_one_line(changes: dict[str, object], message: str) ->
     assert "\n" not in str(caught.value)
 
 
+def test_a_search_from_python_goes_on(tmp_path: Path) -> None:
+    """Trials in a table, a winner with test scores; a second call runs no trial again."""
+    frame = toy_table(300).drop(columns=["note", "time"])
+    frame.index = pd.date_range("2024-01-01", periods=len(frame), freq="h")
+    changes = {"train.model": {"name": "ridge"}, "train.residual": "none"}
+    experiment = api.of_frame(frame, "level", changes)
+    settings = {"trials": 9, "sampler": "grid", "ranges": {"window.look_back": {"choice": [6, 12]}}}
+    found = api.search(experiment, settings, frame, root=tmp_path)
+    assert list(found.trials.columns) == ["rmse", "spread", "seconds", "window.look_back"]
+    assert sorted(found.trials.index) == [0, 1, 2]
+    assert found.trials["rmse"].is_monotonic_increasing
+    assert found.best.scores.loc["model", "rmse"] > 0
+    assert found.notes[0].startswith("Best on validation: trial")
+    assert set(found.pictures) >= {"history", "slices", "parallel"}
+    results = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")}
+    again = api.search(experiment, settings, frame, root=tmp_path)
+    pd.testing.assert_frame_equal(again.trials, found.trials)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")} == results
+    with pytest.raises(PipelineError, match=r"settings: ranges\.window\.horizon: expected it as"):
+        api.search(experiment, {"trials": 1, "ranges": {"window.horizon": {"int": [1, 9]}}}, frame)
+
+
 def test_rows_without_times_are_refused() -> None:
     """A table in memory needs a DatetimeIndex."""
     with pytest.raises(PipelineError, match="frame: expected rows over a DatetimeIndex, found 120"):

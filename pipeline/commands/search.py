@@ -7,9 +7,7 @@ code decide; with any of them changed it is another search.
 
 import argparse
 import time
-from collections import defaultdict
 from pathlib import Path
-from statistics import fmean
 
 from ruamel.yaml import YAML
 
@@ -19,71 +17,21 @@ from pipeline.experiments.executors import executor
 from pipeline.experiments.search import places
 from pipeline.experiments.search.settings import NAME, Settings, changed
 from pipeline.experiments.search.study import Search
-from pipeline.experiments.search.trial import Outcome, Trial
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, require
 from pipeline.files.yaml import read_record
 from pipeline.reports import search_page, search_text, terminal
-from pipeline.reports.formatting import number
+from pipeline.reports.search_progress import watched
 from pipeline.runtime import process
-from pipeline.runtime.progress import progress, say
+from pipeline.runtime.progress import say
 from pipeline.tracking import search_runs
-
-
-class Watch:
-    """Tells of each trial as it ends: its score, the best so far, the time left."""
-
-    def __init__(self, search: Search) -> None:
-        self.search, self.began, self.done = search, time.monotonic(), 0
-        self.said: set[str] = set()
-        self.errors: dict[int, list[float]] = defaultdict(list)
-        for outcome in places.outcomes(search.directory):
-            self._take(outcome)
-        known = sum(map(len, self.errors.values()))
-        self.left = max(search.count * search.settings.seeds - known, 0)
-
-    def told(self, trial: Trial, outcome: Outcome) -> str:
-        """What to say of it."""
-        for line in (*trial.shared_said(), *outcome.said):
-            if line not in self.said:
-                self.said.add(line)
-                say(line)
-        self._take(outcome)
-        self.done += 1
-        self.left = max(self.left - 1, 0)
-        metric, seeds = self.search.metric, self.search.settings.seeds
-        how = f"failed: {outcome.failed}"
-        if not outcome.failed:
-            how = f"{metric.title} {number(metric.value(outcome.scores))}"
-        whole = {k: fmean(errors) for k, errors in self.errors.items() if len(errors) == seeds}
-        best = ""
-        if whole:
-            name = min(whole, key=lambda k: (whole[k], k))
-            best = f"; the best so far is trial {name}, {number(abs(metric.best - whole[name]))}"
-        seconds = (time.monotonic() - self.began) / self.done * self.left
-        minutes = f"about {seconds / 60:.0f} min" if seconds > 60 else "under a minute"
-        left = f"; {minutes} left" if self.left else ""
-        seed = f", seed {outcome.seed}" if seeds > 1 else ""
-        return f"trial {trial.number}{seed}: {how}{best}{left}"
-
-    def _take(self, outcome: Outcome) -> None:
-        if not outcome.failed:
-            self.errors[outcome.number].append(self.search.metric.error(outcome.scores))
 
 
 def run(search: Search, workers: int) -> None:
     """Run what is to run, then show what was found."""
     held, logged = places.held(search.directory), search_runs.logged(search)
-    with held, executor(workers) as at, logged as runs:
-        watch = Watch(search)
-        with progress("trials", watch.left) as tell:
-
-            def ended(trial: Trial, outcome: Outcome) -> None:
-                line = watch.told(trial, outcome)
-                say(line)
-                tell(line)
-
-            search.run(at, ended, runs.trials_of)
+    with held, executor(workers) as at, logged as runs, watched(search) as watch:
+        search.run(at, watch, runs.trials_of)
         metrics = search.score(at)
         page = search_page.html(search, metrics)
         runs.finish(page)
