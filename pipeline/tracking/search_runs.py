@@ -143,7 +143,8 @@ def _means(one: Finished) -> dict[str, float]:
         f"validation/{name}": statistics.fmean(outcome.scores[name] for outcome in one.outcomes)
         for name in first
     }
-    return means | {"time/trial_seconds": one.seconds}
+    fit = sum(outcome.fit_seconds for outcome in one.outcomes)
+    return means | {"time/trial_seconds": one.seconds, "time/fit_seconds": fit}
 
 
 @contextmanager

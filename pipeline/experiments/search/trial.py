@@ -5,8 +5,8 @@ import io
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from pipeline.errors import PipelineError
 from pipeline.experiments.evaluate import evaluate
 from pipeline.experiments.impute_scale import impute_scale
 from pipeline.experiments.ingest import ingest
+from pipeline.experiments.log import Epoch, Log
 from pipeline.experiments.search.settings import changed
 from pipeline.experiments.train import train
 from pipeline.experiments.validate import validate
@@ -48,6 +49,7 @@ class Outcome(Record):
     epochs: int = 0
     said: tuple[str, ...] = ()
     seconds: float = 0
+    fit_seconds: float = 0  # of these
 
 
 @dataclass(frozen=True)
@@ -140,11 +142,23 @@ def _run(trial: Trial) -> dict[str, Any]:
     experiment, layout = trial.experiment, trial.layout
     checks.check(experiment, layout)
     share(experiment, layout, trial.directory / "shared")
-    train(experiment, layout)
+    fit = _Fit()
+    train(experiment, layout, lambda *_: nullcontext(fit))
     scores = validate(experiment, layout)
     sha256 = {name: artifacts.sha256(path) for name, path in _files(layout).items()}
     epochs = len(layout.history.read_text(encoding="utf-8").splitlines()) - 1
-    return {"scores": scores, "sha256": sha256, "epochs": epochs}
+    took = round(fit.seconds, 2)
+    return {"scores": scores, "sha256": sha256, "epochs": epochs, "fit_seconds": took}
+
+
+class _Fit(Log):
+    """How long the fit took."""
+
+    seconds = 0.0
+
+    def finish(self, history: Sequence[Epoch], seconds: float) -> None:
+        """See `Log`."""
+        self.seconds = seconds
 
 
 def _files(layout: Layout) -> dict[str, Path]:

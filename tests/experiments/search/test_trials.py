@@ -167,7 +167,9 @@ COMMAND = (sys.executable, "-m", "pipeline", "search")
 def results(directory: Path) -> list[Outcome]:
     """Every result, without the seconds it took."""
     [place] = places.known(directory)
-    return [one.model_copy(update={"seconds": 0}) for one in places.outcomes(place)]
+    return [
+        one.model_copy(update={"seconds": 0, "fit_seconds": 0}) for one in places.outcomes(place)
+    ]
 
 
 def copied_whole(repository: Path, directory: Path) -> Path:
