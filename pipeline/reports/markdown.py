@@ -240,13 +240,14 @@ def _sure(experiment: Experiment, metrics: dict[str, Any]) -> str:
     """What the intervals hold, and how they were made."""
     settings, span = experiment.params.evaluate.calibration, calibrates(experiment.split.ends)
     of = escape_markdown(", ".join(experiment.scaled))
-    size = f", of {of} relative to the forecast's size," if of else ""
+    size = f" (of {of}, relative to the forecast's size)" if of else ""
     why = "" if span == "calibration" else ", since no calibration span is named"
-    quantiles = experiment.params.train.forecasts
-    made = "lies between the model's quantiles, moved by" if quantiles else "is made of the model's"
+    made = "is made of the model's"
+    if experiment.params.train.forecasts:
+        made = "lies between the model's quantiles, moved by its"
     return (
         f"{held(metrics)} After ± stands one standard error, with days or whole horizons drawn "
-        f"anew. Each interval {made} errors{size} on the {span} span{why}, by step and "
+        f"anew. Each interval {made} errors on the {span} span{size}{why}, by step and "
         f"in up to {settings.bins} bins of the forecast. Scores of intervals on validation are "
         "those of each half by the errors of the other. Rolling intervals follow the errors of the "
         "test span, each known as many rows later as its step. Of intervals with the coverage that "
