@@ -147,7 +147,7 @@ def test_uncommitted_code_makes_no_champion(toy: Path) -> None:
 
 @pytest.mark.slow
 def test_a_new_level_trains_nothing_and_adds_no_run(toy: Path) -> None:
-    """DVC runs evaluate alone; the one run has the new scores and a model that answers the level.
+    """DVC trains nothing; the one run has the new scores and a model that answers the level.
 
     The champion keeps the model that it has until the run is promoted again.
     """
