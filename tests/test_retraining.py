@@ -30,7 +30,12 @@ def would_run(repository: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("file", "old", "new", "again"),
     [
-        ("data/tables.py", "get it again", "fetch it again", ["ingest", "evaluate"]),
+        (
+            "data/sources/reading.py",
+            "get it again",
+            "fetch it again",
+            ["ingest", "evaluate"],
+        ),
         ("tracking/publishing.py", '"pipeline.repeated_by"', '"pipeline.by"', ["evaluate"]),
     ],
     ids=["a reworded message of ingest", "a renamed tag of MLflow"],
