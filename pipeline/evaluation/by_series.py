@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipeline.evaluation import metrics
 from pipeline.evaluation.forecasts import MODEL, Forecasts
-from pipeline.evaluation.metrics import TARGETS
+from pipeline.evaluation.metrics import TARGETS, Scores
 from pipeline.evaluation.scoring import Yardstick, pooled
 from pipeline.runtime.progress import progress
 
@@ -34,24 +34,26 @@ def scores(forecasts: Forecasts, yardsticks: Mapping[str, Yardstick], series: st
         yardsticks: of each series by name.
         series: what the column of names is called.
     """
-    made = {name: forecasts.made(name) for name in forecasts.by}
+    known = ~np.isnan(forecasts.observed)
+    parts = {name: part for name, part in forecasts.series() if known[part].any()}
+    found: dict[str, list[Scores]] = {}
+    with progress("models scored by series", len(forecasts.by)) as tell:
+        for model in forecasts.by:
+            made = forecasts.made(model)  # of one model at a time, since it takes much memory
+            found[model] = [
+                pooled(forecasts.observed[part], made.part(part), yardsticks[name], TARGETS)
+                for name, part in parts.items()
+            ]
+            tell(model)
     rows = []
-    with progress("series scored", len(yardsticks)) as tell:
-        for name, part in forecasts.series():
-            seen = forecasts.observed[part]
-            if np.isnan(seen).all():
-                continue
-            by = {
-                model: pooled(seen, one.part(part), yardsticks[name], TARGETS)
-                for model, one in made.items()
-            }
-            mine = by.pop(MODEL)
-            skills = {
-                f"skill_{model}": metrics.skill(metrics.error(mine), metrics.error(theirs))
-                for model, theirs in by.items()
-            }
-            rows.append({series: name, "n": int((~np.isnan(seen)).sum()), **mine, **skills})
-            tell(name)
+    for i, (name, part) in enumerate(parts.items()):
+        mine = found[MODEL][i]
+        skills = {
+            f"skill_{model}": metrics.skill(metrics.error(mine), metrics.error(scored[i]))
+            for model, scored in found.items()
+            if model != MODEL
+        }
+        rows.append({series: name, "n": int(known[part].sum()), **mine, **skills})
     return pd.DataFrame(rows)
 
 

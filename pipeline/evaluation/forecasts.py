@@ -74,9 +74,9 @@ class Forecasts:
 
     @property
     def apart(self) -> bool:
-        """Whether no target is one of two windows of a series, as of one origin a day."""
-        distance = np.diff(self.origins)
-        return len(distance) > 0 and bool(distance.min() >= self.observed.shape[1])
+        """Whether windows of many steps have no target in common, as of one origin a day."""
+        distance, horizon = np.diff(self.origins), self.observed.shape[1]
+        return horizon > 1 and len(distance) > 0 and bool(distance.min() >= horizon)
 
     def whole(self, most: int, k: int = 0) -> tuple[Rows, Floats, Made]:
         """Of windows one after the other, up to so many targets: rows, observed, forecast."""

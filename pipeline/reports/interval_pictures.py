@@ -39,7 +39,7 @@ def fan(
 def steps_shown(forecasts: Forecasts, card: Card) -> str:
     """Which steps a fan shows: the last, or, where windows lie one after the other, all."""
     last = ahead(forecasts.observed.shape[1], card)
-    return f"1 to {last}" if forecasts.apart else last
+    return f"up to {last}" if forecasts.apart else last
 
 
 def draw_fan(

@@ -66,7 +66,7 @@ def forecast(
         if forecasts.apart:
             rows, seen, made = forecasts.whole(stretch, k)
             axes.plot(times[rows], seen, ".-", color="black", lw=1.4, ms=2.5, label="observed")
-            label = f"forecast, 1 to {ahead(horizon, card)}"
+            label = f"forecast up to {ahead(horizon, card)}"
             axes.plot(times[rows], made.point, color=COLOURS[MODEL], lw=1.1, label=label)
             dates(axes, card)
             continue

@@ -231,3 +231,16 @@ def test_what_is_better_stands_in_the_table(
     assert [row.trials[0].name for row in found] == ["b", "a"][:: 1 if best == 0 else -1]
     view = labels.view("1", metrics.deciding(made["test"]), 0.0)
     assert ('orderByAsc\\": true' in view["mlflow.sharedViewState.best"]) == (best == 0)
+
+
+def test_windows_apart_are_of_many_steps() -> None:
+    """One origin a day of 24 steps is; every hour, or one step from every row, is not."""
+    for stride, horizon, expected in (
+        (24, 24, True),
+        (23, 24, False),
+        (1, 24, False),
+        (1, 1, False),
+    ):
+        origins = np.arange(0, 10 * stride, stride)
+        observed = np.zeros((10, horizon, 1))
+        assert Forecasts(origins, observed, {MODEL: observed}).apart == expected
