@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.runtime import determinism
 from tests.repositories import copied, run
+from tests.toys import write_holidays
 
 
 def replace(file: Path, old: str, new: str) -> None:
@@ -48,6 +49,16 @@ def test_what_only_tells_trains_nothing_again(
     replace(repository / "pipeline" / file, old, new)
     ingest = re.findall(r"Running stage '(\w+)'", run(repository, "dvc", "repro", "ingest"))
     assert [*ingest, *would_run(repository)] == again
+
+
+@pytest.mark.slow
+def test_another_countrys_holidays_train_nothing_again(finished_toy: Path, tmp_path: Path) -> None:
+    """The window stage runs, keeps those that the experiment names, and nothing follows it."""
+    repository = copied(finished_toy, tmp_path / "toy")
+    write_holidays(repository, "FR")
+    assert would_run(repository) == ["window", "train", "evaluate"]  # DVC cannot know yet
+    assert re.findall(r"Running stage '(\w+)'", run(repository, "dvc", "repro")) == ["window"]
+    assert would_run(repository) == []
 
 
 @pytest.mark.slow

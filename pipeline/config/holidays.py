@@ -22,6 +22,12 @@ class Holidays(Record):
     dates: dict[date, str]  # and what they are called
 
 
+class Named(Record):
+    """data/windows/holidays.json: those that an experiment names, so that others change nothing."""
+
+    by_feature: dict[str, Holidays]  # such as holiday:DE-BY
+
+
 def read(experiment: Experiment, layout: Layout) -> dict[str, Holidays]:
     """The holidays that an experiment names, by feature, such as holiday:DE-BY.
 

@@ -1,7 +1,7 @@
 """The task of an experiment: what train fits the model on, and evaluate the baselines."""
 
-from pipeline.config import holidays
 from pipeline.config.experiment import Experiment
+from pipeline.config.holidays import Named
 from pipeline.config.input_names import context
 from pipeline.data import panel
 from pipeline.data.windows import Runs, whole
@@ -14,8 +14,9 @@ from pipeline.preparation.scaling import Scaler
 
 
 def prepared(experiment: Experiment, layout: Layout) -> Task:
-    """From data/ingested, data/prepared, data/windows and data/holidays."""
-    spec, card = Spec.of(experiment, holidays.read(experiment, layout)), experiment.card
+    """From data/ingested, data/prepared and data/windows."""
+    named = artifacts.read_json_record(layout.windows_holidays, Named)
+    spec, card = Spec.of(experiment, named.by_feature), experiment.card
     scaler = artifacts.read_json_record(layout.scaler, Scaler)
     series, values = panel.read(layout.series, card), artifacts.read_array(layout.values)
     channels = [name for group in card.channels.values() for name in group]

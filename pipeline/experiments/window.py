@@ -66,9 +66,9 @@ def window(experiment: Experiment, layout: Layout) -> None:
                 faults.append(f"series {one}: {fault}" if one else fault)
     if faults:
         raise PipelineError(*panel.first_faults(faults))
-    last = (starts + (used - 1) * card.step).max()
-    times = pd.date_range(starts.min(), last, freq=card.step)
-    for name, own in holidays.read(experiment, layout).items():
+    times = pd.date_range(starts.min(), (starts + (used - 1) * card.step).max(), freq=card.step)
+    named = holidays.Named(by_feature=holidays.read(experiment, layout))
+    for name, own in named.by_feature.items():
         on_holiday(name, own, by_clock(times, card))
     context = input_names.context(experiment.features, card.season, horizon)
     observed = state[:, [channels.index(name) for name in targets]] == OBSERVED
@@ -91,4 +91,5 @@ def window(experiment: Experiment, layout: Layout) -> None:
         say(f"{layout.windows_quality}: {line}")
     for name, rows in origins.items():
         artifacts.write_array(layout.origins(name), rows.runs)
+    artifacts.write_json(layout.windows_holidays, named.model_dump(mode="json"))
     artifacts.write_json(layout.windows_quality, count.model_dump())

@@ -34,6 +34,7 @@ class Layout:
 
         self.windows = root / "data/windows"
         self.windows_quality = self.windows / "quality.json"
+        self.windows_holidays = self.windows / "holidays.json"
 
         self.model = root / "data/model"
         self.model_json = self.model / "model.json"

@@ -132,6 +132,21 @@ def test_a_stage_ends_where_holidays_end(project: Project) -> None:
         project.run("window")
 
 
+def test_the_window_stage_keeps_those_that_are_named(project: Project) -> None:
+    """What other countries have, or none named, changes no file that training reads."""
+    project.write(params=NAMED).run("ingest", "impute_scale")
+    write_holidays(project.root)
+    write_holidays(project.root, "FR")
+    project.run("window")
+    kept = json.loads((project.root / "data/windows/holidays.json").read_text())
+    assert {name: [*own["dates"]] for name, own in kept["by_feature"].items()} == {
+        "holiday:DE": ["2014-01-02"]
+    }
+    project.write(params={"window.known_ahead": []}).run("window")
+    kept = json.loads((project.root / "data/windows/holidays.json").read_text())
+    assert kept == {"by_feature": {}}
+
+
 def check_command() -> None:
     """`python -m pipeline check`."""
     with pytest.MonkeyPatch.context() as patch:
