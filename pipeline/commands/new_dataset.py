@@ -263,7 +263,8 @@ def remarked(tried: Tried, card: Card, params: Params) -> Iterator[str]:
     yield f"with look-back {window.look_back:,} and horizon {window.horizon:,} of {of}: {sentence}"
     yield from others
     size = window.look_back, window.horizon
-    context = input_names.context(input_names.expand(card.inputs, card), card.season, size[1])
+    features, known = (input_names.expand(part, card) for part in (card.inputs, card.known_ahead))
+    context = input_names.context(features, known, card.season, *size)
     for name, origins in splits.origins(train, tried.spans, window.horizon).items():
         known = *size, context, borders.firsts
         if fault := windows.fault(name, origins, tried.spans[name], *known):

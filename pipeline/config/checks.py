@@ -79,7 +79,7 @@ def _check_panel(experiment: Experiment, key: str, own: Path) -> None:
 
 
 def _check_known_ahead(experiment: Experiment, own: Path) -> None:
-    """That what is known ahead is a column, calendar term or holiday, no target, and of use."""
+    """That what is known ahead is known: a column but no target, a date, or a season before."""
     params, card, names = experiment.params, experiment.card, experiment.known_ahead
     key = f"{own}: known_ahead" if params.window.known_ahead is None else "window.known_ahead"
     for name in names:
@@ -87,11 +87,14 @@ def _check_known_ahead(experiment: Experiment, own: Path) -> None:
             raise PipelineError(
                 f"{key}: expected no target, whose future is what is forecast, found {name}"
             )
-        if name not in (*card.columns, *CALENDAR) and not region(name):
+        feature = Feature.of(name)
+        seasonal = feature.season is not None and feature.source in card.columns
+        if name not in (*card.columns, *CALENDAR) and not region(name) and not seasonal:
             what = "excluded by the card" if name in card.excluded else "not known"
             raise PipelineError(
                 f"{key}: {name} is {what}; expected columns ({', '.join(card.columns)}), "
-                f"calendar terms ({', '.join(CALENDAR)}), {HOLIDAYS}"
+                f"calendar terms ({', '.join(CALENDAR)}), {HOLIDAYS}, seasonal:COLUMN or "
+                "seasonal:ROWS:COLUMN"
             )
     expand(names, card, key)
     if names and "known_ahead" not in params.train.model.takes:

@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import cast
 
 from pipeline.config.cards import Card, Split, Transform
-from pipeline.config.input_names import expand
+from pipeline.config.input_names import context, expand
 from pipeline.config.params import Params
 from pipeline.config.window_size import resolved
 
@@ -63,6 +63,13 @@ class Experiment:
     def known_features(self) -> tuple[str, ...]:
         """The channels of what is known of a step, in order."""
         return tuple(expand(self.known_ahead, self.card, "window.known_ahead"))
+
+    @property
+    def context(self) -> int:
+        """Rows before a window that what it sees is made from."""
+        window = self.params.window
+        size = self.card.season, window.look_back, window.horizon
+        return context(self.features, self.known_features, *size)
 
     @property
     def split(self) -> Split:

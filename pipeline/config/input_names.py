@@ -41,15 +41,19 @@ class Feature(NamedTuple):
         source = rest.removeprefix("difference:")
         return cls(source, source != rest, season if seasonal else None)
 
-    def lag(self, season: int, horizon: int) -> int:
-        """Rows back to the value: 0, or one season before the last step forecast.
+    def back(self, season: int, horizon: int) -> int:
+        """Rows from a step ahead back to its value: 0, or whole seasons, as few as are known.
 
-        The step is `horizon` rows ahead; whole seasons are taken off it until the value is known.
+        They are at least `horizon`, so that one number does for every step.
         """
         if self.season is None:
             return 0
         rows = self.season or season
-        return -(-horizon // rows) * rows - horizon
+        return -(-horizon // rows) * rows
+
+    def lag(self, season: int, horizon: int) -> int:
+        """Rows from an origin back to the value: 0, or what is `back` from the last step."""
+        return max(self.back(season, horizon) - horizon, 0)
 
 
 def region(name: str) -> str | None:
@@ -111,6 +115,11 @@ def expand(inputs: Sequence[str], card: Card, key: str = "window.inputs") -> lis
     return features
 
 
+def told(known_ahead: Sequence[str], card: Card) -> list[str]:
+    """The columns of what is known ahead whose values at the steps themselves must be given."""
+    return [column for column in card.columns if column in known_ahead]
+
+
 def columns(inputs: Sequence[str], card: Card) -> list[str]:
     """The card's columns that the inputs are made from."""
     named = {*inputs, *(Feature.of(name).source for name in inputs)}
@@ -122,7 +131,12 @@ def sources(features: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(Feature.of(name).source for name in features if not of_time(name)))
 
 
-def context(features: Sequence[str], season: int, horizon: int) -> int:
-    """Rows before a window that its first row's features are made from."""
+def context(
+    features: Sequence[str], known: Sequence[str], season: int, look_back: int, horizon: int
+) -> int:
+    """Rows before a window that its features and those known of its steps are made from."""
     parts = [Feature.of(name) for name in features]
-    return max(part.lag(season, horizon) + part.difference for part in parts)
+    rows = [part.lag(season, horizon) + part.difference for part in parts]
+    steps = [Feature.of(name) for name in known]
+    rows += [part.back(season, horizon) + part.difference - look_back for part in steps]
+    return max(rows)

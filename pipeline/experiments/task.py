@@ -2,7 +2,6 @@
 
 from pipeline.config.experiment import Experiment
 from pipeline.config.holidays import Named
-from pipeline.config.input_names import context
 from pipeline.data import panel
 from pipeline.data.windows import Runs, whole
 from pipeline.files import artifacts
@@ -23,7 +22,7 @@ def prepared(experiment: Experiment, layout: Layout) -> Task:
     limit = experiment.params.impute_scale.imputation.limit
     gaps = Gaps(artifacts.read_array(layout.imputed), limit)
     seen = Seen.of(spec, card, scaler, series.frame, values, channels, gaps, series.borders)
-    needed = spec.look_back + context(spec.features, card.season, spec.horizon)
+    needed = spec.rows_seen(card.season)
     origins = (
         whole(Runs(artifacts.read_array(layout.origins(span))), series.borders.firsts, needed)
         for span in ("train", "validation")

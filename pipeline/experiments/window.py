@@ -57,7 +57,8 @@ def window(experiment: Experiment, layout: Layout) -> None:
         say(f"{layout.origins('train')}: {line}")
     faults = []
     fixed = [channel for name in card.static for channel in card.channels[name]]
-    ahead = input_names.sources(experiment.known_features)
+    told = input_names.told(experiment.known_ahead, card)
+    ahead = [channel for name in told for channel in card.channels[name]]
     for name in (one for one in ahead if one not in fixed):
         known = state[:, channels.index(name)] == OBSERVED
         for (one, own_rows), start, end in zip(borders.parts(), starts, used, strict=True):
@@ -70,7 +71,7 @@ def window(experiment: Experiment, layout: Layout) -> None:
     named = holidays.Named(by_feature=holidays.read(experiment, layout))
     for name, own in named.by_feature.items():
         on_holiday(name, own, by_clock(times, card))
-    context = input_names.context(experiment.features, card.season, horizon)
+    context = experiment.context
     observed = state[:, [channels.index(name) for name in targets]] == OBSERVED
     origins = splits.origins(train, spans, horizon)
     if card.origins:

@@ -62,8 +62,7 @@ def bundled_files(directory: Path) -> dict[str, Path]:
 
 def rows_needed(spec: Spec, card: Card, imputer: Imputer) -> int:
     """Regular rows, up to and including the origin, that decide a forecast whatever its gaps."""
-    own = input_names.context(spec.features, card.season, spec.horizon)
-    return spec.look_back + own + imputer.context
+    return spec.rows_seen(card.season) + imputer.context
 
 
 def newest(table: pd.DataFrame, spec: Spec, card: Card, imputer: Imputer) -> pd.DataFrame:
@@ -71,7 +70,7 @@ def newest(table: pd.DataFrame, spec: Spec, card: Card, imputer: Imputer) -> pd.
 
     Where columns are known ahead, the last rows, as many as steps, have those alone.
     """
-    rows, ahead = rows_needed(spec, card, imputer), input_names.columns(spec.known_ahead, card)
+    rows, ahead = rows_needed(spec, card, imputer), input_names.told(spec.known_ahead, card)
     if card.series:  # the longest series'
         written = [card.rename.get(name, name) for name in map(str, table)].index(card.series)
         names = table.iloc[:, written].astype("str").str.strip()
@@ -221,8 +220,7 @@ class Forecaster:
             made = forecasts(model, seen, origins)
         else:
             spec, outputs = self.spec, model.spec.outputs
-            context = input_names.context(spec.features, self.card.season, spec.horizon)
-            whole = seen.behind(origins) + 1 >= spec.look_back + context
+            whole = seen.behind(origins) + 1 >= spec.rows_seen(self.card.season)
             last = np.nan_to_num(seen.known[origins])
             last = last.reshape(len(origins), 1, -1, *(1 for _ in outputs[2:]))
             made = np.broadcast_to(last, (len(origins), *outputs)).copy()

@@ -41,7 +41,7 @@ def newest(regular: pd.DataFrame, spec: Spec, card: Card, where: str) -> Rows:
     inputs, another column's that is not known ahead: rows may follow it, and a line tells what else
     they have.
     """
-    known = input_names.columns(spec.known_ahead, card)  # none of a calendar, which needs no rows
+    known = input_names.told(spec.known_ahead, card)  # none of a calendar, which needs no rows
     columns = unknown = [name for name in regular if name not in (*known, *card.static)]
     if known:
         columns = [name for name in spec.targets if name in unknown] or unknown or list(regular)
@@ -77,7 +77,7 @@ def reaching(
     more = times[-1] + card.step * np.arange(1, end + 2 - len(times))
     times = pd.DatetimeIndex([*times, *more], name=times.name)
     lacking = []
-    for name in input_names.columns(spec.known_ahead, card):
+    for name in input_names.told(spec.known_ahead, card):
         given = np.flatnonzero(regular[name].notna())
         first = max(int(given[-1]) if len(given) else -1, origin) + 1
         steps = regular[name].iloc[origin + 1 : end + 1]

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from pipeline.config.experiment import Experiment
 from pipeline.config.holidays import Holidays
+from pipeline.config.input_names import context
 from pipeline.config.params import Model, Normalisation, Quantiles, Recurrent, Residual
 from pipeline.files.records import Record
 
@@ -54,6 +55,11 @@ class Spec(Record):
             normalisation=train.normalisation,
             quantiles=train.forecasts,
         )
+
+    def rows_seen(self, season: int) -> int:
+        """Rows up to and including the origin that a forecast is made from, if none is imputed."""
+        named = self.features, self.known_features
+        return self.look_back + context(*named, season, self.look_back, self.horizon)
 
     @property
     def plain_stack(self) -> Recurrent | None:

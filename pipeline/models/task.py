@@ -58,19 +58,16 @@ class Seen:
         """
         times, names = pd.DatetimeIndex(series.index), list(spec.targets)
         with_past = times, card, spec.horizon, scaler.changes, gaps, borders, spec.holidays
-        features, *ahead = (
-            build(values, channels, made, *with_past)
-            for made in (spec.features, spec.known_features)
-            if made
-        )
+        features = build(values, channels, spec.features, *with_past)
+        known = spec.known_features
+        steps = build(values, channels, known, *with_past, ahead=True) if known else nothing()
         targets = series.reindex(columns=names).to_numpy(np.float64)
         own = None
         if scaler.own and borders:
             own = scaler.own.table(borders.names, names)
             centers, sizes = (np.repeat(part, borders.lengths, axis=0) for part in own)
             targets = (targets - centers) / sizes
-        made = ahead[0] if ahead else nothing()
-        return cls(by_clock(times, card), features, targets, made, borders, own)
+        return cls(by_clock(times, card), features, targets, steps, borders, own)
 
     @cached_property
     def each(self) -> Borders:

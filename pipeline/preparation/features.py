@@ -32,7 +32,12 @@ class Gaps(NamedTuple):
 
 
 def made_of(
-    marked: Mask, channels: Sequence[str], features: Sequence[str], season: int, horizon: int
+    marked: Mask,
+    channels: Sequence[str],
+    features: Sequence[str],
+    season: int,
+    horizon: int,
+    ahead: bool = False,
 ) -> Mask:
     """Rows with a feature that `build` makes of a marked value: [rows, channels] -> [rows].
 
@@ -49,7 +54,7 @@ def made_of(
         column = marked[:, position[feature.source]]
         if feature.difference:
             column = np.append(column[:1], column[1:] | column[:-1])
-        lag = feature.lag(season, horizon)
+        lag = feature.back(season, horizon) if ahead else feature.lag(season, horizon)
         rows[lag:] |= column[: max(len(column) - lag, 0)]
     return rows
 
@@ -65,6 +70,7 @@ def build(
     gaps: Gaps,
     borders: Borders | None = None,
     holidays: Mapping[str, Holidays] = {},
+    ahead: bool = False,
 ) -> npt.NDArray[np.float32]:
     """The features of every row, from that row and rows of its series before it alone.
 
@@ -74,6 +80,7 @@ def build(
         changes: of each channel, what its differences are divided by (`Scale.change`).
         borders: of several series below each other; one series if None.
         holidays: of each feature such as holiday:DE.
+        ahead: the rows are steps ahead: seasonal values are whole seasons before the row itself.
 
     Returns:
         [rows, features]; where the past does not reach far enough (`context`), 0. If the features
@@ -85,7 +92,7 @@ def build(
     built = aligned_zeros(len(values), len(features))
     for _, rows in (borders or Borders.of({"": len(values)})).parts():
         part = Gaps(gaps.state[rows], gaps.limit)
-        given = channels, features, local[rows], card, horizon, changes, part, holidays
+        given = channels, features, local[rows], card, horizon, changes, part, holidays, ahead
         _fill(built[rows], values[rows], *given)
     return built
 
@@ -101,6 +108,7 @@ def _fill(
     changes: Mapping[str, float],
     gaps: Gaps,
     holidays: Mapping[str, Holidays],
+    ahead: bool,
 ) -> None:
     """The features of one series, into zeros of their shape."""
     position = {name: i for i, name in enumerate(channels)}
@@ -122,7 +130,8 @@ def _fill(
         column = values[:, position[feature.source]]
         if feature.difference:
             column = np.diff(column, prepend=column[:1]) / np.float32(changes[feature.source])
-        lag = feature.lag(card.season, horizon)
+        of_feature = feature.back if ahead else feature.lag
+        lag = of_feature(card.season, horizon)
         built[lag:, j] = column[: max(len(column) - lag, 0)]
 
 

@@ -47,7 +47,7 @@ def training_windows(
     card, window = experiment.card, experiment.params.window
     inputs, known = experiment.inputs, experiment.known_ahead
     size = window.look_back, window.horizon, window.stride
-    context = input_names.context(experiment.features, card.season, window.horizon)
+    context = experiment.context
     targets = [channels.index(name) for name in experiment.targets]
     observed = (state[:, targets] == OBSERVED).any(axis=1)
     none = np.zeros((2, len(state)), np.bool_)
@@ -60,8 +60,13 @@ def training_windows(
         """Rows that no window may see, and rows that may be none of its steps: [2, rows]."""
         made = input_names.expand([name], card)
         sources, beyond = input_names.sources(made), seen(name) == BEYOND
-        rows = features.made_of(beyond, sources, made, card.season, window.horizon)
-        return np.stack([rows & (name in inputs), rows & (name in known)])
+        given = beyond, sources, made, card.season, window.horizon
+        return np.stack(
+            [
+                features.made_of(*given, ahead) & (name in names)
+                for names, ahead in ((inputs, False), (known, True))
+            ]
+        )
 
     def longest(name: str) -> int:
         gone = seen(name) != OBSERVED
