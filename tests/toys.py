@@ -298,6 +298,7 @@ def shaped(params: Params) -> dict[str, Any]:
         "horizon": window.horizon,
         "model": train.model,
         "residual": train.residual,
+        "season": 2 if train.residual == "seasonal" else None,
         "normalisation": train.normalisation,
         "quantiles": train.forecasts,
     }

@@ -53,6 +53,7 @@ def check(experiment: Experiment, layout: Layout = HERE) -> None:
     _check_wrappers(params)
     _check_compiler(params)
     _check_window(params)
+    _check_season(experiment)
     _check_baselines(params)
     if isinstance(params.train.model, Ridge) and (reason := ridge_left_out(experiment)):
         raise PipelineError(f"train.model.name: expected a model that fits into memory; {reason}")
@@ -183,6 +184,15 @@ def _check_window(params: Params) -> None:
         raise PipelineError(
             f"window.look_back: expected a multiple of train.model.segment ({model.segment}), "
             f"found {look_back}"
+        )
+
+
+def _check_season(experiment: Experiment) -> None:
+    params, season = experiment.params, experiment.card.season
+    if params.train.residual == "seasonal" and params.window.look_back < season:
+        raise PipelineError(
+            f"window.look_back: expected at least the card's season of {season:,} rows with "
+            f"train.residual seasonal, found {params.window.look_back:,}"
         )
 
 

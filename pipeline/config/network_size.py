@@ -54,6 +54,8 @@ def _parts(params: schema.Params, features: int, targets: int, known: int) -> It
     yield Size(0, 2 * (look_back * features + horizon * known) + 4 * horizon * targets * each)
     if params.train.residual == "damped":
         yield Size(horizon, horizon * targets)
+    if params.train.residual == "seasonal":
+        yield Size(0, horizon * targets)
     if params.train.residual == "linear":
         yield Size(look_back * horizon, (look_back + horizon) * targets)
     if params.train.normalisation == "revin":

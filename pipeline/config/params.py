@@ -176,7 +176,7 @@ Model = Annotated[
 
 
 Normalisation = Literal["none", "last", "revin"]
-Residual = Literal["none", "last", "damped", "linear"]
+Residual = Literal["none", "last", "damped", "seasonal", "linear"]
 
 
 def _rising(numbers: tuple[float, ...]) -> tuple[float, ...]:

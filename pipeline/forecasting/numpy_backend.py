@@ -73,9 +73,11 @@ def load(spec: Spec, scaler: Scaler, weights: Path) -> Callable[[Any], Windows]:
     def corrected(steps: Windows, windows: Windows) -> Windows:
         if spec.residual == "none":
             return steps
-        rows = spec.look_back if spec.residual == "linear" else 1
+        rows = {"linear": spec.look_back, "seasonal": spec.season}.get(spec.residual) or 1
         own = windows[:, -rows:, spec.positions]
         past = own if spec.quantiles else scaler.restandardise(own, spec.targets)
+        if spec.residual == "seasonal":
+            return steps + spec.newest_season(past, np)
         last = past[:, -1:]
         if spec.residual == "damped":
             last = last * others["damping"][0]

@@ -45,8 +45,8 @@ def build(spec: Spec, scaler: Scaler) -> keras.Model:
 
     With `train.normalisation` the network sees each window less its targets' own level, and its
     forecasts get that level back. With `train.residual` its output is added to the targets' last
-    value or to what a linear map makes of their past, so that it starts from there and learns what
-    differs; the map is `set_residual`'s. Both move the median; the other quantiles keep their
+    value, their values a season before or what a linear map makes of their past, so that it starts
+    from there and learns what differs; the map is `set_residual`'s. Both move the median; the other quantiles keep their
     distances from it, which with `train.normalisation` are as wide as the window.
     """
     window = keras.Input((spec.look_back, len(spec.features)), name="window")
@@ -67,6 +67,8 @@ def build(spec: Spec, scaler: Scaler) -> keras.Model:
         forecast, distances = quantiles.split(forecast, spec.quantiles, ops)
     if spec.residual == "linear":
         forecast = forecast + Linear(spec.horizon, name="linear")(past)
+    elif spec.residual == "seasonal":
+        forecast = forecast + spec.newest_season(past, ops)
     elif spec.residual != "none":
         last = past[:, -1:, :]
         if spec.residual == "damped":

@@ -32,6 +32,8 @@ class Spec(Record):
     horizon: int  # rows that are forecast
     model: Model
     residual: Residual
+    # rows of the season whose newest values `seasonal` adds; absent of another residual
+    season: int | None = Field(default=None, exclude_if=lambda given: given is None)
     normalisation: Normalisation
     # that a network forecasts, rising; absent where it forecasts points
     quantiles: Quantiles | None = Field(default=None, exclude_if=lambda given: given is None)
@@ -52,6 +54,7 @@ class Spec(Record):
             horizon=experiment.params.window.horizon,
             model=train.model,
             residual=train.residual,
+            season=experiment.card.season if train.residual == "seasonal" else None,
             normalisation=train.normalisation,
             quantiles=train.forecasts,
         )
@@ -77,6 +80,12 @@ class Spec(Record):
     def point(self, values: Any) -> Any:
         """The point forecasts [N, H, K] of what a model forecasts: of [N, H, K, Q] the median."""
         return values[..., self.quantiles.index(0.5)] if self.quantiles else values
+
+    def newest_season(self, past: Any, ops: Any) -> Any:
+        """The targets' newest values whole seasons before each step: [B, L, K] -> [B, H, K]."""
+        season = self.season or 1
+        repeats = -(-self.horizon // season)
+        return ops.tile(past[:, -season:, :], (1, repeats, 1))[:, : self.horizon]
 
     @property
     def positions(self) -> list[int]:

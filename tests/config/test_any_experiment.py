@@ -98,6 +98,7 @@ WORDS = st.sampled_from(
         "last",
         "revin",
         "damped",
+        "seasonal",
         "linear",
         "ridge",
         "lstm",
@@ -179,6 +180,7 @@ def test_weights_are_counted_before_they_are_made(name: str, units: list[int]) -
     segments = name.startswith("segment")
     wrappers = [
         {"residual": "damped"},
+        {"residual": "seasonal"},
         {"residual": "last", "normalisation": "revin", "loss": "pinball"},
     ]
     if name in BASELINES:

@@ -150,7 +150,7 @@ WRONG_PARAMS: list[tuple[str, Any, list[str]]] = [
     (
         "train.residual",
         "yes",
-        ["train.residual: expected 'none', 'last', 'damped' or 'linear'", "yes"],
+        ["train.residual: expected 'none', 'last', 'damped', 'seasonal' or 'linear'", "yes"],
     ),
     (
         "train.loss",

@@ -26,7 +26,7 @@ SCALER = Scaler(
 
 
 @pytest.mark.parametrize("name", ["lstm", "rnn"])
-@pytest.mark.parametrize("residual", ["none", "last", "damped"])
+@pytest.mark.parametrize("residual", ["none", "last", "damped", "seasonal"])
 @pytest.mark.parametrize("units", [[5], [4, 3]])
 @pytest.mark.parametrize(("activation", "loss"), [("tanh", "mse"), ("relu", "pinball")])
 def test_it_forecasts_as_tensorflow_does(

@@ -238,6 +238,14 @@ def test_an_untrained_damped_network_decays_from_persistence() -> None:
     np.testing.assert_allclose([near, far], np.exp([-1 / 3, -2 / 3]), rtol=1e-6)
 
 
+def test_an_untrained_seasonal_network_repeats_the_newest_season() -> None:
+    """Of a season of 2 rows the last two values, in turn, as seasonal naive has them."""
+    made = spec(residual="seasonal").model_copy(update={"season": 2, "horizon": 5})
+    window = np.array([[[1.0, 9.0], [2.0, 9.0], [3.0, 9.0]]], np.float32)
+    forecast = build(made, SCALER).predict_on_batch(window)[0, :, 0]
+    np.testing.assert_array_equal(forecast, [2, 3, 2, 3, 2])
+
+
 def test_the_last_value_is_taken_in_the_targets_own_units() -> None:
     """A residual network whose input is scaled as log(1 + x) adds the standardised value."""
     scale = Scale(center=1.0, scale=2.0, transform="log1p", mean=3.0, deviation=4.0)
