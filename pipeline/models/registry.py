@@ -46,8 +46,9 @@ def build(spec: Spec, scaler: Scaler) -> keras.Model:
     With `train.normalisation` the network sees each window less its targets' own level, and its
     forecasts get that level back. With `train.residual` its output is added to the targets' last
     value, their values a season before or what a linear map makes of their past, so that it starts
-    from there and learns what differs; the map is `set_residual`'s. Both move the median; the other quantiles keep their
-    distances from it, which with `train.normalisation` are as wide as the window.
+    from there and learns what differs; the map is `set_residual`'s. Both move the median; the other
+    quantiles keep their distances from it, which with `train.normalisation` are as wide as the
+    window.
     """
     window = keras.Input((spec.look_back, len(spec.features)), name="window")
     # An input may be scaled in another way (log1p, say) than a target, which is standardised.
