@@ -88,6 +88,7 @@ ROWS, LOOK_BACK, HORIZON = 40, 8, 4
 CARD = toy_card()
 NAMES = input_names.expand([*INPUTS, *GAPS, "weekday", "day_of_year", "difference:wind"], CARD)
 KNOWN = input_names.expand(["flow", "month", "wind"], CARD)
+SEASONAL = input_names.expand(["seasonal:level", "seasonal:3:flow", "seasonal:5:wind"], CARD)
 TABLE = toy_table(ROWS, missing=0.3)
 
 
@@ -98,10 +99,17 @@ def window(table: pd.DataFrame, method: str, origin: int) -> npt.NDArray[np.floa
 
 def steps(table: pd.DataFrame, method: str, origin: int) -> npt.NDArray[np.float32]:
     """What it sees of the steps, where flow, month and wind are known ahead."""
-    return windows.ahead(built(table, method, KNOWN), np.array([origin]), HORIZON)
+    return windows.ahead(built(table, method, KNOWN, True), np.array([origin]), HORIZON)
 
 
-def built(table: pd.DataFrame, method: str, names: list[str]) -> npt.NDArray[np.float32]:
+def seasonal_steps(table: pd.DataFrame, method: str, origin: int) -> npt.NDArray[np.float32]:
+    """What it sees of the steps where a season before is known."""
+    return windows.ahead(built(table, method, SEASONAL, True), np.array([origin]), HORIZON)
+
+
+def built(
+    table: pd.DataFrame, method: str, names: list[str], ahead: bool = False
+) -> npt.NDArray[np.float32]:
     """Features of a raw table by what was fitted on the first 20 toy rows."""
     train = one_hot(tables.to_series(TABLE[:20], CARD, "toy"), CARD.categories)
     channels = one_hot(tables.to_series(table, CARD, "toy"), CARD.categories)
@@ -110,7 +118,7 @@ def built(table: pd.DataFrame, method: str, names: list[str]) -> npt.NDArray[np.
     values = scaler.transform(filled).to_numpy(np.float32)
     times = pd.DatetimeIndex(channels.index)
     given = names, times, CARD, HORIZON, scaler.changes, features.Gaps(state, 2)
-    return features.build(values, list(channels), *given)
+    return features.build(values, list(channels), *given, ahead=ahead)
 
 
 @pytest.mark.parametrize("method", ["mean", "ffill", "seasonal"])
@@ -161,3 +169,21 @@ def test_the_last_step_is_seen(method: str) -> None:
     other.loc[30, "flow"] = 9.0
     assert steps(other, method, 26).tobytes() != steps(TABLE, method, 26).tobytes()
     assert steps(other, method, 25).tobytes() == steps(TABLE, method, 25).tobytes()
+
+
+@pytest.mark.parametrize("method", ["mean", "ffill", "seasonal"])
+@settings(max_examples=15)
+@given(origin=st.integers(ROWS - 20, ROWS - HORIZON - 1), data=st.data())
+def test_a_season_before_a_step_is_not_after_the_origin(
+    method: str, origin: int, data: st.DataObject
+) -> None:
+    """Whichever row after the origin changes, what is seen of the steps is the same to the byte."""
+    row = data.draw(st.integers(origin + 1, ROWS - 1), label="row")
+    other = TABLE.copy()
+    other.loc[row, ["level", "flow"]] = data.draw(st.sampled_from([np.nan, 0.0, 9e9]))
+    other.loc[row, "wind"] = data.draw(st.sampled_from([None, "N", "S"]), label="wind")
+    seen = seasonal_steps(TABLE, method, origin).tobytes()
+    assert seasonal_steps(other, method, origin).tobytes() == seen
+    other.loc[origin - HORIZON, ["level", "flow"]] = 9e9  # some step sees one of these rows
+    other.loc[origin - 2, ["level", "flow"]] = 9e9
+    assert seasonal_steps(other, method, origin).tobytes() != seen

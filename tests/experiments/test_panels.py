@@ -23,6 +23,7 @@ CARD = PANEL | {"inputs": ["level", "size"], "season": 4}
 SETTINGS: dict[str, Any] = {
     "window.look_back": 8,
     "window.horizon": 3,
+    "window.known_ahead": ["hour", "seasonal:level"],
     "train.epochs": 2,
     "evaluate.baselines": ["persistence", "seasonal_naive", "drift", "last_change", "ridge",
                            "linear"],

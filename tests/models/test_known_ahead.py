@@ -76,6 +76,26 @@ def test_a_step_has_its_own_hour() -> None:
     np.testing.assert_allclose(steps, [expected], atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("name", "expected", "rows"),
+    [
+        ("seasonal:1:a", [30, 40], 3),  # twice a season of one row: the origin's value is the last
+        ("seasonal:2:a", [30, 40], 3),
+        ("seasonal:3:a", [20, 30], 3),
+        ("seasonal:4:a", [10, 20], 4),
+        ("seasonal:4:difference:a", [0, 10], 5),  # of the first row there is none
+        ("seasonal:2:b", [31, 41], 3),
+    ],
+)
+def test_a_step_has_what_was_there_whole_seasons_before(
+    name: str, expected: list[float], rows: int
+) -> None:
+    """The newest that is known from the origin for both steps; a longer season takes more rows."""
+    made = spec(name)
+    assert seen(made).steps(made, np.array([3])).tolist() == [[[each] for each in expected]]
+    assert made.rows_seen(CARD.season) == rows
+
+
 def test_without_anything_known_ahead_there_are_windows_alone() -> None:
     """What a network takes is then no list, and model.json is that of before."""
     made = spec()
