@@ -165,7 +165,8 @@ class Card(Record):
 
     targets: Annotated[tuple[Word, ...], Field(min_length=1)]
     inputs: Annotated[tuple[Word, ...], Field(min_length=1)]
-    # Columns, calendar terms and holidays that are known up to the last step of a forecast.
+    # Columns, calendar terms and holidays that are known up to the last step of a forecast, and
+    # values whole seasons before its steps.
     known_ahead: tuple[Word, ...] = ()
     split: Split
     spans: dict[Annotated[str, Field(pattern=r"^\w+$")], tuple[Row, Row]] = {}
