@@ -1,5 +1,6 @@
 """What an experiment's parameters and its card must agree on, checked before anything runs."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.config import network_size
@@ -8,7 +9,6 @@ from pipeline.config.input_names import CALENDAR, HOLIDAYS, Feature, expand, reg
 from pipeline.config.params import (
     Baseline,
     Linear,
-    Naive,
     Params,
     Ridge,
     SeasonalNaive,
@@ -113,7 +113,7 @@ def _check_own_past(experiment: Experiment) -> None:
         ("normalisation", train.normalisation != "none", "its own past is what is normalised"),
         (
             "model.name",
-            isinstance(train.model, Naive | SeasonalNaive | Linear),
+            isinstance(train.model, Baseline) and "inputs" not in train.model.takes,
             "it sees nothing else",
         ),
     ):
@@ -211,6 +211,18 @@ def _check_channels(experiment: Experiment) -> None:
             f"which has one scale for what it sees and forecasts; found {', '.join(bent)} in the "
             "card or params.yaml; set -S 'impute_scale.transforms=[]'"
         )
+
+
+def left_out(experiment: Experiment) -> Iterator[str]:
+    """What the model goes without, and what the report will, one line each."""
+    card, model = experiment.card, experiment.params.train.model
+    if reason := ridge_left_out(experiment):
+        yield f"the report will have no ridge: {reason}"
+    others = [name for name in experiment.inputs if name not in experiment.targets]
+    if others and "inputs" not in model.takes:
+        yield f"{model.name} sees the targets' own past alone, and not {', '.join(others)}"
+    if experiment.params.window.known_ahead is None and card.known_ahead != experiment.known_ahead:
+        yield f"{model.name} cannot use what is known ahead: {', '.join(card.known_ahead)}"
 
 
 def ridge_left_out(experiment: Experiment) -> str | None:

@@ -70,10 +70,15 @@ class Window(Record):
     split: Split | None = None
 
 
+# What not every model can use: inputs beside the targets' own past, static columns among them, and
+# what is known ahead. Several targets every one can forecast.
+EVERYTHING = frozenset({"inputs", "known_ahead"})
+
+
 class Stack(Record):
     """What every recurrent network has: a stack of layers, from the window up."""
 
-    takes: ClassVar = frozenset({"known_ahead"})  # of what not every model can use
+    takes: ClassVar = EVERYTHING
     units: Annotated[tuple[Count, ...], Field(min_length=1, max_length=100)]  # one number a layer
     activation: Literal["tanh", "relu"] = "tanh"
     input_dropout: Fraction = 0.0  # of what enters each recurrent layer
@@ -111,6 +116,7 @@ class EncoderDecoder(Stack):
 class Segment(Stack):
     """One recurrent step a segment, each channel by itself, all with the same weights."""
 
+    takes: ClassVar = frozenset({"known_ahead"})
     name: Literal["segment_lstm", "segment_gru"]
     segment: Count = 6  # rows; look_back is a multiple of it
 
@@ -137,7 +143,7 @@ class SeasonalNaive(Baseline):
 class Ridge(Baseline):
     """Linear regression from the whole window, solved directly."""
 
-    takes: ClassVar = frozenset({"known_ahead"})
+    takes: ClassVar = EVERYTHING
     name: Literal["ridge"]
     alphas: Annotated[tuple[Positive, ...], Field(min_length=1)] = ALPHAS
 
@@ -162,7 +168,7 @@ class Linear(Baseline):
 class Boosting(Baseline):
     """Gradient boosted trees by LightGBM; validation decides how many of the rounds are kept."""
 
-    takes: ClassVar = frozenset({"known_ahead"})
+    takes: ClassVar = EVERYTHING
     name: Literal["boosting"]
     rounds: Count = 1000  # trees for each target, at most
     learning_rate: Positive = 0.1

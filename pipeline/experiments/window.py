@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.config import holidays, input_names
-from pipeline.config.checks import ridge_left_out
+from pipeline.config.checks import left_out
 from pipeline.config.experiment import Experiment
 from pipeline.data import panel, splits, windows
 from pipeline.errors import PipelineError
@@ -47,13 +47,7 @@ def window(experiment: Experiment, layout: Layout) -> None:
 
     channels = [name for group in card.channels.values() for name in group]
     train, count = training_windows(state, channels, experiment, spans["train"])
-    lines = remarks(count, targets)
-    if reason := ridge_left_out(experiment):
-        lines.append(f"the report will have no ridge: {reason}")
-    if settings.known_ahead is None and card.known_ahead != experiment.known_ahead:
-        name = experiment.params.train.model.name
-        lines.append(f"{name} cannot use what is known ahead: {', '.join(card.known_ahead)}")
-    for line in lines:
+    for line in (*remarks(count, targets), *left_out(experiment)):
         say(f"{layout.origins('train')}: {line}")
     faults = []
     fixed = [channel for name in card.static for channel in card.channels[name]]

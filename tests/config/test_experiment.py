@@ -217,7 +217,9 @@ def test_a_model_that_cannot_use_what_the_card_knows_ahead_goes_without(
     changes = {"train.model": {"name": "drift"}, "train.residual": "none"}
     project.write(toy_table(), params=changes, card={"known_ahead": ["hour"]})
     project.run("ingest", "impute_scale", "window")
-    assert "drift cannot use what is known ahead: hour" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "drift cannot use what is known ahead: hour" in said
+    assert "drift sees the targets' own past alone, and not flow, wind" in said
 
 
 WRONG_YAML = [
