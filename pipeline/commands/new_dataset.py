@@ -263,8 +263,8 @@ def remarked(tried: Tried, card: Card, params: Params) -> Iterator[str]:
     yield f"with look-back {window.look_back:,} and horizon {window.horizon:,} of {of}: {sentence}"
     yield from others
     size = window.look_back, window.horizon
-    features, known = (input_names.expand(part, card) for part in (card.inputs, card.known_ahead))
-    context = input_names.context(features, known, card.season, *size)
+    names = [input_names.expand(part, card) for part in (card.inputs, card.known_ahead)]
+    context = input_names.context(names[0], names[1], card.season, *size)
     for name, origins in splits.origins(train, tried.spans, window.horizon).items():
         known = *size, context, borders.firsts
         if fault := windows.fault(name, origins, tried.spans[name], *known):
