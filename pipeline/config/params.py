@@ -225,6 +225,8 @@ class Train(Record):
     quantiles: Quantiles = (0.025, *DECILES, 0.975)  # that pinball makes a network forecast
     huber_delta: Positive = 1.0  # standard deviations: where huber changes from quadratic to linear
     loss_weights: Literal["equal", "persistence"] = "equal"  # of the steps ahead
+    # what counts the same in the loss, of a table with many series: each window, or each series
+    loss_by: Literal["windows", "series"] = "windows"
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"]
     learning_rate: Positive
     schedule: Schedule = Schedule()

@@ -1,6 +1,6 @@
 """Windows and targets of one series: in which order, and gathered where they are used."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from pipeline.data.panel import Borders
 from pipeline.data.windows import Rows, Runs
 from pipeline.files.aligned import aligned_zeros, is_aligned
 from pipeline.models.task import Task, nothing
@@ -26,6 +27,7 @@ class Examples:
     look_back: int
     horizon: int
     ahead: npt.NDArray[np.float32] = field(default_factory=nothing)  # [rows, G] scaled
+    borders: Borders | None = None  # of several series below each other; one if None
 
     @classmethod
     def of(cls, task: Task) -> "Examples":
@@ -34,7 +36,17 @@ class Examples:
         targets = aligned_zeros(*seen.targets.shape)
         targets[:] = task.wanted
         spans = task.train, task.validation
-        return cls(seen.features, targets, *spans, spec.look_back, spec.horizon, seen.ahead)
+        size = spec.look_back, spec.horizon
+        return cls(seen.features, targets, *spans, *size, seen.ahead, seen.borders)
+
+    def learned(self) -> Iterator[npt.NDArray[np.float32]]:
+        """The target rows [rows, K] of each series that training windows see or end in."""
+        each = self.borders or Borders.of({"": len(self.targets)})
+        origins = np.asarray(self.train)
+        number = each.number(origins)
+        for series in np.unique(number):
+            last = origins[number == series].max()
+            yield self.targets[each.firsts[series] : last + 1 + self.horizon]
 
 
 def order(origins: Rows | Runs, batch_size: int) -> tf.data.Dataset:
@@ -83,6 +95,21 @@ def gatherers(examples: Examples) -> tuple[Gather, Gather]:
         return windows, observed
     known = _held(examples.ahead)
     return lambda origins: [windows(origins), tf.gather(known, origins[:, None] + ahead)], observed
+
+
+def by_series(origins: Rows | Runs, borders: Borders) -> Gather:
+    """From origins, [B], to what their windows weigh, [B], where every series weighs the same.
+
+    The mean over all the windows is 1.
+    """
+    count = np.bincount(borders.number(np.asarray(origins)), minlength=len(borders))
+    weight = len(origins) / np.maximum(count, 1) / np.count_nonzero(count)
+    weights, firsts = tf.constant(weight, tf.float32), tf.constant(borders.firsts)
+
+    def shares(rows: tf.Tensor) -> tf.Tensor:
+        return tf.gather(weights, tf.searchsorted(firsts, rows, side="right") - 1)
+
+    return shares
 
 
 def _held(array: npt.NDArray[np.float32]) -> tf.Tensor:

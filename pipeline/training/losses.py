@@ -17,12 +17,12 @@ def masked(
     delta: float = 1.0,
     weights: npt.NDArray[np.float32] | float = 1.0,
     quantiles: Sequence[float] = (),
-) -> Callable[[Any, Any], Any]:
+) -> Callable[..., Any]:
     """The mean loss over a batch's observed targets: a target that is NaN has no weight.
 
     Of mse, mae or huber (Huber 1964), which turns from square to straight at `delta`; or of
     pinball (Koenker and Bassett 1978), the mean over the quantiles, of forecasts [B, H, K, Q].
-    `weights` [H, K] are those of each step and target.
+    `weights` [H, K] are those of each step and target, `shares` [B, 1, 1] those of each window.
     """
     shares = np.array(quantiles, np.float32)
 
@@ -36,11 +36,12 @@ def masked(
             return ops.square(error)
         return ops.where(size <= delta, 0.5 * ops.square(error), delta * (size - 0.5 * delta))
 
-    def loss(y_true: Any, y_pred: Any) -> Any:
+    def loss(y_true: Any, y_pred: Any, shares: Any = None) -> Any:
         # The forecast replaces a missing target, so that its gradient is 0 and never NaN.
         came = ops.expand_dims(y_true, -1) if name == "pinball" else y_true
         error = ops.where(ops.isnan(came), y_pred, came) - y_pred
-        return ops.sum(element(error) * weights) / ops.maximum(known(y_true), 1)
+        each = element(error) * weights
+        return ops.sum(each if shares is None else each * shares) / ops.maximum(known(y_true), 1)
 
     return loss
 
@@ -61,8 +62,10 @@ def loss_weights(examples: Examples, settings: Train) -> npt.NDArray[np.float32]
     shape = (examples.horizon, examples.targets.shape[1])
     if settings.loss_weights == "equal":
         return np.ones(shape, np.float32)
-    last = int(examples.train[len(examples.train) - 1])
-    known = examples.targets[: last + 1 + examples.horizon]
+    parts = [*examples.learned()]
+    # Between series lie as many missing rows as no step goes beyond.
+    between = np.full((examples.horizon, shape[1]), np.nan, np.float32)
+    known = np.concatenate([parts[0], *(rows for part in parts[1:] for rows in (between, part))])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of a step without a pair
         errors = np.array(

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from pipeline.config.params import Train
-from pipeline.training.batches import Examples, gatherers, lookup
+from pipeline.training.batches import Examples, by_series, gatherers, lookup
 from pipeline.training.losses import known, loss_weights, masked
 from pipeline.training.shuffle import Shuffle
 
@@ -31,6 +31,9 @@ class OnPositions(keras.Model):
         weights = loss_weights(examples, settings)
         self.masked = masked(settings.loss, settings.huber_delta, weights, settings.quantiles)
         self.mean_loss = keras.metrics.Mean("loss", dtype="float64")
+        spans, self.shares = (examples.train, examples.validation), None
+        if settings.loss_by == "series" and (borders := examples.borders):
+            self.shares = [by_series(origins, borders) for origins in spans]
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -48,23 +51,32 @@ class OnPositions(keras.Model):
         rows = self.train_rows(self.shuffle(tf.minimum(filled, self.shuffle.count - 1)))
         there = tf.range(self.size) < tf.size(positions)
         targets = tf.where(there[:, None, None], self.observed(rows), float("nan"))
-        return self.update(self.inputs(rows), targets)
+        return self.update(self.inputs(rows), targets, self.share(0, rows))
 
-    def update(self, inputs: Any, targets: tf.Tensor) -> Any:
-        """Update the weights by what the network takes of a batch, and its targets."""
-        return super().train_step((inputs, targets))
+    def share(self, span: int, rows: tf.Tensor) -> tf.Tensor | None:
+        """What the windows of origins in training, 0, or validation, 1, weigh: [B, 1, 1].
+
+        None where all weigh the same.
+        """
+        return self.shares[span](rows)[:, None, None] if self.shares else None
+
+    def update(self, inputs: Any, targets: tf.Tensor, shares: tf.Tensor | None = None) -> Any:
+        """Update the weights by what the network takes of a batch, targets, and windows' shares."""
+        return super().train_step((inputs, targets, shares))
 
     def test_step(self, positions: tf.Tensor) -> Any:
         """The loss of windows of validation."""
         rows = self.validation_rows(positions)
-        return super().test_step((self.inputs(rows), self.observed(rows)))
+        return super().test_step((self.inputs(rows), self.observed(rows), self.share(1, rows)))
 
     def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
         """The network's forecasts, [B, H, K] or [B, H, K, Q]."""
         return self.network(inputs, training=training)
 
-    def compute_loss(self, x: Any, y: Any, y_pred: Any, *_: Any, **__: Any) -> Any:
+    def compute_loss(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None, *_: Any, **__: Any
+    ) -> Any:
         """The masked loss of forecasts against targets, [B, H, K]."""
-        loss = self.masked(y, y_pred)
+        loss = self.masked(y, y_pred, sample_weight)
         self.mean_loss.update_state(loss, sample_weight=known(y))
         return loss

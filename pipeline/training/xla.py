@@ -47,20 +47,24 @@ class InHalves(OnPositions):
         # refuses what it has in no deterministic form.
         self.gradients = tf.function(self._gradients, autograph=False, jit_compile=True)
 
-    def update(self, inputs: Any, targets: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Update the weights by what the network takes of a batch, and its targets."""
+    def update(
+        self, inputs: Any, targets: tf.Tensor, shares: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor]:
+        """Update the weights by what the network takes of a batch, targets, and windows' shares."""
+        weigh = (None, None) if shares is None else tf.split(shares, 2)
         count_known = known(targets)
         weights, states = self.network.trainable_variables, self.network.non_trainable_variables
         halves = [
             self.gradients(
                 seen,
                 observed,
+                weighed,
                 count_known,
                 [tf.convert_to_tensor(weight.value) for weight in weights],
                 [_told(state, drawn) for state in states],
             )
-            for seen, observed, drawn in zip(
-                _halved(inputs), tf.split(targets, 2), (0, FAR), strict=True
+            for seen, observed, weighed, drawn in zip(
+                _halved(inputs), tf.split(targets, 2), weigh, (0, FAR), strict=True
             )
         ]
         (loss, gradients, after), (other_loss, other_gradients, _) = halves
@@ -75,6 +79,7 @@ class InHalves(OnPositions):
         self,
         inputs: Any,
         observed: tf.Tensor,
+        shares: tf.Tensor | None,
         count_known: tf.Tensor,
         weights: list[tf.Tensor],
         states: list[tf.Tensor],
@@ -88,7 +93,7 @@ class InHalves(OnPositions):
             tape.watch(weights)
             forecasts, states = self.network.stateless_call(weights, states, inputs, training=True)
             share = known(observed) / tf.maximum(count_known, 1)
-            loss = self.masked(observed, forecasts) * share
+            loss = self.masked(observed, forecasts, shares) * share
         return loss, tape.gradient(loss, weights), states
 
 

@@ -1,6 +1,7 @@
 """Many series from a table to scores and a served model, by the same five steps as one."""
 
 import json
+from collections.abc import Callable
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pipeline.experiments.run import run_experiment
 from pipeline.files.layout import Layout
 from pipeline.forecasting import endpoints
 from pipeline.forecasting.forecaster import Forecaster, portable, stage_files
+from tests.test_leakage import LEARNED
 from tests.toys import PANEL, Project, toy_times
 
 LENGTHS = {"a": 160, "b": 120, "c": 44, "d": 12}
@@ -25,6 +27,7 @@ SETTINGS: dict[str, Any] = {
     "window.horizon": 3,
     "window.known_ahead": ["hour", "seasonal:level"],
     "train.epochs": 2,
+    "train.loss_weights": "persistence",
     "evaluate.baselines": ["persistence", "seasonal_naive", "drift", "last_change", "ridge",
                            "linear"],
 }  # fmt: skip
@@ -123,6 +126,22 @@ def test_what_is_scored_is_what_is_served(
     request["params"] = {"series": ["b"]}
     one = json.loads(endpoints.answer(own, "application/json", json.dumps(request).encode()))
     assert {row["site"] for row in one["predictions"]} == {"b"}
+
+
+@pytest.mark.usefixtures("tracking_store")
+def test_nothing_is_learned_from_any_series_test_span(
+    made: tuple[Project, Evaluation], projects: Callable[[str], Project]
+) -> None:
+    """Other values there, above all in the first series, and state and weights are the same."""
+    whole = made[0]
+    other = table()
+    share = other.groupby("site").cumcount() / other["site"].map(LENGTHS)
+    other.loc[share >= 0.75, "level"] *= -1000
+    again = projects("again").write(other, card=CARD, params=SETTINGS)
+    again.run("ingest", "impute_scale", "window", "train")
+    assert again.read("data/ingested/series.parquet") != whole.read("data/ingested/series.parquet")
+    for path in LEARNED:
+        assert again.read(path) == whole.read(path), path
 
 
 def test_no_series_decides_anothers_forecast(own: Forecaster) -> None:

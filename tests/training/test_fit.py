@@ -16,6 +16,7 @@ import pytest
 import tensorflow as tf
 
 from benchmarks.networks import batches
+from pipeline.data.panel import Borders
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.aligned import aligned_zeros
@@ -25,7 +26,7 @@ from pipeline.preparation.scaling import Scale, Scaler
 from pipeline.runtime import determinism, process
 from pipeline.tracking import store
 from pipeline.training import fit, train_step
-from pipeline.training.batches import Examples, gatherers, order
+from pipeline.training.batches import Examples, by_series, gatherers, order
 from pipeline.training.losses import loss_weights, masked
 from pipeline.training.shuffle import Shuffle
 from tests.toys import Project, shaped, toy_params
@@ -164,7 +165,7 @@ def test_training_sees_every_window_in_its_epochs_order(acceleration: str) -> No
     settings = toy_params({"train.batch_size": 7, "train.acceleration": acceleration}).train
     trained = fit.compiled(build(spec(), SCALER), data, settings)
     seen: list[tuple[npt.NDArray[np.float32], ...]] = []
-    trained.update = lambda *batch: seen.append(tuple(map(np.asarray, batch)))
+    trained.update = lambda *batch: seen.append(tuple(map(np.asarray, batch[:2])))
     shuffle = Shuffle(17, settings.seed)
     for _ in range(2):
         trained.epochs.on_epoch_begin(0, None)
@@ -187,7 +188,7 @@ def test_a_batch_has_one_size(batch_size: int, size: int) -> None:
     settings = toy_params({"train.batch_size": batch_size}).train
     trained = fit.compiled(build(spec(), SCALER), examples(), settings)
     shapes: list[tuple[tf.TensorShape, ...]] = []
-    trained.update = lambda *batch: shapes.append(tuple(part.shape for part in batch))
+    trained.update = lambda *batch: shapes.append(tuple(part.shape for part in batch[:2]))
     step = tf.function(trained.train_step, autograph=False)
     step.get_concrete_function(tf.TensorSpec([None], tf.int64))
     assert shapes == [((size, 3, 2), (size, 2, 1))]
@@ -281,6 +282,52 @@ def test_no_step_weighs_all(series: np.ndarray) -> None:
     weights = loss_weights(data, toy_params({"train.loss_weights": "persistence"}).train)
     assert np.isfinite(weights).all()
     assert weights.max() <= 21 * np.median(weights)
+
+
+def panel(long: int = 60, short: int = 24) -> Examples:
+    """Two series of unequal length below each other; the last four windows of each are others'."""
+    borders = Borders.of({"long": long, "short": short})
+    values = np.random.default_rng(5).normal(size=(long + short, 1)).astype(np.float32)
+    train = np.concatenate([np.arange(2, long - 8), np.arange(long + 2, long + short - 8)])
+    validation = np.concatenate([rows + np.arange(-6, -2) for rows in borders.edges[1:]])
+    return Examples(values, values, train, validation, 3, 2, borders=borders)
+
+
+def test_weights_of_steps_know_the_training_rows_of_each_series_alone() -> None:
+    """Later rows of any series, and steps from one series into the next, change no weight."""
+    settings = toy_params({"train.loss_weights": "persistence"}).train
+    data = panel()
+    other = data.targets.copy()
+    other[54:60] = 1e6  # of the first series, after its last training target
+    other[-6:] = -1e6
+    expected = loss_weights(data, settings)
+    np.testing.assert_array_equal(loss_weights(replace(data, targets=other), settings), expected)
+    pairs = [other[:54], other[60:78]]
+    errors = [
+        np.sqrt(np.mean(np.concatenate([(rows[h:] - rows[:-h]) ** 2 for rows in pairs])))
+        for h in (1, 2)
+    ]
+    np.testing.assert_allclose(expected[0] / expected[1], errors[1] / errors[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("acceleration", ["none", "xla"])
+def test_series_may_weigh_the_same(acceleration: str) -> None:
+    """A series of one window counts as much as one of four, in updates and in validation."""
+    data = panel()
+    data = replace(data, validation=data.validation[:5])
+    changes = {"train.loss_by": "series", "train.loss": "mse", "train.batch_size": 8}
+    settings = toy_params(changes | {"train.acceleration": acceleration}).train
+    made = spec(residual="none").model_copy(update={"features": ("level",), "inputs": ("level",)})
+    network = build(made, SCALER)
+    history = fit.fit(network, data, settings.model_copy(update={"epochs": 1}))
+    each = []
+    for origins in np.split(data.validation, [4]):
+        windows = data.features[origins[:, None] + np.arange(-2, 1)]
+        targets = data.targets[origins[:, None] + np.arange(1, 3)]
+        each.append(np.mean((network.predict_on_batch(windows) - targets) ** 2))
+    np.testing.assert_allclose(history[0]["validation/loss"], np.mean(each), rtol=1e-5)
+    weights = by_series(data.validation, panel().borders)(tf.constant(data.validation))
+    np.testing.assert_allclose(weights, [5 / 8] * 4 + [5 / 2])
 
 
 def test_a_fit_keeps_its_best_epoch() -> None:
