@@ -65,7 +65,7 @@ def evaluate(experiment: Experiment, layout: Layout) -> Evaluation:
     rows = splits.of(experiment, series.borders, series.starts)
 
     # The model does not see a target that is not among its inputs; baselines do.
-    task = prepared(experiment, layout)
+    task = prepared(experiment, layout, series)
     by = {MODEL: partial(forecaster.forecast, seen)} | baselines(experiment, forecaster, task)
     forecasts, calibration, followed = with_intervals(
         experiment, layout, forecaster, by, series, origins
