@@ -32,6 +32,12 @@ CARD: dict[str, Any] = {
     "inputs": ["level"],
     "split": {"train": 0.8, "validation": 0.9, "test": 1.0},
 }
+ROWS = 10_000  # of each series of a panel
+PANEL: dict[str, Any] = {  # what the card of many series has beside or instead
+    "frequency": "1h",
+    "series": "meter",
+    "origins": "23:00",
+}
 PARAMS: dict[str, Any] = {
     "ingest": {"dataset": "walk"},
     "impute_scale": {"imputation": {"method": "ffill", "limit": 3}, "scaling": "standard"},
@@ -52,9 +58,12 @@ PARAMS: dict[str, Any] = {
 
 
 def write(directory: Path, **params: dict[str, Any]) -> None:
-    """The card and the parameters, whole sections of which may be changed by key."""
+    """The card and the parameters, keys of whose sections may be changed; `card` is one."""
     sections = {name: values | params.get(name, {}) for name, values in PARAMS.items()}
-    for path, content in (("data/datasets/walk.yaml", CARD), ("params.yaml", sections)):
+    for path, content in (
+        ("data/datasets/walk.yaml", CARD | params.get("card", {})),
+        ("params.yaml", sections),
+    ):
         (directory / path).parent.mkdir(parents=True, exist_ok=True)
         (directory / path).write_text(json.dumps(content))
     (directory / VERSIONS).write_bytes((ROOT / VERSIONS).read_bytes())
@@ -68,6 +77,24 @@ def write_table(directory: Path, rows: int) -> None:
         {
             "time": pd.date_range("2000-01-01", periods=rows, freq="10s").astype("str"),
             "level": pd.Series(level).round(3).mask(random.random(rows) < 0.05),
+        }
+    )
+    (directory / "data/raw/walk").mkdir(parents=True, exist_ok=True)
+    table.to_csv(directory / "data/raw/walk/walk.csv", index=False)
+
+
+def write_panel(directory: Path, series: int, rows: int = ROWS) -> None:
+    """data/raw/walk/walk.csv, so many series of hourly rows with a daily wave, each of its size."""
+    random = np.random.default_rng(1)
+    wave = 2 + np.sin(np.arange(rows) * np.pi / 12)
+    level = wave + random.normal(0, 0.3, (series, rows))
+    level *= random.lognormal(3, 1, (series, 1))
+    times = pd.date_range("2000-01-01", periods=rows, freq="h").astype("str").to_numpy(object)
+    table = pd.DataFrame(
+        {
+            "time": np.tile(times, series),
+            "meter": np.repeat([f"m{number:04}" for number in range(series)], rows),
+            "level": level.ravel().round(3),
         }
     )
     (directory / "data/raw/walk").mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks import project
 from benchmarks.measure import Row
 from pipeline.reports.pictures import style
 from pipeline.runtime import determinism
@@ -77,9 +78,13 @@ def _aims(axes: Axes, rows: Sequence[Row]) -> None:
 
 def _growth(axes: Axes, rows: Sequence[Row]) -> None:
     style(axes)
-    for stage in dict.fromkeys(row.case for row in rows):
-        points = [(int(row.program.split()[0]), row.value) for row in rows if row.case == stage]
-        axes.plot(*zip(*points, strict=True), "o-", label=stage)
+    for number, stage in enumerate(dict.fromkeys(row.case for row in rows)):
+        for of, line, each in (("rows", "o-", 1), ("series", "x--", project.ROWS)):
+            own = [row for row in rows if row.case == stage and row.program.endswith(of)]
+            sizes = [each * int(row.program.split()[0]) for row in own]
+            name = stage if of == "rows" else None
+            axes.plot(sizes, [row.value or 0 for row in own], line, color=f"C{number}", label=name)
     if rows:
-        axes.set(xscale="log", yscale="log", xlabel="rows", ylabel=rows[0].unit)
+        axes.set(xscale="log", yscale="log", ylabel=rows[0].unit)
+        axes.set_xlabel(f"rows; dashed: in series of {project.ROWS:,}")
         axes.legend(frameon=False, fontsize="small")
