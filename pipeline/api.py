@@ -14,11 +14,11 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pipeline.config import checks
+from pipeline.config import checks, frequencies
 from pipeline.config.cards import Card, read_card
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Params
-from pipeline.data import column_guesses, date_formats
+from pipeline.data import frequency_guesses
 from pipeline.errors import PipelineError
 from pipeline.experiments.evaluate import Evaluation, evaluate
 from pipeline.experiments.executors import executor
@@ -93,8 +93,9 @@ def of_frame(
     targets: str | Sequence[str],
     changes: Mapping[str, Any] | None = None,
     *,
+    frequency: str | None = None,
     season: int | None = None,
-    split: Mapping[str, float | str] = column_guesses.SHARES,
+    split: Mapping[str, float | str] = frequency_guesses.SHARES,
 ) -> Experiment:
     """An experiment on a table in memory, without any file.
 
@@ -103,6 +104,8 @@ def of_frame(
             DatetimeIndex; all of them are inputs.
         targets: the column or columns that are forecast.
         changes: parameters by dotted key that are not to be as in `DEFAULTS`.
+        frequency: the step between two rows, as in a card; by default what the index shows, whose
+            shortest step is taken for the usual one.
         season: rows in one cycle; by default the longest natural one, such as 24 for hours.
         split: where the spans end, as in a card: fractions, times, or what is counted back.
     """
@@ -112,15 +115,22 @@ def of_frame(
             "frame: expected rows over a DatetimeIndex, found "
             f"{len(index):,} over a {type(index).__name__}"
         )
-    step = index.to_series().diff().min()
-    cycle = column_guesses.season(step, len(frame))[0] if season is None else season
+    every, rounding = frequency, None
+    if every is None:
+        shortest = index.to_series().diff().min()
+        every, rounding = frequency_guesses.guess(index, shortest)
+    cycle = season
+    if cycle is None:
+        step = frequencies.step(every)
+        cycle = frequency_guesses.season(step, index, len(frame))[0]
     card = {
         "title": "A table in memory",
         "source": "a DataFrame",
         "licence": "not known",
         "time": {"column": "time", "format": f"{STAMP}%z" if index.tz else STAMP}
-        | ({"timezone": str(index.tz)} if index.tz else {}),
-        "frequency": date_formats.frequency(step),
+        | ({"timezone": str(index.tz)} if index.tz else {})
+        | ({"round": rounding} if rounding else {}),
+        "frequency": every,
         "season": cycle,
         "columns": {str(name): _column(frame[name]) for name in frame},
         "targets": [targets] if isinstance(targets, str) else list(targets),

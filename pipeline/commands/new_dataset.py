@@ -8,7 +8,6 @@ next commands are printed. An existing card is kept and tried again.
 
 import argparse
 import json
-import re
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,20 +15,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.config import input_names
+from pipeline.config import frequencies, input_names
 from pipeline.config.cards import Card, read_card_file
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Params
-from pipeline.config.reading import moved, read_params
+from pipeline.config.reading import read_params
 from pipeline.config.window_size import automatic
 from pipeline.data import column_guesses, quality, raw_panel, splits, windows
 from pipeline.data.date_formats import Question, Stamps
-from pipeline.data.panel import Panel, listed
+from pipeline.data.panel import Panel
 from pipeline.data.sources import reading
+from pipeline.data.sources.placement import in_place
 from pipeline.data.starter_card import Look, draft, look
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
-from pipeline.files.layout import HERE, matching, require
+from pipeline.files.layout import HERE
 from pipeline.preparation import imputation
 from pipeline.preparation.training_windows import TOO_MANY, Count, remarks, training_windows
 from pipeline.repository import changed_params
@@ -69,19 +69,25 @@ def main() -> None:
         help="the format of times in the table, if it cannot be guessed, in strptime's codes, "
         "such as '%%d.%%m.%%Y %%H:%%M'",
     )
+    parser.add_argument(
+        "--frequency",
+        help="the step between two rows, if it cannot be guessed: 15min, 1h or 1D, of the calendar "
+        "B, W-MON, MS, ME, QS, QE, YS or YE, or rows: each row is one step, whatever the time "
+        "between",
+    )
     arguments = parser.parse_args()
-    raw = _in_place(arguments.table)
+    raw = in_place(arguments.table)
     path = HERE.card(raw.parent.name)
     params = read_params()
     if path.exists() and not arguments.force:
-        if arguments.format:
-            raise PipelineError(f"{path}: exists; --force --format writes a new one")
+        for option in (name for name in ("format", "frequency") if getattr(arguments, name)):
+            raise PipelineError(f"{path}: exists; --force --{option} writes a new one")
         card = read_card_file(path)
         if HERE.raw_table(raw.parent.name, card.file) != raw:
             raise PipelineError(f"{path}: file: expected {raw.name}, found {card.file}")
         print(f"{path}: exists and is kept; --force writes a new one")
     else:
-        card = begin(raw, path, arguments.format, params)
+        card = begin(raw, path, arguments.format, params, arguments.frequency)
     tried = attempt(raw, card, params, f"{path} is there")
     for line in remarked(tried, card, params):
         print(f"  {line}")
@@ -89,9 +95,13 @@ def main() -> None:
     print("\n".join(f"  {line}" for line in commands(raw, params, tried.suited.asked)))
 
 
-def begin(raw: Path, path: Path, form: str | None, params: Params) -> Card:
+def begin(
+    raw: Path, path: Path, form: str | None, params: Params, every: str | None = None
+) -> Card:
     """Write a starter card and say what was guessed; PipelineError if a person has to decide."""
-    seen = look(raw, form)
+    if every:
+        _check_frequency(every)
+    seen = look(raw, form, every)
     if isinstance(seen.stamps, Question):
         artifacts.write_text(path, draft(raw, seen))
         readings = [str(reading.format) for reading in seen.stamps.readings]
@@ -118,6 +128,15 @@ def begin(raw: Path, path: Path, form: str | None, params: Params) -> Card:
     if refused:
         raise refused
     return card
+
+
+def _check_frequency(every: str) -> None:
+    try:
+        frequencies.step(every)
+    except ValueError:
+        raise PipelineError(
+            f"--frequency: expected a frequency such as {frequencies.EXAMPLES}, found {every}"
+        ) from None
 
 
 def _fault(raw: Path, seen: Look, path: Path) -> PipelineError | None:
@@ -190,47 +209,6 @@ def _costly(tried: Tried, seen: Look, card: Card) -> dict[str, str]:
     }
 
 
-def _in_place(table: Path) -> Path:
-    """The table as data/raw/NAME/FILE; PipelineError with what puts it there."""
-    table = _all_in(table) if table.is_dir() else table
-    require(table, "expected the data set's table here")
-    kind, known = reading.kind(table.name), (*reading.TEXT, *reading.TYPED, ".zip")
-    if kind not in known:
-        raise PipelineError(
-            f"{table}: expected a table ({', '.join(known)}, or one of them with .gz), found "
-            f"{kind or 'no'} suffix"
-        )
-    folder, raw = table.absolute().parent, HERE.raw.resolve()
-    inside = folder.parent.resolve() == raw
-    several = matching(table) != [table]
-    own = folder.name if inside or several else table.name[: table.name.lower().rindex(kind)]
-    name = re.sub(r"[^\w-]+", "_", own).strip("_") or "mine"
-    place = HERE.raw_table(name, name + table.name[table.name.lower().rindex(kind) :])
-    if inside and re.fullmatch(r"[\w-]+", folder.name):
-        return HERE.raw_table(folder.name, table.name)
-    what = " ".join(shlex.quote(str(file)) for file in matching(table))
-    copied = f"mkdir -p {place.parent} && cp {what} {place.parent if several else place}"
-    raise PipelineError(
-        f"{table}: expected the table in a directory of its own, data/raw/NAME, the name of "
-        f"letters, digits, _ and -: {moved(table, place) if folder.resolve() == raw else copied}"
-    )
-
-
-def _all_in(folder: Path) -> Path:
-    """The table in a directory: its file, or a pattern that all its files match."""
-    files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.name[0] != "."]
-    if len(files) == 1:
-        return files[0]
-    gz = {".gz" * (file.suffix == ".gz") for file in files}
-    if len(kinds := {reading.kind(file.name) for file in files}) == len(gz) == 1:
-        return folder / f"*{kinds.pop()}{gz.pop()}"
-    found = listed([file.name for file in files]) or "none"
-    raise PipelineError(
-        f"{folder}: expected a table, or files of one form, found {found}; name the table, or a "
-        "pattern in quotes, such as 'load-*.csv'"
-    )
-
-
 def write(path: Path, text: str) -> Card:
     """Write a card; what could not be read back as one is not kept."""
     with artifacts.replacing(path) as beside:
@@ -243,18 +221,19 @@ def remarked(tried: Tried, card: Card, params: Params) -> Iterator[str]:
     found, window = tried.quality, tried.suited.params.window
     train, count = _windows(tried, card, card.inputs, card.targets)
     span = f"from {found['first']} to {found['last']}"
-    yield f"{found['rows']:,} rows, every {card.frequency} {span}"
+    yield f"{found['rows']:,} rows, {card.step.rows} {span}"
     yield from quality.remarks(found, card.targets)
     if (absent := found["absent_rows"] / found["rows"]) > 0.5:
         yield (
             f"warning: {absent:.0%} of the times are absent: is {card.frequency} the step between "
-            "rows? if not, correct frequency, or day and month in time.format"
+            "rows? if not, correct frequency, or day and month in time.format; frequency: rows "
+            "takes each row as one step, where nothing is measured in closed hours"
         )
     parts = (part for _, part in tried.series.parts())
     yield from imputation.remarks(parts, params.impute_scale.imputation.limit)
     borders = tried.series.borders
     used = tried.spans["test"][:, 1] - borders.firsts
-    if unused := splits.unused(used, borders.lengths, tried.series.starts, card.step):
+    if unused := splits.unused(used, tried.series.timeline(card)):
         yield unused
     sentence, *others = remarks(count, card.targets)
     of = "params.yaml" if tried.suited.asked == params else "the command below"
@@ -280,7 +259,7 @@ def attempt(raw: Path, card: Card, params: Params, state: str) -> Tried:
         found = quality.of_panel(series, given, card)
         quality.check_usable(found, card, str(raw))
         own = Experiment(params, card)
-        spans = splits.of(own, series.borders, series.starts)
+        spans = splits.of(own, series.timeline(card))
     except PipelineError as error:
         raise PipelineError(f"{state}, but ingest will refuse {error}; {AGAIN}") from None
     return Tried(series, found, spans, _suited(series, spans, card, params))

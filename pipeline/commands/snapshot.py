@@ -136,9 +136,8 @@ def _told(found: growth.Growth, now: Panel, card: Card) -> Iterator[str]:
     if found.changed:
         yield f"{len(found.changed):,} changed"
         yield from first_faults(found.changed)
-    lengths, starts = now.borders.lengths, now.starts
-    spans = splits.in_series(card.split, starts, card.step, lengths, card.time.timezone)
-    if unused := splits.unused(spans["test"][:, 1], lengths, starts, card.step):
+    spans = splits.in_series(card.split, now.timeline(card), card.time.timezone)
+    if unused := splits.unused(spans["test"][:, 1], now.timeline(card)):
         yield unused
 
 

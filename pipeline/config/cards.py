@@ -9,6 +9,8 @@ from typing import Annotated, Literal, Self
 import pandas as pd
 from pydantic import BeforeValidator, Field, model_validator
 
+from pipeline.config import frequencies
+from pipeline.config.steps import Fixed, Step
 from pipeline.config.times import Format, Frequency, Time, Word, checked
 from pipeline.files.layout import HERE, Layout, require
 from pipeline.files.records import Record
@@ -22,9 +24,13 @@ REST = "rest"  # of the rows: the training span, where others are counted back f
 COUNTED = re.compile(r"last ([1-9][0-9]{0,8}) (row|hour|day|week|month|year)s?")
 
 
+MONTH_OR_YEAR = re.compile(r"\d{4}(-\d{2})?")  # all of it
+
+
 def _possible_end(end: int | float | str) -> bool:
     if isinstance(end, str):
-        return _kind(end) == "rules" or bool(datetime.fromisoformat(end))
+        written = f"{end}-01-01"[:10] if MONTH_OR_YEAR.fullmatch(end) else end
+        return _kind(end) == "rules" or bool(datetime.fromisoformat(written))
     return 0 < end <= 1 or (isinstance(end, int) and 0 < end <= LONGEST)
 
 
@@ -175,6 +181,10 @@ class Card(Record):
     def _consistent(self) -> Self:
         if (self.layout == "wide") != (self.wide is not None):
             raise ValueError("the section wide exactly where layout is wide")
+        if self.wide and not isinstance(self.step, Fixed):
+            raise ValueError("a wide table to have a step of one length, such as 1h")
+        if self.time.stamps == "end" and not isinstance(self.step, Fixed):
+            raise ValueError("time.stamps: end beside a step of one length, such as 1h")
         if self.wide and self.time.timezone:
             raise ValueError(
                 "a wide table to have no time.timezone: days that daylight saving makes shorter or "
@@ -226,14 +236,15 @@ class Card(Record):
         return self.seasons[0]
 
     @property
-    def step(self) -> pd.Timedelta:
-        """The time between two rows."""
-        return pd.Timedelta(self.frequency)
+    def step(self) -> Step:
+        """From a row to the next."""
+        return frequencies.step(self.frequency, self.time.timezone)
 
     @property
     def steps_a_day(self) -> int:
-        """Rows of the series in one day."""
-        return pd.Timedelta("1D") // self.step
+        """Rows of the series in one day; of rows whatever the time between, in one season."""
+        step = self.step
+        return pd.Timedelta("1D") // step.length if step.tells else self.season
 
     @property
     def rows_each(self) -> int:

@@ -10,7 +10,6 @@ from pipeline.config.params import (
     Baseline,
     Linear,
     Params,
-    Ridge,
     SeasonalNaive,
     Segment,
 )
@@ -55,8 +54,8 @@ def check(experiment: Experiment, layout: Layout = HERE) -> None:
     _check_window(params)
     _check_season(experiment)
     _check_baselines(params)
-    if isinstance(params.train.model, Ridge) and (reason := ridge_left_out(experiment)):
-        raise PipelineError(f"train.model.name: expected a model that fits into memory; {reason}")
+    if reason := unfitted(experiment).get(params.train.model.name):
+        raise PipelineError(f"train.model.name: expected another model; {reason}")
     if isinstance(params.train.model, Segment):
         _check_channels(experiment)
     network_size.check(experiment)
@@ -216,8 +215,8 @@ def _check_channels(experiment: Experiment) -> None:
 def left_out(experiment: Experiment) -> Iterator[str]:
     """What the model goes without, and what the report will, one line each."""
     card, model = experiment.card, experiment.params.train.model
-    if reason := ridge_left_out(experiment):
-        yield f"the report will have no ridge: {reason}"
+    for name, reason in unfitted(experiment).items():
+        yield f"the report will have no {name}: {reason}"
     others = [name for name in experiment.inputs if name not in experiment.targets]
     if others and "inputs" not in model.takes:
         yield f"{model.name} sees the targets' own past alone, and not {', '.join(others)}"
@@ -225,7 +224,18 @@ def left_out(experiment: Experiment) -> Iterator[str]:
         yield f"{model.name} cannot use what is known ahead: {', '.join(card.known_ahead)}"
 
 
-def ridge_left_out(experiment: Experiment) -> str | None:
+def unfitted(experiment: Experiment) -> dict[str, str]:
+    """The baselines that cannot be fitted, by name, each with the reason in one line."""
+    reasons = {"ridge": _too_large(experiment), "drift": None}
+    if not experiment.card.step.tells:
+        reasons["drift"] = (
+            "with frequency: rows, what is served does not tell how many rows lie behind it, which "
+            "drift counts"
+        )
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def _too_large(experiment: Experiment) -> str | None:
     """Why ridge regression is not fitted, in one line; None where it is.
 
     It solves for [P, H * K] numbers by a matrix of [P, P], both of which it holds; P is L * F, and

@@ -7,15 +7,16 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
-import pandas as pd
 from pydantic import AfterValidator, model_validator
 
+from pipeline.config import frequencies
 from pipeline.files.records import Record
 
 MOMENT = datetime(2001, 2, 3, tzinfo=UTC)  # what a format is tried on
 PARTS = ("year", "month", "day", "hour", "minute")
 # What counts from 1970 in UTC, and its unit in pandas.
 EPOCHS: dict[str, Literal["s", "ms"]] = {"epoch s": "s", "epoch ms": "ms"}
+QUARTER = "%q"  # of a year with all digits: 1 to 4
 _WEEKDAYS = ("%u", "%w", "%a", "%A")
 
 
@@ -52,17 +53,20 @@ def whole_week(form: str) -> bool:
 
 def _as_read(form: str) -> datetime:
     """The moment, written in a format and read again."""
+    form = form.replace(QUARTER, "%m") if "%Y" in form else form
     forms = [f"{each} %u" if whole_week(each) else each for each in Interval.of(form) if each]
     read = [datetime.strptime(MOMENT.strftime(each), each) for each in forms]
     return read[0]
 
 
 Word = Annotated[str, checked(str.strip, "a word, not an empty string")]
-Frequency = Annotated[
+Frequency = Annotated[str, checked(frequencies.step, f"a frequency such as {frequencies.EXAMPLES}")]
+Rounding = Annotated[
     str,
     checked(
-        lambda text: pd.Timedelta(text) > pd.Timedelta(0),
-        "a fixed frequency such as 15min, 1h or 1D",
+        lambda text: text != frequencies.ROWS and frequencies.step(text),
+        "what stamps are rounded to, such as 10s or 1min, or of the calendar B, W-MON, MS, ME, QS, "
+        "QE, YS or YE",
     ),
 ]
 Format = Annotated[
@@ -97,7 +101,7 @@ class Time(Record):
     stamps: Literal["start", "end"] = "start"
     # which one a local hour is that comes twice by the clock, and once in the table
     ambiguous: Literal["first", "second"] | None = None
-    round: Frequency | None = None  # what stamps are rounded to
+    round: Rounding | None = None  # what stamps are rounded to
     sort: bool = False  # rows may be in any order
     repeated: Literal["first", "last", "mean"] | None = None  # of rows with the same time
 
@@ -112,8 +116,8 @@ class Time(Record):
                 f"a format for columns other than {', '.join(PARTS)}, found {odd[0]}; they are "
                 'joined by a blank, as in "%d/%m/%Y %H:%M"'
             )
-        if self.parts and not {"year", "month", "day"} <= set(self.columns):
-            raise ValueError("at least the columns year, month and day")
+        if self.parts and not {"year", "month"} <= set(self.columns):
+            raise ValueError("at least the columns year and month")
         if len(set(self.columns)) != len(self.columns):
             raise ValueError("each column once")
         for key in ("stamps", "ambiguous"):

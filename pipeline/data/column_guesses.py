@@ -38,7 +38,6 @@ _NUMBER_AND_MORE = r"[-+]?(\d{1,3}([.,' ]\d{3})+|\d+)([.,]\d+)?\s*\D{0,5}"
 # A summer of temperatures does not prove that none is negative.
 _SIGNED = re.compile(r"t\d*|.*(temp|dew|celsius|°).*", re.IGNORECASE)
 NAMED = "by its name"
-SHARES = {"train": 0.7, "validation": 0.85, "test": 1.0}
 
 
 @dataclass(frozen=True)
@@ -55,28 +54,6 @@ class Finding:
     fault: str = ""  # why ingest will refuse it: words among numbers
     suspects: tuple[str, ...] = ()  # numbers that may mean missing
     unit: str = ""  # what stands beside the numbers
-
-
-def season(step: pd.Timedelta, rows: int) -> tuple[int, str]:
-    """Rows in one cycle, and its name: the longest natural one that fits often enough."""
-    if step < pd.Timedelta("1D"):
-        cycles = {"day": "1D", "hour": "1h", "minute": "1min"}
-    else:
-        cycles = {"week": "7D"} if step < pd.Timedelta("7D") else {"year": "364D"}
-    for name, length in cycles.items():
-        count = round(pd.Timedelta(length) / step)
-        if 1 < count <= rows / 3:
-            return count, f"one {name}"
-    return 1, "no cycle"
-
-
-def split(first: pd.Timestamp, rows: int, step: pd.Timedelta) -> dict[str, str]:
-    """The last time of each span: 70, 15 and 15 % of the rows, at a day's end in a long series."""
-    ends = {name: first + (round(share * rows) - 1) * step for name, share in SHARES.items()}
-    if step < pd.Timedelta("1D") and rows * step >= pd.Timedelta("20D"):
-        ends |= {name: ends[name].floor("D") - step for name in ("train", "validation")}
-    # With the offset that stamps are written with: naming a zone later must not move the ends.
-    return {name: str(end) for name, end in ends.items()}
 
 
 def finding(column: pd.Series, a_row: int = 1, written: Written = PLAIN) -> Finding:
@@ -205,14 +182,15 @@ def _part(name: str) -> str:
     return low if low in PARTS else _PARTS.get(low, "")
 
 
-def renamed(names: Sequence[str]) -> dict[str, str]:
+def renamed(names: Sequence[str], apart: bool = False) -> dict[str, str]:
     """Other names for columns whose own cannot stand in a card, or mean something else there.
 
     A name of two lines becomes one of one line, Year becomes year where the time is made of it, and
-    a column gets another name than that of a calendar term, difference or seasonal value.
+    a column gets another name than that of a calendar term, difference or seasonal value. Year and
+    month alone are a time where it stands `apart`, in no column of dates.
     """
     parts = {name: _part(name) for name in names}
-    of_time = set(PARTS[:3]) <= set(parts.values())
+    of_time = set(PARTS[: 2 if apart else 3]) <= set(parts.values())
     result: dict[str, str] = {}
     for written in names:
         visible = "".join(letter if letter.isprintable() else " " for letter in written)

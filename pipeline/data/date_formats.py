@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from pipeline.config import frequencies
+from pipeline.config.steps import Fixed, Step
 from pipeline.config.times import EPOCHS, PARTS
-from pipeline.data import stamp_text
+from pipeline.data import frequency_guesses, stamp_text
+from pipeline.data.frequency_guesses import MONTH
 from pipeline.data.time_formats import clock, fits, formats, is_dates, read_most
 from pipeline.errors import PipelineError
 
-_QUARTER = r"\d{4}[ -]?[Qq][1-4]|[Qq][1-4][ -]?\d{4}"  # for which strptime has no letter
-_EQUAL = "expected steps of one length (seconds to weeks)"
-_MONTH = pd.Timedelta("28D")  # the shortest
 HOUR = pd.Timedelta("1h")
 _JITTER = ("1s", "10s", "1min", "5min", "10min", "15min", "30min", "1h")  # units of rounding
 _NATURAL = ("1s", "10s", "1min", "5min", "10min", "15min", "30min", "1h", "3h", "6h", "1D", "7D")
@@ -30,13 +30,18 @@ class Stamps:
     names: list[str]  # the columns that hold it
     format: str | None  # None where year, month, day, ... have a column each
     times: pd.Series  # sorted, without those that could not be read
-    step: pd.Timedelta  # the most common one
-    others: int  # rows that follow the one before by another step, by another number of months
+    frequency: str  # of the most common step
+    others: int  # rows that follow the one before by another step
     read: float  # share of the rows that are times in this format
     rows: int  # steps from the first time to the last, both counted
     backwards: int = 0  # rows that are earlier than the one before, but for clocks put back
     round: str | None = None  # what the times were rounded to, where that puts them on one grid
     rivals: tuple[str, ...] = ()  # other formats that read every row, and what they make of it
+
+    @property
+    def step(self) -> Step:
+        """From a row to the next."""
+        return frequencies.step(self.frequency)
 
     @property
     def absent(self) -> int:
@@ -56,7 +61,7 @@ class Stamps:
     @property
     def grid(self) -> str:
         """The times in a few words."""
-        every = "months or years" if self.step >= _MONTH else f"every {frequency(self.step)}"
+        every = self.step.rows
         first, last = self.times.iloc[0], self.times.iloc[-1]
         absent = f", {1 - self.present:.0%} of the times absent" if self.present < 1 else ""
         return f"{every} from {first:%Y-%m-%d} to {last:%Y-%m-%d}{absent}"
@@ -78,25 +83,21 @@ class Question:
         return f"{samples} may be " + " or ".join(f"{r.format} ({r.grid})" for r in self.readings)
 
 
-def stamps(table: pd.DataFrame, where: str, form: str | None = None) -> Stamps | Question:
+def stamps(
+    table: pd.DataFrame, where: str, form: str | None = None, every: str | None = None
+) -> Stamps | Question:
     """How a table of strings writes time: year, month, ... apart, or the most regular column.
 
-    `form` is the strptime format, where a person has named it. PipelineError if no column holds
-    dates, or they have no fixed step.
+    `form` is the strptime format and `every` the frequency, where a person has named them.
+    PipelineError if no column holds dates, or they have no step.
     """
-    candidates = _ranked(_readings(table, form))
+    candidates = _ranked(_readings(table, form, every))
     if not candidates or candidates[0].times.duplicated().mean() > 0.4:
-        candidates = _ranked([*candidates, *_apart(table, form)])
+        candidates = _ranked([*candidates, *_apart(table, form, every)])
     best = candidates[0] if candidates else None
     if best is None:
         if form is None and (column := _likely(table)):
-            samples = _samples(table[column])
-            if all(re.fullmatch(_QUARTER, value) for value in samples):
-                raise PipelineError(
-                    f"{where}: column {column}: {_EQUAL}, found quarters ({samples[0]}), whose "
-                    "length differs: such a table cannot be used"
-                )
-            return Question(column, samples, [])
+            return Question(column, _samples(table[column]), [])
         first = ", ".join(f"{name} ({table[name].iloc[0]})" for name in table.columns[:4])
         if form:
             raise PipelineError(
@@ -111,23 +112,24 @@ def stamps(table: pd.DataFrame, where: str, form: str | None = None) -> Stamps |
     if rivals and (best.present < 0.5 or rivals[0].score > 0.9 * best.score):
         return Question(best.names[0], _samples(table[best.names[0]]), [best, *rivals])
     best = replace(best, rivals=tuple(f"{r.format} ({r.grid})" for r in rivals))
-    _check(best, table, where)
+    if every is None:
+        _check(best, table, where)
     return best
 
 
-def _readings(table: pd.DataFrame, form: str | None) -> list[Stamps]:
+def _readings(table: pd.DataFrame, form: str | None, every: str | None) -> list[Stamps]:
     readings: list[tuple[list[str], str | None, pd.Series]] = []
-    if form is None and set(PARTS[:3]) <= set(table.columns):
+    if form is None and set(PARTS[:2]) <= set(table.columns):
         names = [name for name in PARTS if name in table.columns]
         parts = table[names].apply(pd.to_numeric, errors="coerce")
-        readings.append((names, form, pd.to_datetime(parts, errors="coerce")))
+        readings.append((names, form, _of_parts(parts)))
     else:
         for name in table.columns:
             text = table[name].str.strip()
             for tried in [form] if form else formats(text):
                 if (times := read_most(text, tried)) is not None:
                     readings.append(([str(name)], tried, times))
-    return [found for reading in readings if (found := _regularity(*reading))]
+    return [found for reading in readings if (found := _regularity(*reading, every))]
 
 
 def _ranked(readings: list[Stamps]) -> list[Stamps]:
@@ -136,29 +138,42 @@ def _ranked(readings: list[Stamps]) -> list[Stamps]:
     return sorted(likely, key=lambda found: found.score, reverse=True)
 
 
-def _regularity(names: list[str], form: str | None, times: pd.Series) -> Stamps | None:
+def _regularity(
+    names: list[str], form: str | None, times: pd.Series, every: str | None
+) -> Stamps | None:
     ordered = times.dropna().sort_values()
     if ordered.nunique() < 2:
         return None
-    step = _usual(ordered)
-    unit = None
-    if step < _MONTH and _off_grid(ordered, step):
+    length, unit = _usual(ordered), None
+    if every is None and length < MONTH and _off_grid(ordered, length):
         unit = next((each for each in _JITTER if _jitters(ordered, pd.Timedelta(each))), None)
         if unit:
             ordered = ordered.dt.round(unit)
-            step = _usual(ordered)
-    if step >= _MONTH:
-        month = ordered.dt.year * 12 + ordered.dt.month
-        months = month.diff().iloc[1:]
-        usual = max(1, int(months[months > 0].mode().iloc[0]))
-        others, rows = int((months != usual).sum()), (month.iloc[-1] - month.iloc[0]) // usual + 1
-    else:
-        steps = ordered.diff().iloc[1:]
-        others, rows = int((steps != step).sum()), (ordered.iloc[-1] - ordered.iloc[0]) // step + 1
+            length = _usual(ordered)
     back = times.dropna().diff().iloc[1:]
-    backwards = int(((back < pd.Timedelta(0)) & (back != step - HOUR)).sum())
+    backwards = int(((back < pd.Timedelta(0)) & (back != length - HOUR)).sum())
+    moments = pd.DatetimeIndex(ordered.unique())
+    frequency = every
+    if every is None:
+        frequency, beside = frequency_guesses.guess(moments, length)
+        unit = unit or beside
+        if beside:
+            ordered = frequency_guesses.snapped(ordered, frequencies.step(beside))
+            moments = pd.DatetimeIndex(ordered.unique())
+    step = frequencies.step(str(frequency))
+    others, rows = 0, len(moments)
+    if step.tells:
+        number = pd.Series(step.between(moments[0], pd.DatetimeIndex(ordered)))
+        others, rows = int((number.diff().iloc[1:] != 1).sum()), int(number.iloc[-1]) + 1
+        if isinstance(step, Fixed):  # where no grid holds, a step may be none of them
+            others = int((ordered.diff().iloc[1:] != step.length).sum())
     read = float(times.notna().mean())
-    return Stamps(names, form, ordered, step, others, read, int(rows), backwards, unit)
+    return Stamps(names, form, ordered, str(frequency), others, read, rows, backwards, unit)
+
+
+def _of_parts(parts: pd.DataFrame) -> pd.Series:
+    """Times of columns year, month, ...; where they have no day, the first of the month."""
+    return pd.to_datetime(parts if "day" in parts else parts.assign(day=1), errors="coerce")
 
 
 def _usual(ordered: pd.Series) -> pd.Timedelta:
@@ -180,7 +195,7 @@ def _jitters(ordered: pd.Series, unit: pd.Timedelta) -> bool:
     return not _off_grid(near, step) and bool((near.diff().iloc[1:] == step).mean() > 0.5)
 
 
-def _apart(table: pd.DataFrame, form: str | None) -> list[Stamps]:
+def _apart(table: pd.DataFrame, form: str | None, every: str | None) -> list[Stamps]:
     """Readings of a date and a time of day that have a column each, joined by a blank."""
     clocks = {str(name): written for name in table if (written := clock(table[name]))}
     dates = [str(name) for name in table if name not in clocks and is_dates(table[name])]
@@ -192,7 +207,7 @@ def _apart(table: pd.DataFrame, form: str | None) -> list[Stamps]:
         forms = [f"{re.sub('%[HMS]', '00', day)} {clocks[names[1]]}" for day in days]
         for tried in [form] if form else forms:
             if (times := read_most(text, tried)) is not None:
-                readings.append(_regularity(names, tried, times))
+                readings.append(_regularity(names, tried, times, every))
     return [found for found in readings if found]
 
 
@@ -227,34 +242,20 @@ def check_one(found: Stamps, where: str) -> None:
 
 
 def _check(best: Stamps, table: pd.DataFrame, where: str) -> None:
-    """PipelineError if the times are those of no series with steps of one length."""
+    """PipelineError if the times are those of no series with a step."""
     column = f"{where}: column {', '.join(best.names)}"
     if best.format and fits(best.names, best.format):
         raise PipelineError(
             f"{where}: line 1: expected a name for every column, found values "
             f"({', '.join(map(str, table.columns[:4]))}); write names above, such as time,load"
         )
-    if best.step >= _MONTH:
-        other = f"; if {best.rivals[0]} is meant, name it by --format" if best.rivals else ""
-        written = f" (read as {best.format})" if best.rivals else ""
-        raise PipelineError(
-            f"{column}: {_EQUAL}, found months or years"
-            f"{written}, whose length differs: such a table cannot be used{other}"
-        )
-    steps = np.diff(pd.DatetimeIndex(best.times).as_unit("ns").asi8)
-    if (steps % best.step.as_unit("ns").value != 0).mean() > 0.1:
+    steps, length = np.diff(pd.DatetimeIndex(best.times).as_unit("ns").asi8), best.step.length
+    if isinstance(best.step, Fixed) and (steps % length.as_unit("ns").value != 0).mean() > 0.1:
         median = pd.Timedelta(int(np.median(steps[steps > 0])), "ns")
         grid = next((each for each in _NATURAL if pd.Timedelta(each) >= median), "7D")
         raise PipelineError(
-            f"{column}: expected steps of one length, found {frequency(best.step)} as the most "
+            f"{column}: expected steps of one length, found {best.frequency} as the most "
             f"common one in only {1 - best.others / len(steps):.0%} of the rows; resample the "
-            f"rows first, for example to the mean of each {grid} (resample in pandas)"
+            f"rows first, for example to the mean of each {grid} (resample in pandas), or take "
+            "each row as one step, whatever the time between: --frequency rows"
         )
-
-
-def frequency(step: pd.Timedelta) -> str:
-    """A step as the card writes it: 15min, 1h, 7D."""
-    for unit in ("D", "h", "min", "s", "ms"):
-        if step % pd.Timedelta(1, unit) == pd.Timedelta(0):
-            return f"{step // pd.Timedelta(1, unit)}{unit}"
-    return str(step)

@@ -5,6 +5,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.config.cards import Card
+from pipeline.config.steps import Fixed
 from pipeline.errors import PipelineError
 
 Flags = npt.NDArray[np.bool_]
@@ -33,7 +34,7 @@ def in_utc(times: pd.DatetimeIndex, card: Card, where: str, numbers: pd.Index) -
 
 def _by_clock(times: pd.DatetimeIndex, card: Card, at_end: bool) -> pd.DatetimeIndex:
     """Stamps of a zone as UTC; ValueError if one is no time of it, or it is not clear which."""
-    shift = card.step if at_end else pd.Timedelta(0)
+    shift = card.step.length if at_end else pd.Timedelta(0)
     read = _sorted if card.time.sort else _in_order
     return read(times - shift, card).tz_convert("UTC") + shift
 
@@ -61,7 +62,8 @@ def _both(times: pd.DatetimeIndex, card: Card) -> tuple[pd.DatetimeIndex, pd.Dat
 
 def _in_order(times: pd.DatetimeIndex, card: Card) -> pd.DatetimeIndex:
     earlier, later = _both(times, card)
-    if (read := _by_step(earlier, later, card.step)) is not None:
+    fixed = isinstance(card.step, Fixed)
+    if fixed and (read := _by_step(earlier, later, card.step.length)) is not None:
         return read
     clear = earlier == later
     if card.time.ambiguous and (once := _once(times, ~clear)).any():
@@ -101,7 +103,7 @@ def _by_step(
 
 def without_zone(local: pd.DatetimeIndex, card: Card) -> str:
     """The remedy for times of a zone that as they are written are regular, as on a wall clock."""
-    regular = ascends(local) and ((local - local[0]) % card.step == pd.Timedelta(0)).all()
+    regular = card.step.tells and ascends(local) and card.step.on_grid(local).all()
     return "; the times are regular as written: leave out time.timezone" if regular else ""
 
 
@@ -120,7 +122,7 @@ def ascends(times: pd.DatetimeIndex) -> bool:
 
 def _at_ends(times: pd.DatetimeIndex, card: Card) -> str:
     """The remedy for stamps that are times of the zone if they name the ends of their steps."""
-    if card.time.stamps == "end":
+    if card.time.stamps == "end" or not isinstance(card.step, Fixed):
         return ""
     try:
         _by_clock(times, card, at_end=True)
@@ -133,7 +135,7 @@ def _daylight_fault(times: pd.DatetimeIndex, card: Card) -> tuple[int, str]:
     """The first row that is no local time, or one of two, and what is wrong with it."""
     zone = card.time.timezone
     if card.time.stamps == "end":
-        times = times - card.step
+        times = times - card.step.length
     absent = times.tz_localize(zone, ambiguous=np.ones(len(times), bool), nonexistent="NaT").isna()
     if absent.any():
         return int(absent.argmax()), "which daylight saving skips"

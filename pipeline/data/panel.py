@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 
 from pipeline.config.cards import Card
+from pipeline.config.steps import Step
 from pipeline.data.windows import Rows
 from pipeline.files import artifacts
 
+SECOND = pd.Timedelta("1s")
 FAULTS = 20  # that are told at once
 
 
@@ -59,6 +61,59 @@ class Borders:
 
 
 @dataclass(frozen=True)
+class Timeline:
+    """When the rows of each series are."""
+
+    borders: Borders
+    starts: pd.DatetimeIndex  # [S] the first times
+    step: Step
+    own: pd.DatetimeIndex | None = None  # [rows] the times, where none tells another
+
+    @property
+    def lasts(self) -> pd.DatetimeIndex:
+        """[S] the last times."""
+        return self.at(np.arange(len(self.borders)), self.borders.lengths - 1)
+
+    def at(self, number: Rows, rows: Rows) -> pd.DatetimeIndex:
+        """The times of rows, each counted from the first of the series of that number."""
+        if self.own is None:
+            return self.step.shift(self.starts[number], rows)
+        return self.own[self.borders.firsts[number] + rows]
+
+    def up_to(self, bound: pd.Timestamp) -> Rows:
+        """[S] how many rows of each series are up to a time."""
+        if self.own is None:
+            return np.clip(self.step.between(self.starts, bound) + 1, 0, self.borders.lengths)
+        parts = (self.own[rows] for _, rows in self.borders.parts())
+        return np.array([part.searchsorted(bound, side="right") for part in parts], np.int64)
+
+    def back(self, end: pd.Timestamp, number: int, count: int) -> pd.Timestamp:
+        """The time so many rows before `end`, where none tells another of the numbered series.
+
+        Before the first of all, if there are not as many.
+        """
+        if self.own is None:
+            return self.step.shift(pd.DatetimeIndex([end]), -count)[0]
+        row = self.up_to(end)[[number]] - 1 - count
+        return self.at(np.array([number]), row)[0] if row >= 0 else self.starts.min() - SECOND
+
+    def every(self, used: Rows) -> pd.DatetimeIndex:
+        """From the first of the times to the last of the first so many rows [S] of each series."""
+        if self.own is None:
+            last = self.at(np.arange(len(used)), used - 1).max()
+            first = self.starts.min()
+            return self.step.grid(first, int(self.step.between(first, last)) + 1)
+        parts = zip(self.borders.firsts, used, strict=True)
+        return self.own[np.concatenate([np.arange(first, first + n) for first, n in parts])]
+
+    def steps(self, times: pd.DatetimeIndex, rows: Rows) -> Rows:
+        """How many steps lie from the first of the `times` of all rows to those of some."""
+        if self.own is None:
+            return self.step.between(times.min(), times[rows])
+        return np.searchsorted(np.unique(times), times[rows]).astype(np.int64)
+
+
+@dataclass(frozen=True)
 class Panel:
     """Series below each other: the card's columns over their times, which repeat in a panel."""
 
@@ -69,6 +124,11 @@ class Panel:
     def starts(self) -> pd.DatetimeIndex:
         """[S] the first time of each series."""
         return pd.DatetimeIndex(self.frame.index[self.borders.firsts])
+
+    def timeline(self, card: Card) -> Timeline:
+        """When the rows are."""
+        own = None if card.step.tells else pd.DatetimeIndex(self.frame.index)
+        return Timeline(self.borders, self.starts, card.step, own)
 
     def parts(self) -> Iterator[tuple[str, pd.DataFrame]]:
         """Each series' name and its rows."""
@@ -102,13 +162,12 @@ def read(path: Path, card: Card, columns: Sequence[str] | None = None) -> Panel:
     return Panel(frame[[name for name in card.columns if name in frame]], borders)
 
 
-def outline(path: Path, card: Card, rows: int) -> tuple[Borders, pd.DatetimeIndex]:
-    """The borders of the series in a file of so many rows, and their first times [S]."""
-    if not card.series:
+def outline(path: Path, card: Card, rows: int) -> Timeline:
+    """When the rows are of the series in a file of so many rows."""
+    if not card.series and card.step.tells:
         first = artifacts.read_first_time(path)
-        return Borders.of({"": rows}), pd.DatetimeIndex([first])
-    panel = read(path, card, [])
-    return panel.borders, panel.starts
+        return Timeline(Borders.of({"": rows}), pd.DatetimeIndex([first]), card.step)
+    return read(path, card, []).timeline(card)
 
 
 def joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:

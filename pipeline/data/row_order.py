@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from pipeline.config import frequencies
+from pipeline.config.calendar_steps import Calendar
 from pipeline.config.cards import Card
 
 
@@ -72,6 +74,9 @@ def rounded(times: pd.DatetimeIndex, card: Card) -> pd.DatetimeIndex:
     """Times rounded as the card says, by the clock of its zone."""
     if not card.time.round:
         return times
+    unit = frequencies.step(card.time.round, card.time.timezone)
+    if isinstance(unit, Calendar):
+        return unit.snap(times)
     midnight = times[:1].tz_convert(card.time.timezone) if card.time.timezone else times[:1]
     base = midnight.normalize()[0].tz_localize(None) - midnight.tz_localize(None)[0] + times[0]
     return base + (times - base).round(card.time.round)

@@ -8,7 +8,8 @@ import pandas as pd
 
 from pipeline.config.cards import COUNTED, Card, End, Split
 from pipeline.config.experiment import Experiment
-from pipeline.data.panel import Borders
+from pipeline.config.steps import Step
+from pipeline.data.panel import Borders, Timeline
 from pipeline.data.windows import Rows, Runs, Span, scored_origins
 from pipeline.errors import PipelineError
 
@@ -24,11 +25,10 @@ def calibrates(spans: Collection[str]) -> str:
     return "calibration" if "calibration" in spans else "validation"
 
 
-def of(experiment: Experiment, borders: Borders, starts: pd.DatetimeIndex) -> Spans:
-    """The spans of an experiment's series, each of which begins at one of the times [S]."""
-    card = experiment.card
-    found = in_series(experiment.split, starts, card.step, borders.lengths, card.time.timezone)
-    return {name: rows + borders.firsts[:, None] for name, rows in found.items()}
+def of(experiment: Experiment, timeline: Timeline) -> Spans:
+    """The spans of an experiment's series."""
+    found = in_series(experiment.split, timeline, experiment.card.time.timezone)
+    return {name: rows + timeline.borders.firsts[:, None] for name, rows in found.items()}
 
 
 def origins(train: Runs, spans: Mapping[str, Span], horizon: int) -> dict[str, Runs]:
@@ -40,18 +40,17 @@ def origins(train: Runs, spans: Mapping[str, Span], horizon: int) -> dict[str, R
     }
 
 
-def at_times(
-    origins: Mapping[str, Runs], borders: Borders, starts: pd.DatetimeIndex, card: Card
-) -> dict[str, Runs]:
+def at_times(origins: Mapping[str, Runs], timeline: Timeline, card: Card) -> dict[str, Runs]:
     """Of the scored origins those at the card's times of day, by the clock of its table.
 
-    `starts` [S] are the first times of the series. PipelineError of a span that has none of them.
+    PipelineError of a span that has none of them.
     """
+    borders = timeline.borders
     kept = {"train": origins["train"]}
     for span in (name for name in origins if name != "train"):
         rows = np.asarray(origins[span])
         number = borders.number(rows)
-        times = starts[number] + (rows - borders.firsts[number]) * card.step
+        times = timeline.at(number, rows - borders.firsts[number])
         clock = times if times.tz is None else times.tz_convert(card.time.timezone)
         own = rows[np.isin(clock.strftime("%H:%M"), card.origins)]
         if len(rows) and not len(own):
@@ -64,11 +63,11 @@ def at_times(
     return kept
 
 
-def unused(used: Rows, lengths: Rows, starts: pd.DatetimeIndex, step: pd.Timedelta) -> str | None:
-    """What to say of the rows of series, [S] long, of which so many [S] are in spans."""
-    if not (rows := int((lengths - used).sum())):
+def unused(used: Rows, timeline: Timeline) -> str | None:
+    """What to say of the rows of series, of which so many [S] are in spans."""
+    if not (rows := int((timeline.borders.lengths - used).sum())):
         return None
-    after = (starts + (used - 1) * step).unique()
+    after = timeline.at(np.arange(len(used)), used - 1).unique()
     when = after[0] if len(after) == 1 else "the time of each series"
     return (
         f"{rows:,} rows after {when}, where split.test ends, are not used; if the table grows, "
@@ -77,41 +76,36 @@ def unused(used: Rows, lengths: Rows, starts: pd.DatetimeIndex, step: pd.Timedel
 
 
 def spans(
-    split: Split, first: pd.Timestamp, step: pd.Timedelta, rows: int, zone: str | None = None
+    split: Split, first: pd.Timestamp, step: Step, rows: int, zone: str | None = None
 ) -> dict[str, tuple[int, int]]:
     """The spans of one series of so many rows: see `in_series`."""
-    found = in_series(split, pd.DatetimeIndex([first]), step, np.array([rows]), zone)
+    timeline = Timeline(Borders.of({"": rows}), pd.DatetimeIndex([first]), step)
+    found = in_series(split, timeline, zone)
     return {name: (int(one[0, 0]), int(one[0, 1])) for name, one in found.items()}
 
 
-def in_series(
-    split: Split, starts: pd.DatetimeIndex, step: pd.Timedelta, lengths: Rows, zone: str | None
-) -> Spans:
+def in_series(split: Split, timeline: Timeline, zone: str | None) -> Spans:
     """The split's ends as rows of each series [S, 2], counted from its first.
 
-    A time is the same for all series; some of them may end before it, or begin after. Each has
-    `lengths` rows, a `step` apart. An end without a time zone is told in `zone`, or in the series'
-    own if that is None. What is counted back ends with the last time of all.
+    A time is the same for all series; some of them may end before it, or begin after. An end
+    without a time zone is told in `zone`, or in the series' own if that is None. What is counted
+    back ends with the last time of all.
 
     PipelineError of an end that is no date, or in no series, or not after the one before it in any.
     """
-    lasts = starts + (lengths - 1) * step
-    longest = int(lasts.argmax())  # of which is spoken where something is wrong
-    first, rows = starts[longest], int(lengths[longest])
+    lengths = timeline.borders.lengths
+    longest = int(timeline.lasts.argmax())  # of which is spoken where something is wrong
     start = np.zeros(len(lengths), np.int64)
     found: Spans = {}
-    back = _counted_back(split, lasts[longest], step, zone) if split.counted_back else {}
+    back = _counted_back(split, timeline, longest, zone) if split.counted_back else {}
     for name, wanted in split.ends.items():
-        end = (
-            _rows(back[name], starts, step, lengths)
-            if back
-            else _ends(name, wanted, starts, step, lengths, zone)
-        )
+        end = timeline.up_to(back[name]) if back else _ends(name, wanted, timeline, zone)
         if (end <= start).all():
             begin = int(start[longest])
+            row = np.array([min(begin, int(lengths[longest]) - 1)])
             raise PipelineError(
                 f"split.{name}: expected an end after row {begin:,} "
-                f"({first + min(begin, rows - 1) * step}), found row {end[longest]:,} "
+                f"({timeline.at(np.array([longest]), row)[0]}), found row {end[longest]:,} "
                 f"(split.{name}: {wanted})"
             )
         if (end > lengths).all():
@@ -126,9 +120,10 @@ def in_series(
 
 
 def _counted_back(
-    split: Split, last: pd.Timestamp, step: pd.Timedelta, zone: str | None
+    split: Split, timeline: Timeline, longest: int, zone: str | None
 ) -> dict[str, pd.Timestamp]:
-    """When each span ends, the last one at `last`, by the clock of `zone`."""
+    """When each span ends, the last one with the series of that number, by the clock of `zone`."""
+    last = timeline.lasts[longest]
     end = last.tz_convert(zone) if zone and last.tz else last
     found = {}
     for name, length in reversed(split.ends.items()):
@@ -137,7 +132,10 @@ def _counted_back(
             count, unit = int(counted[1]), counted[2]
             length_of: Any = {f"{unit}s": count}
             try:
-                end -= count * step if unit == "row" else pd.DateOffset(**length_of)
+                if unit == "row":
+                    end = timeline.back(end, longest, count)
+                else:
+                    end = timeline.step.before(end, pd.DateOffset(**length_of))
             except (ValueError, OverflowError):
                 raise PipelineError(
                     f"split.{name}: expected less than the series, found {length}"
@@ -145,24 +143,13 @@ def _counted_back(
     return found
 
 
-def _rows(bound: pd.Timestamp, starts: pd.DatetimeIndex, step: pd.Timedelta, lengths: Rows) -> Rows:
-    """How many rows of each series are up to a time."""
-    return np.clip(np.asarray((bound - starts) // step, np.int64) + 1, 0, lengths)
-
-
-def _ends(
-    name: str,
-    end: End,
-    starts: pd.DatetimeIndex,
-    step: pd.Timedelta,
-    lengths: Rows,
-    zone: str | None,
-) -> Rows:
+def _ends(name: str, end: End, timeline: Timeline, zone: str | None) -> Rows:
+    starts, lengths = timeline.starts, timeline.borders.lengths
     if isinstance(end, int):
         return np.full(len(lengths), end)
     if isinstance(end, float):
         return np.rint(end * lengths).astype(np.int64)
-    last = (starts + (lengths - 1) * step).max()
+    last = timeline.lasts.max()
     try:
         stamp = bound = pd.Timestamp(end)
         if stamp.tz is None:
@@ -179,4 +166,4 @@ def _ends(
             f"split.{name}: expected a time within the series ({starts.min()} to {last}), found "
             f"{end}"
         )
-    return _rows(bound, starts, step, lengths)
+    return timeline.up_to(bound)

@@ -2,7 +2,8 @@
 
 24:00 is the midnight that ends a day, and a date alone among dates with times is midnight.
 `epoch s` and `epoch ms` count from 1970. Of an interval, `%d.%m.%Y %H:%M - %d.%m.%Y %H:%M`, the
-time is the first of the two. A week without a day, `%G-W%V`, is its Monday.
+time is the first of the two. A week without a day, `%G-W%V`, is its Monday, and a quarter, `%YQ%q`,
+its first day.
 """
 
 import re
@@ -11,7 +12,7 @@ from functools import reduce
 
 import pandas as pd
 
-from pipeline.config.times import EPOCHS, Interval, whole_week
+from pipeline.config.times import EPOCHS, QUARTER, Interval, whole_week
 
 BLOCK = 2**18
 _DAYS_END = r"24(?=(?:[:.]?00)*(?: ?(?:Z|[+-]\d{2}:?\d{2}))?$)"
@@ -55,6 +56,8 @@ def read(text: pd.Series, form: str, utc: bool | None = None) -> pd.Series:
         return read(halves[0].str.strip(), first, zoned).where(ends.notna())
     if whole_week(form):
         return _parsed(text + " 1", f"{form} %u", zoned)
+    if QUARTER in form:
+        return _quarters(text, form, zoned)
     times = _parsed(text, form, zoned)
     for tried in (_ends_of_days, _midnights):
         if (lacking := times.isna() & text.notna()).any():
@@ -65,6 +68,8 @@ def read(text: pd.Series, form: str, utc: bool | None = None) -> pd.Series:
 def beyond(text: pd.Series, form: str) -> Iterator[str]:
     """What is read of a column that strptime would not, one line each."""
     if form in EPOCHS or Interval.of(form).last is not None or whole_week(form):
+        return
+    if QUARTER in form:
         return
     other = text[_parsed(text, form, "%z" in form).isna() & text.notna()]
     for read_as, what in (
@@ -77,6 +82,16 @@ def beyond(text: pd.Series, form: str) -> Iterator[str]:
 
 def _parsed(text: pd.Series, form: str, utc: bool) -> pd.Series:
     return by_blocks(lambda rows: pd.to_datetime(rows, format=form, errors="coerce", utc=utc), text)
+
+
+def _quarters(text: pd.Series, form: str, utc: bool) -> pd.Series:
+    """The first day of each quarter."""
+    codes = {"%Y": r"(?P<year>\d{4})", QUARTER: "(?P<quarter>[1-4])"}
+    parts = re.split("(%.)", form)
+    pattern = "".join(codes[part] if part in codes else re.escape(part) for part in parts)
+    found = text.str.extract(f"^{pattern}$")
+    month = (3 * pd.to_numeric(found["quarter"]) - 2).astype("Int64").astype("str")
+    return _parsed(found["year"].str.cat(month, "-"), "%Y-%m", utc)
 
 
 def _ends_of_days(text: pd.Series, form: str, utc: bool) -> pd.Series:

@@ -9,7 +9,16 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.data import column_guesses, date_formats, number_text, stamp_text, time_formats
+from pipeline.config import frequencies
+from pipeline.config.steps import Step
+from pipeline.data import (
+    column_guesses,
+    date_formats,
+    frequency_guesses,
+    number_text,
+    stamp_text,
+    time_formats,
+)
 from pipeline.data.column_guesses import COUNTS, Finding
 from pipeline.data.date_formats import Question, Stamps
 from pipeline.data.number_text import PLAIN, Written
@@ -29,7 +38,7 @@ class Look:
     renamed: dict[str, str]  # a column's name in the table, and in the card where it is another
     stamps: Stamps | Question
     times_of_day: str | None  # in a wide table, how its columns' names write them
-    step: pd.Timedelta | None  # None where it is not known how time is written
+    frequency: str | None  # None where it is not known how time is written
     rows: int  # of the long series
     columns: dict[str, Finding]
     order: dict[str, tuple[str, str]]  # what the card's time allows: key, value and why
@@ -38,6 +47,11 @@ class Look:
     names: int = 1  # of series
     longest: str = ""  # the series that shows the step
     static: tuple[str, ...] = ()  # columns with one value in each series
+
+    @property
+    def step(self) -> Step | None:
+        """From a row to the next."""
+        return frequencies.step(self.frequency) if self.frequency else None
 
     @property
     def used(self) -> dict[str, Finding]:
@@ -83,32 +97,37 @@ class Look:
 LEAST = 8  # rows, on the mean, of what may be a series
 
 
-def look(raw: Path, form: str | None = None) -> Look:
-    """What a table shows, if times are written as `form`; PipelineError: no card describes it."""
+def look(raw: Path, form: str | None = None, every: str | None = None) -> Look:
+    """What a table shows, if times are written as `form`, with `every` as the frequency.
+
+    PipelineError: no card describes it.
+    """
     writing, beside = guesses.writing(raw)
     table = reading.as_text(reading.read_table(raw, guesses.bare(writing)))
-    renamed = column_guesses.renamed([str(name) for name in table.columns])
+    apart = not any(time_formats.is_dates(table[name]) for name in table.columns)
+    renamed = column_guesses.renamed([str(name) for name in table.columns], apart)
     table = table.rename(columns=renamed)
-    stamps = date_formats.stamps(table, str(raw), form)
+    stamps = date_formats.stamps(table, str(raw), form, every)
     names = [stamps.name] if isinstance(stamps, Question) else stamps.names
     series, longest, whole = _series(table, names), "", table
     if series:
         longest = str(table[series].value_counts().idxmax())
         table = table[table[series] == longest]
-        stamps = date_formats.stamps(table, str(raw), form or _form(stamps))
+        stamps = date_formats.stamps(table, str(raw), form or _form(stamps), every)
     elif isinstance(stamps, Stamps):
         date_formats.check_one(stamps, str(raw))
-    step, rows, times = None, len(table), None
+    frequency, rows, times = None, len(table), None
     if isinstance(stamps, Stamps):
-        step, rows = stamps.step, stamps.rows
+        frequency, rows = stamps.frequency, stamps.rows
     others = [str(name) for name in table if name not in (*names, series)]
     one = table
     table, values = whole, None
-    daily = step is None or step >= pd.Timedelta("1D")
+    daily = frequency is None or frequencies.step(frequency).daily
     if daily and (wide := time_formats.times_of_day(others)):
         times, slots = wide
         values = pd.Series(table[slots].to_numpy().ravel(), name="value", dtype=str)
-        step, rows = pd.Timedelta("1D") / len(slots), rows * len(slots)
+        frequency = frequency_guesses.text(pd.Timedelta("1D") / len(slots))
+        rows *= len(slots)
         rows -= _to_come(table[slots].iloc[-1], times)
         others = [name for name in others if name not in slots]
     dated = {name for name in others if time_formats.is_dates(table[name])}
@@ -139,7 +158,7 @@ def look(raw: Path, form: str | None = None) -> Look:
         static = tuple(name for name in others if each[name] <= 1 and columns[name].used)
         of_many = {"series": series, "names": table[series].nunique(), "longest": longest}
         of_many["static"] = static
-    seen = Look(*how, stamps, times, step, rows, columns, order, beyond, **of_many)
+    seen = Look(*how, stamps, times, frequency, rows, columns, order, beyond, **of_many)
     if not seen.numeric:
         found = "; ".join(f"{name}: {found.note}" for name, found in columns.items()) or "no other"
         raise PipelineError(f"{raw}: expected a column of numbers that change, found {found}")
@@ -169,7 +188,7 @@ def _form(stamps: Stamps | Question) -> str | None:
 def _order(stamps: Stamps, table: pd.DataFrame) -> Iterator[tuple[str, tuple[str, str]]]:
     """What is to be done to rows that are not one for each time, in order."""
     if stamps.round:
-        yield "round", (stamps.round, "time stamps lie beside steps of one length")
+        yield "round", (stamps.round, "time stamps lie beside the days or times of their steps")
     if stamps.backwards:
         yield "sort", ("true", f"rows earlier than the row before: {stamps.backwards:,}")
     again = int(stamps.times.duplicated().sum())
@@ -257,10 +276,12 @@ def _writing(seen: Look) -> Iterator[str]:
 
 def _time(seen: Look) -> list[str]:
     stamps, step = seen.stamps, seen.step
+    moments = pd.DatetimeIndex([])
     if isinstance(stamps, Question):
         time = [f"  column: {_word(stamps.name)}", f"  format: null # check: {stamps}"]
         steps = "from the columns' names"
     else:
+        moments = pd.DatetimeIndex(stamps.times)
         also = "".join(f"; {rival} fits every row too" for rival in stamps.rivals)
         asked = (
             "day and month in this order?" if "%m" in str(stamps.format) else "written like this?"
@@ -280,8 +301,8 @@ def _time(seen: Look) -> list[str]:
         every = "null # check: the step between two rows, such as 1h, 15min or 1D"
         cycle = "1 # check: rows in one cycle, such as 24 for hours of a day"
     else:
-        every = f"{date_formats.frequency(step)} # check: {steps}"
-        rows, name = column_guesses.season(step, seen.rows)
+        every = f"{seen.frequency} # check: {steps}"
+        rows, name = frequency_guesses.season(step, moments, seen.rows)
         cycle = f"{rows} # check: rows in one cycle, here {name}"
     return ["time:", *time, f"frequency: {every}", f"season: {cycle}", ""]
 
@@ -296,11 +317,12 @@ def _column(name: str, found: Finding) -> str:
 
 def _split(seen: Look) -> list[str]:
     why = "split: # check: the last time of each span, here 70, 15 and 15 % of the rows"
-    ends: Mapping[str, object] = column_guesses.SHARES
+    ends: Mapping[str, object] = frequency_guesses.SHARES
     if seen.series:
         why = "split: # check: shares of each series, or the last time of each span for all"
     elif isinstance(seen.stamps, Stamps) and seen.step:
-        ends = column_guesses.split(seen.stamps.times.iloc[0], seen.rows, seen.step)
+        moments = pd.DatetimeIndex(seen.stamps.times.unique())
+        ends = frequency_guesses.split(moments, seen.step, seen.rows)
     return [why, *(f"  {name}: {end}" for name, end in ends.items())]
 
 

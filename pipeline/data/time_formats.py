@@ -22,6 +22,7 @@ _FORMATS = (
     *("%Y%m%d%H", "%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y", "%m.%Y", "%b-%y", "%b %y", "%b-%Y", "%b %Y"),
     *("%B %Y", "%d%b%Y", "%d%b%Y:%H:%M:%S", "%G-W%V", "%GW%V", "%G-W%V-%u"),
 )
+_QUARTERS = r"\d{4}[ -]?[Qq][1-4]|[Qq][1-4][ -]?\d{4}"
 _TIMES_OF_DAY = ("%H:%M:%S", "%H:%M", "%H%M", "%H")
 _HOURS_ALONE = r"(?i)(hours?|hr|hh|he|time|stunde|uur|heure|hora|ora)([ _]of[ _]day)?"
 _HOURS = r"(?i)(h|hr|hour|t|time|)[ _.-]*"  # what stands before the hours of a day, and them alone
@@ -41,6 +42,10 @@ def formats(text: pd.Series) -> list[str]:
     # The first and the last; and a long one, as some leave out the hour of midnight.
     longest = there.head(200).str.len().argmax()
     ends = [str(there.iloc[row]) for row in (0, -1, longest)]
+    if all(re.fullmatch(_QUARTERS, end) for end in ends):
+        return [re.sub(r"(?<=[Qq])\d", "%q", re.sub(r"\d{4}", "%Y", ends[0]))]
+    if _are_years(there):
+        return ["%Y"]
     if digits := re.fullmatch(r"[-+]?(\d*)[.,]?\d*", ends[0]):
         epochs = {10: ["epoch s"], 13: ["epoch ms"]}.get(len(digits[1]), [])
         dates = _dates(ends) if len(ends[0]) in (8, 10, 12, 14) else []
@@ -52,6 +57,14 @@ def formats(text: pd.Series) -> list[str]:
         both = zip(inner, clocks, strict=True)
         return [f"{form} - {last}" for form, clock in both for last in (form, clock) if last]
     return _dates(ends)
+
+
+def _are_years(text: pd.Series) -> bool:
+    """Whether whole numbers are years one after the other, at equal distances."""
+    if not text.str.fullmatch(r"1[5-9]\d\d|20\d\d").all():
+        return False
+    steps = pd.to_numeric(text).drop_duplicates().diff().iloc[1:]
+    return len(steps) > 0 and bool(steps.iloc[0] != 0 and (steps == steps.mode()[0]).mean() > 0.9)
 
 
 def _dates(values: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pipeline.config.calendar_steps import Calendar
 from pipeline.config.cards import Card
 from pipeline.data import local_times, row_order, stamp_text
 from pipeline.data.local_times import without_zone
@@ -30,6 +31,7 @@ def stamps(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
         expected = f"a time written as {card.time.format}"
     else:
         whole = table[names].apply(pd.to_numeric, errors="coerce")
+        whole = whole if "day" in whole else whole.assign(day=1)
         # pandas takes an hour of 99 or a year of 14 without a word; the hour 24 is a day's end.
         clock = whole.reindex(columns=["hour", "minute"], fill_value=0)
         possible = ((clock >= 0) & (clock <= [24, 59])).all(axis=1) & (whole["year"] >= YEAR)
@@ -69,7 +71,7 @@ def moment(written: str, card: Card) -> pd.Timestamp:
             )
         return row_order.rounded(pd.DatetimeIndex([time]), card)[0]
     if time.tz is None:
-        shift = card.step if card.time.stamps == "end" else pd.Timedelta(0)
+        shift = card.step.length if card.time.stamps == "end" else pd.Timedelta(0)
         time = (time - shift).tz_localize(card.time.timezone or "UTC") + shift
     return row_order.rounded(pd.DatetimeIndex([time.tz_convert("UTC")]), card)[0]
 
@@ -113,7 +115,8 @@ def regular(
 ) -> pd.DataFrame:
     """The series over every step of the frequency; `numbers` are those of the table's rows.
 
-    PipelineError if times repeat, are not sorted, off the grid, or all over `step` rows apart.
+    Of `frequency: rows` it is the rows as they are. PipelineError if times repeat, are not sorted,
+    off the grid, or all over `step` rows apart.
     """
     times = pd.DatetimeIndex(series.index)
     column = ", ".join(card.time.names)
@@ -123,38 +126,51 @@ def regular(
             f"{where}: column {column}, row {_disorder(times, steps, card, numbers)}"
         )
     origin = times[0]
-    off = np.asarray((times - origin) % card.step != pd.Timedelta(0))
+    if not card.step.tells:
+        return series.rename_axis("time")
+    off = ~card.step.on_grid(times)
     if off.any():
         row = int(off.argmax())
-        hint = ""
-        if card.time.timezone:
-            hint = without_zone(times.tz_convert(card.time.timezone).tz_localize(None), card)
-        elif (times[row] - origin) % card.step in (HOUR, card.step - HOUR) and card.step > HOUR:
-            hint = "; did clocks change in between? see time.timezone"
-        beside = (times - origin + card.step / 4) % card.step
-        if not hint and (beside <= card.step / 2).all():
-            hint = (
-                "; time.round in the card, such as 1min, rounds stamps that lie beside their time"
-            )
         raise PipelineError(
-            f"{where}: column {column}, row {numbers[row // card.rows_each]}: expected a time a "
-            f"whole number of {card.frequency} after {origin}, found {times[row]}{hint}"
+            f"{where}: column {column}, row {numbers[row // card.rows_each]}: "
+            f"{_off_grid(times, row, card)}"
         )
-    if (times[-1] - origin) // card.step >= SPARSE * len(times):
+    rows = card.step.between(origin, times)
+    if rows[-1] >= SPARSE * len(times):
         row = int(steps.argmax()) + 1
         raise PipelineError(
             f"{where}: column {column}, row {numbers[row // card.rows_each]}: expected rows every "
             f"{card.frequency}, found {times[row]} after {times[row - 1]}, which leaves fewer than "
             f"one row in {SPARSE}; is a year mistyped, or the frequency wrong?"
         )
-    shortest = (times[1:] - times[:-1]).min()
-    if step and shortest > step * card.step:
+    if step and len(rows) > 1 and (shortest := int(np.diff(rows).min())) > step:
         raise PipelineError(
             f"{where}: column {column}: expected rows at most {step} x {card.frequency} apart, as "
-            f"in training, found all {shortest // card.step} x {card.frequency} or more apart; "
+            f"in training, found all {shortest} x {card.frequency} or more apart; "
             "is the frequency different?"
         )
-    return series.reindex(pd.date_range(origin, times[-1], freq=card.step, name="time"))
+    return series.reindex(card.step.grid(origin, int(rows[-1]) + 1).rename("time"))
+
+
+def _off_grid(times: pd.DatetimeIndex, row: int, card: Card) -> str:
+    """What is expected of the time in a row, what it is, and what may mend it."""
+    step, origin = card.step, times[0]
+    if isinstance(step, Calendar):
+        hint = "; time.round in the card lets another day stand for it"
+        if card.time.offsets and not card.time.timezone:
+            hint = " by the clock of UTC; time.timezone in the card names another"
+        each = f"{step.days}, at the same time of day" + f", {step.name} apart" * (step.count > 1)
+        return f"expected {each} (frequency {card.frequency}), found {times[row]}{hint}"
+    length, hint = step.length, ""
+    if card.time.timezone:
+        hint = without_zone(times.tz_convert(card.time.timezone).tz_localize(None), card)
+    elif (times[row] - origin) % length in (HOUR, length - HOUR) and length > HOUR:
+        hint = "; did clocks change in between? see time.timezone"
+    beside = (times - origin + length / 4) % length
+    if not hint and (beside <= length / 2).all():
+        hint = "; time.round in the card, such as 1min, rounds stamps that lie beside their time"
+    expected = f"a time a whole number of {card.frequency} after {origin}"
+    return f"expected {expected}, found {times[row]}{hint}"
 
 
 def _disorder(
@@ -172,7 +188,7 @@ def _disorder(
     if count > 1:
         problem += f" ({count:,} of {len(times):,} rows repeat an earlier time)"
     days = times[repeated].normalize().unique()
-    an_hour = times[row - 1] + card.step - times[row] == HOUR
+    an_hour = times[row - 1] + card.step.length - times[row] == HOUR
     if an_hour and len(days) == days.year.nunique() and not card.time.timezone:
         remedy += (
             " (the hour daylight saving repeats? see time.timezone, and time.stamps if stamps name "

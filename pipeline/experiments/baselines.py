@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from pipeline.config.checks import ridge_left_out
+from pipeline.config.checks import unfitted
 from pipeline.config.experiment import Experiment
 from pipeline.data.windows import Rows
 from pipeline.forecasting.conformal import Floats
@@ -19,8 +19,8 @@ def baselines(experiment: Experiment, forecaster: Forecaster, task: Task) -> dic
     """What each baseline of evaluate.baselines forecasts, in the targets' units."""
     wanted = beside(experiment.params.evaluate, experiment.card.seasons)
     by: dict[str, Forecast] = {}
-    if ridge_left_out(experiment):
-        wanted.pop("ridge", None)
+    for name in unfitted(experiment):
+        wanted.pop(name, None)
     with progress("baselines", len(wanted)) as tell:
         for name, model in wanted.items():
             fitted = FittedBaseline.of(model, task)

@@ -62,7 +62,7 @@ def evaluate(experiment: Experiment, layout: Layout) -> Evaluation:
         if span != "train"
     }
     count = artifacts.read_json_record(layout.windows_quality, Count)
-    rows = splits.of(experiment, series.borders, series.starts)
+    rows = splits.of(experiment, series.timeline(card))
 
     # The model does not see a target that is not among its inputs; baselines do.
     task = prepared(experiment, layout, series)

@@ -17,7 +17,7 @@ def impute_scale(experiment: Experiment, layout: Layout) -> None:
     card, settings = experiment.card, experiment.params.impute_scale
     series = panel.read(layout.series, card)
     channels = one_hot(series.frame, card.categories)
-    spans = splits.of(experiment, series.borders, series.starts)
+    spans = splits.of(experiment, series.timeline(experiment.card))
     train = {
         name: channels.iloc[first:end]
         for name, (first, end) in zip(series.borders.names, spans["train"], strict=True)

@@ -47,7 +47,7 @@ def with_intervals(
     """
     settings, spec = experiment.params.evaluate, forecaster.spec
     targets, borders = series.frame[list(spec.targets)], series.borders
-    times = pd.DatetimeIndex(series.frame.index)
+    times, timeline = pd.DatetimeIndex(series.frame.index), series.timeline(experiment.card)
     own = {
         span: {name: forecast(rows) for name, forecast in by.items()}
         for span, rows in origins.items()
@@ -89,7 +89,7 @@ def with_intervals(
             },
             around[span],
             borders,
-            np.asarray((times[origins[span]] - times.min()) // experiment.card.step),
+            timeline.steps(times, origins[span]),
         )
         for span in splits.SCORED
     }

@@ -38,7 +38,7 @@ def validate(experiment: Experiment, layout: Layout) -> Scores:
         series = ingested.borders.number(rows)
         parts = conformal.halves(how, own, observed, spec.targets, rows, series)
         made = Made(made.point, *conformal.around(parts, own, forecaster.lowest))
-    spans = splits.of(experiment, ingested.borders, ingested.starts)
+    spans = splits.of(experiment, ingested.timeline(experiment.card))
     train = [targets.iloc[slice(*part)] for part in spans["train"]]
     yardstick, _ = by_series.yardsticks(train, experiment.card.season)
     return scoring.rounded(scoring.pooled(observed, made, yardstick))

@@ -1,7 +1,6 @@
 """Window: the origins of each span's windows; an index, not copies."""
 
 import numpy as np
-import pandas as pd
 
 from pipeline.config import holidays, input_names
 from pipeline.config.checks import left_out
@@ -28,11 +27,12 @@ def window(experiment: Experiment, layout: Layout) -> None:
     card, targets, settings = experiment.card, experiment.targets, experiment.params.window
     look_back, horizon = settings.look_back, settings.horizon
     state = artifacts.read_array(layout.imputed)
-    borders, starts = panel.outline(layout.series, card, len(state))
-    spans = splits.of(experiment, borders, starts)
+    timeline = panel.outline(layout.series, card, len(state))
+    borders = timeline.borders
+    spans = splits.of(experiment, timeline)
     windows.check_length(int(borders.lengths.max()), look_back, horizon)
     used = spans["test"][:, 1] - borders.firsts  # rows of each series
-    if unused := splits.unused(used, borders.lengths, starts, card.step):
+    if unused := splits.unused(used, timeline):
         say(f"{layout.series}: {unused}")
 
     for key, size in experiment.chosen.items():
@@ -55,21 +55,20 @@ def window(experiment: Experiment, layout: Layout) -> None:
     ahead = [channel for name in told for channel in card.channels[name]]
     for name in (one for one in ahead if one not in fixed):
         known = state[:, channels.index(name)] == OBSERVED
-        for (one, own_rows), start, end in zip(borders.parts(), starts, used, strict=True):
-            times = pd.date_range(start, periods=end, freq=card.step)
+        for number, ((one, own_rows), end) in enumerate(zip(borders.parts(), used, strict=True)):
+            times = timeline.at(np.full(end, number), np.arange(end))
             if fault := windows.untold(name, known[own_rows][:end], times):
                 faults.append(f"series {one}: {fault}" if one else fault)
     if faults:
         raise PipelineError(*panel.first_faults(faults))
-    times = pd.date_range(starts.min(), (starts + (used - 1) * card.step).max(), freq=card.step)
     named = holidays.Named(by_feature=holidays.read(experiment, layout))
     for name, own in named.by_feature.items():
-        on_holiday(name, own, by_clock(times, card))
+        on_holiday(name, own, by_clock(timeline.every(used), card))
     context = experiment.context
     observed = state[:, [channels.index(name) for name in targets]] == OBSERVED
     origins = splits.origins(train, spans, horizon)
     if card.origins:
-        origins = splits.at_times(origins, borders, starts, card)
+        origins = splits.at_times(origins, timeline, card)
     of = look_back, horizon, context, borders.firsts
     for name, rows in origins.items():
         if fault := windows.fault(name, rows, spans[name], *of):

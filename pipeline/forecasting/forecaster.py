@@ -123,8 +123,8 @@ def read_calibration(path: Path | None) -> Calibration | None:
 
 def portable(forecast: pd.DataFrame) -> pd.DataFrame:
     """A forecast with its time stamps as text, which every caller reads the same way."""
-    texts = {name: timestamps.as_text(forecast[name]) for name in ("origin", "time")}
-    return forecast.assign(**texts)
+    named = [name for name in ("origin", "time") if name in forecast]
+    return forecast.assign(**{name: timestamps.as_text(forecast[name]) for name in named})
 
 
 class Forecaster:
@@ -258,7 +258,7 @@ class Forecaster:
         Returns:
             One row for each origin, step and target: origin, time, target, forecast, and for each
             level, rising, the bounds of its interval: lo-80, hi-80. Of a table of many series,
-            their names come first.
+            their names come first. With `frequency: rows`, step is in the place of time.
 
         Raises:
             PipelineError: a column is lacking or not as the card says, an origin is not in the
@@ -305,13 +305,7 @@ class Forecaster:
             else origins_of.newest(regular, self.spec, self.card, where)
         )
         needed = rows_needed(self.spec, self.card, self.imputer)
-        if (rows + 1 < needed).any():
-            first = int(rows.min())
-            raise PipelineError(
-                f"{where}: expected at least {needed} rows, one every {self.card.frequency}, up to "
-                f"and including the origin {times[first]} ({self.spec.look_back} for the "
-                f"look-back, the rest for lagged inputs and gap filling); found {first + 1}"
-            )
+        origins_of.check_reach(rows, times, needed, self.spec, self.card, where)
         remarks.on_gaps(regular, rows, self.spec, self.card, where)
         remarks.on_units(regular, name, self.scaler, self.card, where)
         return origins_of.reaching(regular, self.spec, self.card, rows, where), rows
@@ -332,15 +326,19 @@ class Forecaster:
     def frame(
         self, times: pd.DatetimeIndex, origins: Rows, values: npt.NDArray[np.float64]
     ) -> pd.DataFrame:
-        """Forecasts [N, H, K] as a long table: origin, time, target, forecast."""
+        """Forecasts [N, H, K] as a long table: origin, time, target, forecast.
+
+        Where no row tells the next one's time, how many rows ahead: step in place of time.
+        """
         n, horizon, k = values.shape
-        start = times[origins]
-        ahead = pd.to_timedelta(np.arange(1, horizon + 1) * self.card.step)
-        time = start.repeat(horizon) + pd.TimedeltaIndex(np.tile(ahead, n))
+        start, steps = times[origins], np.tile(np.arange(1, horizon + 1), n)
+        when: dict[str, Any] = {"step": steps.repeat(k)}
+        if self.card.step.tells:
+            when = {"time": self.card.step.shift(start.repeat(horizon), steps).repeat(k)}
         return pd.DataFrame(
             {
                 "origin": start.repeat(horizon * k),
-                "time": time.repeat(k),
+                **when,
                 "target": np.tile(np.array(self.spec.targets, dtype=object), n * horizon),
                 "forecast": values.ravel(),
             }

@@ -28,8 +28,8 @@ def named(origins: Sequence[str], times: pd.DatetimeIndex, card: Card, where: st
     rows: Rows = times.get_indexer(stamps)
     if (rows < 0).any():
         raise PipelineError(
-            f"{where}origins: expected times of the rows given ({times[0]} to {times[-1]} every "
-            f"{card.frequency}), found {stamps[int((rows < 0).argmax())]}"
+            f"{where}origins: expected times of the rows given ({times[0]} to {times[-1]}"
+            f"{card.step.every}), found {stamps[int((rows < 0).argmax())]}"
         )
     return rows
 
@@ -62,6 +62,19 @@ def newest(regular: pd.DataFrame, spec: Spec, card: Card, where: str) -> Rows:
     return np.array([last])
 
 
+def check_reach(
+    rows: Rows, times: pd.DatetimeIndex, needed: int, spec: Spec, card: Card, where: str
+) -> None:
+    """PipelineError if fewer rows than are needed lead up to an origin."""
+    if (first := int(rows.min())) + 1 < needed:
+        each = f", one{card.step.every}," if card.step.tells else ""
+        raise PipelineError(
+            f"{where}: expected at least {needed} rows{each} up to and including the origin "
+            f"{times[first]} ({spec.look_back} for the look-back, the rest for lagged inputs and "
+            f"gap filling); found {first + 1}"
+        )
+
+
 def reaching(
     regular: pd.DataFrame, spec: Spec, card: Card, origins: Rows, where: str
 ) -> pd.DataFrame:
@@ -74,8 +87,16 @@ def reaching(
     times = pd.DatetimeIndex(regular.index)
     origin = int(origins.max())
     end = origin + spec.horizon
-    more = times[-1] + card.step * np.arange(1, end + 2 - len(times))
-    times = pd.DatetimeIndex([*times, *more], name=times.name)
+    if not card.step.tells and end >= len(times):
+        raise PipelineError(
+            f"{where}: expected {spec.horizon:,} rows after the origin {times[origin]}, with what "
+            f"is known ahead ({', '.join(spec.known_ahead)}), found {len(times) - 1 - origin:,}; "
+            "with frequency: rows, no row tells the next one's time"
+        )
+    if (more := end + 1 - len(times)) > 0:
+        last = times[-1:].repeat(more)
+        later = card.step.shift(last, np.arange(1, more + 1))
+        times = pd.DatetimeIndex([*times, *later], name=times.name)
     lacking = []
     for name in input_names.told(spec.known_ahead, card):
         given = np.flatnonzero(regular[name].notna())

@@ -9,6 +9,7 @@ from typing import Any, Self
 import h5py
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from threadpoolctl import ThreadpoolController
 
 from pipeline.config.params import (
@@ -198,9 +199,10 @@ def drift(own: FittedBaseline, seen: Seen, origins: Rows) -> Floats:
             if (name := seen.each.names[i]) in own.scaler.own.series:
                 place, of = names.index(name), number == i
                 value[of], time[of] = own.learned["first"][place], own.learned["time"][place]
-    start = seen.times.as_unit("ns").asi8[began][:, None]
     # The row of the first value, maybe before those given.
-    first = began[:, None] + (time - start) // seen.step.as_unit("ns").value
+    begins = pd.DatetimeIndex(np.broadcast_to(time, known.shape).ravel(), tz=seen.times.tz)
+    starts = seen.times[began].repeat(known.shape[1])
+    first = began[:, None] - seen.step.between(begins, starts).reshape(known.shape)
     rise = (known - value) / np.maximum(last - first, 1)
     ahead = origins[:, None] + np.arange(1, own.spec.horizon + 1)
     return known[:, None] + (ahead[..., None] - last[:, None]) * rise[:, None]

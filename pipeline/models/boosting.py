@@ -16,6 +16,7 @@ import pandas as pd
 
 from pipeline.config.input_names import TERMS
 from pipeline.config.params import Boosting
+from pipeline.config.steps import Fixed
 from pipeline.data.windows import Rows
 from pipeline.models.ridge import blocks
 from pipeline.models.spec import Spec
@@ -158,14 +159,17 @@ def _of_steps(spec: Spec, seen: Seen, rows: Rows, steps: Rows, target: int) -> F
     """What an example knows of its step: the step, the clock then, the target at that hour, [B, 6].
 
     That is its newest value in the window at the same time of day, and of the week; else 0. What is
-    known ahead of the step follows.
+    known ahead of the step follows. Where no row tells the next one's time, the clock is that of
+    the origin.
     """
     step, name = seen.step, spec.targets[target]
-    times = seen.times[rows] + pd.TimedeltaIndex(steps * step)
+    times = step.shift(seen.times[rows], steps) if step.tells else seen.times[rows]
     columns = [steps, times.hour + times.minute / 60, times.day_of_week, times.day_of_year]
     for period in (pd.Timedelta("1D"), pd.Timedelta("7D")):
-        season, then = period // step, np.zeros(len(rows))
-        if name in spec.features and not period % step and 1 < season <= spec.look_back:
+        season, then = 0, np.zeros(len(rows))
+        if isinstance(step, Fixed) and not period % step.length:
+            season = period // step.length
+        if name in spec.features and 1 < season <= spec.look_back:
             newest = rows + steps - season * -(-steps // season)
             then = seen.features[newest, spec.features.index(name)]
         columns.append(then)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.config.cards import Card
+from pipeline.config.steps import Fixed, Step
 from pipeline.data.panel import Borders
 from pipeline.data.windows import Rows, Runs, ahead, seen
 from pipeline.errors import PipelineError
@@ -39,6 +40,7 @@ class Seen:
     ahead: npt.NDArray[np.float32] = field(default_factory=nothing)
     borders: Borders | None = None  # of several series below each other; one if None
     own: tuple[Floats, Floats] | None = None  # [S, K] centres and sizes of the targets' own units
+    every: Step | None = None  # from a row to the next; if None, from the first two
 
     @classmethod
     def of(
@@ -67,7 +69,7 @@ class Seen:
             own = scaler.own.table(borders.names, names)
             centers, sizes = (np.repeat(part, borders.lengths, axis=0) for part in own)
             targets = (targets - centers) / sizes
-        return cls(by_clock(times, card), features, targets, steps, borders, own)
+        return cls(by_clock(times, card), features, targets, steps, borders, own, card.step)
 
     @cached_property
     def each(self) -> Borders:
@@ -85,10 +87,12 @@ class Seen:
         return np.maximum.accumulate(np.where(np.isnan(self.targets), first, rows))
 
     @property
-    def step(self) -> pd.Timedelta:
-        """From each row of a series to its next, as some series with two rows has it."""
+    def step(self) -> Step:
+        """From each row of a series to its next; if no card says it, as two rows have it."""
+        if self.every:
+            return self.every
         first = int(self.each.firsts[(self.each.lengths > 1).argmax()])
-        return pd.Timedelta(self.times[first + 1] - self.times[first])
+        return Fixed(pd.Timedelta(self.times[first + 1] - self.times[first]))
 
     def behind(self, origins: Rows) -> Rows:
         """How many rows of its series lie before each row."""
@@ -133,9 +137,12 @@ class Seen:
                 there are rows.
         """
         if len(lacking := origins[origins + spec.horizon >= len(self.ahead)]):
-            end = self.times[lacking[0]] + spec.horizon * self.step
+            first = self.times[lacking[:1]]
+            end = f"{spec.horizon:,} rows after {first[0]}"
+            if self.step.tells:
+                end = f"rows up to {self.step.shift(first, spec.horizon)[0]}"
             raise PipelineError(
-                f"input: expected rows up to {end} for "
+                f"input: expected {end} for "
                 f"what is known ahead ({', '.join(spec.known_ahead)}), found {self.times[-1]}"
             )
         return _finite(ahead(self.ahead, origins, spec.horizon), spec.known_features)

@@ -95,7 +95,7 @@ def coverage(metrics: dict[str, Any], card: Card, name: str) -> Figure:
         moved = [scores[width.name] for scores in followed.values()]
         middle.plot(steps, moved, marker=mark, ls=":", color=colour)
     for axes in (left, middle):
-        axes.set_xlabel(f"steps ahead ({card.frequency} each)")
+        axes.set_xlabel(f"steps ahead ({card.step.name} each)")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     own = wide.unit == OWN and "rmse" in metrics["test"]
     left.set(title="Share of values inside", ylabel="coverage")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.config.checks import ridge_left_out
+from pipeline.config.checks import unfitted
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Linear, Params
 from pipeline.data import row_order
@@ -84,7 +84,7 @@ def show(metrics: dict[str, Any], title: str, more: str | None = None) -> None:
 def heading(experiment: Experiment) -> str:
     """One line: what is forecast, from what, how far ahead."""
     params = experiment.params
-    steps = f"{params.window.horizon} steps of {experiment.card.frequency}"
+    steps = f"{params.window.horizon} steps of {experiment.card.step.name}"
     return f"{', '.join(experiment.targets)}, {steps} ahead, by {params.train.model.name}"
 
 
@@ -123,7 +123,7 @@ def markdown(
         f"({metrics['test']['n']:,} forecasts of observed values), {escape_markdown(units)}.",
         "## Scores beside the baselines",
         table(header, scores),
-        *([f"Left out: {reason}."] if (reason := ridge_left_out(experiment)) else []),
+        *(f"Left out: {reason}." for reason in unfitted(experiment).values()),
         *([f"{more}."] if (more := sees_more(experiment)) else []),
         *(_by_target(metrics["test_by_target"]) if "test_by_target" in metrics else []),
         f"Skill is 1 - {by} of the model / {by} of the baseline: above 0, the model is better. "
@@ -140,8 +140,8 @@ def markdown(
         *(_picture(name) for name in pictures if name in SURE),
         *(["## Memory", memory[0], *map(_picture, memory[1])] if memory else []),
         "## Data",
-        f"{quality['rows']:,} rows from {quality['first']} to {quality['last']}, every "
-        f"{card.frequency}; {quality['absent_rows']:,} time stamps absent. Missing values: "
+        f"{quality['rows']:,} rows from {quality['first']} to {quality['last']}, {card.step.rows}; "
+        f"{quality['absent_rows']:,} time stamps absent. Missing values: "
         f"{escape_markdown(', '.join(missing)) or 'none'}. Missing targets are never "
         f"scored. {escape_markdown(data)}",
         *(_picture(name) for name in pictures if name == "missing"),

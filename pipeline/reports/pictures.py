@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.config.cards import Card
+from pipeline.config.steps import Fixed
 from pipeline.evaluation.forecasts import MODEL, Forecasts
 from pipeline.evaluation.metrics import OWN, deciding, error
 from pipeline.reports.formatting import escape_mathtext, number
@@ -98,7 +99,7 @@ def error_by_horizon(metrics: dict[str, Any], names: Sequence[str], card: Card) 
     _lines(axes, [int(step[1:]) for step in metrics["test_by_horizon"]], errors)
     legend_below(figure, axes)
     axes.set(
-        xlabel=f"steps ahead ({card.frequency} each)", ylabel=unit, title="Test error by horizon"
+        xlabel=f"steps ahead ({card.step.name} each)", ylabel=unit, title="Test error by horizon"
     )
     return figure
 
@@ -177,7 +178,8 @@ def missing(series: pd.DataFrame, starts: Sequence[int], card: Card, bins: int =
     figure = Figure(figsize=(9, 1.4 + 0.3 * series.shape[1]), layout="constrained")
     axes = figure.subplots()
     times = pd.DatetimeIndex(series.index)
-    x, y = times.append(times[-1:] + card.step)[edges], np.arange(series.shape[1] + 1)
+    end = times[-1:] + (times[-1] - times[-2])
+    x, y = times.append(end)[edges], np.arange(series.shape[1] + 1)
     picture = axes.pcolormesh(x, y, share.T, cmap="OrRd", vmin=0, vmax=1)
     axes.vlines(times[list(starts)], 0, series.shape[1], color="black", linestyle="--", linewidth=1)
     counts = series.isna().sum()
@@ -255,7 +257,7 @@ def _lines(axes: Axes, x: Sequence[int], errors: dict[str, list[float]]) -> None
 
 def dates(axes: Axes, card: Card, **ticks: int) -> None:
     """Times along the axis, with what they share written once, and no hours for daily data."""
-    if card.step >= pd.Timedelta("1D"):
+    if card.step.daily:
         ticks |= {"minticks": 2, "interval_multiples": False}
     locator = AutoDateLocator(**ticks)
     axes.xaxis.set_major_locator(locator)
@@ -303,9 +305,11 @@ def shade(axes: Axes, x: Any, bands: Mapping[float, tuple[Any, Any]]) -> None:
 
 def ahead(step: int, card: Card) -> str:
     """How far ahead a step is, in the largest unit that fits."""
-    ahead = step * card.step
+    if not isinstance(card.step, Fixed):
+        return f"{card.step.many(step)} ahead"
+    ahead = step * card.step.length
     units = {"h": "1h", "min": "1min", "s": "1s"}
-    if card.step >= pd.Timedelta("1D"):
+    if card.step.daily:
         units = {"days": "1D"} | units
     for name, unit in units.items():
         if ahead % pd.Timedelta(unit) == pd.Timedelta(0):

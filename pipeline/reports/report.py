@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from pipeline.config.cards import Card
 from pipeline.config.experiment import Experiment
+from pipeline.config.steps import Fixed
 from pipeline.data.splits import SCORED
 from pipeline.evaluation import by_series, scoring
 from pipeline.evaluation.forecasts import Forecasts
@@ -66,7 +67,7 @@ def draw(
         first = evaluation.series.borders.firsts[number]
         ends = [evaluation.spans[span][number, 0] - first for span in SCORED]
         drawn["missing"] = pictures.missing(shown, ends, card)
-    if card.step < pd.Timedelta("1D"):
+    if not card.step.daily:
         clock = _local(evaluation.series.frame, card).hour.to_numpy()
         hours = scoring.by_hour(every, clock, evaluation.yardstick)
         drawn["error_by_hour"] = pictures.error_by_hour(hours, evaluation.metrics, names, card)
@@ -127,4 +128,7 @@ def draw_memory(experiment: Experiment, evaluation: Evaluation) -> dict[str, Fig
 
 
 def _unit(card: Card) -> str:
-    return {"1h": "hour", "1D": "day", "1min": "minute"}.get(card.frequency, "step")
+    if isinstance(card.step, Fixed):
+        return {"1h": "hour", "1D": "day", "1min": "minute"}.get(card.frequency, "step")
+    count, _, unit = card.step.name.partition(" ")
+    return unit if count == "1" else "step"

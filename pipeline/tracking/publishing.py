@@ -242,7 +242,9 @@ def _log_model(
             artifacts={"forecaster": str(files)},
             code_paths=[str(code)],
             signature=signature(
-                calibration.method.levels if calibration else (), experiment.card.series
+                calibration.method.levels if calibration else (),
+                experiment.card.series,
+                "time" if experiment.card.step.tells else "step",
             ),
             input_example=_example(experiment, layout) if example is None else example,
             pip_requirements=requirements(experiment),
@@ -272,10 +274,13 @@ def _example(experiment: Experiment, layout: Layout) -> pd.DataFrame:
     return forecaster.newest(reading.read_table(raw, card), spec, card, imputer)
 
 
-def signature(levels: Sequence[float], series: str | None = None) -> ModelSignature:
+def signature(
+    levels: Sequence[float], series: str | None = None, when: str = "time"
+) -> ModelSignature:
     """The answer of a model with intervals of these levels, and its parameters.
 
-    `series` is the column with the names of many.
+    `series` is the column with the names of many, `when` the column that says of which row a
+    forecast is: its time, or the step where no time is told.
 
     It names no input columns: MLflow would silently drop the columns it was not told of, and
     refuse whole numbers where it was told of decimals. The Forecaster checks columns and types
@@ -284,7 +289,9 @@ def signature(levels: Sequence[float], series: str | None = None) -> ModelSignat
     double = DataType.double
     answer: list[ColSpec | TensorSpec] = [
         *(ColSpec(DataType.string, name) for name in ([series] if series else [])),
-        *(ColSpec(DataType.string, name) for name in ("origin", "time", "target")),
+        ColSpec(DataType.string, "origin"),
+        ColSpec(DataType.string if when == "time" else DataType.long, when),
+        ColSpec(DataType.string, "target"),
         ColSpec(double, "forecast"),
         # Optional, since a request may choose among the levels.
         *(ColSpec(double, name, required=False) for level in levels for name in columns(level)),

@@ -235,10 +235,6 @@ REFUSED = {
     "one row": ("time,load\n2024-01-01,1\n", "expected dates.*two rows or more.*time .2024-01-01"),
     "no dates": ("a,b\n1,2\n3,4\n", "expected dates.*found a .1., b .2."),
     "no numbers": (table(load=["x", "y"] * 100), "expected a column of numbers.*load: category"),
-    "monthly": (
-        table("%Y-%m-%d", times=pd.date_range("2000-01-01", periods=200, freq="MS")),
-        "column time: expected steps of one length.*found months",
-    ),
     "several series without names": (
         table(times=HOURS[:20].repeat(10)),
         "no column that tells series apart",

@@ -44,19 +44,22 @@ def words_at(words, every=10):
         *("%-d/%-m/%Y", "%-m/%-d/%Y", "%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%b-%y", "%B %Y", "%Y-%m"),
     ],
 )
-def test_months_are_not_taken_for_days(form, monkeypatch):
-    """The first of each month is told as months, however it is written, with the other reading."""
-    line = refused(monkeypatch, store(table(form, times=MONTHS)))
-    assert "column time: expected steps of one length (seconds to weeks), found months" in line
+def test_months_are_not_taken_for_days(form, monkeypatch, capsys):
+    """The first of each month is a month, however it is written; another reading is told."""
+    run(monkeypatch, str(store(table(form, times=MONTHS))))
+    card = cards.read_card("mine")
+    assert (card.frequency, card.season) == ("MS", 12)
+    told = capsys.readouterr().out
+    assert re.search(r"48 rows, every month from \d\d49-01-01 00:00:00 to \d\d52-12-01", told)
     if form[1:2] in "dm-" and "%b" not in form:
-        assert re.search(r"if %[dm]\W%[dm]\W%[yY] \(every .*D .* of the times absent\) is", line)
+        assert re.search(r"%[dm]\W%[dm]\W%[yY] \(every .*D .* of the times absent\) fits", told)
 
 
 def test_two_formats_that_fit_are_both_named_and_asked_about(monkeypatch, capsys):
     """Twelve days of January or twelve first days of a month: the card is left open."""
     raw = store(table("%d/%m/%Y", times=pd.date_range("2024-01-01", periods=12)))
     line = refused(monkeypatch, raw)
-    both = "%d/%m/%Y (every 1D from 2024-01-01 to 2024-01-12)", "%m/%d/%Y (months or years from"
+    both = "%d/%m/%Y (every 1D from 2024-01-01 to 2024-01-12)", "%m/%d/%Y (every month from"
     assert "is written without time.format" in line
     assert "new-dataset data/raw/mine/mine.csv --force --format" in line
     card = HERE.card("mine").read_text()
@@ -64,7 +67,8 @@ def test_two_formats_that_fit_are_both_named_and_asked_about(monkeypatch, capsys
     assert "format: null # check: '01/01/2024', '07/01/2024', '12/01/2024'" in card
     run(monkeypatch, str(raw), "--force", "--format", "%d/%m/%Y")
     assert cards.read_card("mine").frequency == "1D"
-    assert "months" in refused(monkeypatch, raw, "--format", "%m/%d/%Y")
+    run(monkeypatch, str(raw), "--force", "--format", "%m/%d/%Y")
+    assert cards.read_card("mine").frequency == "MS"
 
 
 def test_a_format_that_the_grid_decides_for_is_told_with_the_other(monkeypatch, capsys):
@@ -91,15 +95,13 @@ def test_format_that_is_not_known_is_left_open_with_three_values(monkeypatch):
 
 
 @pytest.mark.parametrize("form", ["{0}Q{1}", "{0}-Q{1}", "Q{1} {0}"])
-def test_quarters_are_no_steps_of_one_length(form, monkeypatch):
-    """No format is asked for, since strptime has no letter for quarters: they are refused."""
+def test_quarters_are_read_though_strptime_has_no_letter_for_them(form, monkeypatch):
+    """A quarter is its first day."""
     rows = [f"{form.format(1960 + i // 4, 1 + i % 4)},{i % 7}.5" for i in range(40)]
-    line = refused(monkeypatch, store("\n".join(["quarter,load", *rows, ""])))
-    first = form.format(1960, 1)
-    assert line.endswith(
-        f"column quarter: expected steps of one length (seconds to weeks), found quarters ({first})"
-        ", whose length differs: such a table cannot be used"
-    )
+    run(monkeypatch, str(store("\n".join(["quarter,load", *rows, ""]))))
+    card = cards.read_card("mine")
+    assert (card.frequency, card.season) == ("QS", 4)
+    assert card.time.format == form.format("%Y", "%q")
 
 
 def test_grid_that_is_mostly_empty_is_asked_about(monkeypatch, capsys):

@@ -87,9 +87,9 @@ def test_a_panel_is_read_as_it_was_written(
     assert back.borders.names == borders.names
     assert back.borders.edges.tolist() == borders.edges.tolist()
     pd.testing.assert_frame_equal(back.frame, frame, check_freq=False)
-    outline, starts = panel.outline(path, SITES, rows)
-    assert outline.edges.tolist() == borders.edges.tolist()
-    assert starts.tolist() == frame.index[borders.firsts].tolist()
+    timeline = panel.outline(path, SITES, rows)
+    assert timeline.borders.edges.tolist() == borders.edges.tolist()
+    assert timeline.starts.tolist() == frame.index[borders.firsts].tolist()
     number = borders.number(np.arange(rows))
     assert [borders.names[i] for i in number] == np.repeat(borders.names, borders.lengths).tolist()
     behind = [i for length in borders.lengths for i in range(length)]

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config.cards import Card, Split
+from pipeline.config.frequencies import step
+from pipeline.config.steps import Step
 from pipeline.data import splits, windows
 from pipeline.data.windows import Rows, Runs
 from pipeline.errors import PipelineError
@@ -189,9 +191,9 @@ def test_the_scored_origins_of_the_committed_data(beijing: tuple[Card, pd.DataFr
     assert windows.ahead(observed, origins, 24).sum() == 207_312
 
 
-def regular(rows: int) -> tuple[pd.Timestamp, pd.Timedelta, int]:
+def regular(rows: int) -> tuple[pd.Timestamp, Step, int]:
     """The first time, the step and the rows of hours from the start of 2014."""
-    return toy_times(rows)[0], pd.Timedelta("1h"), rows
+    return toy_times(rows)[0], step("1h"), rows
 
 
 @pytest.mark.parametrize(
@@ -239,24 +241,24 @@ def test_spans_that_are_counted_back_move_as_the_table_grows() -> None:
     split = Split(
         train="rest", validation="last 1 day", calibration="last 6 rows", test="last 1 week"
     )
-    first, step, _ = regular(1)
+    first, each, _ = regular(1)
     for rows in (240, 241):
         test, calibration, validation = rows - 168, rows - 174, rows - 198
-        assert splits.spans(split, first, step, rows) == {
+        assert splits.spans(split, first, each, rows) == {
             "train": (0, validation),
             "validation": (validation, calibration),
             "calibration": (calibration, test),
             "test": (test, rows),
         }
     monthly = Split(train="rest", validation="last 1 month", test="last 2 hours")
-    assert splits.spans(monthly, first, step, 31 * 24 + 50)["validation"] == (48, 48 + 31 * 24)
+    assert splits.spans(monthly, first, each, 31 * 24 + 50)["validation"] == (48, 48 + 31 * 24)
 
 
 def test_days_are_counted_back_by_the_clock() -> None:
     """A day on which an hour comes twice has 25 hours where the card names a zone."""
     first = pd.Timestamp("2014-10-20", tz="Europe/Berlin").tz_convert("UTC")
     split = Split(train="rest", validation="last 1 day", test="last 3 days")
-    found = splits.spans(split, first, pd.Timedelta("1h"), 24 * 9 + 1, zone="Europe/Berlin")
+    found = splits.spans(split, first, step("1h"), 24 * 9 + 1, zone="Europe/Berlin")
     assert found["validation"] == (120, 144) and found["test"] == (144, 217)
 
 
@@ -279,7 +281,7 @@ def test_a_split_may_end_in_the_hour_that_is_to_be_repeated() -> None:
     """A series that ends with the first of the two hours ends there, whatever comes after."""
     split = Split(train="2014-10-25", validation="2014-10-26 01:00", test="2014-10-26 02:00")
     first = pd.Timestamp("2014-10-25", tz="Europe/Berlin").tz_convert("UTC")
-    spans = splits.spans(split, first, pd.Timedelta("1h"), 27, zone="Europe/Berlin")
+    spans = splits.spans(split, first, step("1h"), 27, zone="Europe/Berlin")
     assert spans == {"train": (0, 24), "validation": (24, 26), "test": (26, 27)}
 
 
@@ -344,4 +346,4 @@ def test_a_split_may_end_where_clocks_change(zone: str, day: str, rows: int) -> 
     first = midnight.tz_localize(zone, nonexistent="shift_forward").tz_convert("UTC")
     later = [str((midnight + pd.Timedelta(days=days)).date()) for days in (2, 3)]
     split = Split(train=day, validation=later[0], test=later[1])
-    assert splits.spans(split, first, pd.Timedelta("1h"), 99, zone)["train"] == (0, rows)
+    assert splits.spans(split, first, step("1h"), 99, zone)["train"] == (0, rows)

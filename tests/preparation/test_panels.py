@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from pipeline.config.cards import Split
 from pipeline.config.experiment import Experiment
+from pipeline.config.frequencies import step
 from pipeline.data import panel, splits, windows
-from pipeline.data.panel import Borders
+from pipeline.data.panel import Borders, Timeline
 from pipeline.data.windows import Runs
 from pipeline.errors import PipelineError
 from pipeline.experiments.task import prepared
@@ -50,8 +51,7 @@ def sites(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
 def spans(*ends: Any) -> dict[str, list[list[int]]]:
     """The rows of each span of the toy panel's series, counted in each."""
     split = Split(**dict(zip(("train", "validation", "test"), ends, strict=True)))
-    step = pd.Timedelta("1h")
-    found = splits.in_series(split, STARTS, step, SITES.lengths, None)
+    found = splits.in_series(split, Timeline(SITES, STARTS, step("1h")), None)
     return {name: rows.tolist() for name, rows in found.items()}
 
 

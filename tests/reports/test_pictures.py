@@ -98,7 +98,7 @@ def test_observed_reaches_as_far_as_the_forecasts() -> None:
 
 def shown_windows(look_back: int, card: Card) -> list[Axes]:
     """The panels of best and worst windows over sixty days of noise, a week ahead."""
-    times = pd.date_range("2023-01-10", periods=200, freq=card.step)
+    times = pd.date_range("2023-01-10", periods=200, freq=card.step.length)
     values = pd.DataFrame({"pm2.5": np.random.default_rng(1).normal(size=200)}, times)
     origins = np.arange(look_back, 190)
     seen = observed(values, origins, 7)

@@ -1,0 +1,48 @@
+"""What a card calls the step between two rows: 1h, MS, W-MON, rows."""
+
+import re
+
+import pandas as pd
+
+from pipeline.config.calendar_steps import MONTHS, WEEKDAYS, BusinessDays, Months, Weeks
+from pipeline.config.steps import Fixed, Step, Unequal
+
+ROWS = "rows"
+EXAMPLES = (
+    "15min, 1h or 1D, of the calendar B, W-MON, MS, ME, QS, QE, YS or YE, or rows where each row "
+    "is one step"
+)
+_CALENDAR = re.compile(
+    rf"(\d{{1,4}})?(MS|ME|QS|QE|YS|YE|W|B)(?:-({'|'.join((*MONTHS, *WEEKDAYS))}))?"
+)
+_UNITS = {"M": ("month", 1), "Q": ("quarter", 3), "Y": ("year", 12)}
+
+
+def step(frequency: str, zone: str | None = None) -> Step:
+    """What a card calls the step between two rows; of the calendar, by the clock of `zone`.
+
+    ValueError of what is none.
+    """
+    if frequency == ROWS:
+        return Unequal()
+    found = _CALENDAR.fullmatch(frequency)
+    if not found or (found[1] and found[2] == "W" and not found[3]):  # 1W is seven days
+        length = pd.Timedelta(frequency)
+        if not length > pd.Timedelta(0):
+            raise ValueError(frequency)
+        return Fixed(length, frequency)
+    count, kind, anchor = int(found[1] or 1), found[2], found[3]
+    if count < 1 or (anchor in WEEKDAYS) != (kind == "W" and anchor is not None):
+        raise ValueError(frequency)
+    if kind == "B":
+        if anchor:
+            raise ValueError(frequency)
+        return BusinessDays(count, zone)
+    if kind == "W":
+        return Weeks(count, WEEKDAYS.index(anchor or "SUN"), zone)
+    end = kind[1] == "E"
+    unit, months = _UNITS[kind[0]]
+    if anchor and months == 1:
+        raise ValueError(frequency)
+    month = MONTHS.index(anchor) if anchor else (months - 1 if end else 0)
+    return Months(count, unit, months, month % months, end, zone)

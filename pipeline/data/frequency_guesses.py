@@ -1,0 +1,107 @@
+"""The step between rows, from their times: of one length, of months or of business days."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from pipeline.config.calendar_steps import MONTHS, BusinessDays, Calendar, Weeks
+from pipeline.config.calendar_steps import Months as MonthSteps
+from pipeline.config.steps import Fixed, Step
+
+MONTH = pd.Timedelta("28D")  # the shortest
+FORTNIGHT = 10  # business days that must be there
+SHARES = {"train": 0.7, "validation": 0.85, "test": 1.0}
+LATE = 21  # a day of the month from which on it stands for the month's end
+
+
+class Guess(NamedTuple):
+    """How a card writes the step, and what stamps are rounded to where they lie beside it."""
+
+    frequency: str
+    round: str | None = None
+
+
+def guess(times: pd.DatetimeIndex, length: pd.Timedelta) -> Guess:
+    """The frequency of rising times, whose most common step is that long."""
+    steps = np.diff(times.asi8)
+    if length >= MONTH and not (len(steps) > 2 and (steps == steps[0]).all()):
+        return _months(times)
+    weekdays = times.day_of_week < 5
+    clock = times.normalize() == times
+    if length == pd.Timedelta("1D") and weekdays.all() and clock.all() and len(times) >= FORTNIGHT:
+        return Guess("B")
+    return Guess(text(length))
+
+
+def text(length: pd.Timedelta) -> str:
+    """A length as the card writes it: 15min, 1h, 7D."""
+    for unit in ("D", "h", "min", "s", "ms"):
+        if length % pd.Timedelta(f"1{unit}") == pd.Timedelta(0):
+            return f"{length // pd.Timedelta(f'1{unit}')}{unit}"
+    return str(length)
+
+
+def season(step: Step, times: pd.DatetimeIndex, rows: int) -> tuple[int, str]:
+    """Rows in one cycle, and its name: the longest natural one that fits often enough."""
+    for count, name in _cycles(step, times):
+        if 1 < count <= rows / 3:
+            return count, f"one {name}"
+    return 1, "no cycle"
+
+
+def _cycles(step: Step, times: pd.DatetimeIndex) -> list[tuple[int, str]]:
+    if isinstance(step, MonthSteps):
+        each = step.count * step.each
+        return [(12 // each, "year")] if 12 % each == 0 else []
+    if isinstance(step, Weeks):
+        return [(52 // step.count, "year")]
+    if isinstance(step, BusinessDays):
+        return [(5, "week")] if step.count == 1 else []
+    if not isinstance(step, Fixed):  # rows of most days are as many
+        of_day = pd.Series(times.normalize()).value_counts()
+        usual = int(of_day.mode().iloc[0])
+        return [(usual, "day")] if (of_day == usual).mean() > 0.5 else []
+    if step.daily:
+        cycles = {"week": "7D"} if step.length < pd.Timedelta("7D") else {"year": "364D"}
+    else:
+        cycles = {"day": "1D", "hour": "1h", "minute": "1min"}
+    return [(round(pd.Timedelta(length) / step.length), name) for name, length in cycles.items()]
+
+
+def split(times: pd.DatetimeIndex, step: Step, rows: int) -> dict[str, str]:
+    """The last time of each span: 70, 15 and 15 % of the rows, at a day's end in a long series."""
+    last = [round(share * rows) - 1 for share in SHARES.values()]
+    first = times[:1].repeat(len(last))
+    at = step.shift(first, np.array(last)) if step.tells else times[last]
+    ends = dict(zip(SHARES, at, strict=True))
+    if isinstance(step, Fixed) and not step.daily and rows * step.length >= pd.Timedelta("20D"):
+        early = [*ends][:-1]
+        ends |= {name: ends[name].floor("D") - step.length for name in early}
+    # With the offset that stamps are written with: naming a zone later must not move the ends.
+    return {name: str(end) for name, end in ends.items()}
+
+
+def _months(times: pd.DatetimeIndex) -> Guess:
+    months = times.year * 12 + times.month - 1
+    steps = np.diff(months)
+    count = max(1, int(pd.Series(steps[steps > 0]).mode().iloc[0]) if (steps > 0).any() else 1)
+    each = next(each for each in (12, 3, 1) if count % each == 0)
+    starts, ends = times.is_month_start, times.is_month_end
+    end = not starts.all() and (ends.all() or bool((times.day >= LATE).mean() > 0.5))
+    kind = f"{'MQY'[(1, 3, 12).index(each)]}{'E' if end else 'S'}"
+    month = int(pd.Series(months % each).mode().iloc[0])
+    default = each - 1 if end else 0
+    anchor = "" if month == default else f"-{MONTHS[month]}"
+    frequency = f"{kind}{anchor}"
+    beside = not (ends if end else starts).all()
+    return Guess(
+        f"{count // each if count > each else ''}{frequency}", frequency if beside else None
+    )
+
+
+def snapped(times: pd.Series, step: Step) -> pd.Series:
+    """Times as the days that stand for them on the grid of a calendar."""
+    if not isinstance(step, Calendar):
+        return times
+    return pd.Series(step.snap(pd.DatetimeIndex(times)), times.index)
