@@ -20,7 +20,6 @@ from pipeline.config.cards import Card, read_card_file
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Params
 from pipeline.config.reading import read_params
-from pipeline.config.window_size import automatic
 from pipeline.data import column_guesses, quality, raw_panel, splits, windows
 from pipeline.data.date_formats import Question, Stamps
 from pipeline.data.panel import Panel
@@ -28,6 +27,7 @@ from pipeline.data.sources import reading
 from pipeline.data.sources.placement import in_place
 from pipeline.data.starter_card import Look, draft, look
 from pipeline.errors import PipelineError
+from pipeline.experiments.suited import suited
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE
 from pipeline.preparation import imputation
@@ -221,7 +221,8 @@ def remarked(tried: Tried, card: Card, params: Params) -> Iterator[str]:
     found, window = tried.quality, tried.suited.params.window
     train, count = _windows(tried, card, card.inputs, card.targets)
     span = f"from {found['first']} to {found['last']}"
-    yield f"{found['rows']:,} rows, {card.step.rows} {span}"
+    every = f",{card.step.every} {span}" if card.step.tells else f" {span}, {card.step.rows}"
+    yield f"{found['rows']:,} rows{every}"
     yield from quality.remarks(found, card.targets)
     if (absent := found["absent_rows"] / found["rows"]) > 0.5:
         yield (
@@ -241,6 +242,9 @@ def remarked(tried: Tried, card: Card, params: Params) -> Iterator[str]:
         of += f", by the season of {card.season:,} rows"
     yield f"with look-back {window.look_back:,} and horizon {window.horizon:,} of {of}: {sentence}"
     yield from others
+    if (levels := tried.suited.params.evaluate.levels) != params.evaluate.levels:
+        told = ", ".join(f"{level:g}" for level in levels)
+        yield f"the validation span is too short for intervals but those of {told}%"
     size = window.look_back, window.horizon
     names = [input_names.expand(part, card) for part in (card.inputs, card.known_ahead)]
     context = input_names.context(names[0], names[1], card.season, *size)
@@ -262,7 +266,7 @@ def attempt(raw: Path, card: Card, params: Params, state: str) -> Tried:
         spans = splits.of(own, series.timeline(card))
     except PipelineError as error:
         raise PipelineError(f"{state}, but ingest will refuse {error}; {AGAIN}") from None
-    return Tried(series, found, spans, _suited(series, spans, card, params))
+    return Tried(series, found, spans, suited(series, spans, card, params))
 
 
 def _windows(
@@ -281,23 +285,7 @@ def _windows(
     return training_windows(state, list(channels.columns), experiment, tried.spans["train"])
 
 
-def _suited(series: Panel, spans: splits.Spans, card: Card, params: Params) -> Experiment:
-    """By the parameters, with a window that suits the season and a limit that suits regular gaps.
-
-    The window stays as it is where no cycle is known, or one is too long for the spans.
-    """
-    tree, auto = params.model_dump(), automatic(card.season)
-    longest = {name: int(np.diff(rows).max()) for name, rows in spans.items()}
-    fits = all(rows >= auto["horizon"] for rows in longest.values())
-    if card.season > 1 and fits and sum(auto.values()) <= longest["train"]:
-        tree["window"] |= {key: "auto" for key, rows in auto.items() if rows != tree["window"][key]}
-    settings = tree["impute_scale"]["imputation"]
-    gaps = imputation.regular_gaps((part for _, part in series.parts()), settings["limit"])
-    settings["limit"] = max([settings["limit"], *(length for length, _ in gaps)])
-    return Experiment(Params(**tree), card)
-
-
-def commands(raw: Path, params: Params, suited: Params) -> list[str]:
+def commands(raw: Path, params: Params, wanted: Params) -> list[str]:
     """What to run next, with the settings of params.yaml that are another data set's undone."""
     name = raw.parent.name
     flags = [f"ingest.dataset={changed_params.setting(name)}"]
@@ -305,7 +293,8 @@ def commands(raw: Path, params: Params, suited: Params) -> list[str]:
     flags += [f"window.{key}=null" for key in ("inputs", "targets", "split") if getattr(own, key)]
     if params.impute_scale.transforms is not None:
         flags.append("impute_scale.transforms=null")
-    flags += [f"{key}={to}" for key, to in suited.flat().items() if to != params.flat()[key]]
+    before, setting = params.flat(), changed_params.setting
+    flags += [f"{key}={setting(to)}" for key, to in wanted.flat().items() if to != before[key]]
     settings = " ".join(f"-S {shlex.quote(flag)}" for flag in flags)
     return [
         f"dvc add {raw.parent}",

@@ -8,10 +8,12 @@ import pandas as pd
 from pipeline.config.calendar_steps import MONTHS, BusinessDays, Calendar, Weeks
 from pipeline.config.calendar_steps import Months as MonthSteps
 from pipeline.config.steps import Fixed, Step
+from pipeline.config.window_size import SHORT, automatic
 
 MONTH = pd.Timedelta("28D")  # the shortest
 FORTNIGHT = 10  # business days that must be there
 SHARES = {"train": 0.7, "validation": 0.85, "test": 1.0}
+WINDOWS = 8  # more than one: what intervals of 80% need
 LATE = 21  # a day of the month from which on it stands for the month's end
 
 
@@ -69,12 +71,25 @@ def _cycles(step: Step, times: pd.DatetimeIndex) -> list[tuple[int, str]]:
     return [(round(pd.Timedelta(length) / step.length), name) for name, length in cycles.items()]
 
 
-def split(times: pd.DatetimeIndex, step: Step, rows: int) -> dict[str, str]:
-    """The last time of each span: 70, 15 and 15 % of the rows, at a day's end in a long series."""
-    last = [round(share * rows) - 1 for share in SHARES.values()]
+def counts(rows: int, season: int) -> dict[str, int]:
+    """The row after each span: 70, 15 and 15 % of the rows; of a short series more to score.
+
+    Validation and test have then a season and the windows that intervals need, up to a quarter.
+    """
+    found = {name: round(share * rows) for name, share in SHARES.items()}
+    scored = min(automatic(season)["horizon"], SHORT) + WINDOWS
+    if rows - found["validation"] < (each := min(scored, rows // 4)):
+        found |= {"train": rows - 2 * each, "validation": rows - each}
+    return found
+
+
+def split(times: pd.DatetimeIndex, step: Step, ends_after: dict[str, int]) -> dict[str, str]:
+    """The last time of each span, at a day's end in a long series, from what `counts` gives."""
+    last = [after - 1 for after in ends_after.values()]
+    rows = [*ends_after.values()][-1]
     first = times[:1].repeat(len(last))
     at = step.shift(first, np.array(last)) if step.tells else times[last]
-    ends = dict(zip(SHARES, at, strict=True))
+    ends = dict(zip(ends_after, at, strict=True))
     if isinstance(step, Fixed) and not step.daily and rows * step.length >= pd.Timedelta("20D"):
         early = [*ends][:-1]
         ends |= {name: ends[name].floor("D") - step.length for name in early}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from pipeline.config import frequencies
@@ -316,13 +317,18 @@ def _column(name: str, found: Finding) -> str:
 
 
 def _split(seen: Look) -> list[str]:
-    why = "split: # check: the last time of each span, here 70, 15 and 15 % of the rows"
+    why = "split: # check: the last time of each span"
     ends: Mapping[str, object] = frequency_guesses.SHARES
     if seen.series:
         why = "split: # check: shares of each series, or the last time of each span for all"
     elif isinstance(seen.stamps, Stamps) and seen.step:
         moments = pd.DatetimeIndex(seen.stamps.times.unique())
-        ends = frequency_guesses.split(moments, seen.step, seen.rows)
+        season = frequency_guesses.season(seen.step, moments, seen.rows)[0]
+        counts = frequency_guesses.counts(seen.rows, season)
+        sizes = np.diff([0, *counts.values()])
+        train, validation, test = (round(100 * size / seen.rows) for size in sizes)
+        why += f", here {train}, {validation} and {test} % of the rows"
+        ends = frequency_guesses.split(moments, seen.step, counts)
     return [why, *(f"  {name}: {end}" for name, end in ends.items())]
 
 

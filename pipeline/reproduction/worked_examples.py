@@ -50,7 +50,8 @@ the error is RMSE, or for several targets the root of the standardised MSE.
 `dvc.lock`. The scores of others are quoted, not reproduced: DLinear is by Zeng et al. (2023, arXiv
 2205.13504), PatchTST by Nie et al. (2023, arXiv 2211.14730), SegRNN by Lin et al. (2023, arXiv
 2308.11200). Their code left out the last test windows if these did not fill a batch; here every
-window counts. `load`, `etth1` and `made_load` need their tables first: `fetch` in the card is the
+window counts. The airline model beside the air passengers is run by a script of the benchmarks.
+`load`, `etth1` and `made_load` need their tables first: `fetch` in the card is the
 command.
 """
 

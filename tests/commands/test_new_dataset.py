@@ -424,12 +424,14 @@ def test_absent_table_is_named(monkeypatch):
 
 def test_commands_undo_the_parameters_of_another_data_set(monkeypatch, capsys):
     """One flag names the data set; others undo columns that params.yaml names."""
-    run(monkeypatch, str(store(table())))
+    hours = pd.date_range("2024-01-01", periods=600, freq="h")
+    long = table(times=hours, load=LOAD * 3)
+    run(monkeypatch, str(store(long)))
     assert "dvc exp run -S ingest.dataset=mine\n" in capsys.readouterr().out
     text = HERE.params.read_text()
     text = text.replace("  transforms: null", "  transforms: [log1p:pm2.5]")
     HERE.params.write_text(text.replace("  inputs: null", "  inputs: [pm2.5, hour]"))
-    run(monkeypatch, str(store(table())), "--force")
+    run(monkeypatch, str(store(long)), "--force")
     flags = "-S ingest.dataset=mine -S window.inputs=null -S impute_scale.transforms=null\n"
     assert flags in capsys.readouterr().out
 
@@ -461,8 +463,24 @@ def test_a_name_that_yaml_reads_otherwise_stays_a_name(name):
         ("1D", 200, "-S window.look_back=auto -S window.horizon=auto", (21, 7)),
         ("1h", 400, "", (24, 24)),
         ("10min", 144 * 4, "", (24, 24)),
+        ("MS", 240, "-S window.look_back=auto -S window.horizon=auto", (36, 12)),
+        (
+            "QS",
+            60,
+            "-S window.look_back=auto -S window.horizon=auto -S 'evaluate.levels=[80.0]'",
+            (12, 4),
+        ),
+        (
+            "MS",
+            60,
+            "-S window.look_back=11 -S window.horizon=7 -S 'evaluate.levels=[80.0]'",
+            (11, 7),
+        ),
     ],
-    ids=["ten minutes", "days", "hours, as in params.yaml", "too few days"],
+    ids=[
+        *("ten minutes", "days", "hours, as in params.yaml", "too few days", "months"),
+        *("too few quarters for a level", "too few months for a year ahead"),
+    ],
 )
 def test_a_window_that_suits_the_season_stands_in_the_command(
     step, rows, flags, size, monkeypatch, capsys
@@ -475,31 +493,39 @@ def test_a_window_that_suits_the_season_stands_in_the_command(
     (command,) = [line for line in printed.splitlines() if "dvc exp run" in line]
     assert command.strip() == f"dvc exp run -S ingest.dataset=mine {flags}".strip()
     assert f"with look-back {size[0]} and horizon {size[1]} of" in printed
-    assert ("by the season of" in printed) == bool(flags)
+    assert ("by the season of" in printed) == ("auto" in flags)
 
 
 @pytest.mark.parametrize(
     ("rows", "lines"),
     [
         (
-            80,  # 56, 12 and 12
+            8,  # 4, 2 and 2: no window is long enough
             [
-                "check: split.validation: expected at least one horizon of 24 rows, found 12; set "
-                "-S window.horizon=12",
-                "check: split.test: expected at least one horizon of 24 rows, found 12",
+                "with look-back 24 and horizon 24 of params.yaml: 0 training windows of 0 possible",
+                "check: split.validation: expected at least one horizon of 24 rows, found 2; set "
+                "-S window.horizon=2",
+                "check: split.test: expected at least one horizon of 24 rows, found 2",
             ],
         ),
-        (60, ["check: split.train: expected at least one window of look-back 24 and horizon 24"]),
+        (
+            80,  # 40, 20 and 20
+            [
+                "with look-back 14 and horizon 12 of the command below: 15 training windows of 15",
+                "the validation span is too short for intervals but those of 80%",
+            ],
+        ),
     ],
 )
 def test_spans_too_short_for_the_window_are_told_before_the_commands(
     rows, lines, monkeypatch, capsys
 ):
-    """What the window stage would refuse is said with its remedy, and which window is meant."""
+    """A window for which they are long enough, or what the window stage would refuse."""
     run(monkeypatch, str(store(table(times=HOURS[:rows]))))
     printed = capsys.readouterr().out.split("ingest will accept")[0]
-    for line in ["with look-back 24 and horizon 24 of params.yaml: ", *lines]:
+    for line in lines:
         assert f"  {line}" in printed
+    assert ("check: split" in printed) == (rows == 8)
 
 
 def test_many_series_are_recognised(monkeypatch, capsys):
