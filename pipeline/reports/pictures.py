@@ -178,7 +178,9 @@ def missing(series: pd.DataFrame, starts: Sequence[int], card: Card, bins: int =
     figure = Figure(figsize=(9, 1.4 + 0.3 * series.shape[1]), layout="constrained")
     axes = figure.subplots()
     times = pd.DatetimeIndex(series.index)
-    end = times[-1:] + (times[-1] - times[-2])
+    end = times[-1:] + pd.Timedelta("1s")  # after the last row, which no other follows
+    if card.step.tells:
+        end = card.step.shift(times[-1:], 1)
     x, y = times.append(end)[edges], np.arange(series.shape[1] + 1)
     picture = axes.pcolormesh(x, y, share.T, cmap="OrRd", vmin=0, vmax=1)
     axes.vlines(times[list(starts)], 0, series.shape[1], color="black", linestyle="--", linewidth=1)
