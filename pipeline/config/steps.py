@@ -42,6 +42,10 @@ class Step(ABC):
         """So many steps, as a reader says it."""
         return f"{count} x {self.name}"
 
+    def far(self, count: int) -> str:
+        """How far ahead so many steps reach, as a reader says it."""
+        return self.many(count)
+
     @property
     def rows(self) -> str:
         """How its rows follow each other."""
@@ -68,6 +72,10 @@ class Fixed(Step):
     def shift(self, times: pd.DatetimeIndex, steps: Rows | int) -> pd.DatetimeIndex:
         """Each time, so many steps later."""
         return times + pd.to_timedelta(steps * self.length)
+
+    def far(self, count: int) -> str:
+        """24 steps of 1h."""
+        return f"{count} steps of {self.name}"
 
     def between(self, first: Any, times: Any) -> Rows:
         """How many whole steps lie from a time to each time."""

@@ -15,12 +15,12 @@ from pipeline.reports.pictures import (
     COLOURS,
     LATE,
     ahead,
-    dates,
     legend_below,
     shade,
     style,
     with_unit,
 )
+from pipeline.reports.time_axes import along, dates
 
 
 def fan(
@@ -59,12 +59,12 @@ def draw_fan(
         at = (slice(0, stretch), horizon - 1, 0)
         places, seen = forecasts.origins[:stretch] + horizon, forecasts.observed[at]
         shown = forecasts.made(MODEL).part(at)
-    rows = times[places]
+    rows = along(times, card)[places]
     shade(axes, rows, shown.bands)
     axes.plot(rows, shown.point, color=COLOURS[MODEL], linewidth=1.2, label="forecast")
     axes.plot(rows, seen, ".-", color="black", lw=1, ms=2.5, label="observed")
     axes.set_ylabel(with_unit(name, card))
-    dates(axes, card)
+    dates(axes, card, times)
 
 
 def coverage(metrics: dict[str, Any], card: Card, name: str) -> Figure:

@@ -84,7 +84,7 @@ def show(metrics: dict[str, Any], title: str, more: str | None = None) -> None:
 def heading(experiment: Experiment) -> str:
     """One line: what is forecast, from what, how far ahead."""
     params = experiment.params
-    steps = f"{params.window.horizon} steps of {experiment.card.step.name}"
+    steps = experiment.card.step.far(params.window.horizon)
     return f"{', '.join(experiment.targets)}, {steps} ahead, by {params.train.model.name}"
 
 

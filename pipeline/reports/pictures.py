@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -15,6 +14,7 @@ from pipeline.config.steps import Fixed
 from pipeline.evaluation.forecasts import MODEL, Forecasts
 from pipeline.evaluation.metrics import OWN, deciding, error
 from pipeline.reports.formatting import escape_mathtext, number
+from pipeline.reports.time_axes import along, dates
 
 # Okabe and Ito's colours, which colour-blind readers can distinguish too.
 COLOURS = {
@@ -58,7 +58,7 @@ def forecast(
 ) -> Figure:
     """Observed and forecast over the first `stretch` target rows that the span has in full."""
     horizon = forecasts.observed.shape[1]
-    steps = sorted({1, horizon})
+    steps, x = sorted({1, horizon}), along(times, card)
     figure = Figure(figsize=(9, 0.8 + 2.9 * len(names)), layout="constrained")
     panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
     for k, (axes, name) in enumerate(zip(panels, names, strict=True)):
@@ -66,22 +66,22 @@ def forecast(
         axes.set_ylabel(with_unit(name, card))
         if forecasts.apart:
             rows, seen, made = forecasts.whole(stretch, k)
-            axes.plot(times[rows], seen, ".-", color="black", lw=1.4, ms=2.5, label="observed")
+            axes.plot(x[rows], seen, ".-", color="black", lw=1.4, ms=2.5, label="observed")
             label = f"forecast up to {ahead(horizon, card)}"
-            axes.plot(times[rows], made.point, color=COLOURS[MODEL], lw=1.1, label=label)
-            dates(axes, card)
+            axes.plot(x[rows], made.point, color=COLOURS[MODEL], lw=1.1, label=label)
+            dates(axes, card, times)
             continue
         rows = forecasts.origins[:stretch] + horizon
         seen = forecasts.observed[:stretch, -1, k]
         # The dots show values between two missing ones.
-        axes.plot(times[rows], seen, ".-", color="black", linewidth=1.4, ms=2.5, label="observed")
+        axes.plot(x[rows], seen, ".-", color="black", linewidth=1.4, ms=2.5, label="observed")
         for step, colour in zip(steps, (COLOURS[MODEL], LATE), strict=False):
             begin = horizon - step
             rows = forecasts.origins[begin : begin + stretch] + step
             label = f"forecast {ahead(step, card)}"
             values = forecasts.model[begin : begin + stretch, step - 1, k]
-            axes.plot(times[rows], values, color=colour, linewidth=1.1, label=label)
-        dates(axes, card)
+            axes.plot(x[rows], values, color=colour, linewidth=1.1, label=label)
+        dates(axes, card, times)
     panels[0].set_title("Forecast and observed, start of the test span")
     legend_below(figure, panels[0])
     return figure
@@ -146,6 +146,7 @@ def windows(forecasts: Forecasts, series: pd.Series, look_back: int, card: Card)
     past = min(look_back, max(LEAST_PAST, PAST * horizon))
     mark = ".-" if past + horizon <= DOTS else "-"
     times = pd.DatetimeIndex(series.index)
+    x = along(times, card)
     for kind, ranked, line in (("best", order, panels[0]), ("worst", order[::-1], panels[1])):
         chosen = _apart(ranked, horizon, EACH)
         for blank in line[len(chosen) :]:
@@ -156,11 +157,11 @@ def windows(forecasts: Forecasts, series: pd.Series, look_back: int, card: Card)
             origin = int(forecasts.origins[i])
             window = slice(max(origin - past + 1, 0), origin + horizon + 1)
             after = slice(origin + 1, origin + horizon + 1)
-            shade(axes, times[after], made.part(i).bands)
-            axes.plot(times[window], series.iloc[window], mark, color="black", label="observed")
-            axes.plot(times[after], model[i], mark, color=COLOURS[MODEL], label="forecast")
-            axes.axvline(times[origin], color="#999999", linewidth=0.8, label="origin")  # type: ignore[arg-type]
-            dates(axes, card, minticks=2, maxticks=5)
+            shade(axes, x[after], made.part(i).bands)
+            axes.plot(x[window], series.iloc[window], mark, color="black", label="observed")
+            axes.plot(x[after], model[i], mark, color=COLOURS[MODEL], label="forecast")
+            axes.axvline(x[origin], color="#999999", linewidth=0.8, label="origin")  # type: ignore[arg-type]
+            dates(axes, card, times, minticks=2, maxticks=5)
             axes.set_title(f"{kind} {rank + 1}: RMSE {number(error[i])}", fontsize="medium")
         line[0].set_ylabel(with_unit(str(series.name), card))
     legend_below(figure, panels[0, 0])
@@ -181,14 +182,14 @@ def missing(series: pd.DataFrame, starts: Sequence[int], card: Card, bins: int =
     end = times[-1:] + pd.Timedelta("1s")  # after the last row, which no other follows
     if card.step.tells:
         end = card.step.shift(times[-1:], 1)
-    x, y = times.append(end)[edges], np.arange(series.shape[1] + 1)
-    picture = axes.pcolormesh(x, y, share.T, cmap="OrRd", vmin=0, vmax=1)
-    axes.vlines(times[list(starts)], 0, series.shape[1], color="black", linestyle="--", linewidth=1)
+    x, y = along(pd.DatetimeIndex(times.append(end)), card), np.arange(series.shape[1] + 1)
+    picture = axes.pcolormesh(x[edges], y, share.T, cmap="OrRd", vmin=0, vmax=1)
+    axes.vlines(x[list(starts)], 0, series.shape[1], color="black", linestyle="--", linewidth=1)
     counts = series.isna().sum()
     labels = [escape_mathtext(f"{name} ({n:,})" if n else str(name)) for name, n in counts.items()]
     axes.set_yticks(np.arange(series.shape[1]) + 0.5, labels)
     axes.invert_yaxis()
-    dates(axes, card)
+    dates(axes, card, times)
     axes.set_title("Missing values")
     figure.colorbar(picture, ax=axes, label="share missing")
     return figure
@@ -255,15 +256,6 @@ def _lines(axes: Axes, x: Sequence[int], errors: dict[str, list[float]]) -> None
         drawn.append(colour(name))
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def dates(axes: Axes, card: Card, **ticks: int) -> None:
-    """Times along the axis, with what they share written once, and no hours for daily data."""
-    if card.step.daily:
-        ticks |= {"minticks": 2, "interval_multiples": False}
-    locator = AutoDateLocator(**ticks)
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
 
 def legend_below(figure: Figure, axes: Axes) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -67,8 +68,8 @@ def draw(
         first = evaluation.series.borders.firsts[number]
         ends = [evaluation.spans[span][number, 0] - first for span in SCORED]
         drawn["missing"] = pictures.missing(shown, ends, card)
-    if not card.step.daily:
-        clock = _local(evaluation.series.frame, card).hour.to_numpy()
+    clock = _local(evaluation.series.frame, card).hour.to_numpy()
+    if not card.step.daily and len(np.unique(clock)) > 1:
         hours = scoring.by_hour(every, clock, evaluation.yardstick)
         drawn["error_by_hour"] = pictures.error_by_hour(hours, evaluation.metrics, names, card)
     if card.series:

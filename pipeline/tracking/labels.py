@@ -97,7 +97,7 @@ def note(experiment: Experiment) -> str:
     return (
         f"**{escape_markdown(card.title)}**\n\n"
         f"Forecasts {escape_markdown(', '.join(experiment.targets))} "
-        f"{params.window.horizon} steps of {card.step.name} ahead from the "
+        f"{card.step.far(params.window.horizon)} ahead from the "
         f"{params.window.look_back} rows before, with {params.train.model.name} "
         f"({params.train.loss} loss, seed {params.train.seed}). Scores are in the target's own "
         "units, compared with baselines; the report is among the artifacts."

@@ -1,0 +1,34 @@
+"""Times along the axis of a picture."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from pipeline.config.cards import Card
+from pipeline.config.steps import Rows
+
+ROOM = 6  # labels of day and time that find room along a wide picture
+
+
+def along(times: pd.DatetimeIndex, card: Card) -> pd.DatetimeIndex | Rows:
+    """Where rows lie along the axis: at their times, or where each is one step, side by side."""
+    return times if card.step.tells else np.arange(len(times))
+
+
+def dates(axes: Axes, card: Card, times: pd.DatetimeIndex, **ticks: int) -> None:
+    """Times along the axis, with what they share written once, and no hours for daily data."""
+    if not card.step.tells:
+        axes.xaxis.set_major_locator(MaxNLocator(ticks.get("maxticks", ROOM) - 2, integer=True))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda row, _: _stamp(times, round(row))))
+        return
+    if card.step.daily:
+        ticks |= {"minticks": 2, "interval_multiples": False}
+    locator = AutoDateLocator(**ticks)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+
+
+def _stamp(times: pd.DatetimeIndex, row: int) -> str:
+    return times[row].strftime("%Y-%m-%d\n%H:%M") if 0 <= row < len(times) else ""
