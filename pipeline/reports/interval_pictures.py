@@ -85,7 +85,8 @@ def coverage(metrics: dict[str, Any], card: Card, name: str) -> Figure:
         error = [scores[f"coverage_error_{percent}"] for scores in by_step.values()]
         left.plot(steps, found, marker=mark, color=colour, label=f"{percent}%")
         low, high = (
-            [f + 2 * way * e for f, e in zip(found, error, strict=True)] for way in (-1, 1)
+            [min(max(f + 2 * way * e, 0), 1) for f, e in zip(found, error, strict=True)]
+            for way in (-1, 1)
         )
         left.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
         moved = [scores[level.name] for scores in followed.values()]

@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from pipeline.config.cards import Card
 from pipeline.config.steps import Rows
 
-ROOM = 6  # labels of day and time that find room along a wide picture
+WIDE, NARROW = 7, 3  # spaces between labels of day and time that find room
 
 
 def along(times: pd.DatetimeIndex, card: Card) -> pd.DatetimeIndex | Rows:
@@ -20,15 +20,15 @@ def along(times: pd.DatetimeIndex, card: Card) -> pd.DatetimeIndex | Rows:
 def dates(axes: Axes, card: Card, times: pd.DatetimeIndex, **ticks: int) -> None:
     """Times along the axis, with what they share written once, and no hours for daily data."""
     if not card.step.tells:
-        axes.xaxis.set_major_locator(MaxNLocator(ticks.get("maxticks", ROOM) - 2, integer=True))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda row, _: _stamp(times, round(row))))
+        form = "%m-%d\n%H:%M" if ticks else "%Y-%m-%d\n%H:%M"  # in a narrow picture no year
+        stamps = times.strftime(form)
+        axes.xaxis.set_major_locator(MaxNLocator(NARROW if ticks else WIDE, integer=True))
+        axes.xaxis.set_major_formatter(
+            FuncFormatter(lambda row, _: stamps[round(row)] if 0 <= row < len(stamps) else "")
+        )
         return
     if card.step.daily:
         ticks |= {"minticks": 2, "interval_multiples": False}
     locator = AutoDateLocator(**ticks)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-
-
-def _stamp(times: pd.DatetimeIndex, row: int) -> str:
-    return times[row].strftime("%Y-%m-%d\n%H:%M") if 0 <= row < len(times) else ""
