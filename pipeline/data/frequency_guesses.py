@@ -102,6 +102,7 @@ def _months(times: pd.DatetimeIndex) -> Guess:
     steps = np.diff(months)
     count = max(1, int(pd.Series(steps[steps > 0]).mode().iloc[0]) if (steps > 0).any() else 1)
     each = next(each for each in (12, 3, 1) if count % each == 0)
+    times = pd.DatetimeIndex(pd.Series(times))  # with a freq, a last business day would be an end
     starts, ends = times.is_month_start, times.is_month_end
     end = not starts.all() and (ends.all() or bool((times.day >= LATE).mean() > 0.5))
     kind = f"{'MQY'[(1, 3, 12).index(each)]}{'E' if end else 'S'}"

@@ -86,6 +86,7 @@ SPELT = [value if i % 50 else "None" for i, value in enumerate(LOAD)]
 HOLES = HOURS.delete([20, 21, 22, 90])
 WEEKS = pd.date_range("2020-01-06", periods=200, freq="7D")
 
+MONTHS = pd.date_range("2000-01-01", periods=200, freq="MS")
 DAYS = pd.date_range("2024-01-01", periods=200)
 
 
@@ -151,6 +152,38 @@ ACCEPTED = {
     "daily": (
         table("%Y-%m-%d", times=pd.date_range("2024-01-01", periods=200)),
         {"frequency": "1D", "season": 7},
+    ),
+    "months in two columns": (
+        table("%Y,%-m", header="YEAR,MONTH,load", times=MONTHS),
+        {"time.columns": ("year", "month"), "frequency": "MS", "season": 12},
+    ),
+    "months beside a date": (
+        table("%Y-%m-%d,%Y,%-m", header="date,Year,Month,load", times=MONTHS),
+        {"time.column": "date", "frequency": "MS"},
+    ),
+    "last days of months": (
+        table("%d.%m.%Y", times=pd.date_range("2000-01-31", periods=200, freq="ME")),
+        {"time.format": "%d.%m.%Y", "frequency": "ME", "time.round": None},
+    ),
+    "last days of trading": (
+        table("%m/%d/%Y", times=pd.date_range("2000-01-31", periods=200, freq="BME")),
+        {"frequency": "ME", "time.round": "ME"},
+    ),
+    "the middle of months": (
+        table("%Y-%m-15", times=MONTHS),
+        {"frequency": "MS", "time.round": "MS"},
+    ),
+    "quarters from February on": (
+        table("%Y-%m-%d", times=pd.date_range("1970-02-01", periods=200, freq="QS-FEB")),
+        {"frequency": "QS-FEB", "season": 4},
+    ),
+    "years": (
+        table("%Y", times=pd.date_range("1800-01-01", periods=200, freq="YS")),
+        {"time.format": "%Y", "frequency": "YS", "season": 1},
+    ),
+    "days of business": (
+        table("%Y-%m-%d", times=pd.date_range("2024-01-01", periods=200, freq="B").delete([30])),
+        {"frequency": "B", "season": 5},
     ),
     "weekly": (table("%Y-%m-%d", times=WEEKS), {"frequency": "7D", "season": 52}),
     "every minute": (

@@ -21,7 +21,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.config.calendar_steps import Calendar
 from pipeline.config.cards import Card
+from pipeline.config.frequencies import step
 from pipeline.data import tables
 from pipeline.data.sources import delimited
 from pipeline.errors import PipelineError
@@ -40,7 +42,7 @@ FORMATS = {
     "%A, %d %B %Y %H:%M": "",
     "%Y-%m-%dT%H:%M:%S%z": "offset",
 }
-FREQUENCIES = ("15min", "1h", "3h", "1D", "7D")
+FREQUENCIES = ("15min", "1h", "3h", "1D", "7D", "MS", "QE", "W-WED", "B")
 LEVELS = ("None", "NA", "n/a", "TRUE", "FALSE", "01", "1", "-", "é", "a,b", 'q"q', "a;b", "nan")
 MARKS = ("", "NA", "NaN", "n/a", "?", "-999", "None", "missing", "-")
 NAMES = ("load", "T [1]", "T (1)", "PM2.5 (µg/m³)", "weekday", "a|b", "$x$", "two words", "%s", "1")
@@ -93,15 +95,15 @@ def exports(draw: st.DrawFn) -> Export:
     """A series of two numbers and a category, written in one of the ways that people have."""
     encoding = draw(st.sampled_from(["utf-8", "utf-16", "utf-8"]))
     frequency = draw(st.sampled_from(FREQUENCIES))
-    step = pd.Timedelta(frequency)
+    every = step(frequency)
     form = draw(st.sampled_from(list(FORMATS)))
     zoned = FORMATS[form] == "offset"
     n = draw(st.integers(2, 12))
     start = draw(st.datetimes(pd.Timestamp(2001, 1, 1), pd.Timestamp(2037, 1, 1)))
-    first = pd.Timestamp(start).floor("1D") + draw(st.integers(0, 3)) * min(
-        step, pd.Timedelta("6h")
-    )
-    times = pd.date_range(first, periods=n, freq=step, tz="UTC" if zoned else None)
+    day = pd.DatetimeIndex([pd.Timestamp(start).floor("1D")])
+    day = every.snap(day) if isinstance(every, Calendar) else day
+    first = day[0] + draw(st.integers(0, 3)) * min(every.length, pd.Timedelta("6h"))
+    times = every.grid(first.tz_localize("UTC" if zoned else None), n)
     a, b = draw(st.lists(st.sampled_from(NAMES), min_size=2, max_size=2, unique=True))
     levels = draw(st.lists(st.sampled_from(LEVELS), min_size=1, max_size=4, unique=True))
     marks = draw(st.lists(st.sampled_from(MARKS), min_size=1, unique=True))
@@ -278,8 +280,8 @@ def check_spoiled(export: Export) -> None:
         assert line.startswith("data/raw/any/any.csv: ")
         assert len(line) < 1000
     else:
-        steps = np.diff(pd.DatetimeIndex(found.index).asi8)
-        assert (steps == steps[:1]).all()
+        every, times = step(export.card["frequency"]), pd.DatetimeIndex(found.index)
+        assert every.between(times[0], times).tolist() == list(range(len(times)))
         numbers = found.drop(columns="kind").to_numpy(float)
         assert not np.isinf(numbers).any()
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline import api
 from pipeline.config.cards import Split
 from pipeline.config.frequencies import step
 from pipeline.config.reading import read_experiment
@@ -68,13 +70,15 @@ def written(times: pd.DatetimeIndex, *gone: int) -> pd.DataFrame:
     return table.drop(index=[*gone])
 
 
-def forecaster(project: Project) -> Forecaster:
-    """A seasonal naive, which learns nothing."""
+def forecaster(project: Project, learned: dict[str, Any] | None = None) -> Forecaster:
+    """A baseline that has learned this: a seasonal naive nothing."""
     experiment = read_experiment()
     scaler = artifacts.read_json_record(HERE.scaler, Scaler)
     imputer = artifacts.read_json_record(HERE.imputer, Imputer)
     spec, weights = Spec.of(experiment), Path("weights.h5")
-    FittedBaseline(spec, scaler).save_weights(weights)
+    baseline = FittedBaseline(spec, scaler)
+    baseline.learned = learned or {}
+    baseline.save_weights(weights)
     return Forecaster(experiment.card, spec, imputer, scaler, weights, "numpy")
 
 
@@ -243,6 +247,41 @@ def test_what_rows_cannot_tell_is_said(project: Project) -> None:
     project.write(minutes(), card=BY_ROWS, params=PARAMS | {"train.model": {"name": "drift"}})
     with pytest.raises(PipelineError, match="expected another model; with frequency: rows"):
         project.run("ingest")
+    known = PARAMS | {"train.model": {"name": "ridge"}, "window.known_ahead": ["hour"]}
+    project.write(card=BY_ROWS, params=known).run("ingest", "impute_scale", "window")
+    with chdir(project.root):
+        own = forecaster(project, {"kernel": np.zeros((10, 3)), "bias": np.zeros(3)})
+        table = reading.read_table(project.table, own.card)
+    said = (
+        r"3 rows after the origin 2024-04-01 09:19:00, with what is known ahead \(hour\), found 0"
+    )
+    with pytest.raises(PipelineError, match=said):
+        own.predict(table)
+    assert len(own.predict(table, ["2024-04-01 09:10"])) == 3
+
+
+@pytest.mark.parametrize(
+    ("index", "frequency", "rounded", "season"),
+    [
+        (pd.date_range("2000-01-01", periods=60, freq="MS"), "MS", None, 12),
+        (pd.date_range("2000-01-01", periods=60, freq="ME", tz="Europe/Berlin"), "ME", None, 12),
+        (pd.date_range("2000-01-01", periods=60, freq="BME"), "ME", "ME", 12),
+        (pd.date_range("2000-01-15", periods=60, freq="MS") + pd.Timedelta("14D"), "MS", "MS", 12),
+        (pd.date_range("2000-01-01", periods=60, freq="QS-FEB"), "QS-FEB", None, 4),
+        (pd.date_range("1900-01-01", periods=60, freq="YE-JUN"), "YE-JUN", None, 1),
+        (pd.date_range("2000-01-01", periods=60, freq="B"), "B", None, 5),
+        (pd.date_range("2000-01-01", periods=60, freq="W"), "7D", None, 1),
+        (pd.date_range("2000-01-01", periods=60, freq="28D"), "28D", None, 13),
+    ],
+)
+def test_a_frame_shows_its_step(
+    index: pd.DatetimeIndex, frequency: str, rounded: str | None, season: int
+) -> None:
+    """Months by their first or last days, or by one that stands for them; else a length."""
+    frame = pd.DataFrame({"level": values()}, index)
+    card = api.of_frame(frame, "level").card
+    assert (card.frequency, card.time.round, card.season) == (frequency, rounded, season)
+    assert api.of_frame(frame, "level", frequency="rows").card.step.name == "1 row"
 
 
 @pytest.mark.slow

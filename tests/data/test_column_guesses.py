@@ -115,13 +115,29 @@ def test_grid_that_is_mostly_empty_is_asked_about(monkeypatch, capsys):
     assert re.search(r"frequency: 1h # .* absent times: \d+ of \d+", HERE.card("mine").read_text())
 
 
+def test_each_row_may_be_one_step(monkeypatch, capsys):
+    """With --frequency rows: a season is a day's rows, and no time is absent."""
+    hours = pd.date_range("2024-01-01", periods=1200, freq="h")
+    market = hours[(hours.hour >= 9) & (hours.hour < 16) & (hours.day_of_week < 5)][:200]
+    run(monkeypatch, str(store(table(times=market))), "--frequency", "rows")
+    card = cards.read_card("mine")
+    assert (card.frequency, card.season) == ("rows", 7)
+    told = capsys.readouterr().out
+    assert f"200 rows from {market[0]} to {market[-1]}, whatever the time between them" in told
+    assert "absent" not in told and "-S window.look_back=auto -S window.horizon=auto" in told
+    with pytest.raises(PipelineError, match="exists; --force --frequency writes a new one"):
+        run(monkeypatch, "data/raw/mine/mine.csv", "--frequency", "B")
+    line = refused(monkeypatch, "data/raw/mine/mine.csv", "--frequency", "hourly")
+    assert line.startswith("--frequency: expected a frequency such as") and "hourly" in line
+
+
 def test_irregular_times_are_told(monkeypatch):
     """No step is common: the line says so and names a grid, not a frequency of 33 minutes."""
     minutes = np.random.default_rng(1).integers(20, 60, 200).cumsum()
     times = HOURS[0] + pd.to_timedelta(minutes, unit="min")
     line = refused(monkeypatch, store(table(times=times)))
     assert re.search(r"expected steps of one length, found \d+min as the most common one in", line)
-    assert "mean of each 1h" in line
+    assert "mean of each 1h" in line and "--frequency rows" in line
 
 
 @pytest.mark.parametrize(
