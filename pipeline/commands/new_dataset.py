@@ -175,7 +175,10 @@ def _told(seen: Look) -> Iterator[str]:
     yield from (f"check: {remark}" for remark in seen.beyond)
     if isinstance(seen.stamps, Stamps) and len(seen.stamps.names) > 1 and seen.stamps.format:
         joined = ", ".join(seen.stamps.names)
-        yield f"time is made of the columns {joined}, joined by a blank: {seen.stamps.format}"
+        how = f"joined by a blank: {seen.stamps.format}"
+        if seen.stamps.period:
+            how = f"the last of which counts periods of {seen.stamps.period} in a day"
+        yield f"time is made of the columns {joined}, {how}"
     if seen.times_of_day:
         yield "check: layout: wide, since the other columns are the times of one day"
     if seen.hours:

@@ -18,6 +18,13 @@ _CALENDAR = re.compile(
 _UNITS = {"M": ("month", 1), "Q": ("quarter", 3), "Y": ("year", 12)}
 
 
+def fixed(length: str) -> pd.Timedelta:
+    """A length of time above 0; ValueError of what is none."""
+    if not (found := pd.Timedelta(length)) > pd.Timedelta(0):
+        raise ValueError(length)
+    return found
+
+
 def step(frequency: str, zone: str | None = None) -> Step:
     """What a card calls the step between two rows; of the calendar, by the clock of `zone`.
 
@@ -27,10 +34,7 @@ def step(frequency: str, zone: str | None = None) -> Step:
         return Unequal()
     found = _CALENDAR.fullmatch(frequency)
     if not found or (found[1] and found[2] == "W" and not found[3]):  # 1W is seven days
-        length = pd.Timedelta(frequency)
-        if not length > pd.Timedelta(0):
-            raise ValueError(frequency)
-        return Fixed(length, frequency)
+        return Fixed(fixed(frequency), frequency)
     count, kind, anchor = int(found[1] or 1), found[2], found[3]
     if count < 1 or (anchor in WEEKDAYS) != (kind == "W" and anchor is not None):
         raise ValueError(frequency)

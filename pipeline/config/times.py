@@ -96,6 +96,8 @@ class Time(Record):
     column: Word | None = None
     columns: tuple[Word, ...] = ()  # joined by a blank where there is a format; else parts
     format: WithYear | None = None
+    # how long each of a day's periods is, which the last column counts from 1
+    period: Annotated[str, checked(frequencies.fixed, "a length such as 30min")] | None = None
     timezone: Timezone | None = None  # local stamps are then kept as UTC
     # which end of its step a stamp names; where clocks change, that tells which hour is meant
     stamps: Literal["start", "end"] = "start"
@@ -120,6 +122,11 @@ class Time(Record):
             raise ValueError("at least the columns year and month")
         if len(set(self.columns)) != len(self.columns):
             raise ValueError("each column once")
+        if self.period and (len(self.columns) < 2 or not self.format or "%H" in self.format):
+            raise ValueError(
+                "period beside columns with a day in a format and, the last of them, the number of "
+                "a period of that day"
+            )
         for key in ("stamps", "ambiguous"):
             if not self.timezone and getattr(self, key) not in ("start", None):
                 raise ValueError(f"{key} beside timezone alone: it tells how clocks change")

@@ -18,6 +18,7 @@ from pipeline.data.frequency_guesses import MONTH
 from pipeline.data.time_formats import clock, fits, formats, is_dates, read_most
 from pipeline.errors import PipelineError
 
+_PERIODS = r"(?i)period|interval|slot|^sp$|mtu"  # in the name of a column that numbers them
 HOUR = pd.Timedelta("1h")
 _JITTER = ("1s", "10s", "1min", "5min", "10min", "15min", "30min", "1h")  # units of rounding
 _NATURAL = ("1s", "10s", "1min", "5min", "10min", "15min", "30min", "1h", "3h", "6h", "1D", "7D")
@@ -36,6 +37,7 @@ class Stamps:
     rows: int  # steps from the first time to the last, both counted
     backwards: int = 0  # rows that are earlier than the one before, but for clocks put back
     round: str | None = None  # what the times were rounded to, where that puts them on one grid
+    period: str | None = None  # of a day, which the last column counts
     rivals: tuple[str, ...] = ()  # other formats that read every row, and what they make of it
 
     @property
@@ -93,7 +95,8 @@ def stamps(
     """
     candidates = _ranked(_readings(table, form, every))
     if not candidates or candidates[0].times.duplicated().mean() > 0.4:
-        candidates = _ranked([*candidates, *_apart(table, form, every)])
+        apart = [*_numbered(table, form, every), *_apart(table, form, every)]
+        candidates = _ranked([*candidates, *apart])
     best = candidates[0] if candidates else None
     if best is None:
         if form is None and (column := _likely(table)):
@@ -209,6 +212,27 @@ def _apart(table: pd.DataFrame, form: str | None, every: str | None) -> list[Sta
             if (times := read_most(text, tried)) is not None:
                 readings.append(_regularity(names, tried, times, every))
     return [found for found in readings if found]
+
+
+def _numbered(table: pd.DataFrame, form: str | None, every: str | None) -> list[Stamps]:
+    """Readings of a day and the number of one of its periods, as of the 48 half hours."""
+    dates = [str(name) for name in table if is_dates(table[name])]
+    readings = []
+    for number in (str(name) for name in table if re.search(_PERIODS, str(name))):
+        count = pd.to_numeric(table[number], errors="coerce")
+        for date in dates:
+            of_day = count.groupby(table[date]).max()
+            usual = of_day.mode()
+            if not (count >= 1).all() or len(usual) == 0 or usual[0] not in (24, 48, 96, 288):
+                continue
+            length = pd.Timedelta("1D") / int(usual[0])
+            for tried in [form] if form else formats(table[date].str.strip()):
+                if (days := read_most(table[date].str.strip(), tried)) is None:
+                    continue
+                found = _regularity([date, number], tried, days + (count - 1) * length, every)
+                if found and "%H" not in tried:
+                    readings.append(replace(found, period=frequency_guesses.text(length)))
+    return readings
 
 
 def _likely(table: pd.DataFrame) -> str | None:

@@ -16,6 +16,7 @@ from pipeline.config.times import EPOCHS, QUARTER, Interval, whole_week
 
 BLOCK = 2**18
 _DAYS_END = r"24(?=(?:[:.]?00)*(?: ?(?:Z|[+-]\d{2}:?\d{2}))?$)"
+_ZONE = r" ?\([A-Z]{3,4}\)$"
 CLOCK = re.compile(r"[ T]%[HI]\W?(%[MSp]|\.%f|\W)*$")  # of a format, what follows the date
 
 
@@ -59,7 +60,7 @@ def read(text: pd.Series, form: str, utc: bool | None = None) -> pd.Series:
     if QUARTER in form:
         return _quarters(text, form, zoned)
     times = _parsed(text, form, zoned)
-    for tried in (_ends_of_days, _midnights):
+    for tried in (_ends_of_days, _midnights, _named_zones):
         if (lacking := times.isna() & text.notna()).any():
             times = times.fillna(tried(text[lacking], form, zoned))
     return times
@@ -75,6 +76,10 @@ def beyond(text: pd.Series, form: str) -> Iterator[str]:
     for read_as, what in (
         (_ends_of_days, "times that end with 24:00, taken for the midnight that ends the day"),
         (_midnights, "times without a time of day, taken for midnight"),
+        (
+            _named_zones,
+            "times with a zone's name in brackets, which time.timezone has to name for all rows",
+        ),
     ):
         if count := int(read_as(other, form, "%z" in form).notna().sum()):
             yield f"{what}: {count:,}"
@@ -105,6 +110,14 @@ def _midnights(text: pd.Series, form: str, utc: bool) -> pd.Series:
     """Dates alone as midnights, as many programs leave the hour out there."""
     date = CLOCK.sub("", form)
     return _parsed(text, date, utc) if date != form else _none(utc)
+
+
+def _named_zones(text: pd.Series, form: str, utc: bool) -> pd.Series:
+    """02:00:00 (CEST) as what stands before it: where clocks change, rows are in order."""
+    named = text[text.str.contains(_ZONE)]
+    if not len(named):
+        return _none(utc)
+    return _parsed(named.str.replace(_ZONE, "", regex=True), form, utc)
 
 
 def _none(utc: bool) -> pd.Series:

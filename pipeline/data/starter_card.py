@@ -1,8 +1,7 @@
 """The text of a starter card, from what a table shows of itself; every guess is marked."""
 
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from pipeline.data import (
     stamp_text,
     time_formats,
 )
+from pipeline.data.card_text import line, word, words
 from pipeline.data.column_guesses import COUNTS, Finding
 from pipeline.data.date_formats import Question, Stamps
 from pipeline.data.number_text import PLAIN, Written
@@ -148,7 +148,7 @@ def look(raw: Path, form: str | None = None, every: str | None = None) -> Look:
         columns["value"] = column_guesses.finding(values, len(slots), written)
     order, beyond = {}, []
     if isinstance(stamps, Stamps):
-        if stamps.format:
+        if stamps.format and not stamps.period:
             beyond = [*stamp_text.beyond(stamp_text.joined(table, names), stamps.format)]
         counted = {name for name, found in columns.items() if found.note == COUNTS}
         order = dict(_order(stamps, one.drop(columns=list(counted))))
@@ -209,7 +209,7 @@ def draft(raw: Path, seen: Look) -> str:
     """The text of a starter card."""
     target, why = seen.target
     unused = [
-        f"  - {_word(name)} # {_line(found.note)}"
+        f"  - {word(name)} # {line(found.note)}"
         for name, found in seen.columns.items()
         if not found.used
     ]
@@ -217,10 +217,10 @@ def draft(raw: Path, seen: Look) -> str:
         [
             f"# A starter card, written from {raw}. Look at each line marked check:, change what",
             "# is wrong and delete the mark. docs/own-data.md says what every key means.",
-            f"title: {_word(raw.parent.name)} # check: what the data are",
+            f"title: {word(raw.parent.name)} # check: what the data are",
             "source: not stated # check: where they come from",
             "licence: not stated # check: who may use them",
-            f"file: {_word(raw.name)}",
+            f"file: {word(raw.name)}",
             f"sha256: {artifacts.table_sha256(raw)} # of the file as it is; ingest refuses another",
             "",
             *_writing(seen),
@@ -231,8 +231,8 @@ def draft(raw: Path, seen: Look) -> str:
             *(["excluded: # check: columns that are not used", *unused] if unused else []),
             *_many(seen),
             "",
-            f"targets: [{_word(target)}] # check: what to forecast; {why}",
-            f"inputs: {_words(seen.used)} # check: what to forecast from",
+            f"targets: [{word(target)}] # check: what to forecast; {why}",
+            f"inputs: {words(seen.used)} # check: what to forecast from",
             "known_ahead: [] # check: what is known of the steps ahead when a forecast is made:",
             "  # plans, published forecasts, hour or weekday; no measured column, as its values to",
             "  # come are in the table, but not yet there when a forecast is made",
@@ -245,17 +245,17 @@ def draft(raw: Path, seen: Look) -> str:
 def _many(seen: Look) -> list[str]:
     if not seen.series:
         return []
-    lines = [f"series: {_word(seen.series)} # check: it tells {seen.names:,} series apart"]
+    lines = [f"series: {word(seen.series)} # check: it tells {seen.names:,} series apart"]
     if seen.static:
-        lines.append(f"static: {_words(seen.static)} # check: one value in each series")
+        lines.append(f"static: {words(seen.static)} # check: one value in each series")
     return lines
 
 
 def _writing(seen: Look) -> Iterator[str]:
     if query := seen.writing.get("query"):
-        yield f"query: {_word(query)} # snapshot asks the database this"
+        yield f"query: {word(query)} # snapshot asks the database this"
     for key, names in seen.beside.items():
-        yield f"{key}: {_word(seen.writing[key])} # check: which one of {_line(', '.join(names))}?"
+        yield f"{key}: {word(seen.writing[key])} # check: which one of {line(', '.join(names))}?"
     if (delimiter := seen.writing.get("delimiter", ",")) != ",":
         yield f"delimiter: {json.dumps(delimiter)}"
     if (encoding := seen.writing.get("encoding", "utf-8")) != "utf-8":
@@ -263,23 +263,23 @@ def _writing(seen: Look) -> Iterator[str]:
     yield from (f"{key}: {json.dumps(mark)}{check}" for key, mark, check in seen.numbers)
     marks = dict.fromkeys(mark for found in seen.used.values() for mark in found.missing)
     if marks:
-        yield f"missing: {_words(marks)} # check: how a missing value is written"
+        yield f"missing: {words(marks)} # check: how a missing value is written"
     if seen.renamed:
         yield "rename: # the names of columns in the table, and in this card"
-        yield from (f"  {_word(old)}: {_word(new)}" for old, new in seen.renamed.items())
+        yield from (f"  {word(old)}: {word(new)}" for old, new in seen.renamed.items())
     if seen.times_of_day:
-        times = _word(seen.times_of_day)
+        times = word(seen.times_of_day)
         yield "layout: wide # check: one row for each day, one column for each time of day"
         yield f"wide: {{column: value, times: {times}}} # value: rename it, here and below"
     elif seen.hours:
-        yield f"layout: long # check: {_line(seen.hours)}"
+        yield f"layout: long # check: {line(seen.hours)}"
 
 
 def _time(seen: Look) -> list[str]:
     stamps, step = seen.stamps, seen.step
     moments = pd.DatetimeIndex([])
     if isinstance(stamps, Question):
-        time = [f"  column: {_word(stamps.name)}", f"  format: null # check: {stamps}"]
+        time = [f"  column: {word(stamps.name)}", f"  format: null # check: {stamps}"]
         steps = "from the columns' names"
     else:
         moments = pd.DatetimeIndex(stamps.times)
@@ -289,10 +289,12 @@ def _time(seen: Look) -> list[str]:
         )
         written = f"{json.dumps(stamps.format)} # check: {asked}{also}"
         apart = len(stamps.names) > 1
-        one = f"  column: {_word(stamps.names[0])}"
-        time = [f"  columns: {_words(stamps.names)}" if apart else one]
+        one = f"  column: {word(stamps.names[0])}"
+        time = [f"  columns: {words(stamps.names)}" if apart else one]
         if stamps.format:
             time.append(f"  format: {written}")
+        if stamps.period:
+            time.append(f"  period: {stamps.period} # check: {stamps.names[-1]} counts them")
         time += [f"  {key}: {value} # check: {why}" for key, (value, why) in seen.order.items()]
         steps = (
             f"the most common step (rows with another step: {stamps.others:,}; absent times: "
@@ -309,11 +311,11 @@ def _time(seen: Look) -> list[str]:
 
 
 def _column(name: str, found: Finding) -> str:
-    known = f"unit: {_word(found.unit)}" + ", minimum: 0" * found.minimum
+    known = f"unit: {word(found.unit)}" + ", minimum: 0" * found.minimum
     if found.levels:
-        known = f"categories: {_words(found.levels)}"
-    remark = f"; check: {_line(found.check)}" if found.check else ""
-    return f"  {_word(name)}: {{{known}}} # {_line(found.note)}{remark}"
+        known = f"categories: {words(found.levels)}"
+    remark = f"; check: {line(found.check)}" if found.check else ""
+    return f"  {word(name)}: {{{known}}} # {line(found.note)}{remark}"
 
 
 def _split(seen: Look) -> list[str]:
@@ -330,21 +332,3 @@ def _split(seen: Look) -> list[str]:
         why += f", here {train}, {validation} and {test} % of the rows"
         ends = frequency_guesses.split(moments, seen.step, counts)
     return [why, *(f"  {name}: {end}" for name, end in ends.items())]
-
-
-def _line(text: str) -> str:
-    """The text without line breaks or anything else that would end a comment."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
-
-
-def _words(words: Iterable[Any]) -> str:
-    return f"[{', '.join(_word(str(word)) for word in words)}]"
-
-
-def _word(text: str) -> str:
-    """A string as YAML: plain where that cannot be mistaken for anything else, else quoted."""
-    plain = re.fullmatch(r"[^\W\d_][\w.%-]*", text)
-    if plain and text.lower() not in ("null", "true", "false"):
-        return text
-    quoted = json.dumps(text, ensure_ascii=False)
-    return "".join(letter if letter.isprintable() else f"\\U{ord(letter):08x}" for letter in quoted)

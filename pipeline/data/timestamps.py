@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pipeline.config import frequencies
 from pipeline.config.calendar_steps import Calendar
 from pipeline.config.cards import Card
 from pipeline.data import local_times, row_order, stamp_text
@@ -25,10 +26,15 @@ def stamps(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
     if card.time.format:
         times = table[names[0]]
         others = table[names[1:]].isna().to_numpy()
-        if not (pd.api.types.is_datetime64_any_dtype(times) and others.all()):
+        expected = f"a time written as {card.time.format}"
+        if pd.api.types.is_datetime64_any_dtype(times) and others.all():
+            pass
+        elif card.time.period:
+            times = _of_periods(table, card, card.time.period)
+            expected = f"a day written as {card.time.format} and the number of a period of it"
+        else:
             text = stamp_text.joined(table, names)
             times = stamp_text.read(text, card.time.format, card.time.offsets)
-        expected = f"a time written as {card.time.format}"
     else:
         whole = table[names].apply(pd.to_numeric, errors="coerce")
         whole = whole if "day" in whole else whole.assign(day=1)
@@ -50,6 +56,22 @@ def stamps(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
     moments = pd.DatetimeIndex(times)
     _check_zone(moments, card, where, table.index)
     return local_times.in_utc(moments, card, where, table.index)
+
+
+def _of_periods(table: pd.DataFrame, card: Card, length: str) -> pd.Series:
+    """When each numbered period of a day begins, so long after its local midnight as they take."""
+    *names, counts = card.time.names
+    days = stamp_text.read(stamp_text.joined(table, names), str(card.time.format))
+    number = pd.to_numeric(table[counts], errors="coerce")
+    after = (number - 1) * frequencies.fixed(length)
+    possible = (number >= 1) & (number % 1 == 0) & (after < pd.Timedelta("25h"))
+    if card.time.timezone and not card.time.offsets:
+        days = days.dt.tz_localize(
+            card.time.timezone,
+            ambiguous=np.ones(len(days), bool),
+            nonexistent="shift_forward",
+        ).dt.tz_convert("UTC")
+    return (days + after).where(possible)
 
 
 def moment(written: str, card: Card) -> pd.Timestamp:

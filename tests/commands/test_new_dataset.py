@@ -87,6 +87,7 @@ HOLES = HOURS.delete([20, 21, 22, 90])
 WEEKS = pd.date_range("2020-01-06", periods=200, freq="7D")
 
 MONTHS = pd.date_range("2000-01-01", periods=200, freq="MS")
+HALVES = list(zip(pd.date_range("2024-01-01", periods=200, freq="30min"), LOAD, strict=True))
 DAYS = pd.date_range("2024-01-01", periods=200)
 
 
@@ -160,6 +161,13 @@ ACCEPTED = {
     "months beside a date": (
         table("%Y-%m-%d,%Y,%-m", header="date,Year,Month,load", times=MONTHS),
         {"time.column": "date", "frequency": "MS"},
+    ),
+    "numbered half hours": (
+        "\n".join(
+            ["SETTLEMENT_DATE,SETTLEMENT_PERIOD,load"]
+            + [f"{t:%Y-%m-%d},{2 * t.hour + t.minute // 30 + 1},{v}" for t, v in HALVES]
+        ),
+        {"time.period": "30min", "frequency": "30min", "season": 48},
     ),
     "last days of months": (
         table("%d.%m.%Y", times=pd.date_range("2000-01-31", periods=200, freq="ME")),

@@ -100,6 +100,45 @@ def test_time_is_made_of_any_columns(name: str) -> None:
     assert timestamps.moment(origin.strftime(time["format"]), card) == origin
 
 
+def test_numbered_half_hours_begin_with_the_local_day() -> None:
+    """A day has 46 of them where clocks go forward, 50 where they go back."""
+    days = {"2024-03-30": 48, "2024-03-31": 46, "2024-04-01": 2}
+    rows = [f"{day},{number}" for day, most in days.items() for number in range(1, most + 1)]
+    lines = [f"{row},{i}" for i, row in enumerate(rows)]
+    time = {
+        "columns": ["day", "period"],
+        "format": "%Y-%m-%d",
+        "period": "30min",
+        "timezone": "Europe/London",
+    }
+    changes = {"time": time, "frequency": "30min"}
+    text = "\n".join(["day,period,load", *lines, ""])
+    load = read(text, **changes)
+    assert load.tolist() == list(range(96))
+    assert str(load.index[47]) == "2024-03-30 23:30:00+00:00"
+    assert str(load.index[-1]) == "2024-03-31 23:30:00+00:00"
+    line = refusal(text.replace("2024-03-30,48,", "2024-03-30,0,"), **changes)
+    assert "row 48: expected a day written as %Y-%m-%d and the number of a period" in line
+    card = toy_card(**BASE | changes)
+    indexed = load.to_frame().rename_axis(None)
+    again = tables.to_series(cells.with_time(indexed, card), card, "frame")
+    pd.testing.assert_frame_equal(again, load.to_frame())
+
+
+def test_a_zone_named_in_brackets_is_read_where_clocks_change() -> None:
+    """As ENTSO-E writes the hour that comes twice."""
+    stamps = [
+        "27/10/2024 01:00 - 27/10/2024 02:00 (CEST)",
+        "27/10/2024 02:00 (CEST) - 27/10/2024 02:00 (CET)",
+        "27/10/2024 02:00 (CET) - 27/10/2024 03:00",
+        "27/10/2024 03:00 - 27/10/2024 04:00",
+    ]
+    form = "%d/%m/%Y %H:%M - %d/%m/%Y %H:%M"
+    time = {"column": "time", "format": form, "timezone": "Europe/Brussels"}
+    load = read("\n".join(["time,load", *(f"{s},1" for s in stamps), ""]), time=time)
+    assert hours(load) == ["26 23:00", "27 00:00", "27 01:00", "27 02:00"]
+
+
 def test_a_part_of_a_time_that_is_lacking_is_refused() -> None:
     """An empty time of day is no midnight."""
     text, time = APART["date and time"]
