@@ -8,6 +8,8 @@ import pandas as pd
 
 from pipeline.config import input_names
 from pipeline.config.cards import Card
+from pipeline.config.input_names import Feature
+from pipeline.config.steps import Fixed
 from pipeline.data import timestamps
 from pipeline.data.windows import Rows
 from pipeline.errors import PipelineError
@@ -87,15 +89,17 @@ def reaching(
     times = pd.DatetimeIndex(regular.index)
     origin = int(origins.max())
     end = origin + spec.horizon
-    if not card.step.tells and end >= len(times):
-        raise PipelineError(
-            f"{where}: expected {spec.horizon:,} rows after the origin {times[origin]}, with what "
-            f"is known ahead ({', '.join(spec.known_ahead)}), found {len(times) - 1 - origin:,}; "
-            "with frequency: rows, no row tells the next one's time"
-        )
     if (more := end + 1 - len(times)) > 0:
-        last = times[-1:].repeat(more)
-        later = card.step.shift(last, np.arange(1, more + 1))
+        # What seasonal values are made of lies before the origin, whatever the time ahead.
+        names = [name for name in spec.known_ahead if Feature.of(name).season is None]
+        if names and not card.step.tells:
+            raise PipelineError(
+                f"{where}: expected {spec.horizon:,} rows after the origin {times[origin]}, with "
+                f"what is known ahead ({', '.join(names)}), found {len(times) - 1 - origin:,}; "
+                "with frequency: rows, no row tells the next one's time"
+            )
+        step = card.step if card.step.tells else Fixed(pd.Timedelta("1s"))
+        later = step.shift(times[-1:].repeat(more), np.arange(1, more + 1))
         times = pd.DatetimeIndex([*times, *later], name=times.name)
     lacking = []
     for name in input_names.told(spec.known_ahead, card):
