@@ -188,7 +188,7 @@ def test_no_feature_looks_ahead(row: int, horizon: int, later: float) -> None:
 def test_the_context_is_enough(start: int, horizon: int) -> None:
     """From `context` rows before a row on, its features are those of the whole series."""
     expanded = input_names.expand(ALL, toy_card())
-    context = input_names.context(expanded, season=6, horizon=horizon)
+    context = input_names.context(expanded, [], 6, 1, horizon)
     values, times = counting(30), toy_times(30)
     given = toy_card(), horizon, CHANGES, WHOLE
     whole = features.build(values, CHANNELS, expanded, times, *given)

@@ -54,7 +54,7 @@ def test_each_input_costs_what_it_costs_alone(
     rows = len(gaps)
     origins, count = training_windows(marks, CHANNELS, experiment, (0, rows))
     expanded = input_names.expand(inputs, CARD)
-    context = input_names.context(expanded, CARD.season, 2)
+    context = input_names.context(expanded, [], CARD.season, 1, 2)
     every = range(context + 3, rows - 2, stride)
     seen = {
         name: features.made_of(
