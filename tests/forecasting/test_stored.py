@@ -43,7 +43,7 @@ def test_a_model_knows_nothing_of_its_training() -> None:
     stored = artifacts.read_json(STORED / "model.json")
     assert parse(stored, Spec, "model.json").model_dump(mode="json") == stored
     # Of which a model may have none.
-    others = {"quantiles", "known_ahead", "known_features", "holidays"}
+    others = {"quantiles", "known_ahead", "known_features", "holidays", "season"}
     assert stored.keys() == Spec.model_fields.keys() - others
 
 
