@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 PORT ?= 5000
 
 .PHONY: free-port help setup repro test test-slow reproduce-check reliability-docs lint format ui \
-	compare promote rollback serve walkthrough check lock clean bench bench-peers
+	backtest compare promote rollback serve walkthrough check lock clean bench bench-peers
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -78,12 +78,16 @@ lock: ## write the lock files from pyproject.toml (needs uv)
 	$(COMPILE) --extra dev pyproject.toml --output-file requirements.lock
 	$(COMPILE) --group numpy --constraint requirements.lock --output-file requirements-numpy.lock
 
-compare: setup ## put the newest runs side by side: comparison.html (RUNS="ID ID" chooses, of any data)
-	@$(PY) pipeline compare $(RUNS)
+# One fit, so that it takes as long as one training; ARGS says another plan.
+backtest: setup ## test params.yaml on four folds of a month of hours (ARGS="--folds 6 --step 720")
+	@$(PY) pipeline backtest $(or $(ARGS),--folds 4 --step 720 --refit never)
+
+compare: setup ## put the newest runs side by side: comparison.html (RUNS="ID ID" chooses, BY=backtest)
+	@$(PY) pipeline compare $(RUNS) $(BY:%=--by %)
 
 promote: setup ## make RUN=ID the champion if it is the best (DRY=--dry-run only says what would happen)
 	@test -n "$(RUN)" || { echo "error: which run? make promote RUN=ID; make compare lists ids" >&2; exit 1; }
-	@$(PY) pipeline promote $(RUN) $(DRY)
+	@$(PY) pipeline promote $(RUN) $(DRY) $(BY:%=--by %)
 
 rollback: setup ## go back to the previous champion
 	@$(PY) pipeline promote --rollback $(DRY)

@@ -16,12 +16,16 @@ from matplotlib.figure import Figure
 
 from pipeline.config import checks, frequencies
 from pipeline.config.cards import Card, read_card
+from pipeline.config.defaults import DEFAULTS
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Params
 from pipeline.data import frequency_guesses
 from pipeline.errors import PipelineError
+from pipeline.experiments.backtest import places as backtests
+from pipeline.experiments.backtest.plan import Settings as Folds
 from pipeline.experiments.evaluate import Evaluation, evaluate
 from pipeline.experiments.executors import executor
+from pipeline.experiments.in_memory import beside, placed
 from pipeline.experiments.log import unwatched
 from pipeline.experiments.run import run_experiment
 from pipeline.experiments.search import places
@@ -40,31 +44,17 @@ from pipeline.reports import (
     search_progress,
     search_text,
 )
+from pipeline.reports.backtest_frames import Tested
 from pipeline.runtime import determinism
 from pipeline.runtime.progress import say
-from pipeline.tracking import champion, labels, live_run, publishing, search_runs
+from pipeline.tracking import (
+    backtest_runs,
+    champion,
+    live_run,
+    publishing,
+    search_runs,
+)
 
-# Of an experiment without a params.yaml: those of this project's own.
-DEFAULTS: dict[str, Any] = {
-    "ingest": {"dataset": "frame"},
-    "impute_scale": {"imputation": {"method": "ffill", "limit": 24}, "scaling": "standard"},
-    "window": {"look_back": 24, "horizon": 24},
-    "train": {
-        "seed": 1,
-        "model": {"name": "lstm", "units": [64, 64], "input_dropout": 0.4},
-        "residual": "damped",
-        "loss": "pinball",
-        "huber_delta": 1.5,
-        "loss_weights": "persistence",
-        "optimizer": "adam",
-        "learning_rate": 0.001,
-        "schedule": {"name": "cosine"},
-        "batch_size": 256,
-        "epochs": 24,
-        "patience": 6,
-    },
-    "evaluate": {"stretch": 336},
-}
 STAMP = "%Y-%m-%d %H:%M:%S"
 
 
@@ -160,7 +150,7 @@ def run(
     """
     temporary = tempfile.TemporaryDirectory() if root is None else None
     place = Path(root or temporary.name)  # type: ignore[union-attr]
-    layout = _placed(experiment, frame, place, Path(project))
+    layout = placed(experiment, frame, place, Path(project))
     _settle(experiment)
     made = run_experiment(experiment, layout, live_run.training_run if log else unwatched)
     result = Result(experiment, layout, made, temporary)
@@ -196,12 +186,7 @@ def search(
     """
     wanted = parse(dict(settings), Settings, "settings")
     wanted.check(experiment.params, "settings")
-    temporary = tempfile.TemporaryDirectory() if root is None and frame is not None else None
-    place = Path(root or (temporary.name if temporary else project)).resolve()
-    layout = _placed(experiment, frame, place, Path(project).resolve())
-    own = place / "data/holidays"
-    if frame is not None and layout.holidays.exists() and not own.exists():
-        own.symlink_to(layout.holidays)
+    place, layout, temporary = beside(experiment, frame, root, project)
     directory, _ = places.begin("search", places.Kept.of(wanted, experiment, layout), place)
     made = Search(wanted, experiment, layout.project, directory)
     _settle(experiment)
@@ -216,6 +201,36 @@ def search(
         [trial, *_] = made.best.runs
         evaluation = evaluate(trial.experiment, trial.layout)
     return Found(made, Result(trial.experiment, trial.layout, evaluation, temporary))
+
+
+def backtest(
+    experiment: Experiment,
+    frame: pd.DataFrame | None = None,
+    *,
+    project: str | Path = ".",
+    root: str | Path | None = None,
+    workers: int = 1,
+    log: bool = False,
+    **settings: Any,
+) -> Tested:
+    """Test an experiment on folds in time; the same call goes on where it was stopped.
+
+    Args:
+        frame, project, root, workers, log: as those of `search`; kept in data/backtests.
+        settings: `folds` and `step`, and as the command has them refit (None: never), window (None:
+            expanding), gap, origins and local.
+
+    Raises:
+        PipelineError: names the setting that is wrong, or the fit that cannot be.
+    """
+    wanted = parse(settings, Folds, "backtest")
+    wanted.check(experiment)
+    place, layout, temporary = beside(experiment, frame, root, project)
+    kept = backtests.Kept.of(wanted, experiment, layout)
+    directory, _ = kept.begin(experiment.dataset, place)
+    tested = kept.backtest(layout.project, directory)
+    _settle(experiment)
+    return Tested(tested, backtest_runs.carry_out(tested, workers, log), temporary)
 
 
 @dataclass(frozen=True)
@@ -299,21 +314,6 @@ def load(model: str, backend: Backend = "tensorflow") -> Forecaster:
     if backend == "tensorflow":
         determinism.settle_keras()
     return champion.load(model, backend)
-
-
-def _placed(
-    experiment: Experiment, frame: pd.DataFrame | None, place: Path, project: Path
-) -> Layout:
-    """Where an experiment's files are; a table in memory is written there."""
-    layout = Layout(place, place if frame is not None else project)
-    if frame is not None:
-        layout.holidays = Layout(project).holidays
-        table = frame.rename_axis("time").reset_index()
-        written = table.to_csv(index=False, date_format=experiment.card.time.format)
-        artifacts.write_text(layout.raw_table(experiment.dataset), written)
-        card = labels.card_tree(experiment.card)
-        artifacts.write_json(layout.card(experiment.dataset), card)  # JSON is YAML
-    return layout
 
 
 def _settle(experiment: Experiment) -> None:

@@ -110,6 +110,36 @@ def test_a_search_from_python_goes_on(tmp_path: Path) -> None:
         api.search(experiment, {"trials": 1, "ranges": {"window.horizon": {"int": [1, 9]}}}, frame)
 
 
+def test_a_backtest_from_python_goes_on(tmp_path: Path) -> None:
+    """Scores and forecasts in tables; a second call runs no fit again."""
+    frame = toy_table(300).drop(columns=["note", "time"])
+    frame.index = pd.date_range("2024-01-01", periods=len(frame), freq="h")
+    changes = {
+        "train.model": {"name": "linear"},
+        "train.residual": "none",
+        "window.horizon": 6,
+        "evaluate.levels": [50],
+        "evaluate.baselines": ["persistence"],
+    }
+    experiment = api.of_frame(frame, "level", changes)
+    plan = {"folds": 3, "step": 12, "refit": None}
+    tested = api.backtest(experiment, frame, root=tmp_path, **plan)
+    assert list(tested.scores.index) == list(tested.spread.index) == ["model", "persistence"]
+    assert tested.folds.loc[(2, "model"), "rolling_coverage_50"] <= 1
+    by_fold = tested.folds.xs("model", level="by")["rmse"]
+    assert by_fold.mean() == pytest.approx(tested.scores.loc["model", "rmse"])
+    assert list(tested.steps.xs("model", level="by").index) == [f"h{n:02}" for n in range(1, 7)]
+    assert len(tested.forecasts) == 3 * (12 - 5) * 6
+    assert tested.notes[1].startswith("The model is ")
+    assert set(tested.pictures) == {"scores", "coverage", "steps"}
+    results = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")}
+    again = api.backtest(experiment, frame, root=tmp_path, **plan)
+    pd.testing.assert_frame_equal(again.folds, tested.folds)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")} == results
+    with pytest.raises(PipelineError, match="backtest: step: expected at least"):
+        api.backtest(experiment, frame, folds=2, step=5)
+
+
 def test_rows_without_times_are_refused() -> None:
     """A table in memory needs a DatetimeIndex."""
     with pytest.raises(PipelineError, match="frame: expected rows over a DatetimeIndex, found 120"):

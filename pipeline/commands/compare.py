@@ -15,7 +15,7 @@ from pipeline.files.layout import HERE
 from pipeline.reports import comparison_pictures, page, terminal
 from pipeline.reports.formatting import escape_markdown, table
 from pipeline.runtime import process
-from pipeline.tracking import comparison, labels, logged_runs, store
+from pipeline.tracking import backtest_scores, comparison, labels, logged_runs, store
 
 
 def present(trials: Sequence[logged_runs.Trial], experiment: Experiment) -> list[logged_runs.Trial]:
@@ -45,25 +45,29 @@ def pictures(found: Sequence[comparison.Row], unit: str) -> dict[str, Figure]:
     }
 
 
+def chosen(wanted: Sequence[str]) -> tuple[list[logged_runs.Trial], int]:
+    """The runs that are named, or the newest on the present table and split; how many are not."""
+    if wanted:
+        return [logged_runs.find(name) for name in dict.fromkeys(wanted)], 0
+    experiment = read_experiment()
+    known = logged_runs.newest(experiment.dataset)
+    trials = present(known, experiment)
+    others = len(known) - len(trials)
+    if not trials:
+        raise PipelineError(
+            f"{store.shown()}: expected runs of {experiment.dataset} on the present "
+            f"table and split, found none ({others} on others); dvc exp run makes one, and "
+            "to compare runs of other data, give their ids"
+        )
+    return trials, others
+
+
 def compare(wanted: Sequence[str], output: Path, log: bool) -> None:
     """Print a table of the runs for each basis that they share, and write the page to `output`.
 
     If none is named, the newest on the present table and split; `log` makes the page a run too.
     """
-    others = 0
-    if wanted:
-        trials = [logged_runs.find(name) for name in dict.fromkeys(wanted)]
-    else:
-        experiment = read_experiment()
-        known = logged_runs.newest(experiment.dataset)
-        trials = present(known, experiment)
-        others = len(known) - len(trials)
-        if not trials:
-            raise PipelineError(
-                f"{store.shown()}: expected runs of {experiment.dataset} on the present "
-                f"table and split, found none ({others} on others); dvc exp run makes one, and "
-                "to compare runs of other data, give their ids"
-            )
+    trials, others = chosen(wanted)
     groups = comparison.by_basis(trials)
     text = ["# Comparison of runs"]
     images: dict[str, bytes] = {}
@@ -101,7 +105,46 @@ def compare(wanted: Sequence[str], output: Path, log: bool) -> None:
     if others:
         text.append(f"Not shown: {others} of the newest runs, on another table or split.")
         print(f"{text[-1]} Name a run to see it.")
-    html = page.html("Comparison of runs", "\n\n".join(text), images)
+    _write(page.html("Comparison of runs", "\n\n".join(text), images), output, trials, log)
+
+
+def by_backtest(wanted: Sequence[str], output: Path, log: bool) -> None:
+    """The same by the backtests of the runs, a table for each set of folds."""
+    trials, others = chosen(wanted)
+    tested = backtest_scores.of(trials)
+    lacking = backtest_scores.lacking(trials, tested)
+    if not tested:
+        raise PipelineError(
+            f"{store.shown()}: expected a backtest of these runs ({len(trials):,}), found none; "
+            f"for each, {backtest_scores.HOW}"
+        )
+    text, images = ["# Comparison of runs by backtest"], {}
+    for i, group in enumerate(backtest_scores.groups(tested)):
+        about = f"{group[0].trial.params['ingest.dataset']}: {group[0].described}"
+        header, lines = backtest_scores.table(group)
+        shown = terminal.table(about)
+        for heading in header:
+            shown.add_column(heading)
+        for line in lines:
+            shown.add_row(*(cell.replace("; ", "\n") for cell in line))
+        terminal.show(shown, width=160)
+        text += [
+            f"## {escape_markdown(about)}",
+            table(header, lines).replace(" ± ", "\u00a0±\u00a0"),
+        ]
+        errors = {f"{n}: {one.trial.short}": one.errors() for n, one in enumerate(group, start=1)}
+        figure = comparison_pictures.folds(errors, group[0].metric.title)
+        text.append(f"![folds](folds{i}.png)")
+        images[f"folds{i}.png"] = artifacts.png(figure)
+    told = [line for line in (backtest_scores.LEGEND, lacking) if line]
+    told += [f"Not shown: {others} of the newest runs, on another table or split."] * bool(others)
+    terminal.show(*told, "", width=160)
+    text += map(escape_markdown, told)
+    _write(page.html("Comparison by backtest", "\n\n".join(text), images), output, trials, log)
+
+
+def _write(html: str, output: Path, trials: Sequence[logged_runs.Trial], log: bool) -> None:
+    """Write the page, log it if asked to, and say where it and the runs are."""
     artifacts.write_text(output, html)
     logged_as = f"; in MLflow as run {logged_runs.log_page(trials, html)}" if log else ""
     print(f"{output}: the page{logged_as}")
@@ -123,6 +166,16 @@ def main() -> None:
         "--output", type=process.path, default="comparison.html", help="default %(default)s"
     )
     parser.add_argument("--log", action="store_true", help="also save the page in MLflow, as a run")
+    parser.add_argument(
+        "--by",
+        choices=("validation", "backtest"),
+        default="validation",
+        help="the scores that put runs in order: those of validation, or of their backtests over "
+        "the same folds; default %(default)s",
+    )
     options = parser.parse_args()
     with logged_runs.answering():
+        if options.by == "backtest":
+            by_backtest(options.runs, options.output, options.log)
+            return
         compare(options.runs, options.output, options.log)

@@ -12,7 +12,7 @@ from pipeline.errors import PipelineError
 from pipeline.evaluation import metrics
 from pipeline.reports.formatting import percent
 from pipeline.repository import changed_params, provenance
-from pipeline.tracking import champion, logged_runs, store
+from pipeline.tracking import backtest_scores, champion, logged_runs, store
 from pipeline.tracking.logged_runs import Trial
 
 TIE = 1e-5  # of its error: a baseline as a model has the baseline's, but for the last digits
@@ -33,8 +33,11 @@ class Reason:
     found: str
 
 
-def judge(trial: Trial, best: Trial | None, servable: bool) -> list[Reason]:
-    """Every rule that a run must meet to become the champion in place of `best`, if any."""
+def judge(trial: Trial, best: Trial | None, servable: bool, by: str = "validation") -> list[Reason]:
+    """Every rule that a run must meet to become the champion in place of `best`, if any.
+
+    `by` is whose errors decide: those of validation or, over the same folds, of backtests.
+    """
     of_training, of_scores = (
         COMMITTED.get(trial.tags.get(key, ""), UNKNOWN)
         for key in (provenance.DIRTY, provenance.SCORED + provenance.DIRTY)
@@ -45,8 +48,10 @@ def judge(trial: Trial, best: Trial | None, servable: bool) -> list[Reason]:
     reasons = [
         Reason("servable", servable, logged),
         Reason("clean", provenance.clean(trial.tags), committed),
-        _against_baselines(trial),
     ]
+    if by == "backtest":
+        return [*reasons, *_by_backtest(trial, best)]
+    reasons.append(_against_baselines(trial))
     if best is None:
         return [*reasons, Reason("champion", True, "there is no champion yet")]
     if best.id == trial.id:
@@ -97,6 +102,41 @@ def _against_baselines(trial: Trial) -> Reason:
     return Reason("baselines", rival(trial) is None, "; ".join(told))
 
 
+def _by_backtest(trial: Trial, best: Trial | None) -> list[Reason]:
+    """Better than each baseline on the mean over the folds, and than the champion over the same."""
+    both = backtest_scores.pair(trial, best) if best else None
+    mine = both[0] if both else next(iter(backtest_scores.of([trial])), None)
+    if mine is None:
+        return [Reason("backtest", False, f"the run has no backtest; {backtest_scores.HOW}")]
+    title, own = mine.metric.title, mine.errors()
+    rule, its = next(iter(mine.baselines.items()))
+    won = sum(a < b for a, b in zip(own, mine.errors(rule), strict=True))
+    same = rule.startswith(trial.params["train.model.name"]) and mine.error() <= its * (1 + TIE)
+    found = (
+        f"mean {title} {mine.error():.6g} over {mine.described}, the best of "
+        f"{', '.join(mine.baselines)} is {rule} with {its:.6g}; better in {won} of {len(own)} folds"
+    )
+    reasons = [Reason("baselines", mine.error() < its or same, found)]
+    if best is None:
+        return [*reasons, Reason("champion", True, "there is no champion yet")]
+    if best.id == trial.id:
+        again = "it is the champion's own run, evaluated with other settings since"
+        return [*reasons, Reason("champion", True, again)]
+    if both is None:
+        lacks = (
+            f"the champion ({best.short}) has no backtest over these folds ({mine.described}); "
+            f"{backtest_scores.HOW}"
+        )
+        return [*reasons, Reason("champion", False, lacks)]
+    theirs = both[1]
+    won = sum(a < b for a, b in zip(own, theirs.errors(), strict=True))
+    found = (
+        f"mean {title} {mine.error():.6g} ({mine.how}), the champion's {theirs.error():.6g} "
+        f"({theirs.how}); better in {won} of {len(own)} folds"
+    )
+    return [*reasons, Reason("champion", mine.error() < theirs.error(), found)]
+
+
 def rival(trial: Trial) -> str | None:
     """The baseline that the run's model loses to on validation; None if it loses to none."""
     for best, its in trial.baselines("validation").items():
@@ -120,7 +160,7 @@ def as_model(baseline: str, trial: Trial, card: Mapping[str, Any]) -> str:
     return f"dvc exp run -S {data} -S '~train.model' -S {shlex.quote(f'+train.model={model}')}{off}"
 
 
-def promote(wanted: str, dry: bool) -> None:
+def promote(wanted: str, dry: bool, by: str = "validation") -> None:
     """Judge a run, say why, and make it the champion if every rule holds."""
     trial = logged_runs.find(wanted)
     name = trial.params["ingest.dataset"]
@@ -128,7 +168,7 @@ def promote(wanted: str, dry: bool) -> None:
     best = logged_runs.find(str(holder.run_id)) if holder else None
     if holder and champion.serves(holder, trial):
         raise PipelineError(f"run {wanted}: it is already the champion of {name}")
-    reasons = judge(trial, best, logged_runs.has_signature(trial))
+    reasons = judge(trial, best, logged_runs.has_signature(trial), by)
     against = f"the champion, version {holder.version}" if holder else "no champion"
     print(f"{trial.name} ({trial.id[:8]}) against {against} of {name}:")
     for reason in reasons:
@@ -155,7 +195,7 @@ def promote(wanted: str, dry: bool) -> None:
         version = champion.crown(trial, tags)
     logged_runs.tag(trial, tags)
     if refused:
-        better = rival(trial)
+        better = rival(trial) if by == "validation" else None
         of = " of the look-back" * (better == "drift")  # the report's begins with the series
         command = as_model(better, trial, logged_runs.card(trial)) if better else ""
         advice = better and f"; {better}{of} is a model too: {command}"
@@ -180,6 +220,12 @@ def main() -> None:
     what.add_argument("run", nargs="?", metavar="RUN", help="a run's id, or its first characters")
     what.add_argument("--rollback", action="store_true", help="back to the previous champion")
     what.add_argument("--show", action="store_true", help="say which version is the champion")
+    parser.add_argument(
+        "--by",
+        choices=("validation", "backtest"),
+        default="validation",
+        help="whose errors decide: validation's, or those of backtests over the same folds",
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would happen, and why")
     options = parser.parse_args()
     with logged_runs.answering():
@@ -190,4 +236,4 @@ def main() -> None:
             of = f"version {holder.version}, of run {holder.run_id}"
             print(f"models:/{holder.name}@{champion.ALIAS} is {of}")
         else:
-            promote(options.run, options.dry_run)
+            promote(options.run, options.dry_run, options.by)

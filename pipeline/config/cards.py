@@ -20,6 +20,7 @@ LONGEST = 10**9  # rows: more than any table has
 LEVELS = 1000  # of a category: each is a channel of every window
 LARGEST = 3.4e38  # that float32 holds
 CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")  # a time of day
+SPANS = ("train", "validation", "calibration", "test")
 REST = "rest"  # of the rows: the training span, where others are counted back from the end
 COUNTED = re.compile(r"last ([1-9][0-9]{0,8}) (row|hour|day|week|month|year)s?")
 
@@ -98,6 +99,15 @@ class Wide(Record):
 Row = Annotated[int, Field(ge=0, le=LONGEST)]
 
 
+class Fold(Record):
+    """Where a backtest's fit has its spans, in rows; those between are as long as in the split."""
+
+    back: Row  # from the end of its test span to the end of the split's
+    test: Annotated[int, Field(ge=1, le=LONGEST)]  # how long it is
+    gap: Row = 0  # before it, in no span
+    train: Annotated[int, Field(ge=1, le=LONGEST)] | None = None  # at most; all before if null
+
+
 class Split(Record):
     """Where each span ends: a time stamp (the last one in), a number of rows, or a fraction.
 
@@ -108,11 +118,13 @@ class Split(Record):
     validation: End
     calibration: End | None = None  # without one, intervals are made on validation
     test: End
+    fold: Annotated[Fold | None, Field(exclude_if=lambda fold: fold is None)] = None
 
     @property
     def ends(self) -> dict[str, End]:
         """By span, in order."""
-        return {name: end for name, end in self if end is not None}
+        named = ((name, getattr(self, name)) for name in SPANS)
+        return {name: end for name, end in named if end is not None}
 
     @property
     def counted_back(self) -> bool:
@@ -195,6 +207,8 @@ class Card(Record):
         if self.wide and set(self.columns) != {self.wide.column}:
             raise ValueError(f"a wide table to have one column, {self.wide.column}")
         self._check_panel()
+        if self.split.fold:
+            raise ValueError("a split without fold, which a backtest adds in the parameters")
         if self.thousands == self.decimal:
             raise ValueError(f"another mark between thousands than decimal, {self.decimal!r}")
         if len(set(self.rename.values())) != len(self.rename):

@@ -87,6 +87,15 @@ class Timeline:
         parts = (self.own[rows] for _, rows in self.borders.parts())
         return np.array([part.searchsorted(bound, side="right") for part in parts], np.int64)
 
+    def reached(self, bound: pd.Timestamp) -> Rows:
+        """[S] how many rows of each series would be up to a time, had it begun and gone on so long.
+
+        As many as are up to it, where no time tells another.
+        """
+        if self.own is None:
+            return self.step.between(self.starts, bound) + 1
+        return self.up_to(bound)
+
     def back(self, end: pd.Timestamp, number: int, count: int) -> pd.Timestamp:
         """The time so many rows before `end`, where none tells another of the numbered series.
 

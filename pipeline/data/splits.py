@@ -1,12 +1,13 @@
 """The split of a series into its spans: train, validation and test, each after the one before."""
 
 from collections.abc import Collection, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pipeline.config.cards import COUNTED, Card, End, Split
+from pipeline.config.cards import COUNTED, LONGEST, Card, End, Fold, Split
 from pipeline.config.experiment import Experiment
 from pipeline.config.steps import Step
 from pipeline.data.panel import Borders, Timeline
@@ -15,7 +16,7 @@ from pipeline.errors import PipelineError
 
 # The half-open row range of each span in each series, [S, 2] rows of the table, by its role in
 # order: train is learned from and starts with the series, validation chooses, calibration, where a
-# card names it, makes intervals, test is looked at once; each follows the last.
+# card names it, makes intervals, test is looked at once; each follows the last, but in a backtest.
 Spans = dict[str, Rows]
 SCORED = ("validation", "test")
 
@@ -91,21 +92,24 @@ def in_series(split: Split, timeline: Timeline, zone: str | None) -> Spans:
     without a time zone is told in `zone`, or in the series' own if that is None. What is counted
     back ends with the last time of all.
 
+    Of a backtest's fit, its `fold` then says where they are.
+
     PipelineError of an end that is no date, or in no series, or not after the one before it in any.
     """
     lengths = timeline.borders.lengths
     longest = int(timeline.lasts.argmax())  # of which is spoken where something is wrong
     start = np.zeros(len(lengths), np.int64)
     found: Spans = {}
+    ends: dict[str, Rows] = {}  # also where a series has no such row
     back = _counted_back(split, timeline, longest, zone) if split.counted_back else {}
     for name, wanted in split.ends.items():
-        end = timeline.up_to(back[name]) if back else _ends(name, wanted, timeline, zone)
+        end = timeline.reached(back[name]) if back else _ends(name, wanted, timeline, zone)
         if (end <= start).all():
-            begin = int(start[longest])
+            begin, ending = int(start[longest]), max(int(end[longest]), 0)
             row = np.array([min(begin, int(lengths[longest]) - 1)])
             raise PipelineError(
                 f"split.{name}: expected an end after row {begin:,} "
-                f"({timeline.at(np.array([longest]), row)[0]}), found row {end[longest]:,} "
+                f"({timeline.at(np.array([longest]), row)[0]}), found row {ending:,} "
                 f"(split.{name}: {wanted})"
             )
         if (end > lengths).all():
@@ -113,10 +117,28 @@ def in_series(split: Split, timeline: Timeline, zone: str | None) -> Spans:
                 f"split.{name}: expected at most the series' {lengths.max():,} rows, found "
                 f"{end.max():,}"
             )
+        ends[name] = end
         end = np.clip(end, start, lengths)
         found[name] = np.stack([start, end], axis=1)
         start = end
-    return found
+    return _of_fold(split.fold, ends, lengths) if split.fold else found
+
+
+def _of_fold(fold: Fold, ends: Mapping[str, Rows], lengths: Rows) -> Spans:
+    """The spans of a backtest's fit by the ends [S] of the split's own."""
+    end = ends["test"] - fold.back
+    start = end - fold.test
+    found = {"test": (start, end)}
+    end = start - fold.gap
+    for before, name in reversed([*pairwise(name for name in ends if name != "test")]):
+        start = end - (ends[name] - ends[before])
+        found[name] = start, end
+        end = start
+    found["train"] = end - (fold.train or LONGEST), end
+    return {
+        name: np.clip(np.stack(found[name], axis=1), 0, lengths[:, None]).astype(np.int64)
+        for name in ends
+    }
 
 
 def _counted_back(
@@ -166,4 +188,4 @@ def _ends(name: str, end: End, timeline: Timeline, zone: str | None) -> Rows:
             f"split.{name}: expected a time within the series ({starts.min()} to {last}), found "
             f"{end}"
         )
-    return timeline.up_to(bound)
+    return timeline.reached(min(bound, last))

@@ -87,7 +87,7 @@ class Forecasts:
         bands = {level: (low.ravel(), high.ravel()) for level, (low, high) in made.bands.items()}
         return rows.ravel(), self.observed[first, :, k].ravel(), Made(made.point.ravel(), bands)
 
-    def of(self, part: slice) -> "Forecasts":
+    def of(self, part: slice | Rows) -> "Forecasts":
         """Those from some of the origins."""
 
         def cut(name: str) -> tuple[Bands, dict[float, Floats]]:

@@ -14,7 +14,7 @@ from pipeline.data.sources import reading
 from pipeline.data.splits import Spans
 from pipeline.data.windows import Runs
 from pipeline.evaluation import by_series, network_memory, scoring
-from pipeline.evaluation.forecasts import MODEL, Forecasts
+from pipeline.evaluation.forecasts import MODEL, Bands, Forecasts
 from pipeline.evaluation.network_memory import Memory
 from pipeline.evaluation.scoring import Yardstick
 from pipeline.experiments.baselines import baselines
@@ -33,6 +33,7 @@ class Evaluation:
 
     metrics: dict[str, Any]  # metrics.json
     forecasts: dict[str, Forecasts]  # by span
+    bands: Bands  # of the model on test, not cut at the least value of each target
     series: Panel  # the regular series, in their units
     by_series: pd.DataFrame  # the test scores of each
     spans: Spans
@@ -67,7 +68,7 @@ def evaluate(experiment: Experiment, layout: Layout) -> Evaluation:
     # The model does not see a target that is not among its inputs; baselines do.
     task = prepared(experiment, layout, series)
     by = {MODEL: partial(forecaster.forecast, seen)} | baselines(experiment, forecaster, task)
-    forecasts, calibration, followed = with_intervals(
+    forecasts, calibration, bands, followed = with_intervals(
         experiment, layout, forecaster, by, series, origins
     )
     artifacts.write_json(layout.calibration, calibration.model_dump(mode="json"))
@@ -86,9 +87,8 @@ def evaluate(experiment: Experiment, layout: Layout) -> Evaluation:
     metrics |= {"memory": memory.scores} if memory else {}
     metrics |= {"series": by_series.summary(scored)} if card.series else {}
     metrics |= {"training_windows": count.model_dump(), "test_origins": in_gaps}
-    metrics = scoring.rounded(metrics)
-    artifacts.write_json(layout.metrics, metrics)
+    artifacts.write_json(layout.metrics, metrics := scoring.rounded(metrics))
     artifacts.write_json(layout.summary, scoring.summary(metrics))
     predictions = scoring.table(forecasts, spec.targets, times, card.series or "")
     artifacts.write_frame(layout.predictions, predictions)
-    return Evaluation(metrics, forecasts, series, scored, rows, yardstick, memory, example)
+    return Evaluation(metrics, forecasts, bands, series, scored, rows, yardstick, memory, example)

@@ -39,11 +39,12 @@ def with_intervals(
     by: Mapping[str, Forecast],
     series: Panel,
     origins: Mapping[str, Rows],
-) -> tuple[dict[str, Forecasts], Calibration, Bands]:
+) -> tuple[dict[str, Forecasts], Calibration, Bands, Bands]:
     """What each of `by` forecasts from the origins of each span, with its intervals.
 
     The errors of the calibration span make them; on validation, those of its other half. Also given
-    are the model's own calibration, and its intervals on test had they followed its errors.
+    are the model's own calibration, its intervals on test before they are cut at the least value of
+    each target, and its intervals there had they followed its errors.
     """
     settings, spec = experiment.params.evaluate, forecaster.spec
     targets, borders = series.frame[list(spec.targets)], series.borders
@@ -111,4 +112,4 @@ def with_intervals(
         )
         for level in bands
     }
-    return forecasts, learned[MODEL], joined
+    return forecasts, learned[MODEL], bands, joined

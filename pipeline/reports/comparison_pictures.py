@@ -71,3 +71,16 @@ def horizons(
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     legend_below(figure, axes)
     return figure
+
+
+def folds(errors: Mapping[str, Sequence[float]], scale: str) -> Figure:
+    """The error of each backtest fold by fold, a colour for each; `scale` says what it is in."""
+    figure, axes = panel()
+    for i, (name, values) in enumerate(errors.items()):
+        x = range(1, len(values) + 1)
+        axes.plot(x, values, "o-", color=LINES[i % len(LINES)], label=escape_mathtext(name))
+    axes.set(xlabel="fold", ylabel=escape_mathtext(scale), title="Error by fold")
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    legend_below(figure, axes)
+    return figure

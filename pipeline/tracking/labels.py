@@ -55,7 +55,7 @@ def hyperparameters(experiment: Experiment) -> dict[str, Any]:
         "window.inputs": ", ".join(experiment.inputs),
         "window.targets": ", ".join(experiment.targets),
         "window.known_ahead": ", ".join(experiment.known_ahead) or "none",
-        "window.split": json.dumps(experiment.split.ends),
+        "window.split": json.dumps(experiment.split.model_dump(mode="json", exclude_none=True)),
     }
     decided = json.dumps(decisive(card_tree(experiment.card)), sort_keys=True)
     return own | resolved | {CARD: hashlib.sha256(decided.encode()).hexdigest()[:12]}

@@ -5,7 +5,7 @@ import io
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from functools import cached_property
@@ -165,13 +165,16 @@ def _files(layout: Layout) -> dict[str, Path]:
     return {path.name: path for path in (layout.model_json, layout.weights, layout.history)}
 
 
-def share(experiment: Experiment, layout: Layout, shared: Path) -> None:
+def share(
+    experiment: Experiment, layout: Layout, shared: Path, names: Iterable[str] = SHARED
+) -> None:
     """Link data/ingested, data/prepared and data/windows, each made once for its parameters.
 
     What the making says is kept beside, for whoever shows it.
     """
     flat = experiment.params.flat()
-    for name, (step, sections) in SHARED.items():
+    for name in names:
+        step, sections = SHARED[name]
         decides = {
             k: v for k, v in flat.items() if any(f"{k}.".startswith(f"{s}.") for s in sections)
         }

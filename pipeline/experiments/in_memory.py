@@ -1,0 +1,44 @@
+"""Where the files of experiments from Python are; a table in memory becomes a data set's files."""
+
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.config.experiment import Experiment
+from pipeline.files import artifacts
+from pipeline.files.layout import Layout
+
+
+def placed(
+    experiment: Experiment, frame: pd.DataFrame | None, place: Path, project: Path
+) -> Layout:
+    """Where an experiment's files are; a table in memory is written there."""
+    layout = Layout(place, place if frame is not None else project)
+    if frame is not None:
+        layout.holidays = Layout(project).holidays
+        table = frame.rename_axis("time").reset_index()
+        written = table.to_csv(index=False, date_format=experiment.card.time.format)
+        artifacts.write_text(layout.raw_table(experiment.dataset), written)
+        card = experiment.card.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        artifacts.write_json(layout.card(experiment.dataset), card)  # JSON is YAML
+    return layout
+
+
+def beside(
+    experiment: Experiment,
+    frame: pd.DataFrame | None,
+    root: str | Path | None,
+    project: str | Path,
+) -> tuple[Path, Layout, object]:
+    """Where many trainings are kept, their layout, and the directory, if it goes with the result.
+
+    It is the project; of a table in memory a temporary directory.
+    """
+    temporary = tempfile.TemporaryDirectory() if root is None and frame is not None else None
+    place = Path(root or (temporary.name if temporary else project)).resolve()
+    layout = placed(experiment, frame, place, Path(project).resolve())
+    own = place / "data/holidays"
+    if frame is not None and layout.holidays.exists() and not own.exists():
+        own.symlink_to(layout.holidays)
+    return place, layout, temporary
