@@ -25,6 +25,7 @@ PARTS = {  # and about how many minutes each takes
     "prediction": 1,
     "baselines": 2,
     "search": 2,
+    "ensembles": 1,
 }
 
 

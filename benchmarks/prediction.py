@@ -16,7 +16,8 @@ from pipeline.config.cards import Card
 from pipeline.config.params import Params
 from pipeline.files import artifacts
 from pipeline.files.records import parse
-from pipeline.forecasting.forecaster import Backend, Forecaster, bundled_files
+from pipeline.forecasting.backends import Backend
+from pipeline.forecasting.forecaster import Forecaster, bundled_files
 from pipeline.models.spec import Spec
 from pipeline.models.task import Seen
 from pipeline.preparation.imputation import Imputer

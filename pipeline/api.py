@@ -35,7 +35,8 @@ from pipeline.files import artifacts
 from pipeline.files.layout import HERE, Layout
 from pipeline.files.records import parse
 from pipeline.files.yaml import read_yaml
-from pipeline.forecasting.forecaster import Backend, Forecaster, stage_files
+from pipeline.forecasting.backends import Backend
+from pipeline.forecasting.forecaster import Forecaster, stage_files
 from pipeline.reports import (
     page,
     report,

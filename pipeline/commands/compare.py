@@ -28,10 +28,10 @@ def present(trials: Sequence[logged_runs.Trial], experiment: Experiment) -> list
 def pictures(found: Sequence[comparison.Row], unit: str) -> dict[str, Figure]:
     """Loss curves and errors by horizon, of every run; `unit` is the target's, if it is known."""
     named = dict(zip(comparison.labels(found), found, strict=True))
-    curve, first = logged_runs.curve, found[0].trials[0]
+    first = found[0].trials[0]
     scale = first.metric.title + f" ({unit})" * bool(unit)
     curves = {
-        label: [(curve(t, "train/loss"), curve(t, "validation/loss"), t.kept) for t in row.trials]
+        label: [own for trial in row.trials for own in logged_runs.losses(trial)]
         for label, row in named.items()
     }
     errors = {

@@ -9,7 +9,8 @@ from pipeline.data.sources import reading
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, require
-from pipeline.forecasting.forecaster import Backend, Forecaster, portable, stage_files
+from pipeline.forecasting.backends import Backend
+from pipeline.forecasting.forecaster import Forecaster, portable, stage_files
 from pipeline.models.spec import Spec
 from pipeline.runtime import determinism, process
 
@@ -74,7 +75,7 @@ def main() -> None:
     spec, origins = forecaster.spec, forecast["origin"].nunique()
     column = forecaster.card.series
     several = f"{forecast[column].nunique():,} series, " if column else ""
-    of = f"{several}{origins:,} origin{'s' * (origins > 1)}, by {spec.model.name} of {spec.dataset}"
+    of = f"{several}{origins:,} origin{'s' * (origins > 1)}, by {spec.title} of {spec.dataset}"
     # Forecasts that go to standard output stand there alone.
     screen = sys.stderr if str(options.output).startswith(artifacts.OPEN) else sys.stdout
     print(f"{options.output}: {len(forecast):,} rows, {of}", file=screen)

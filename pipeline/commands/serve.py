@@ -6,7 +6,7 @@ import socket
 from pipeline.commands.predict import add_model
 from pipeline.config.reading import read_params
 from pipeline.errors import PipelineError
-from pipeline.forecasting.forecaster import Backend
+from pipeline.forecasting.backends import Backend
 from pipeline.runtime import determinism
 
 HOST = "127.0.0.1"

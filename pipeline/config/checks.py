@@ -19,6 +19,7 @@ from pipeline.runtime.extras import lightgbm
 
 # Of what ridge regression solves; for moments it takes some three and a half times as much.
 RIDGE_BYTES = 400 * 2**20
+SEEDS = 2**31 - 1  # the largest
 
 
 def check(experiment: Experiment, layout: Layout = HERE) -> None:
@@ -51,6 +52,7 @@ def check(experiment: Experiment, layout: Layout = HERE) -> None:
     _check_own_past(experiment)
     _check_wrappers(params)
     _check_compiler(params)
+    _check_ensemble(params)
     _check_window(params)
     _check_season(experiment)
     _check_baselines(params)
@@ -110,6 +112,7 @@ def _check_own_past(experiment: Experiment) -> None:
     for key, needed, why in (
         ("residual", train.residual != "none", "its last value is what the network corrects"),
         ("normalisation", train.normalisation != "none", "its own past is what is normalised"),
+        ("mix", train.mixed is not None, "linear sees nothing else"),
         (
             "model.name",
             isinstance(train.model, Baseline) and "inputs" not in train.model.takes,
@@ -143,6 +146,28 @@ def _check_compiler(params: Params) -> None:
         )
 
 
+def _check_ensemble(params: Params) -> None:
+    """That the members are networks, and have seeds."""
+    train, count = params.train, params.train.ensemble
+    if train.mix and isinstance(train.model, Baseline):
+        raise PipelineError(
+            f"train.mix: expected [] with train.model.name {train.model.name}, since a network is "
+            "what linear is mixed with"
+        )
+    if count == 1:
+        return
+    if isinstance(train.model, Baseline):
+        raise PipelineError(
+            f"train.ensemble: expected 1 with train.model.name {train.model.name}, which has no "
+            f"seed; found {count}"
+        )
+    if not 1 <= train.seed <= SEEDS // count:
+        raise PipelineError(
+            f"train.seed: expected 1 to {SEEDS // count:,} with train.ensemble {count}, whose "
+            f"members' seeds follow from it; found {train.seed}"
+        )
+
+
 def _check_baselines(params: Params) -> None:
     """What `boosting` needs, and what the members of `linear` ask of the window."""
     listed, model, window = params.evaluate.baselines, params.train.model, params.window
@@ -154,10 +179,11 @@ def _check_baselines(params: Params) -> None:
         )
     if "boosting" in (model.name, *names):
         lightgbm()
-    for key, one in (("train.model", model), *(("evaluate.baselines", one) for one in listed)):
+    own = (("train.model", model), ("train.mix", params.train.mixed))
+    for key, one in (*own, *(("evaluate.baselines", one) for one in listed)):
         for member in one.members if isinstance(one, Linear) else ():
             rows, period = member.look_back or window.look_back, member.period or 1
-            if one is model and rows > window.look_back:
+            if key != "evaluate.baselines" and rows > window.look_back:
                 raise PipelineError(
                     f"{key}: linear: expected members with a look_back of at most "
                     f"window.look_back ({window.look_back:,}), found {rows:,}"

@@ -22,28 +22,43 @@ class Size(NamedTuple):
 def check(experiment: Experiment, windows: int = 1) -> None:
     """PipelineError if weights and a batch need more than LIMIT.
 
-    Weights are held with their gradients and an optimizer's two moments, what is made of a window
-    until the way back has used it. `windows` is how many there are to train on.
+    Weights are held with their gradients and an optimizer's two moments, which of an ensemble one
+    member at a time has; what is made of a window until the way back has used it. `windows` is how
+    many there are to train on.
     """
     params, features = experiment.params, len(experiment.features)
     targets, known = len(experiment.targets), len(experiment.known_features)
-    size = whole(params, features, targets, known)
+    size, count = _one(params, features, targets, known), params.train.ensemble
     batch = min(params.train.batch_size, windows)
     look, ahead = params.window.look_back * features, params.window.horizon * targets
     ahead = ahead * _each(params.train) + params.window.horizon * known
-    weights = 4 * 4 * size.weights
-    held = 4 * max(batch * size.window, FORECAST * (look + ahead))
+    weights = 4 * (3 + count) * size.weights  # one member is fitted at a time
+    held = 4 * max(batch * size.window, FORECAST * (look + count * ahead))
     if weights + held > LIMIT:
+        members = f"{count} members of " if count > 1 else ""
         raise PipelineError(
             f"train.model: expected at most {_gib(LIMIT)} for weights and a batch, found about "
-            f"{_gib(weights)} for {size.weights:,} weights with their gradients and moments and "
-            f"{_gib(held)} for a batch of {batch:,} windows of {params.window.look_back:,} rows; "
-            "units, look_back, horizon or batch_size are too large"
+            f"{_gib(weights)} for {members}{size.weights:,} weights with their gradients and "
+            f"moments and {_gib(held)} for a batch of {batch:,} windows of "
+            f"{params.window.look_back:,} rows; "
+            f"{'ensemble, ' if members else ''}units, look_back, horizon or batch_size are too "
+            "large"
         )
 
 
 def whole(params: schema.Params, features: int, targets: int, known: int = 0) -> Size:
-    """Of all parts of the network together; so many channels are known ahead."""
+    """Of all members of an ensemble together; so many channels are known ahead."""
+    one, count = _one(params, features, targets, known), params.train.ensemble
+    window, mixed = params.window, params.train.mixed
+    shares = 0
+    if mixed:
+        parts = _maps(mixed, window.look_back, window.horizon, targets, known)
+        shares = window.horizon + sum(part.weights for part in parts)
+    return Size(count * one.weights + shares, count * one.window)
+
+
+def _one(params: schema.Params, features: int, targets: int, known: int) -> Size:
+    """Of all parts of a network together."""
     parts = list(_parts(params, features, targets, known))
     return Size(sum(part.weights for part in parts), sum(part.window for part in parts))
 
@@ -63,11 +78,7 @@ def _parts(params: schema.Params, features: int, targets: int, known: int) -> It
     if isinstance(model, schema.Ridge):
         yield _dense(look_back * features + horizon * known, horizon * targets)
     if isinstance(model, schema.Linear):
-        for member in model.members:
-            share = member.period or 1
-            rows = (member.look_back or look_back) * (2 if member.period else 1)
-            yield Size(rows // share * (horizon // share), rows)
-        yield Size(known * targets, 0)
+        yield from _maps(model, look_back, horizon, targets, known)
     if model.name == "drift":
         yield Size(2 * targets, 0)
     if isinstance(model, schema.Boosting):
@@ -102,6 +113,16 @@ def _parts(params: schema.Params, features: int, targets: int, known: int) -> It
             joined, out = _dense(targets * each + known, state), _dense(state, targets * each)
             weights = joined.weights + state**2 + out.weights
             yield Size(weights, horizon * (joined.window + out.window + 2 * state))
+
+
+def _maps(
+    model: schema.Linear, look_back: int, horizon: int, targets: int, known: int
+) -> Iterator[Size]:
+    for member in model.members:
+        share = member.period or 1
+        rows = (member.look_back or look_back) * (2 if member.period else 1)
+        yield Size(rows // share * (horizon // share), rows)
+    yield Size(known * targets, 0)
 
 
 def _stack(kind: str, inputs: int, units: Sequence[int], rows: int) -> Iterator[Size]:

@@ -41,13 +41,15 @@ def measure(
 ) -> Memory | None:
     """The memory of a plain stack of lstm or rnn layers over some windows; of another model, None.
 
+    Of an ensemble, its first member's.
+
     `weights` is its model.weights.h5, `prepared` are the features [rows, F]; some of the origins'
     windows are used, evenly spaced.
     """
     stack = spec.plain_stack
     if stack is None:
         return None
-    layers, _, _ = read_keras_weights(weights, BESIDE)
+    layers, _, _ = read_keras_weights(weights, BESIDE, spec.groups[0])
     state = sum(layer[-1].size * (2 if isinstance(layer, LSTM) else 1) for layer in layers)
     rows = ROWS * min(1, STATE / state) ** 3
     count = min(SAMPLES, max(FEWEST, int(rows // spec.look_back)), len(origins))

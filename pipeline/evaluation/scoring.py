@@ -157,17 +157,19 @@ def pooled(
     )
 
 
+def names_of_steps(horizon: int) -> list[str]:
+    """What the steps ahead are called: h01, h02, ..., all of one length."""
+    width = max(2, len(str(horizon)))
+    return [f"h{step:0{width}d}" for step in range(1, horizon + 1)]
+
+
 def by_horizon(
     seen: Floats, made: Made, yardstick: Yardstick, shown: int = STORED, blocks: Rows | None = None
 ) -> dict[str, Scores]:
     """The pooled scores of each step ahead, h01, h02, ..., where anything was observed."""
-    horizon = seen.shape[1]
-    width = max(2, len(str(horizon)))
     return {
-        f"h{step + 1:0{width}d}": pooled(
-            seen[:, step], made.part(np.s_[:, step]), yardstick, shown, blocks
-        )
-        for step in range(horizon)
+        name: pooled(seen[:, step], made.part(np.s_[:, step]), yardstick, shown, blocks)
+        for step, name in enumerate(names_of_steps(seen.shape[1]))
         if not np.isnan(seen[:, step]).all()
     }
 

@@ -19,6 +19,7 @@ from pipeline.evaluation.network_memory import Memory
 from pipeline.evaluation.scoring import Yardstick
 from pipeline.experiments.baselines import baselines
 from pipeline.experiments.intervals import with_intervals
+from pipeline.experiments.members import by_members
 from pipeline.experiments.task import prepared
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
@@ -72,9 +73,8 @@ def evaluate(experiment: Experiment, layout: Layout) -> Evaluation:
         experiment, layout, forecaster, by, series, origins
     )
     artifacts.write_json(layout.calibration, calibration.model_dump(mode="json"))
-    block = max(spec.horizon, card.steps_a_day)
     train = [targets.iloc[slice(*own)] for own in rows["train"]]
-    yardstick, each = by_series.yardsticks(train, card.season, block)
+    yardstick, each = by_series.yardsticks(train, card.season, max(spec.horizon, card.steps_a_day))
     memory = network_memory.measure(
         spec, layout.weights, seen.features, np.asarray(task.validation)
     )
@@ -85,6 +85,7 @@ def evaluate(experiment: Experiment, layout: Layout) -> Evaluation:
     metrics = scoring.report(forecasts, spec.targets, yardstick, card.spans)
     metrics |= {"rolling": scoring.rolling(forecasts["test"], followed, yardstick)}
     metrics |= {"memory": memory.scores} if memory else {}
+    metrics |= by_members(experiment, forecaster, seen, series, origins["validation"], yardstick)
     metrics |= {"series": by_series.summary(scored)} if card.series else {}
     metrics |= {"training_windows": count.model_dump(), "test_origins": in_gaps}
     artifacts.write_json(layout.metrics, metrics := scoring.rounded(metrics))

@@ -1,7 +1,6 @@
-"""Train: fit the model, a network to its best epoch; who logs it is handed in."""
+"""Train: fit the model, each network to its best epoch; who logs it is handed in."""
 
 import time
-from functools import partial
 from typing import Any
 
 from pipeline.config import network_size
@@ -11,7 +10,9 @@ from pipeline.experiments.log import Logging, unwatched
 from pipeline.experiments.task import prepared
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
+from pipeline.models import mix
 from pipeline.models.baselines import FittedBaseline
+from pipeline.models.network import Network
 from pipeline.runtime import determinism
 
 
@@ -23,25 +24,25 @@ def train(experiment: Experiment, layout: Layout, logging: Logging = unwatched) 
 
     determinism.settle(params.train.seed)
     # TensorFlow comes with these, so only now that the input is right.
-    from pipeline.models.registry import build, set_residual
     from pipeline.training import fit
-    from pipeline.training.batches import Examples
+    from pipeline.training.ensemble import fit_networks
 
     model: Any
-    if isinstance(spec.model, Baseline):
-        model = FittedBaseline(spec, task.scaler)
-        fitting = partial(fit.solve, model, task)
-    else:
-        model = build(spec, task.scaler)
-        if spec.residual == "linear":
-            set_residual(model, task)
-        fitting = partial(fit.fit, model, Examples.of(task))
     with logging(experiment, layout) as log:
         began = time.monotonic()
-        history = fitting(params.train, log.epoch)
+        if isinstance(spec.model, Baseline):
+            model = FittedBaseline(spec, task.scaler)
+            history = fit.solve(model, task, params.train, log.epoch)
+        else:
+            model, history = fit_networks(task, params.train, log.epoch)
+        mixed = None
+        if spec.mix:
+            mixed = mix.fit(Network(spec, task.scaler, model.predict_on_batch), task)
         seconds = time.monotonic() - began
         with artifacts.replacing(layout.weights) as beside:
             model.save_weights(beside)
+            if mixed:
+                mixed.save(beside)
         artifacts.write_json(layout.model_json, spec.model_dump(mode="json"))
         artifacts.write_text(layout.history, fit.table(history))
         log.finish(history, seconds)

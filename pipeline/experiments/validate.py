@@ -6,16 +6,17 @@ import numpy as np
 
 from pipeline.config.experiment import Experiment
 from pipeline.data import panel, splits
-from pipeline.data.windows import Runs
+from pipeline.data.windows import Rows, Runs
 from pipeline.evaluation import by_series, scoring
 from pipeline.evaluation.forecasts import Made
 from pipeline.evaluation.metrics import Scores
+from pipeline.evaluation.scoring import Yardstick
 from pipeline.experiments.intervals import method
 from pipeline.experiments.task import prepared
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.forecasting import conformal
-from pipeline.forecasting.conformal import TooFewError
+from pipeline.forecasting.conformal import Floats, TooFewError
 from pipeline.forecasting.forecaster import CALIBRATION, Forecaster, stage_files
 from pipeline.runtime import determinism
 
@@ -32,13 +33,35 @@ def validate(experiment: Experiment, layout: Layout) -> Scores:
     ingested = panel.read(layout.series, experiment.card)
     targets = ingested.frame[list(spec.targets)]
     observed = scoring.observed(targets, rows, spec.horizon)
-    made = Made(spec.point(own))
-    with suppress(TooFewError):
-        how = method(experiment, spec.quantiles or ())
-        series = ingested.borders.number(rows)
-        parts = conformal.halves(how, own, observed, spec.targets, rows, series)
-        made = Made(made.point, *conformal.around(parts, own, forecaster.lowest))
     spans = splits.of(experiment, ingested.timeline(experiment.card))
     train = [targets.iloc[slice(*part)] for part in spans["train"]]
     yardstick, _ = by_series.yardsticks(train, experiment.card.season)
-    return scoring.rounded(scoring.pooled(observed, made, yardstick))
+    of = ingested.borders.number(rows)
+    return scoring.rounded(scores(experiment, forecaster, own, observed, rows, of, yardstick))
+
+
+def scores(
+    experiment: Experiment,
+    forecaster: Forecaster,
+    made: Floats,
+    observed: Floats,
+    origins: Rows,
+    of: Rows,
+    yardstick: Yardstick,
+) -> Scores:
+    """Of forecasts on validation, each half with intervals by the errors of the other.
+
+    Args:
+        made: [N, H, K], or quantiles [N, H, K, Q], in units.
+        observed: [N, H, K], NaN where missing.
+        origins: [N] rows.
+        of: [N] the numbers of their series.
+        yardstick: what errors are compared with.
+    """
+    spec = forecaster.spec
+    shown = Made(spec.point(made))
+    with suppress(TooFewError):
+        how = method(experiment, spec.quantiles or ())
+        parts = conformal.halves(how, made, observed, spec.targets, origins, of)
+        shown = Made(shown.point, *conformal.around(parts, made, forecaster.lowest))
+    return scoring.pooled(observed, shown, yardstick)

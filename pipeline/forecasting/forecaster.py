@@ -1,11 +1,10 @@
 """The Forecaster: raw rows in, forecast out. What is scored is what is logged and served."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,6 @@ import pandas as pd
 
 from pipeline.config import input_names
 from pipeline.config.cards import Card, read_card_file
-from pipeline.config.params import Baseline
 from pipeline.data import cells, panel, raw_panel, tables, timestamps
 from pipeline.data.panel import Borders, Panel
 from pipeline.data.windows import Rows
@@ -23,8 +21,10 @@ from pipeline.files.layout import HERE, Layout
 from pipeline.files.records import shown
 from pipeline.forecasting import origins as origins_of
 from pipeline.forecasting import remarks
+from pipeline.forecasting.backends import Backend, load
 from pipeline.forecasting.conformal import Bands, Calibration, columns
-from pipeline.models.baselines import FittedBaseline
+from pipeline.models.mix import Mixed
+from pipeline.models.network import Network
 from pipeline.models.spec import Spec
 from pipeline.models.task import Floats, Model, Seen, forecasts
 from pipeline.preparation.features import Gaps
@@ -33,7 +33,6 @@ from pipeline.preparation.prepare import prepare
 from pipeline.preparation.scaling import Scaler
 
 CALIBRATION = "calibration.json"  # models logged before there was any have none
-Backend = Literal["tensorflow", "numpy"]
 
 
 def stage_files(layout: Layout, dataset: str) -> dict[str, Path]:
@@ -88,34 +87,6 @@ def newest(table: pd.DataFrame, spec: Spec, card: Card, imputer: Imputer) -> pd.
     return shown
 
 
-@dataclass(frozen=True)
-class Network:
-    """A network as a model: `steps` makes standardised forecasts of what `Seen.inputs` gives."""
-
-    spec: Spec
-    scaler: Scaler
-    steps: Callable[[Any], Any]
-
-    def forecast(self, seen: Seen, origins: Rows) -> Floats:
-        """Forecasts in the targets' units, origins [B] -> [B, H, K] or [B, H, K, Q]."""
-        made = np.swapaxes(self.steps(seen.inputs(self.spec, origins)), 2, -1)
-        return np.swapaxes(self.scaler.units(made, self.spec.targets), 2, -1)
-
-
-def _model(spec: Spec, scaler: Scaler, weights: Path, backend: Backend) -> Model:
-    if isinstance(spec.model, Baseline):
-        return FittedBaseline(spec, scaler).load_weights(weights)
-    if backend == "numpy":
-        from pipeline.forecasting import numpy_backend
-
-        return Network(spec, scaler, numpy_backend.load(spec, scaler, weights))
-    from pipeline.models.registry import build
-
-    network = build(spec, scaler)
-    network.load_weights(weights)
-    return Network(spec, scaler, network.predict_on_batch)
-
-
 def read_calibration(path: Path | None) -> Calibration | None:
     """What was learned of a model's errors, if that is there."""
     return artifacts.read_json_record(path, Calibration) if path and path.exists() else None
@@ -143,7 +114,7 @@ class Forecaster:
         self.card, self.spec, self.imputer, self.scaler = card, spec, imputer, scaler
         self.calibration = calibration
         try:
-            self.model = _model(spec, scaler, weights, backend)
+            self.model = load(spec, scaler, weights, backend)
         except (OSError, ValueError, KeyError) as error:
             raise artifacts.broken(weights, error) from None
 
@@ -210,24 +181,41 @@ class Forecaster:
             )
         return forecast
 
+    def growing(self, seen: Seen, origins: Rows) -> Iterator[tuple[int, Floats]]:
+        """What an ensemble's first members would forecast, of one, of two and so on to all.
+
+        By themselves, with nothing mixed in.
+        """
+        total: Any = 0
+        network = self.model.network if isinstance(self.model, Mixed) else self.model
+        each = network.alone if isinstance(network, Network) else []
+        for count, one in enumerate(each, start=1):
+            total = total + self._in_units(one, seen, origins)
+            yield count, self._at_least(total / count)
+
     def bounded(self, model: Model, seen: Seen, origins: Rows) -> Floats:
-        """Any model's forecasts in units, [N, H, K] or [N, H, K, Q], none below `lowest`.
+        """Any model's forecasts in units, [N, H, K] or [N, H, K, Q], none below `lowest`."""
+        return self._at_least(self._in_units(model, seen, origins))
+
+    def _at_least(self, made: Floats) -> Floats:
+        return np.maximum(made, self.lowest if made.ndim == 3 else self.lowest[:, None])
+
+    def _in_units(self, model: Model, seen: Seen, origins: Rows) -> Floats:
+        """Any model's forecasts in units, [N, H, K] or [N, H, K, Q].
 
         From an origin in one of many series with fewer rows of it than a window takes, it is the
         last observed value; where there is none, the centre of the series' own units.
         """
         if not self.card.series:
-            made = forecasts(model, seen, origins)
-        else:
-            spec, outputs = self.spec, model.spec.outputs
-            whole = seen.behind(origins) + 1 >= spec.rows_seen(self.card.season)
-            last = np.nan_to_num(seen.known[origins])
-            last = last.reshape(len(origins), 1, -1, *(1 for _ in outputs[2:]))
-            made = np.broadcast_to(last, (len(origins), *outputs)).copy()
-            if whole.any():
-                made[whole] = forecasts(model, seen, origins[whole])
-            made = seen.in_units(np.where(np.isnan(made), last, made), origins)
-        return np.maximum(made, self.lowest if made.ndim == 3 else self.lowest[:, None])
+            return forecasts(model, seen, origins)
+        spec, outputs = self.spec, model.spec.outputs
+        whole = seen.behind(origins) + 1 >= spec.rows_seen(self.card.season)
+        last = np.nan_to_num(seen.known[origins])
+        last = last.reshape(len(origins), 1, -1, *(1 for _ in outputs[2:]))
+        made = np.broadcast_to(last, (len(origins), *outputs)).copy()
+        if whole.any():
+            made[whole] = forecasts(model, seen, origins[whole])
+        return seen.in_units(np.where(np.isnan(made), last, made), origins)
 
     @cached_property
     def lowest(self) -> Floats:

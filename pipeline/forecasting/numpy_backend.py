@@ -1,6 +1,5 @@
 """The network without TensorFlow: stacks of recurrent layers from the weights that Keras saved."""
 
-from collections.abc import Callable
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -13,26 +12,32 @@ from pipeline.lstm.cell import LSTM
 from pipeline.lstm.stack import last_state
 from pipeline.lstm.weights import read_keras_weights
 from pipeline.models import quantiles
+from pipeline.models.network import Steps
 from pipeline.models.spec import BESIDE, KNOWN, Spec
 from pipeline.preparation.scaling import Scaler
 
 Windows = npt.NDArray[np.float32]
 
 
-def load(spec: Spec, scaler: Scaler, weights: Path) -> Callable[[Any], Windows]:
-    """A function from what `Seen.inputs` gives to standardised forecasts [B, H, K] or [B, H, K, Q].
+def load(spec: Spec, scaler: Scaler, weights: Path) -> tuple[Steps, ...]:
+    """Each member of an ensemble, or the network alone.
 
     Raises:
         PipelineError: the model is not one that NumPy can run.
         ValueError: the weights are not those of the model, or have other shapes.
     """
+    each = zip(spec.networks, spec.groups, strict=True)
+    return tuple(_network(one, scaler, weights, group) for one, group in each)
+
+
+def _network(spec: Spec, scaler: Scaler, weights: Path, group: str) -> Steps:
     stack = spec.plain_stack
     if stack is None:
         raise PipelineError(
             "backend numpy: expected a model of rnn or lstm without normalisation, found "
             f"{spec.model.name}, normalisation {spec.normalisation}; use backend tensorflow"
         )
-    layers, head, others = read_keras_weights(weights, BESIDE)
+    layers, head, others = read_keras_weights(weights, BESIDE, group)
     kind = "lstm" if isinstance(layers[0], LSTM) else "rnn"
     found: list[Any] = [kind, len(layers[0][0]), [layer[-1].size for layer in layers], head.b.size]
     outputs = prod(spec.outputs)

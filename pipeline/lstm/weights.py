@@ -22,7 +22,7 @@ NOT_READ = re.compile(r"^optimizer/|(^|/)seed_generator/")
 
 
 def read_keras_weights(
-    path: Path | str, beside: Collection[str] = ()
+    path: Path | str, beside: Collection[str] = (), inside: str = ""
 ) -> tuple[tuple[Recurrent, ...], Dense, dict[str, list[Array]]]:
     """Layers, bottom first, head, and other arrays of a model saved by `model.save_weights`.
 
@@ -31,6 +31,7 @@ def read_keras_weights(
     activation they have: the caller must know, and the gates' is taken to be sigmoid.
 
     `beside` names further layers that the caller knows what to do with: their arrays come third.
+    `inside` is the group of a model that is a layer of the one saved, such as `layers/functional`.
 
     Raises:
         FileNotFoundError: no such file.
@@ -38,9 +39,11 @@ def read_keras_weights(
     """
     try:
         with h5py.File(path, "r") as file:
-            found = arrays_by_layer(file)
+            found = arrays_by_layer(file[inside] if inside else file)
     except FileNotFoundError:
         raise
+    except KeyError:
+        raise ValueError(f"{path}: expected a group {inside}, found none") from None
     except OSError as error:
         raise ValueError(f"{path}: expected an HDF5 file of Keras weights: {error}") from error
 
@@ -72,7 +75,7 @@ def read_keras_weights(
     return tuple(layers), head, others
 
 
-def arrays_by_layer(file: h5py.File) -> dict[str, tuple[str, list[Array]]]:
+def arrays_by_layer(file: h5py.Group) -> dict[str, tuple[str, list[Array]]]:
     """Group and arrays of each layer that has weights, by the layer's name."""
     found: dict[str, tuple[str, list[Array]]] = {}
 

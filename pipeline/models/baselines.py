@@ -144,8 +144,12 @@ class FittedBaseline:
     def load_weights(self, path: Path) -> Self:
         """Read what `save_weights` wrote; ValueError if it is another model's."""
         with h5py.File(path) as file:
-            self.learned = {name: np.asarray(item) for name, item in file.items()}
-        found = {name: array.shape for name, array in self.learned.items()}
+            return self.take({name: np.asarray(item) for name, item in file.items()})
+
+    def take(self, learned: dict[str, npt.NDArray[Any]]) -> Self:
+        """Be the baseline that has learned these arrays; ValueError if they are another model's."""
+        self.learned = learned
+        found = {name: array.shape for name, array in learned.items()}
         if found != (expected := learned_shapes(self.spec, self.scaler)):
             raise ValueError(f"weights of {found} where model.json has {expected}")
         return self

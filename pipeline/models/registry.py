@@ -1,12 +1,12 @@
 """The one place that turns a Spec into a Keras network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import pandas as pd
-from keras import ops
+from keras import layers, ops
 
 from pipeline.config.params import ALPHAS, LinearMap, Segment
 from pipeline.models import linear, quantiles
@@ -38,6 +38,37 @@ MODELS: dict[str, Body] = {
 
 
 def build(spec: Spec, scaler: Scaler) -> keras.Model:
+    """A network or an ensemble with fresh weights, as `network` and `together` make them."""
+    if spec.ensemble == 1:
+        return network(spec, scaler, spec.model.name)
+    return together([network(one, scaler, member(i)) for i, one in enumerate(spec.networks)])
+
+
+def member(place: int) -> str:
+    """What the member at a place, from 0 on, is called in an ensemble."""
+    return f"member_{place + 1}"
+
+
+def together(members: Sequence[keras.Model]) -> keras.Model:
+    """The mean of what the members forecast; of quantiles, of each by itself, so they still rise.
+
+    Averaging quantiles rather than probabilities keeps the intervals as wide as the members' are
+    (Lichtendahl, Grushka-Cockayne and Winkler 2013). The members are layers of it.
+    """
+    given = [keras.Input(part.shape[1:], name=part.name) for part in members[0].inputs]
+    inputs = given if len(given) > 1 else given[0]
+    mean = layers.Average(name="mean")([one(inputs) for one in members])
+    return keras.Model(inputs, mean, name="ensemble")
+
+
+def members_of(model: keras.Model, spec: Spec) -> list[keras.Model]:
+    """The members of an ensemble that `build` made; a network by itself is its only one."""
+    if spec.ensemble == 1:
+        return [model]
+    return [model.get_layer(member(place)) for place in range(spec.ensemble)]
+
+
+def network(spec: Spec, scaler: Scaler, name: str) -> keras.Model:
     """A network with fresh weights: windows [B, L, F] -> standardised forecasts [B, H, K].
 
     With `train.loss: pinball` these are quantiles, [B, H, K, Q], rising. Where something is known
@@ -83,7 +114,7 @@ def build(spec: Spec, scaler: Scaler) -> keras.Model:
         made = quantiles.around(forecast, distances, spec.quantiles, ops)
         forecast = quantiles.straight(made, scaler, spec.targets, ops)
     given = window if known is None else [window, known]
-    return keras.Model(given, forecast, name=spec.model.name)
+    return keras.Model(given, forecast, name=name)
 
 
 def _past(window: keras.KerasTensor, spec: Spec, scaler: Scaler) -> keras.KerasTensor:

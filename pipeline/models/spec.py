@@ -8,7 +8,15 @@ from pydantic import Field
 from pipeline.config.experiment import Experiment
 from pipeline.config.holidays import Holidays
 from pipeline.config.input_names import context
-from pipeline.config.params import Model, Normalisation, Quantiles, Recurrent, Residual
+from pipeline.config.params import (
+    Linear,
+    Model,
+    Normalisation,
+    Quantiles,
+    Recurrent,
+    Residual,
+    titled,
+)
 from pipeline.files.records import Record
 
 KNOWN = ("known_step", "known_state", "known_head")  # layers that read what is known ahead
@@ -37,6 +45,10 @@ class Spec(Record):
     normalisation: Normalisation
     # that a network forecasts, rising; absent where it forecasts points
     quantiles: Quantiles | None = Field(default=None, exclude_if=lambda given: given is None)
+    # members, whose mean is forecast; absent of a network by itself
+    ensemble: int = Field(default=1, ge=1, exclude_if=lambda given: given == 1)
+    # what is mixed in; absent where nothing is
+    mix: Linear | None = Field(default=None, exclude_if=lambda given: given is None)
 
     @classmethod
     def of(cls, experiment: Experiment, holidays: Mapping[str, Holidays] = {}) -> "Spec":
@@ -57,6 +69,8 @@ class Spec(Record):
             season=experiment.card.season if train.residual == "seasonal" else None,
             normalisation=train.normalisation,
             quantiles=train.forecasts,
+            ensemble=train.ensemble,
+            mix=train.mixed,
         )
 
     def rows_seen(self, season: int) -> int:
@@ -65,8 +79,31 @@ class Spec(Record):
         return self.look_back + context(*named, season, self.look_back, self.horizon)
 
     @property
+    def networks(self) -> list["Spec"]:
+        """Each member of an ensemble as a network by itself; of such a network, that alone."""
+        return [self.model_copy(update={"ensemble": 1, "mix": None})] * self.ensemble
+
+    @property
+    def beside(self) -> "Spec":
+        """What is mixed in as a model by itself."""
+        own = {"model": self.mix, "quantiles": None, "ensemble": 1, "mix": None}
+        return self.model_copy(update=own)
+
+    @property
+    def groups(self) -> list[str]:
+        """Where Keras keeps the layers of each of `networks` in the file of weights."""
+        first = "layers/functional"
+        every = [first, *(f"{first}_{place}" for place in range(1, self.ensemble))]
+        return every if self.ensemble > 1 else ["layers"]
+
+    @property
+    def title(self) -> str:
+        """What forecasts, in a word or three."""
+        return titled(self.model.name, self.ensemble, self.mix is not None)
+
+    @property
     def plain_stack(self) -> Recurrent | None:
-        """The model's parameters if it is lstm or rnn layers that see the windows as they are."""
+        """A network's parameters if it is lstm or rnn layers that see the windows as they are."""
         model = self.model
         plain = model.name in ("lstm", "rnn") and self.normalisation == "none"
         return model if plain and isinstance(model, Recurrent) else None

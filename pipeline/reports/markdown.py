@@ -17,7 +17,7 @@ from pipeline.evaluation.forecasts import MODEL
 from pipeline.evaluation.metrics import BRIEF, TARGETS, Metric, deciding, error, listed
 from pipeline.files.layout import HERE
 from pipeline.preparation.training_windows import Count, sentence
-from pipeline.reports import of_series, terminal
+from pipeline.reports import of_members, of_series, terminal
 from pipeline.reports.formatting import escape_markdown, number, percent, table
 
 SURE, MANY = ("intervals", "coverage"), ("skill_by_series", "worst_series")  # pictures
@@ -85,7 +85,7 @@ def heading(experiment: Experiment) -> str:
     """One line: what is forecast, from what, how far ahead."""
     params = experiment.params
     steps = experiment.card.step.far(params.window.horizon)
-    return f"{', '.join(experiment.targets)}, {steps} ahead, by {params.train.model.name}"
+    return f"{', '.join(experiment.targets)}, {steps} ahead, by {params.train.title}"
 
 
 def markdown(
@@ -101,7 +101,6 @@ def markdown(
     """report.md: scores, pictures, what is remembered, the data, and how to make it again."""
     params, card = experiment.params, experiment.card
     header, scores = rows(metrics)
-    best = int(history["kept"].to_numpy().argmax()) + 1
     missing = [f"{name} {count:,}" for name, count in quality["missing"].items() if count]
     names = experiment.targets
     by = deciding(metrics["test"]).title
@@ -128,17 +127,22 @@ def markdown(
         *(_by_target(metrics["test_by_target"]) if "test_by_target" in metrics else []),
         f"Skill is 1 - {by} of the model / {by} of the baseline: above 0, the model is better. "
         f"{_against_the_best(metrics)}{_by_step(metrics)}"
-        f"The model was chosen on the validation span (kept: epoch {best} of {len(history)}); the "
-        "test span was only scored."
+        f"The model was chosen on the validation span (kept: {of_members.kept(history)}); "
+        "the test span was only scored."
         f"{_of_gaps(metrics['test_origins'], params)}",
         *(_picture(name) for name in pictures if name not in (*SURE, *MANY, "missing")),
         *(of_series.section(metrics, by_series, card) if by_series is not None else []),
         *(_picture(name) for name in pictures if by_series is not None and name in MANY),
+        *(of_members.section(metrics, params.train) if "members" in metrics else []),
         "## How sure it is",
         _sure(experiment, metrics),
         table(*_intervals(metrics)),
         *(_picture(name) for name in pictures if name in SURE),
-        *(["## Memory", memory[0], *map(_picture, memory[1])] if memory else []),
+        *(
+            ["## Memory", of_members.first(params.train) + memory[0], *map(_picture, memory[1])]
+            if memory
+            else []
+        ),
         "## Data",
         f"{quality['rows']:,} rows from {quality['first']} to {quality['last']}, {card.step.rows}; "
         f"{quality['absent_rows']:,} time stamps absent. Missing values: "

@@ -37,16 +37,24 @@ PAST, LEAST_PAST = 4, 24  # of a look-back, horizons and rows that are shown bef
 
 
 def loss(history: pd.DataFrame) -> Figure:
-    """Training and validation loss by epoch, the kept epoch marked."""
+    """Training and validation loss by epoch, the kept one marked; of an ensemble each member's."""
     figure, axes = panel()
-    epochs = history["epoch"] + 1
+    members = [own for _, own in history.groupby("member")] if "member" in history else [history]
     mark = "." if len(history) == 1 else None
-    train, validation = history["train/loss"], history["validation/loss"]
-    axes.plot(epochs, train, color=COLOURS["persistence"], marker=mark, label="training")
-    axes.plot(epochs, validation, color=COLOURS[MODEL], label="validation")
-    best = int(history["kept"].to_numpy().argmax())
-    label = f"kept: epoch {epochs[best]}"
-    axes.plot(epochs[best], validation[best], "o", color=COLOURS[MODEL], label=label)
+    one = len(members) == 1
+    for own in members:
+        epochs, train, validation = own["epoch"] + 1, own["train/loss"], own["validation/loss"]
+        best = int(own["kept"].to_numpy().argmax())
+        kept = f"kept: epoch {best + 1}" if one else "kept, of each member"
+        # A label that begins with _ stands in no legend.
+        first, second, third = (
+            name if own is members[0] else "_" for name in ("training", "validation", kept)
+        )
+        grey, width = COLOURS["persistence"], 1.5 if one else 0.8
+        axes.plot(epochs, train, color=grey, marker=mark, linewidth=width, label=first)
+        axes.plot(epochs, validation, color=COLOURS[MODEL], linewidth=width, label=second)
+        place = epochs.iloc[best], validation.iloc[best]
+        axes.plot(*place, "o", color=COLOURS[MODEL], label=third)
     axes.set(xlabel="epoch", ylabel="loss (scaled units)", title="Loss by epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.legend(frameon=False)

@@ -78,9 +78,11 @@ def read(params: Params) -> Band:
 def parameters(params: Params) -> dict[str, Any]:
     """What a band holds for: every parameter but the seed and what the report draws.
 
-    The quantiles count where the loss is theirs.
+    The quantiles count where the loss is theirs, the members where there are many.
     """
     without = {"train.seed"} | ({"train.quantiles"} if params.train.loss != "pinball" else set())
+    plain = {"train.ensemble": 1, "train.mix": []}  # which a band of older code does not have
+    without |= {name for name, value in plain.items() if params.flat()[name] == value}
     return {
         name: value
         for name, value in params.flat().items()

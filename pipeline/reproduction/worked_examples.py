@@ -126,11 +126,11 @@ def perform(directory: Path, example: Example, seed: int) -> Run:
     dvc.run(directory, "exp", "run", *example.flags, "-S", f"train.seed={seed}")
     seconds = time.monotonic() - began
     layout = Layout(directory)
-    model = read_experiment(layout).params.train.model
-    units = "" if isinstance(model, Baseline) else f" {list(model.units)}"
+    train = read_experiment(layout).params.train
+    units = "" if isinstance(train.model, Baseline) else f" {list(train.model.units)}"
     return Run(
         seed=seed,
-        model=f"{model.name}{units}",
+        model=f"{train.title}{units}",
         params_sha256=artifacts.sha256(layout.params),
         dvc_lock_sha256=artifacts.sha256(directory / lockfile.LOCK),
         machine_sha256=Machine.here().sha256,

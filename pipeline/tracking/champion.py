@@ -14,7 +14,8 @@ from mlflow.entities.model_registry import ModelVersion
 
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
-from pipeline.forecasting.forecaster import Backend, Forecaster
+from pipeline.forecasting.backends import Backend
+from pipeline.forecasting.forecaster import Forecaster
 from pipeline.repository import provenance
 from pipeline.tracking import database, logged_runs, store
 from pipeline.tracking.labels import SERVING

@@ -6,6 +6,8 @@ import os
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
+from itertools import groupby
+from statistics import fmean
 from typing import Any
 
 from pipeline.config.cards import Card
@@ -26,7 +28,14 @@ NOT_DECISIVE = re.compile(
     r"(title|source|attribution|licence|fetch|query|file|sha256|targets|inputs|known_ahead|split\..*|"
     r".*\.(description|transform))"
 )
-NAMED = ("ingest.dataset", "window.look_back", "window.horizon", "train.seed", "train.model.name")
+NAMED = (
+    "ingest.dataset",
+    "window.look_back",
+    "window.horizon",
+    "train.seed",
+    "train.model.name",
+    "train.ensemble",
+)
 LONGEST = 200  # characters of a name inside a metric's, which may have 250
 
 # What the UI shows on a model's page.
@@ -56,6 +65,7 @@ def hyperparameters(experiment: Experiment) -> dict[str, Any]:
         "window.targets": ", ".join(experiment.targets),
         "window.known_ahead": ", ".join(experiment.known_ahead) or "none",
         "window.split": json.dumps(experiment.split.model_dump(mode="json", exclude_none=True)),
+        "train.mix": own["train.mix"] or "none",
     }
     decided = json.dumps(decisive(card_tree(experiment.card)), sort_keys=True)
     return own | resolved | {CARD: hashlib.sha256(decided.encode()).hexdigest()[:12]}
@@ -85,7 +95,7 @@ def name(params: Params) -> str:
         if key not in (*NAMED, "train.model.units") and not key.startswith("evaluate.")
     }
     described = (
-        f"{model.name}{units}, {params.window.look_back} to {params.window.horizon}, "
+        f"{params.train.title}{units}, {params.window.look_back} to {params.window.horizon}, "
         f"seed {params.train.seed}{''.join(f'; {key} {value}' for key, value in own.items())}"
     )
     return textwrap.shorten(f"{experiment}: {described}" if experiment else described, LONGEST)
@@ -98,7 +108,7 @@ def note(experiment: Experiment) -> str:
         f"**{escape_markdown(card.title)}**\n\n"
         f"Forecasts {escape_markdown(', '.join(experiment.targets))} "
         f"{card.step.far(params.window.horizon)} ahead from the "
-        f"{params.window.look_back} rows before, with {params.train.model.name} "
+        f"{params.window.look_back} rows before, with {params.train.title} "
         f"({params.train.loss} loss, seed {params.train.seed}). Scores are in the target's own "
         "units, compared with baselines; the report is among the artifacts."
     )
@@ -132,9 +142,15 @@ def view_address(experiment: str) -> str:
 
 
 def best(history: Sequence[dict[str, float]]) -> dict[str, float]:
-    """The kept epoch, counted from 1, and its validation loss."""
-    number, kept = next((n, epoch) for n, epoch in enumerate(history, start=1) if epoch["kept"])
-    return {"best/epoch": number, "best/validation_loss": kept["validation/loss"]}
+    """The kept epoch, counted from 1, and its validation loss; means over an ensemble's members."""
+    found = [  # of each member of an ensemble
+        next((number, epoch) for number, epoch in enumerate(own, start=1) if epoch["kept"])
+        for _, own in groupby(history, key=lambda epoch: epoch.get("member", 1))
+    ]
+    return {
+        "best/epoch": fmean(number for number, _ in found),
+        "best/validation_loss": fmean(epoch["validation/loss"] for _, epoch in found),
+    }
 
 
 def flat_scores(metrics: dict[str, Any]) -> dict[str, float]:
@@ -156,6 +172,9 @@ def flat_scores(metrics: dict[str, Any]) -> dict[str, float]:
     for span, plain in distinct(spans).items():
         for name, scores in spans[span].items():
             flat |= {f"{plain}/{name}_{score}": value for score, value in scores.items()}
+    for count, scores in metrics.get("members", {}).items():
+        flat |= {f"members/{score}_{count}": value for score, value in scores.items()}
+    flat |= {f"mix/linear_{step}": share for step, share in metrics.get("mix", {}).items()}
     many = metrics.get("series", {})
     flat |= {f"series/{key}": many[key] for key in ("count", "mase") if key in many}
     flat |= {f"series/beats_{rule}": share for rule, share in many.get("beats", {}).items()}

@@ -5,7 +5,9 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import groupby
 from math import isnan
+from operator import itemgetter
 from typing import Any
 
 import mlflow
@@ -20,6 +22,8 @@ from pipeline.tracking.labels import CARD, view_address
 
 BESIDE = {"validation": "validation_", "test": ""}  # how a baseline's scores on a span begin
 NEWEST = 50  # runs that are looked at when none is named
+# What runs of older code did not log.
+OLDER = {CARD: "not logged", "train.ensemble": "1", "train.mix": "none"}
 ID = re.compile(r"[0-9a-f]{1,32}")  # of a run, or how it starts
 
 
@@ -154,6 +158,20 @@ def curve(trial: Trial, metric: str) -> list[float]:
     return [point.value for point in sorted(points, key=lambda point: point.step)]
 
 
+def losses(trial: Trial) -> list[tuple[list[float], list[float], int]]:
+    """Training and validation loss by epoch, and the kept epoch; of an ensemble, each member's."""
+    train, validation = curve(trial, "train/loss"), curve(trial, "validation/loss")
+    if trial.params["train.ensemble"] == "1":
+        return [(train, validation, trial.kept)]
+    found = []
+    for _, own in groupby(
+        zip(curve(trial, "member"), train, validation, strict=False), itemgetter(0)
+    ):
+        _, of_train, of_validation = map(list, zip(*own, strict=True))
+        found.append((of_train, of_validation, of_validation.index(min(of_validation)) + 1))
+    return found
+
+
 def baselines_by_horizon(trial: Trial) -> dict[str, list[float]]:
     """Each baseline's test error at each step ahead, the best of them first."""
     store.connect()
@@ -212,7 +230,7 @@ def _trial(run: Run) -> Trial:
         id=run.info.run_id,
         name=run.info.run_name,
         data=json.loads(str(datasets[0].dataset.profile))["sha256"] if datasets else "",
-        params={CARD: "not logged", **run.data.params},  # older runs know nothing of their card
+        params={**OLDER, **run.data.params},
         scores={name: score for name, score in run.data.metrics.items() if not isnan(score)},
         tags=dict(run.data.tags),
         model=max(models, key=lambda model: model.step).model_id if models else None,

@@ -31,11 +31,13 @@ def fit(
     examples: Examples,
     settings: Train,
     on_epoch: Callable[[int, Epoch], None] = lambda epoch, scores: None,
+    of: str = "",
 ) -> list[Epoch]:
     """Fit the network in place, leave it with the weights of its best validation epoch.
 
     Args:
         on_epoch: called after each epoch, with its number from 0 and its scores.
+        of: whose epochs they are, where a line speaks of them.
 
     Returns:
         One record an epoch: train/loss, validation/loss, learning_rate, and whether it was kept, 0
@@ -48,8 +50,8 @@ def fit(
     best = keras.callbacks.EarlyStopping(
         "val_loss", patience=settings.patience, restore_best_weights=True
     )
-    with progress("epochs", settings.epochs) as tell:
-        history = _History(tell, on_epoch)
+    with progress(f"epochs{of}", settings.epochs) as tell:
+        history = _History(tell, on_epoch, of)
         trained.fit(
             order(examples.train, settings.batch_size),
             validation_data=order(examples.validation, max(settings.batch_size, 1024)),
@@ -66,9 +68,11 @@ def fit(
 
 
 def table(history: list[Epoch]) -> str:
-    """history.csv: a row for each epoch."""
+    """history.csv: a row for each epoch; each member of an ensemble counts its own from 0."""
     frame = pd.DataFrame(history)
-    frame.insert(0, "epoch", range(len(frame)))
+    many = "member" in frame
+    count = frame.groupby("member").cumcount() if many else range(len(frame))
+    frame.insert(int(many), "epoch", count)
     return frame.to_csv(index=False, lineterminator="\n")
 
 
@@ -137,10 +141,12 @@ def _rate(first: float, schedule: Schedule, steps: int) -> Any:
 class _History(keras.callbacks.Callback):
     """Keeps each epoch's scores and tells them, stops where the loss is no number."""
 
-    def __init__(self, tell: Callable[[str], None], on_epoch: Callable[[int, Epoch], None]) -> None:
+    def __init__(
+        self, tell: Callable[[str], None], on_epoch: Callable[[int, Epoch], None], of: str
+    ) -> None:
         super().__init__()
         self.epochs: list[Epoch] = []
-        self.tell, self.on_epoch = tell, on_epoch
+        self.tell, self.on_epoch, self.of = tell, on_epoch, of
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         end_if_interrupted()
@@ -152,8 +158,8 @@ class _History(keras.callbacks.Callback):
         for name, value in scores.items():
             if not np.isfinite(value):
                 raise PipelineError(
-                    f"train: {name} is {value} in epoch {epoch + 1}, expected a finite number; "
-                    "no model is kept. A smaller train.learning_rate often helps"
+                    f"train: {name} is {value} in epoch {epoch + 1}{self.of}, expected a finite "
+                    "number; no model is kept. A smaller train.learning_rate often helps"
                 )
         self.epochs.append(scores)
         loss, validation, rate = (f"{value:.4g}" for value in scores.values())

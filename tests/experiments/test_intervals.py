@@ -16,8 +16,9 @@ from pipeline.experiments.evaluate import Evaluation, evaluate
 from pipeline.experiments.run import run_experiment
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE
+from pipeline.forecasting.backends import Backend
 from pipeline.forecasting.conformal import Calibration
-from pipeline.forecasting.forecaster import Backend, Forecaster, stage_files
+from pipeline.forecasting.forecaster import Forecaster, stage_files
 from pipeline.models.spec import Spec
 from tests.toys import Project, toy_table
 

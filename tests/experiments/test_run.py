@@ -24,6 +24,7 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "xla": {
         "train.acceleration": "xla",
+        "train.ensemble": 2,
         "train.model": {"name": "lstm", "units": [4], "input_dropout": 0.5},
     },
 }

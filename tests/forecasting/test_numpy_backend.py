@@ -59,7 +59,8 @@ def test_it_forecasts_as_tensorflow_does(
     network.set_weights([random.normal(0, 0.3, w.shape) for w in network.get_weights()])
     network.save_weights(tmp_path / "model.weights.h5")
     windows = random.normal(size=(7, 6, 2)).astype(np.float32)
-    forecast = numpy_backend.load(spec, SCALER, tmp_path / "model.weights.h5")(windows)
+    [steps] = numpy_backend.load(spec, SCALER, tmp_path / "model.weights.h5")
+    forecast = steps(windows)
     assert forecast.shape == ((7, 3, 2, 11) if loss == "pinball" else (7, 3, 2))
     assert (np.diff(forecast) >= 0).all() or loss == "mse"
     np.testing.assert_allclose(forecast, network.predict_on_batch(windows), rtol=1e-5, atol=1e-5)

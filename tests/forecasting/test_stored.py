@@ -11,7 +11,8 @@ from pipeline.config.params import Train
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.records import parse
-from pipeline.forecasting.forecaster import Backend, Forecaster, bundled_files
+from pipeline.forecasting.backends import Backend
+from pipeline.forecasting.forecaster import Forecaster, bundled_files
 from pipeline.models.spec import Spec
 from tests.toys import toy_table
 

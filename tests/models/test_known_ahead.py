@@ -146,7 +146,8 @@ def test_numpy_reads_what_is_known_ahead(name: str, loss: str, tmp_path: Path) -
     network.set_weights([random.normal(0, 0.3, w.shape) for w in network.get_weights()])
     network.save_weights(path := tmp_path / "model.weights.h5")
     inputs = [random.normal(size=(4, *size)).astype(np.float32) for size in ((3, 1), (2, 3))]
-    forecast = numpy_backend.load(made, SCALER, path)(inputs)
+    [steps] = numpy_backend.load(made, SCALER, path)
+    forecast = steps(inputs)
     np.testing.assert_allclose(forecast, network.predict_on_batch(inputs), rtol=1e-5, atol=1e-5)
     with pytest.raises(ValueError, match="known ahead"):
         numpy_backend.load(spec("b", model=made.model.model_dump(), loss=loss), SCALER, path)

@@ -72,7 +72,7 @@ def test_numpy_sees_holidays(tmp_path: Path) -> None:
     inputs, others = (
         seen(made, f"2014-05-0{day} 06:00").inputs(made, np.array([2, 3])) for day in (1, 2)
     )
-    forecast = numpy_backend.load(made, SCALER, weights)
+    [forecast] = numpy_backend.load(made, SCALER, weights)
     np.testing.assert_allclose(forecast(inputs), network.predict_on_batch(inputs), rtol=1e-5)
     assert (forecast(inputs) != forecast(others)).all()
 

@@ -1,0 +1,54 @@
+"""The report of an ensemble: what its members give, and what is mixed in."""
+
+from typing import Any
+
+import pandas as pd
+
+from pipeline.config.params import Train
+from pipeline.evaluation.metrics import BRIEF, listed
+from pipeline.experiments.members import MIXED
+from pipeline.reports.formatting import number, table
+
+
+def kept(history: pd.DataFrame) -> str:
+    """Which epoch was kept; of an ensemble each member's own."""
+    if "member" not in history:
+        return f"epoch {int(history['kept'].to_numpy().argmax()) + 1} of {len(history)}"
+    epochs = history.loc[history["kept"] == 1, "epoch"] + 1
+    own = f"epochs {epochs.min()} to {epochs.max()}"
+    return f"of {len(epochs)} members' up to {history['epoch'].max() + 1} epochs, {own}"
+
+
+def first(train: Train) -> str:
+    """What to say before what holds for the first member alone."""
+    return "Of the ensemble's first member. " if train.ensemble > 1 else ""
+
+
+def section(metrics: dict[str, Any], train: Train) -> list[str]:
+    """What first members of an ensemble score on validation, by how many, and the share of linear.
+
+    On validation, since how many there are is to be chosen without the test span.
+    """
+    scores, shares = metrics["members"], metrics.get("mix", {})
+    shown = [m for m in listed(next(iter(scores.values())), BRIEF) if not m.percent]
+    text = "Scores on the validation span"
+    if train.ensemble > 1:
+        text = "The forecast is the mean of networks that differ in their seed alone. " + text
+        text += " of the first so many of them"
+    if shares:
+        ends = list(shares.items())
+        parts = [f"{share:.0%} at {step}" for step, share in dict((ends[0], ends[-1])).items()]
+        text += "; the last line is the model, in which linear has a share of "
+        text += f"{' and '.join(parts)}, by least squares on that span"
+    names = {MIXED: "with linear"}
+    return [
+        "## What each part gives" if shares else "## What each further member gives",
+        f"{text}.",
+        table(
+            ["members", *(metric.name for metric in shown)],
+            [
+                [names.get(n, n), *(number(by[metric.name]) for metric in shown)]
+                for n, by in scores.items()
+            ],
+        ),
+    ]

@@ -1,0 +1,175 @@
+"""A network's forecast mixed with a linear one: shares by step, in one file of weights."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.config import network_size
+from pipeline.config.experiment import Experiment
+from pipeline.data.windows import ahead
+from pipeline.errors import PipelineError
+from pipeline.experiments.evaluate import Evaluation
+from pipeline.experiments.run import run_experiment
+from pipeline.experiments.task import prepared
+from pipeline.files.layout import Layout
+from pipeline.forecasting.forecaster import Forecaster, stage_files
+from pipeline.models import mix
+from pipeline.models.mix import Mixed
+from pipeline.models.task import Task, forecasts
+from pipeline.reports import report
+from pipeline.tracking import labels
+from tests.toys import Project, toy_card, toy_params
+
+Made = tuple[Experiment, Layout, Evaluation, Mixed, Task]
+Floats = npt.NDArray[np.float64]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A quantile network that saw hardly anything, mixed with the mean of two maps."""
+    root = tmp_path_factory.mktemp("mix")
+    Project(root)
+    maps = {"name": "linear", "members": [{"look_back": 6}, {"less": "mean"}]}
+    changes = {
+        "train.mix": [maps],
+        "train.loss": "pinball",
+        "evaluate.baselines": ["persistence", maps],
+        "evaluate.levels": [50],
+    }
+    own, layout = Experiment(toy_params(changes), toy_card()), Layout(root)
+    evaluation = run_experiment(own, layout)
+    model: Any = Forecaster.load(stage_files(layout, "toy")).model
+    return own, layout, evaluation, model, prepared(own, layout)
+
+
+def errors(task: Task, made: Floats) -> Floats:
+    """The squared error of forecasts on validation by step, standardised."""
+    observed = ahead(task.seen.targets, np.asarray(task.validation), task.spec.horizon)
+    return np.nanmean(np.square(observed - made), axis=(0, 2))  # type: ignore[no-any-return]
+
+
+def test_a_share_is_no_worse_than_either_alone(made: Made) -> None:
+    """On validation, which chooses it, at each step; and between those two it is the best."""
+    _, _, _, model, task = made
+    origins = np.asarray(task.validation)
+    parts = [forecasts(one, task.seen, origins) for one in (model.network, model.linear)]
+    one, other = task.spec.point(parts[0]), parts[1]
+    mixed = task.spec.point(forecasts(model, task.seen, origins))
+    assert ((model.shares >= 0) & (model.shares <= 1)).all()
+    assert (model.shares > 0.1).any()
+    np.testing.assert_allclose(mixed, one + model.shares[:, None] * (other - one))
+    found = errors(task, mixed)
+    assert (found <= np.minimum(errors(task, one), errors(task, other)) + 1e-9).all()
+    for near in (model.shares - 0.05, model.shares + 0.05):
+        moved = one + near.clip(0, 1)[:, None] * (other - one)
+        assert (found <= errors(task, moved) + 1e-9).all()
+
+
+def test_quantiles_move_with_the_point(made: Made) -> None:
+    """So each keeps its distance from the median, and they rise."""
+    _, _, _, model, task = made
+    origins = np.asarray(task.validation)
+    alone, mixed = (forecasts(one, task.seen, origins) for one in (model.network, model))
+    np.testing.assert_allclose(np.diff(mixed), np.diff(alone), atol=1e-9)
+    assert (np.diff(mixed) >= 0).all()
+
+
+def test_numpy_mixes_as_tensorflow_does(made: Made) -> None:
+    """To 1e-5, from the same files."""
+    _, layout, _, model, task = made
+    plain = Forecaster.load(stage_files(layout, "toy"), "numpy").model
+    origins = np.asarray(task.validation)
+    one, other = (forecasts(m, task.seen, origins) for m in (plain, model))
+    np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_without_a_value_the_network_is_alone(made: Made) -> None:
+    """Where linear has nothing to start from, its share is none."""
+    _, _, _, model, task = made
+    origins = np.asarray(task.validation)[:4]
+    nothing = SimpleNamespace(forecast=lambda seen, rows: np.full((len(rows), 3, 1), np.nan))
+    blind = Mixed(model.network, nothing, model.shares)  # type: ignore[arg-type]
+    expected = model.network.forecast(task.seen, origins)
+    np.testing.assert_array_equal(blind.forecast(task.seen, origins), expected)
+
+
+def test_what_is_said_of_it(made: Made) -> None:
+    """The report and MLflow have the shares; the scores of the mix are the model's."""
+    own, layout, evaluation, model, task = made
+    metrics = evaluation.metrics
+    assert list(metrics["members"]) == ["1", "mixed"]
+    assert metrics["members"]["mixed"]["rmse"] == pytest.approx(metrics["validation"]["rmse"])
+    assert list(metrics["mix"]) == ["h01", "h02", "h03"]
+    assert [*metrics["mix"].values()] == pytest.approx(model.shares, rel=1e-3)
+    report.write(own, layout, evaluation)
+    text = layout.report.read_text()
+    assert "by lstm and linear." in text
+    assert f"linear has a share of {metrics['mix']['h01']:.0%} at h01 and" in text
+    assert "| with linear |" in text
+    flat = labels.flat_scores(metrics)
+    assert flat["mix/linear_h03"] == metrics["mix"]["h03"]
+    assert "mixed" in str([key for key in flat if key.startswith("members/")])
+    assert labels.hyperparameters(own)["train.mix"].startswith("{'name': 'linear'")
+    count = network_size.whole(own.params, len(task.spec.features), 1).weights
+    network: Any = model.network.steps
+    learned = sum(w.size for w in network.__self__.get_weights() if w.dtype.kind == "f")
+    assert count == learned + model.shares.size + sum(a.size for a in model.linear.learned.values())
+
+
+def test_another_model_s_shares_are_refused(made: Made, tmp_path: Path) -> None:
+    """By their shape, and where the file has none at all."""
+    _, layout, _, model, _ = made
+    Mixed(model.network, model.linear, np.zeros(2)).save(tmp_path / "other.weights.h5")
+    with pytest.raises(ValueError, match=r"shares of \(2,\) where model\.json has \(3,\)"):
+        mix.load(model.network, tmp_path / "other.weights.h5")
+    assert mix.load(model.network, layout.weights).shares.tolist() == model.shares.tolist()
+    again, first = tmp_path / "1.h5", tmp_path / "2.h5"
+    for path in (again, first):
+        model.save(path)
+    assert again.read_bytes() == first.read_bytes()
+
+
+@given(st.floats(-3, 3), st.integers(0, 3))
+def test_a_share_by_hand(weight: float, missing: int) -> None:
+    """What was observed as so much of one and the rest of the other gives that share, in [0, 1]."""
+    random = np.random.default_rng(1)
+    one, other = random.normal(size=(2, 6, 2, 1))
+    came = one + weight * (other - one)
+    came[:missing] = np.nan
+    share = mix.shares([(one, other, came)], 2)
+    np.testing.assert_allclose(share, np.clip(weight, 0, 1), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"train.model": {"name": "linear"}, "train.residual": "none", "train.mix": ["linear"]},
+            "train.mix: expected [] with train.model.name linear, since a network is what",
+        ),
+        (
+            {"train.mix": ["linear"], "train.residual": "none", "window.inputs": ["flow"]},
+            "train.mix: expected level among window.inputs, since linear sees nothing else",
+        ),
+        (
+            {"train.mix": [{"name": "linear", "members": [{"look_back": 9}]}]},
+            "train.mix: linear: expected members with a look_back of at most window.look_back (8)",
+        ),
+        ({"train.mix": ["linear", "linear"]}, "train.mix: expected to have at most 1 item"),
+        ({"train.mix": ["ridge"]}, "train.mix"),
+    ],
+)
+def test_what_cannot_be_mixed_is_refused(
+    project: Project, changes: dict[str, Any], words: str
+) -> None:
+    """One line names the key, what was expected and what was found."""
+    with pytest.raises(PipelineError) as refused:
+        project.write(params=changes).run("ingest")
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
