@@ -243,7 +243,7 @@ class Found:
 
     @property
     def trials(self) -> pd.DataFrame:
-        """The trials that did not fail, the best first: score, spread over seeds, settings."""
+        """The trials that ended with scores, the best first: score, spread over seeds, settings."""
         metric = self.search.metric
         rows = {
             one.number: {
@@ -258,7 +258,7 @@ class Found:
 
     @property
     def notes(self) -> list[str]:
-        """The best beside trial 0, ties, failed trials, ends of ranges."""
+        """The best beside trial 0, ties, failed and pruned trials, ends of ranges."""
         return [search_text.against_the_start(self.search), *search_text.notes(self.search)]
 
     @property

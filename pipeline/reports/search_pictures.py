@@ -12,11 +12,13 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 from pipeline.experiments.search.sampling import importance
 from pipeline.experiments.search.settings import NAME, Range
 from pipeline.experiments.search.study import Finished, Search
+from pipeline.reports import search_text
 from pipeline.reports.formatting import escape_mathtext
 from pipeline.reports.pictures import panel, style
 from pipeline.repository.changed_params import setting
 
 POINT, BEST, FIRST = "#0072B2", "#D55E00", "#000000"  # of a trial, of the winner, of trial 0
+STOPPED = "#888888"  # of a pruned trial
 ACROSS = 3  # settings beside one another
 COLD = colormaps["viridis"]
 
@@ -43,6 +45,8 @@ def history(search: Search) -> Figure:
     axes.set(xlabel="trial", ylabel=_scale(search), title="Trials in the order of their numbers")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     _room_for_the_best(axes, errors)
+    if stopped := [one.number for one in search_text.pruned(search)]:
+        _at_the_top(axes, stopped, label="pruned: stopped early, without a score")
     axes.legend(frameon=False)
     return figure
 
@@ -64,13 +68,16 @@ def slices(search: Search) -> Figure:
             if one in (search.best, search.finished[0]):
                 colour = BEST if one is search.best else FIRST
                 axes.plot(a, b, "o", color=colour, markersize=8, fillstyle="none", mew=2)
+        stopped = [_value(search, one, key) for one in search_text.pruned(search)]
+        _at_the_top(axes, [_place(own, value) for value in stopped if value is not None])
         _ticks(axes, own)
         axes.set_xlabel(escape_mathtext(key))
         _room_for_the_best(axes, [one.error(search.metric) for one in search.ranked])
     for axes in places[len(shown) :]:
         axes.set_visible(False)
     figure.supylabel(_scale(search), fontsize="medium")
-    figure.suptitle("Error by setting: the best in red, params.yaml as it is in black")
+    crosses = "; crosses are pruned trials" if search_text.pruned(search) else ""
+    figure.suptitle(f"Error by setting: the best in red, params.yaml as it is in black{crosses}")
     return figure
 
 
@@ -90,16 +97,15 @@ def parallel(search: Search) -> Figure:
             at = _share(own, value)
             axes.text(i + 0.03, at, escape_mathtext(setting(value)), va="center", fontsize=8)
     axes.text(0, -0.09, "not drawn for this model", fontsize=8, color="#777777")
-    ranked = search.ranked
+    ranked, stopped = search.ranked, search_text.pruned(search)
+    for one in stopped:
+        axes.plot(*_line(search, one), color=STOPPED, lw=0.9, ls=":")
     for place, one in reversed([*enumerate(ranked)]):
-        held = [_value(search, one, key) for key in shown]
-        y = [
-            -0.08 if value is None else _share(own, value)
-            for own, value in zip(shown.values(), held, strict=True)
-        ]
         colour = BEST if place == 0 else COLD(0.95 * place / max(len(ranked) - 1, 1))
-        axes.plot(range(len(y)), y, color=colour, lw=2.6 if place == 0 else 1.1, alpha=0.85)
-    axes.set_title("Trials over all settings: the best in red, the darker the better")
+        width = 2.6 if place == 0 else 1.1
+        axes.plot(*_line(search, one), color=colour, lw=width, alpha=0.85)
+    dotted = "; dotted: pruned" if stopped else ""
+    axes.set_title(f"Trials over all settings: the best in red, the darker the better{dotted}")
     return figure
 
 
@@ -129,6 +135,22 @@ def _value(search: Search, one: Finished, key: str) -> Any:
     if own.choice is not None:
         return value if value in own.choice else None
     return value if value is None or own.bounds[0] <= value <= own.bounds[1] else None
+
+
+def _line(search: Search, one: Finished) -> tuple[range, list[float]]:
+    """A trial over all settings; below the others where its model has no use for one."""
+    ranges = _ranges(search)
+    held = [_value(search, one, key) for key in ranges]
+    y = [
+        -0.08 if value is None else _share(own, value)
+        for own, value in zip(ranges.values(), held, strict=True)
+    ]
+    return range(len(y)), y
+
+
+def _at_the_top(axes: Axes, x: Sequence[Any], **how: Any) -> None:
+    """Crosses along the upper edge: trials without an error of their own."""
+    axes.plot(x, [0.98] * len(x), "x", color=STOPPED, transform=axes.get_xaxis_transform(), **how)
 
 
 def _place(own: Range, value: Any) -> Any:

@@ -50,7 +50,9 @@ class _Watch:
         self.left = max(self.left - 1, 0)
         metric, seeds = self.search.metric, self.search.settings.seeds
         how = f"failed: {outcome.failed}"
-        if not outcome.failed:
+        if outcome.pruned:
+            how = f"pruned: {outcome.pruned}"
+        elif not outcome.failed:
             how = f"{metric.title} {number(metric.value(outcome.scores))}"
         whole = {k: fmean(errors) for k, errors in self.errors.items() if len(errors) == seeds}
         best = ""
@@ -64,5 +66,5 @@ class _Watch:
         return f"trial {trial.number}{seed}: {how}{best}{left}"
 
     def _take(self, outcome: Outcome) -> None:
-        if not outcome.failed:
+        if outcome.scores:
             self.errors[outcome.number].append(self.search.metric.error(outcome.scores))

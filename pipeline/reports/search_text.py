@@ -33,7 +33,7 @@ def settings(one: Finished) -> str:
 
 
 def table(search: Search, most: int | None = None) -> tuple[list[str], list[list[str]]]:
-    """Header and lines: the trials, the best first; trial 0 is always among them."""
+    """Header and lines: the trials, the best first, then the pruned; trial 0 is always there."""
     metric, tied = search.metric, search.tied
     header = ["place", "trial", f"validation {metric.title}", "seconds", "settings"]
     lines = []
@@ -43,7 +43,15 @@ def table(search: Search, most: int | None = None) -> tuple[list[str], list[list
             where = "1 tie" if shared else str(place)
             seconds = f"{one.seconds:,.0f}"
             lines.append([where, str(one.number), score(one, metric), seconds, settings(one)])
+    for one in pruned(search)[: None if most is None else max(most - len(lines), 0)]:
+        where, seconds = f"pruned, epoch {len(one.losses)}", f"{one.seconds:,.0f}"
+        lines.append([where, str(one.number), "", seconds, settings(one)])
     return header, lines
+
+
+def pruned(search: Search) -> list[Finished]:
+    """The trials that were stopped, in the order of their numbers."""
+    return [one for one in search.finished if one.pruned and not one.repeats]
 
 
 def notes(search: Search) -> list[str]:
@@ -65,9 +73,17 @@ def _ties(search: Search) -> Iterator[str]:
 
 
 def _left_out(search: Search) -> Iterator[str]:
-    failed = [one for one in search.finished if one.failed and not one.repeats]
-    if failed:
-        yield f"Failed: {'; '.join(f'trial {one.number}: {one.failed}' for one in failed)}."
+    failed: dict[str, list[str]] = {}  # the trials by their line
+    for one in search.finished:
+        if one.failed and not one.repeats:
+            failed.setdefault(one.failed, []).append(str(one.number))
+    for line, numbers in failed.items():
+        yield f"Failed: trial{'s' * (len(numbers) > 1)} {', '.join(numbers)}: {line}."
+    if stopped := pruned(search):
+        yield (
+            f"{len(stopped)} of {len(search.finished)} trials were stopped early: at that epoch "
+            "their validation loss was above the median of the trials before."
+        )
     if repeats := [one for one in search.finished if one.repeats]:
         yield (
             f"{len(repeats)} of {len(search.finished)} trials drew the settings of an earlier one "

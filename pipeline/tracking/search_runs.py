@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.entities import Param, Run, RunTag
+from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from pipeline.errors import PipelineError
@@ -86,10 +86,12 @@ class SearchRuns:
     def _child(self, one: Finished) -> None:
         trial, client = one.runs[0], self.client
         described = f"trial {one.number}: {search_text.settings(one)}"
+        stopped = f"{described}\n\npruned: {one.pruned}"
+        note = one.failed or (stopped if one.pruned else described)
         tags = self.tags | {
             MLFLOW_PARENT_RUN_ID: self.id,
             TRIAL: str(one.number),
-            NOTE: escape_markdown(one.failed or described),
+            NOTE: escape_markdown(note),
         }
         run = client.create_run(self.group, tags=tags, run_name=described[: labels.LONGEST])
         run_id = str(run.info.run_id)
@@ -98,14 +100,11 @@ class SearchRuns:
             client.log_batch(run_id, params=[Param(key, value) for key, value in flat.items()])
         else:
             store.describe(client, run_id, trial.experiment, trial.layout)
-            history = pd.read_csv(trial.layout.history, float_precision="round_trip")
-            rows: list[Any] = history.drop(columns="epoch").to_dict("records")
-            curve = enumerate(map(_curve, rows), start=1)
-            points = [m for step, scores in curve for m in store.metrics(scores, step)]
-            points += store.metrics({**_means(one), **labels.best(rows)})
+            points = _points(one)
             for i in range(0, len(points), 1000):
                 client.log_batch(run_id, points[i : i + 1000])
-        client.set_terminated(run_id, "FAILED" if one.failed else "FINISHED")
+        ended = "FAILED" if one.failed else "KILLED" if one.pruned else "FINISHED"
+        client.set_terminated(run_id, ended)
         self.trials[one.number] = run_id
 
     def _best(self) -> None:
@@ -130,6 +129,21 @@ class SearchRuns:
                 f"warning: MLflow at {store.shown()} did not take the search ({reason}); its "
                 "results are on disk, and the same command sends them later"
             )
+
+
+def _points(one: Finished) -> list[Metric]:
+    """The curves of a trial's first seed and, if it was not stopped before, its scores."""
+    rows = _history(one)
+    ends = {"time/trial_seconds": one.seconds} if one.pruned else _means(one) | labels.best(rows)
+    curve = enumerate(map(_curve, rows), start=1)
+    return [m for step, scores in curve for m in store.metrics(scores, step)] + store.metrics(ends)
+
+
+def _history(one: Finished) -> list[Any]:
+    if one.pruned:
+        return [{"validation/loss": loss} for loss in one.losses]
+    history = pd.read_csv(one.runs[0].layout.history, float_precision="round_trip")
+    return history.drop(columns="epoch").to_dict("records")
 
 
 def _curve(row: dict[str, float]) -> dict[str, float]:

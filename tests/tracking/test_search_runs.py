@@ -1,6 +1,7 @@
 """A search in the MLflow store: one run above its trials, sent exactly once."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,27 @@ def test_a_search_is_a_run_above_its_trials(found: Search) -> None:
     assert files == ["search/search.html", "search/settings.json"]
     # No trial has test scores, so none is compared or promoted.
     assert logged_runs.newest("toy") == []
+
+
+@pytest.mark.usefixtures("local")
+def test_a_pruned_trial_is_a_killed_run(found: Search) -> None:
+    """With its settings, its line and the losses until then, and without a score."""
+    other = again(found)
+    other.run(None)
+    [outcome] = other.finished[0].outcomes[:1]
+    stopped = outcome.model_copy(
+        update={"pruned": "loss 3 after 2 epochs", "losses": (4.0, 3.0), "scores": {}}
+    )
+    search_runs.SearchRuns(other).trials_of(
+        [other.finished[0], replace(other.finished[2], outcomes=(stopped, stopped))]
+    )
+    _, children = logged()
+    run = children[2]
+    assert run.info.status == "KILLED"
+    assert run.data.tags["mlflow.note.content"].endswith("pruned: loss 3 after 2 epochs")
+    assert run.data.params["window.look_back"] == "12"
+    assert run.data.metrics["validation/loss"] == 3
+    assert "validation/rmse" not in run.data.metrics
 
 
 @pytest.mark.usefixtures("local")

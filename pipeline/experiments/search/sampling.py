@@ -1,7 +1,7 @@
 """Which settings come next: a pure function of the trials that are finished, by Optuna."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,11 +57,16 @@ class Drawing:
             drawn[key] = _suggest(trial, key, own)
         return drawn
 
-    def tell(self, number: int, drawn: Values, error: float | None) -> None:
-        """How a trial ended: its error, or None if it failed."""
+    def tell(
+        self, number: int, drawn: Values, error: float | None, losses: Sequence[float] = ()
+    ) -> None:
+        """How a trial ended: its error; None if it failed or, with its losses, was pruned."""
         if number in self.open:
             trial = self.open.pop(number)
-            self.study.tell(trial, error, TrialState.FAIL if error is None else None)
+            for epoch, loss in enumerate(losses):
+                trial.report(loss, epoch)
+            ended = TrialState.PRUNED if losses else TrialState.FAIL
+            self.study.tell(trial, error, ended if error is None else None)
         elif error is not None and (one := self.frozen(drawn, error)):
             self.study.add_trial(one)
 

@@ -15,6 +15,13 @@ from pipeline.files.records import Record, parse
 JUDGED = tuple(m.name for m in METRICS if not m.each)
 NAME = "train.model.name"
 MODEL = NAME.removesuffix("name")
+COMPARED = (  # what pruning leaves alone: a trial's loss is compared with others'
+    "impute_scale",
+    "train.loss",
+    "train.loss_weights",
+    "train.quantiles",
+    "train.huber_delta",
+)
 FIXED = {  # what no search changes, and why
     "ingest": "scores on two data sets cannot be compared",
     "window.horizon": "scores of two horizons cannot be compared",
@@ -59,7 +66,8 @@ class Range(Record):
         """The first and the last number, which is a whole number of steps from the first."""
         low, high = self.ints or self.floats or (0, 0)
         if self.step:
-            high = low + self.step * int((high - low) / self.step + 1e-9)
+            steps = int((high - low) / self.step + 1e-9)
+            high = float(f"{low + self.step * steps:.12g}")  # 0.6 and not 0.6000000000000001
         return (int(low), int(high)) if self.ints else (low, high)
 
     @property
@@ -92,6 +100,7 @@ class Settings(Record):
     seeds: Count = 1  # of each trial, from train.seed on
     sampler: Literal["tpe", "random", "grid"] = "tpe"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1  # of the sampler
+    pruning: Literal["none", "median"] = "none"
     ranges: Annotated[dict[str, Range], Field(min_length=1)]
 
     def names(self, base: Params) -> tuple[str, ...]:
@@ -130,6 +139,11 @@ class Settings(Record):
             for fixed, reason in FIXED.items():
                 if key == fixed or key.startswith(f"{fixed}."):
                     raise PipelineError(f"{place}: expected it as in params.yaml: {reason}")
+            if self.pruning != "none" and any(f"{key}.".startswith(f"{one}.") for one in COMPARED):
+                raise PipelineError(
+                    f"{place}: expected it as in params.yaml beside pruning: {self.pruning}, which "
+                    "compares the losses of trials"
+                )
             if stray := [name for name in own.models or () if name not in names]:
                 raise PipelineError(
                     f"{place}.models: expected models that are tried ({', '.join(names)}), found "

@@ -14,6 +14,7 @@ from pipeline.errors import PipelineError
 from pipeline.evaluation import metrics
 from pipeline.evaluation.metrics import Metric
 from pipeline.experiments.executors import DiedError, Executor
+from pipeline.experiments.search import pruning
 from pipeline.experiments.search import trial as trials
 from pipeline.experiments.search.sampling import Drawing
 from pipeline.experiments.search.settings import Settings, plain
@@ -36,9 +37,25 @@ class Finished:
         """The line of what it failed of, if it did."""
         return next((one.failed for one in self.outcomes if one.failed), None)
 
+    @property
+    def pruned(self) -> str | None:
+        """The line of why it was stopped, if it was: one of its seeds was, and none failed."""
+        lines = (one.pruned for one in self.outcomes if one.pruned and not self.failed)
+        return next(lines, None)
+
+    @property
+    def scored(self) -> bool:
+        """Whether it ended with scores."""
+        return not self.failed and not self.pruned
+
+    @property
+    def losses(self) -> list[float]:
+        """The validation loss by epoch, of several seeds the mean, as far as all of them went."""
+        return [*map(statistics.fmean, zip(*(one.losses for one in self.outcomes), strict=False))]
+
     def errors(self, metric: Metric) -> list[float]:
         """How far each seed's score is from the best there could be."""
-        return [] if self.failed else [metric.error(one.scores) for one in self.outcomes]
+        return [metric.error(one.scores) for one in self.outcomes] if self.scored else []
 
     def error(self, metric: Metric) -> float:
         """Their mean."""
@@ -83,8 +100,8 @@ class Search:
 
     @property
     def ranked(self) -> list[Finished]:
-        """The trials that did not fail and repeat none, the best first."""
-        able = (one for one in self.finished if not one.failed and not one.repeats)
+        """The trials that ended with scores and repeat none, the best first."""
+        able = (one for one in self.finished if one.scored and not one.repeats)
         return sorted(able, key=lambda one: (one.error(self.metric), one.number))
 
     @property
@@ -134,10 +151,11 @@ class Search:
         for numbers in self._generations():
             drawn = {number: self._drawing.ask(number) for number in numbers}
             runs: dict[int, tuple[Trial, ...]] = {}
+            limits = self._limits()
             for number, values in drawn.items():
                 changes = plain(self.base.params, values)
                 of = first.setdefault(str(sorted(changes.items())), number)
-                runs[number] = runs[of] if of in runs else self._runs(of, changes)
+                runs[number] = runs[of] if of in runs else self._runs(of, changes, limits)
             every = [run for number in numbers for run in runs[number]]
             waiting = {run.file: run for run in every if not run.file.exists()}
             if waiting and executor is None:
@@ -150,8 +168,8 @@ class Search:
                 self._check(runs[number], outcomes)
                 one = Finished(number, values, runs[number], outcomes, repeats)
                 self.finished.append(one)
-                error = None if one.failed else one.error(self.metric)
-                self._drawing.tell(number, values, error)
+                error = one.error(self.metric) if one.scored else None
+                self._drawing.tell(number, values, error, one.losses if one.pruned else ())
             done(self.finished[numbers.start :])
             if not self.ranked:
                 raise PipelineError(f"every trial failed; the first: {self.finished[0].failed}")
@@ -160,10 +178,18 @@ class Search:
         for start in range(0, self.count, self.settings.generation):
             yield range(start, min(start + self.settings.generation, self.count))
 
-    def _runs(self, number: int, changes: dict[str, Any]) -> tuple[Trial, ...]:
+    def _limits(self) -> tuple[float, ...]:
+        """Where trials stop that begin now, by those of the generations before."""
+        if self.settings.pruning == "none":
+            return ()
+        return pruning.limits([one.losses for one in self.ranked])
+
+    def _runs(
+        self, number: int, changes: dict[str, Any], limits: tuple[float, ...]
+    ) -> tuple[Trial, ...]:
         first = self.base.params.train.seed
         return tuple(
-            Trial(self.directory, self.project, self.base, number, first + i, changes)
+            Trial(self.directory, self.project, self.base, number, first + i, changes, limits)
             for i in range(self.settings.seeds)
         )
 

@@ -20,6 +20,8 @@ from pipeline.experiments.evaluate import evaluate
 from pipeline.experiments.impute_scale import impute_scale
 from pipeline.experiments.ingest import ingest
 from pipeline.experiments.log import Epoch, Log
+from pipeline.experiments.search import pruning
+from pipeline.experiments.search.pruning import PrunedError
 from pipeline.experiments.search.settings import changed
 from pipeline.experiments.train import train
 from pipeline.experiments.validate import validate
@@ -45,6 +47,8 @@ class Outcome(Record):
     changes: dict[str, Any]  # to the parameters, by dotted key
     scores: dict[str, float] = {}  # of the validation span
     failed: str | None = None  # the line of what it failed of
+    pruned: str | None = None  # the line of why it was stopped
+    losses: tuple[float, ...] = ()  # of the validation span, an epoch each
     sha256: dict[str, str] = {}  # of model.json, model.weights.h5 and history.csv
     epochs: int = 0
     said: tuple[str, ...] = ()
@@ -62,6 +66,7 @@ class Trial:
     number: int
     seed: int
     changes: dict[str, Any]
+    limits: tuple[float, ...] = ()  # by epoch, the validation loss above which it stops
 
     @property
     def root(self) -> Path:
@@ -104,9 +109,12 @@ def run(trial: Trial) -> Path:
     shutil.rmtree(trial.root, ignore_errors=True)  # what a killed one left
     began, said, layout = time.monotonic(), io.StringIO(), trial.layout
     found: dict[str, Any] = {}
+    fit = _Fit(trial.limits)
     try:
         with redirect_stderr(said):
-            found = _run(trial)
+            found = _run(trial, fit)
+    except PrunedError as error:
+        found = {"pruned": str(error)}
     except PipelineError as error:
         if isinstance(error.__cause__, OSError):  # a full disk is no trial's fault
             raise
@@ -116,7 +124,9 @@ def run(trial: Trial) -> Path:
     except Exception as error:  # a trial too large for the memory, say, ends no search
         found = {"failed": " ".join(f"{type(error).__name__}: {error}".split())[:400]}
     lines = tuple(_own(line, layout) for line in said.getvalue().splitlines())
-    return write(trial, said=lines, seconds=round(time.monotonic() - began, 2), **found)
+    took = {"seconds": round(time.monotonic() - began, 2), "fit_seconds": round(fit.seconds, 2)}
+    losses = tuple(fit.losses)
+    return write(trial, said=lines, losses=losses, epochs=len(losses), **took, **found)
 
 
 def write(trial: Trial, **found: Any) -> Path:
@@ -138,23 +148,26 @@ def score(trial: Trial) -> Path:
     return layout.metrics
 
 
-def _run(trial: Trial) -> dict[str, Any]:
+def _run(trial: Trial, fit: "_Fit") -> dict[str, Any]:
     experiment, layout = trial.experiment, trial.layout
     checks.check(experiment, layout)
     share(experiment, layout, trial.directory / "shared")
-    fit = _Fit()
     train(experiment, layout, lambda *_: nullcontext(fit))
     scores = validate(experiment, layout)
     sha256 = {name: artifacts.sha256(path) for name, path in _files(layout).items()}
-    epochs = len(layout.history.read_text(encoding="utf-8").splitlines()) - 1
-    took = round(fit.seconds, 2)
-    return {"scores": scores, "sha256": sha256, "epochs": epochs, "fit_seconds": took}
+    return {"scores": scores, "sha256": sha256}
 
 
 class _Fit(Log):
-    """How long the fit took."""
+    """Keeps the validation losses and how long the fit took; stops what is not worth its end."""
 
-    seconds = 0.0
+    def __init__(self, limits: Sequence[float]) -> None:
+        self.limits, self.losses, self.seconds = limits, list[float](), 0.0
+
+    def epoch(self, number: int, scores: Epoch) -> None:
+        """See `Log`."""
+        self.losses.append(scores["validation/loss"])
+        pruning.check(self.losses, self.limits)
 
     def finish(self, history: Sequence[Epoch], seconds: float) -> None:
         """See `Log`."""

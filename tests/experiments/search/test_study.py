@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from pipeline.config.experiment import Experiment
 from pipeline.errors import PipelineError
+from pipeline.experiments.search import pruning
 from pipeline.experiments.search import trial as trials
+from pipeline.experiments.search.pruning import PrunedError
 from pipeline.experiments.search.settings import NAME, Settings, changed
 from pipeline.experiments.search.study import Search
 from pipeline.experiments.search.trial import Trial
@@ -54,9 +56,13 @@ class Fake:
     """Ends trials in a random order, and dies after so many; each costs nothing."""
 
     def __init__(
-        self, order: int = 0, dies: float = math.inf, failing: Callable[[Trial], bool] | None = None
+        self,
+        order: int = 0,
+        dies: float = math.inf,
+        failing: Callable[[Trial], bool] | None = None,
+        epochs: int = 0,
     ) -> None:
-        self.random, self.left = random.Random(order), dies
+        self.random, self.left, self.epochs = random.Random(order), dies, epochs
         self.failing = failing or (lambda trial: False)
 
     def map(self, work: Any, tasks: Sequence[Trial], died: Any = None) -> Iterator[Any]:
@@ -70,12 +76,24 @@ class Fake:
                 continue
             rate = math.log10(task.params.train.learning_rate)
             error = (rate + 2) ** 2 + task.params.window.look_back / 100 + task.seed / 1000
-            yield task, trials.write(task, scores={"rmse": 1 + error, "r2": 0.5})
+            losses = [error + 1 / (1 + epoch) for epoch in range(self.epochs)]
+            for i in range(1, self.epochs + 1):
+                try:
+                    pruning.check(losses[:i], task.limits)
+                except PrunedError as stop:
+                    yield task, trials.write(task, losses=tuple(losses[:i]), pruned=str(stop))
+                    break
+            else:
+                scores = {"rmse": 1 + error, "r2": 0.5}
+                yield task, trials.write(task, scores=scores, losses=tuple(losses))
 
 
 def told(found: Search) -> list[Any]:
     """What a search has done: numbers, values, results."""
-    return [(one.number, one.drawn, one.failed, one.errors(found.metric)) for one in found.finished]
+    return [
+        (one.number, one.drawn, one.failed, one.pruned, one.errors(found.metric))
+        for one in found.finished
+    ]
 
 
 @settings(max_examples=6)

@@ -137,14 +137,15 @@ def test_a_search_runs_once_at_a_time(project: Project) -> None:
     assert places.known(project.root) == []
 
 
-# A search of a repository with two networks and trials that fail.
+# A search of a repository with two networks, trials that fail and trials that are pruned.
 SEARCH = {
-    "trials": 8,
-    "generation": 3,
+    "trials": 14,
+    "generation": 7,
+    "pruning": "median",
     "ranges": {
         NAME: {"choice": ["lstm", "gru"]},
         "train.learning_rate": {"float": [0.003, 0.1], "log": True},
-        "window.look_back": {"choice": [6, 12, 240]},
+        "window.look_back": {"choice": [6, 9, 12, 240]},
     },
 }
 
@@ -154,6 +155,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A toy repository with a search.yaml that was run by one worker."""
     directory = toy_repository(tmp_path_factory.mktemp("searched") / "toy")
     (directory / "search.yaml").write_text(to_yaml(SEARCH))
+    set_params(directory, {"train.epochs": 6, "train.patience": 6})
     run(directory, "git", "add", "-A")
     run(directory, "git", "commit", "-qm", "search")
     said = run(directory, *COMMAND, env=NO_STORE)
@@ -192,6 +194,7 @@ def test_two_workers_find_what_one_does(repository: Path, tmp_path: Path) -> Non
     run(other, *COMMAND, "--workers", "2", env=NO_STORE)
     assert results(other) == results(repository)
     assert any(one.failed for one in results(other))
+    assert any(one.pruned for one in results(other))
     said = [run(at, *COMMAND, env=NO_STORE) for at in (other, repository)]
     ends = {printed(text) for text in said}
     assert len(ends) == 1
