@@ -24,7 +24,7 @@ PARTS = {  # and about how many minutes each takes
     "growth": 2,
     "prediction": 1,
     "baselines": 2,
-    "search": 2,
+    "search": 5,
     "ensembles": 1,
 }
 

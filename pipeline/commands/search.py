@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from pipeline.config.reading import read_experiment, read_params
 from pipeline.errors import PipelineError
-from pipeline.experiments.executors import executor
+from pipeline.experiments.executors import HELP, executor
 from pipeline.experiments.search import places
 from pipeline.experiments.search.settings import NAME, Settings, changed
 from pipeline.experiments.search.study import Search
@@ -123,9 +123,7 @@ def main() -> None:
         default=Path("search.yaml"),
         help="default %(default)s",
     )
-    parser.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="processes; default 1, this one"
-    )
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help=HELP)
     parser.add_argument(
         "--apply", action="store_true", help="write the winner's parameters to params.yaml"
     )
@@ -142,8 +140,6 @@ def main() -> None:
         places.delete(places.find(options.delete, Path()))
         print(f"{options.delete}: deleted")
     else:
-        if options.workers < 1:
-            raise PipelineError(f"--workers: expected at least 1, found {options.workers}")
         file = require(options.file, "expected the settings of a search; see docs/search.md")
         settings, base = read_record(file, Settings), read_experiment()
         settings.check(base.params, str(file))

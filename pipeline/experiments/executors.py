@@ -18,6 +18,7 @@ from pipeline.runtime import process
 
 T = TypeVar("T")
 ATTEMPTS = 3  # at a task whose worker dies
+HELP = "processes; default 1, this one"  # of a command's --workers
 SPAWN = multiprocessing.get_context("spawn")  # a fresh interpreter: TensorFlow survives no fork
 
 
@@ -117,7 +118,9 @@ class Processes:
 
 @contextmanager
 def executor(workers: int) -> Iterator[Executor]:
-    """What runs tasks with so many workers: 1 is this process."""
+    """What runs tasks with so many workers: 1 is this process; PipelineError of none."""
+    if workers < 1:
+        raise PipelineError(f"workers: expected at least 1, found {workers}")
     if workers == 1:
         yield Inline()
         return

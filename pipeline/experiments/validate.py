@@ -8,7 +8,7 @@ from pipeline.config.experiment import Experiment
 from pipeline.data import panel, splits
 from pipeline.data.windows import Rows, Runs
 from pipeline.evaluation import by_series, scoring
-from pipeline.evaluation.forecasts import Made
+from pipeline.evaluation.forecasts import MODEL, Forecasts, Made
 from pipeline.evaluation.metrics import Scores
 from pipeline.evaluation.scoring import Yardstick
 from pipeline.experiments.intervals import method
@@ -22,7 +22,10 @@ from pipeline.runtime import determinism
 
 
 def validate(experiment: Experiment, layout: Layout) -> Scores:
-    """data/prepared, data/windows and data/model -> the scores of the validation span."""
+    """data/prepared, data/windows and data/model -> the scores of the validation span.
+
+    Of many series they are pooled over all rows, but for `mase`, the mean over series.
+    """
     determinism.settle(experiment.params.train.seed)
     files = stage_files(layout, experiment.dataset)
     del files[CALIBRATION]
@@ -35,9 +38,16 @@ def validate(experiment: Experiment, layout: Layout) -> Scores:
     observed = scoring.observed(targets, rows, spec.horizon)
     spans = splits.of(experiment, ingested.timeline(experiment.card))
     train = [targets.iloc[slice(*part)] for part in spans["train"]]
-    yardstick, _ = by_series.yardsticks(train, experiment.card.season)
+    yardstick, each = by_series.yardsticks(train, experiment.card.season)
     of = ingested.borders.number(rows)
-    return scoring.rounded(scores(experiment, forecaster, own, observed, rows, of, yardstick))
+    found = scores(experiment, forecaster, own, observed, rows, of, yardstick)
+    if name := experiment.card.series:
+        yardsticks = dict(zip(ingested.borders.names, each, strict=True))
+        by = {MODEL: spec.point(own)}
+        forecasts = Forecasts(rows, observed, by, borders=ingested.borders)
+        many = by_series.summary(by_series.scores(forecasts, yardsticks, name))
+        found |= {"mase": many["mase"]} if "mase" in many else {}
+    return scoring.rounded(found)
 
 
 def scores(

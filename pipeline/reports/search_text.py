@@ -126,7 +126,10 @@ def against_the_start(search: Search) -> str:
 def on_test(search: Search, metrics: dict[str, Any]) -> str:
     """The winner's test score beside the best baseline's."""
     metric, rules = search.metric, metrics["baselines"]
-    told = f"{metric.title} {number(metric.value(metrics['test']))}"
+    test = metrics["test"]
+    if metric.name not in test:  # the mean over series
+        test = test | metrics.get("series", {})
+    told = f"{metric.title} {number(metric.value(test))}"
     able = {name: scores for name, scores in rules.items() if metric.name in scores}
     if able:
         name = min(able, key=lambda one: metric.error(able[one]))
@@ -136,7 +139,9 @@ def on_test(search: Search, metrics: dict[str, Any]) -> str:
 
 
 def command(search: Search) -> str:
-    """What makes the winner from the committed parameters; nothing if these are its own."""
+    """What makes the winner from the committed parameters, which may be its own."""
     params = changed(search.base.asked, search.best.runs[0].changes, "trial")
     flags = changed_params.flags(params)
+    if not flags and params == search.base.asked:
+        return "dvc repro"
     return shlex.join(["dvc", "exp", "run", *(w for flag in flags for w in ("-S", flag))])

@@ -1,29 +1,30 @@
 """Train ten seeds for the band of scores that a reproduction on another machine must hit.
 
-It trains in a clean clone and writes data/reports/seed_band.json. Rounding that differs between
-machines moves a training as another seed does, so a score made elsewhere is taken for one more
-draw: the band is the 99 % prediction interval of the next draw, mean ± t(0.995, n - 1) s sqrt(1 +
-1/n).
+It trains the committed parameters with the committed code and writes data/reports/seed_band.json.
+Rounding that differs between machines moves a training as another seed does, so a score made
+elsewhere is taken for one more draw: the band is the 99 % prediction interval of the next draw,
+mean ± t(0.995, n - 1) s sqrt(1 + 1/n).
 """
 
 import argparse
 import tempfile
-from contextlib import chdir
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
+from pipeline.config.experiment import Experiment
 from pipeline.config.params import Params
-from pipeline.config.reading import read_params
+from pipeline.config.reading import read_experiment, read_params
 from pipeline.errors import PipelineError
+from pipeline.experiments.executors import HELP, executor
+from pipeline.experiments.search import trial as trials
+from pipeline.experiments.search.trial import Trial
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, require
 from pipeline.files.records import Record
-from pipeline.files.yaml import read_yaml
-from pipeline.repository import dvc
-from pipeline.reproduction import clean_clone
+from pipeline.repository import git, provenance
 from pipeline.runtime.progress import progress
 
 FILE = HERE.reports / "seed_band.json"
@@ -90,12 +91,12 @@ def parameters(params: Params) -> dict[str, Any]:
     }
 
 
-def scores() -> dict[str, float]:
-    """The network's scores in summary.json, `SPAN/SCORE`, without the counts.
+def scores(file: Path = HERE.summary) -> dict[str, float]:
+    """The network's scores in a summary.json, `SPAN/SCORE`, without the counts.
 
     Skill follows from them and from the baselines' scores, which have no seed.
     """
-    summary = artifacts.read_json(HERE.summary)
+    summary = artifacts.read_json(file)
     return {
         f"{span}/{name}": value
         for span in ("test", "validation")
@@ -104,34 +105,51 @@ def scores() -> dict[str, float]:
     }
 
 
+def draw(run: Trial) -> Path:
+    """Train and score with one seed, as the stages do; the summary's file."""
+    trials.run(run)
+    if failed := run.outcome().failed:
+        raise PipelineError(failed)
+    trials.score(run)
+    return run.layout.summary
+
+
+def _check_committed(experiment: Experiment) -> None:
+    """PipelineError unless parameters, card and code are those of the commit."""
+    if git.run(Path(), "status", "--porcelain", "--", str(HERE.params)):
+        raise PipelineError(f"{HERE.params}: expected it as it is committed; commit it first")
+    if provenance.tags(experiment.dataset).get(provenance.DIRTY) != "false":
+        raise PipelineError(
+            "expected code, card and data as they are committed, found changes (git status); "
+            "commit them first"
+        )
+
+
 def main() -> None:
     """Derive the band of scores over seeds; commit what it writes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=LEAST, metavar="N", help="how many, from 1 on")
-    count = parser.parse_args().seeds
-    if count < LEAST:
-        raise PipelineError(f"--seeds: expected at least {LEAST}, found {count}")
-    params = read_params()
-    draws: list[dict[str, float]] = []
-    with tempfile.TemporaryDirectory(prefix="seed-band-") as temporary:
-        directory = clean_clone.make(Path(temporary) / "clone")
-        knobs = directory / HERE.params
-        committed = read_params(knobs)
-        if parameters(committed) != parameters(params):
-            raise PipelineError("params.yaml: expected it as it is committed; commit it first")
-        with progress("seeds", count) as tell:
-            for seed in range(1, count + 1):
-                tree = read_yaml(knobs)
-                tree["train"]["seed"] = seed
-                artifacts.write_json(knobs, tree)  # which is YAML too
-                dvc.run(directory, "repro")
-                with chdir(directory):
-                    draws.append(scores())
-                tell(", ".join(f"{k} {v:.4g}" for k, v in draws[-1].items() if "test" in k))
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help=HELP)
+    options = parser.parse_args()
+    if options.seeds < LEAST:
+        raise PipelineError(f"--seeds: expected at least {LEAST}, found {options.seeds}")
+    experiment, seeds = read_experiment(), range(1, options.seeds + 1)
+    _check_committed(experiment)
+    draws: dict[int, dict[str, float]] = {}
+    with (
+        tempfile.TemporaryDirectory(prefix="seed-band-") as temporary,
+        executor(options.workers) as at,
+        progress("seeds", options.seeds) as tell,
+    ):
+        place, project = Path(temporary).resolve(), Path().resolve()
+        runs = [Trial(place, project, experiment, 0, seed, {}) for seed in seeds]
+        for run, summary in at.map(draw, runs):
+            made = draws[run.seed] = scores(summary)
+            tell(", ".join(f"{k} {v:.4g}" for k, v in made.items() if "test" in k))
     band = Band(
-        seeds=tuple(range(1, count + 1)),
-        parameters=parameters(committed),
-        scores={name: Score.of([draw[name] for draw in draws]) for name in draws[0]},
+        seeds=tuple(seeds),
+        parameters=parameters(read_params()),
+        scores={name: Score.of([draws[seed][name] for seed in seeds]) for name in draws[1]},
     )
     artifacts.write_json(FILE, band.model_dump(mode="json"))
     for name, score in band.scores.items():

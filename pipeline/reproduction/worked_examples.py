@@ -1,15 +1,18 @@
 """Run the worked examples: what others report, beside this project on the same targets.
 
-It runs the commands of docs/worked-examples.yaml, each with every seed, in a clean clone, and
+It runs the commands of docs/worked-examples.yaml, each with every seed, in clean clones, and
 writes docs/worked-examples.json and .md from what they made.
 """
 
 import argparse
 import shlex
+import shutil
 import statistics
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +23,7 @@ from pipeline.config.reading import read_experiment
 from pipeline.errors import PipelineError
 from pipeline.evaluation.forecasts import MODEL
 from pipeline.evaluation.metrics import BRIEF, METRICS, brief, deciding, listed, skill
+from pipeline.experiments.executors import HELP, executor
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.files.records import Record
@@ -139,6 +143,26 @@ def perform(directory: Path, example: Example, seed: int) -> Run:
     )
 
 
+@dataclass(frozen=True)
+class Task:
+    """An example and a seed."""
+
+    clone: Path  # that is copied for it: DVC runs once at a time in a directory
+    example: Example
+    seed: int
+
+
+def run(task: Task) -> Path:
+    """Run an example's command with one seed; the file of what it made."""
+    own = task.clone.with_name(f"{task.example.name}-{task.seed}")
+    shutil.copytree(task.clone, own, symlinks=True)
+    made = perform(own, task.example, task.seed)
+    shutil.rmtree(own)
+    file = own.with_suffix(".json")
+    artifacts.write_json(file, made.model_dump(mode="json"))
+    return file
+
+
 def rows(example: Example, runs: list[Run]) -> list[dict[str, Any]]:
     """The example's rows of worked-examples.json: means over the runs."""
     made = []
@@ -244,6 +268,7 @@ def main() -> None:
     """Run the examples, all or those named, and write their rows; the others keep theirs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="of an example; all by default")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help=HELP)
     parser.add_argument("--page", action="store_true", help="only write the page from the JSON")
     options = parser.parse_args()
     examples = read_record(DEFINITIONS, Definitions).examples
@@ -254,14 +279,18 @@ def main() -> None:
     made: list[dict[str, Any]] = artifacts.read_json(RESULTS) if RESULTS.exists() else []
     wanted = [] if options.page else [e for e in examples if e.name in (options.names or known)]
     with tempfile.TemporaryDirectory(prefix="worked-examples-") as temporary:
-        directory = clean_clone.make(Path(temporary) / "clone") if wanted else Path()
-        with progress("runs", len(wanted) * len(SEEDS)) as tell:
-            for example in wanted:
-                runs = []
-                for seed in SEEDS:
-                    runs.append(perform(directory, example, seed))
-                    tell(f"{example.name}, seed {seed}")
-                kept = [row for row in made if row["example"] != example.name] + rows(example, runs)
+        clone = clean_clone.make(Path(temporary) / "clone") if wanted else Path()
+        tasks = [Task(clone, example, seed) for example in wanted for seed in SEEDS]
+        runs: dict[str, dict[int, Run]] = defaultdict(dict)  # by example and seed
+        with executor(options.workers) as at, progress("runs", len(tasks)) as tell:
+            for task, file in at.map(run, tasks):
+                example, own = task.example, runs[task.example.name]
+                own[task.seed] = artifacts.read_json_record(file, Run)
+                tell(f"{example.name}, seed {task.seed}")
+                if len(own) < len(SEEDS):
+                    continue
+                new = rows(example, [own[seed] for seed in SEEDS])
+                kept = [row for row in made if row["example"] != example.name] + new
                 made = sorted(kept, key=lambda row: known.index(row["example"]))
                 artifacts.write_json(RESULTS, made)
                 made = artifacts.read_json(RESULTS)  # in the order that the page has from the file

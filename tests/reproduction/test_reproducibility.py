@@ -311,3 +311,20 @@ def test_a_band_is_the_prediction_interval_of_ten_seeds_or_more() -> None:
     assert score.low == pytest.approx(-score.high)
     with pytest.raises(ValueError, match="seeds"):
         seed_band.Band(seeds=tuple(range(9)), parameters={}, scores={})
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_band_is_made_of_what_dvc_makes(committed: Path, tmp_path: Path) -> None:
+    """By two workers: the scores of seed 1 are those committed; code that is not is refused."""
+    other = copied(committed, tmp_path / "toy")
+    command = (sys.executable, "-m", "pipeline", "seed-band", "--workers", "2")
+    run(other, *command, env=NO_STORE)
+    with chdir(other):
+        band, made = seed_band.read(seed_band.read_params()), seed_band.scores()
+    assert {name: score.values[0] for name, score in band.scores.items()} == made
+    assert len(set(band.scores["test/rmse"].values)) == len(band.seeds) == 10
+    (other / "pipeline/more.py").touch()
+    assert "expected code, card and data as they are committed" in run(other, *command, status=1)
+    set_params(other, {"train.batch_size": 9})
+    assert "params.yaml: expected it as it is committed" in run(other, *command, status=1)

@@ -16,7 +16,7 @@ from pipeline.files.layout import HERE
 from pipeline.files.yaml import read_record
 from pipeline.reproduction import clean_clone, worked_examples
 from pipeline.reproduction.committed_results import Machine
-from pipeline.reproduction.worked_examples import Example
+from pipeline.reproduction.worked_examples import Example, Run, Task
 from tests.repositories import ROOT
 
 with chdir(ROOT):
@@ -97,7 +97,8 @@ def test_the_cheapest_example_comes_out_the_same(tmp_path: Path) -> None:
     with chdir(ROOT):
         here = recorded.get("machine_sha256") == Machine.here().sha256
         clone = clean_clone.make(tmp_path / "clone")
-    made = worked_examples.perform(clone, example, recorded["seed"])
+    file = worked_examples.run(Task(clone, example, recorded["seed"]))
+    made = artifacts.read_json_record(file, Run)
     for name, score in place.scores(made.metrics, worked_examples.MODEL).items():
         spread = statistics.stdev(run[name] for run in row["runs"])
         # Boosting has no spread over seeds, but other digits on another machine.

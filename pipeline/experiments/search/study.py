@@ -17,7 +17,7 @@ from pipeline.experiments.executors import DiedError, Executor
 from pipeline.experiments.search import pruning
 from pipeline.experiments.search import trial as trials
 from pipeline.experiments.search.sampling import Drawing
-from pipeline.experiments.search.settings import Settings, plain
+from pipeline.experiments.search.settings import JUDGED, Settings, plain
 from pipeline.experiments.search.trial import Outcome, Trial
 from pipeline.files import artifacts
 
@@ -144,8 +144,8 @@ class Search:
             done: called with each generation that has ended, whenever that was.
 
         Raises:
-            PipelineError: every trial of the first generation failed, or a result is of other
-                settings than this search draws.
+            PipelineError: every trial of the first generation failed, a result is of other
+                settings than this search draws, or the metric is not defined here.
         """
         first: dict[str, int] = {}  # number by changes
         for numbers in self._generations():
@@ -161,11 +161,10 @@ class Search:
             if waiting and executor is None:
                 return
             for run, _ in executor.map(trials.run, [*waiting.values()], _died) if executor else ():
-                watch(run, run.outcome())
+                watch(run, self._outcome(run))
             for number, values in drawn.items():
-                outcomes = tuple(run.outcome() for run in runs[number])
+                outcomes = tuple(map(self._outcome, runs[number]))
                 repeats = runs[number][0].number != number
-                self._check(runs[number], outcomes)
                 one = Finished(number, values, runs[number], outcomes, repeats)
                 self.finished.append(one)
                 error = one.error(self.metric) if one.scored else None
@@ -193,13 +192,20 @@ class Search:
             for i in range(self.settings.seeds)
         )
 
-    def _check(self, runs: Sequence[Trial], outcomes: Sequence[Outcome]) -> None:
-        for run, outcome in zip(runs, outcomes, strict=True):
-            if outcome.changes != run.changes:
-                raise PipelineError(
-                    f"{run.file}: expected the result of {run.changes}, found that of "
-                    f"{outcome.changes}; remove the directory of this trial and of those after it"
-                )
+    def _outcome(self, run: Trial) -> Outcome:
+        outcome = run.outcome()
+        if outcome.changes != run.changes:
+            raise PipelineError(
+                f"{run.file}: expected the result of {run.changes}, found that of "
+                f"{outcome.changes}; remove the directory of this trial and of those after it"
+            )
+        if outcome.scores and self.metric.name not in outcome.scores:
+            there = ", ".join(name for name in JUDGED if name in outcome.scores)
+            raise PipelineError(
+                f"metric: expected a score that the validation span has ({there}), found "
+                f"{self.metric.name}"
+            )
+        return outcome
 
     def score(self, executor: Executor) -> dict[str, Any]:
         """metrics.json of the winner with its first seed, on the test span as well."""

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from pipeline.config.reading import read_experiment
@@ -20,6 +21,8 @@ from pipeline.experiments.search.study import Search
 from pipeline.experiments.search.trial import SHARED, Outcome
 from pipeline.files.layout import Layout
 from pipeline.files.records import parse
+from pipeline.reports import search_text
+from tests.experiments import test_panels
 from tests.repositories import NO_STORE, environment, run, set_params, toy_repository
 from tests.test_architecture import DVC
 from tests.toys import Project, from_yaml, to_yaml, toy_table
@@ -135,6 +138,48 @@ def test_a_search_runs_once_at_a_time(project: Project) -> None:
         places.delete(search.directory)
     places.delete(search.directory)
     assert places.known(project.root) == []
+
+
+def test_a_search_of_many_series_has_their_scores(project: Project) -> None:
+    """Pooled over all rows, MASE as the mean over series; the winner's test score as well."""
+    ridge = {"train.model": {"name": "ridge"}, "train.residual": "none"}
+    project.write(test_panels.table(), card=test_panels.CARD, params=test_panels.SETTINGS | ridge)
+    ranges = {
+        NAME: {"choice": ["ridge", "persistence"]},
+        "impute_scale.by_series": {"choice": [True, False]},
+    }
+    wanted = {"metric": "mase", "trials": 9, "sampler": "grid", "ranges": ranges}
+    search = begun(project.root, wanted)
+    search.run(Inline())
+    assert len(search.ranked) == 4
+    [trial] = search.finished[0].runs
+    metrics = evaluate(trial.experiment, trial.layout).metrics
+    scores = trial.outcome().scores
+    assert scores == {k: metrics["validation"].get(k) for k in scores} | {"mase": scores["mase"]}
+    made = pd.read_parquet(trial.layout.predictions).query("span == 'validation'")
+    error = (made["forecast"] - made["observed"]).abs()
+    each, levels = [], test_panels.table().groupby("site")["level"]
+    for site, own in error.groupby(made["site"].astype(str)):
+        level = levels.get_group(str(site))
+        naive = level.iloc[: len(level) // 2].diff(4).abs().mean()
+        if own.notna().any() and naive > 0:
+            each.append(own.mean() / naive)
+    assert scores["mase"] == pytest.approx(sum(each) / len(each))
+    told = search_text.on_test(search, search.score(Inline()))
+    assert f"MASE {search.score(Inline())['series']['mase']:.3f}" in told
+
+
+def test_a_metric_that_is_not_defined_ends_the_search(project: Project) -> None:
+    """Of zeros there is no MAPE: one line says which scores there are."""
+    table = toy_table(280)
+    table["level"] = table["level"].mask(table.index.isin(range(160, 220)), 0.0)
+    model = {"train.model": {"name": "persistence"}, "train.residual": "none"}
+    split = {"train": 160, "validation": 220, "test": 280}
+    project.write(table, card={"split": split, "inputs": ["level"]}, params=model)
+    ranges = {"window.look_back": {"choice": [8, 9]}}
+    search = begun(project.root, {"metric": "mape", "trials": 2, "ranges": ranges})
+    with pytest.raises(PipelineError, match=r"metric: expected a score .*\(rmse, mae.*found mape"):
+        search.run(Inline())
 
 
 # A search of a repository with two networks, trials that fail and trials that are pruned.
