@@ -7,7 +7,13 @@ from typing import Any
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, MaxNLocator
+from matplotlib.ticker import (
+    FixedLocator,
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+)
 
 from pipeline.experiments.search.sampling import importance
 from pipeline.experiments.search.settings import NAME, Range
@@ -19,6 +25,7 @@ from pipeline.repository.changed_params import setting
 
 POINT, BEST, FIRST = "#0072B2", "#D55E00", "#000000"  # of a trial, of the winner, of trial 0
 STOPPED = "#888888"  # of a pruned trial
+PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}  # below a text
 ACROSS = 3  # settings beside one another
 COLD = colormaps["viridis"]
 
@@ -42,7 +49,8 @@ def history(search: Search) -> Figure:
     axes.step(numbers, best, where="post", color=BEST, label="the best until then")
     if ordered[0].number == 0:
         axes.axhline(errors[0], color=FIRST, ls=":", lw=1.2, label="params.yaml as it is")
-    axes.set(xlabel="trial", ylabel=_scale(search), title="Trials in the order of their numbers")
+    axes.set(xlabel="trial", ylabel=_scale(search))
+    axes.set_title("Trials in the order of their numbers", pad=14)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     _room_for_the_best(axes, errors)
     if stopped := [one.number for one in search_text.pruned(search)]:
@@ -88,16 +96,24 @@ def parallel(search: Search) -> Figure:
     axes = figure.subplots()
     axes.set(xlim=(-0.2, len(shown) - 0.4), ylim=(-0.12, 1.06), yticks=[])
     axes.spines[:].set_visible(False)
-    names = [key.split(".", 1)[1].replace("model.", "") for key in shown]
+    names = ["model" if key == NAME else key.rpartition(".")[2] for key in shown]
     axes.set_xticks(range(len(shown)), [escape_mathtext(name) for name in names])
     for i, own in enumerate(shown.values()):
         axes.axvline(i, color="#BBBBBB", lw=1)
         marks = own.choice if own.choice is not None else own.bounds
         for value in marks:
             at = _share(own, value)
-            axes.text(i + 0.03, at, escape_mathtext(setting(value)), va="center", fontsize=8)
-    axes.text(0, -0.09, "not drawn for this model", fontsize=8, color="#777777")
+            text = escape_mathtext(setting(value))
+            axes.text(i + 0.03, at, text, va="center", fontsize=8, zorder=4, bbox=PAPER)
     ranked, stopped = search.ranked, search_text.pruned(search)
+    if any(_value(search, one, key) is None for one in (*ranked, *stopped) for key in shown):
+        axes.text(
+            0.03,
+            -0.11,
+            "not drawn for this model, or outside of the range",
+            fontsize=8,
+            color="#777777",
+        )
     for one in stopped:
         axes.plot(*_line(search, one), color=STOPPED, lw=0.9, ls=":")
     for place, one in reversed([*enumerate(ranked)]):
@@ -149,8 +165,9 @@ def _line(search: Search, one: Finished) -> tuple[range, list[float]]:
 
 
 def _at_the_top(axes: Axes, x: Sequence[Any], **how: Any) -> None:
-    """Crosses along the upper edge: trials without an error of their own."""
-    axes.plot(x, [0.98] * len(x), "x", color=STOPPED, transform=axes.get_xaxis_transform(), **how)
+    """Crosses above the panel: trials without an error of their own."""
+    place = {"transform": axes.get_xaxis_transform(), "clip_on": False}
+    axes.plot(x, [1.02] * len(x), "x", color=STOPPED, **place, **how)
 
 
 def _place(own: Range, value: Any) -> Any:
@@ -172,7 +189,12 @@ def _ticks(axes: Axes, own: Range) -> None:
         if len(own.choice) > 4:
             axes.tick_params("x", labelrotation=30)
     elif own.log:
+        low, high = own.bounds
         axes.set_xscale("log")
+        axes.set_xlim(low / 1.1, high * 1.1)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
     elif len(own.grid) in range(2, 8):
         axes.xaxis.set_major_locator(FixedLocator(own.grid))
 
