@@ -166,8 +166,10 @@ def _line(search: Search, one: Finished) -> tuple[range, list[float]]:
 
 def _at_the_top(axes: Axes, x: Sequence[Any], **how: Any) -> None:
     """Crosses above the panel: trials without an error of their own."""
-    place = {"transform": axes.get_xaxis_transform(), "clip_on": False}
-    axes.plot(x, [1.02] * len(x), "x", color=STOPPED, **place, **how)
+    if not x:
+        return
+    above, y = axes.get_xaxis_transform(), [1.02] * len(x)
+    axes.plot(x, y, "x", color=STOPPED, transform=above, clip_on=False, **how)
 
 
 def _place(own: Range, value: Any) -> Any:

@@ -9,7 +9,6 @@ import json
 import math
 import shutil
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
@@ -77,7 +76,7 @@ def publish(
     group = store.experiment_id(client, experiment.dataset)
     linked = store.content(layout)
     scored = store.digest(layout.metrics, layout.report, layout.history)
-    _offer_view(client, group, metrics.deciding(artifacts.read_json(layout.metrics)["test"]))
+    store.offer_view(client, group, metrics.deciding(artifacts.read_json(layout.metrics)["test"]))
     same_files = f"tags.`{CONTENT}` = '{linked}'"
     trained = client.search_runs([group], same_files, order_by=["start_time DESC"])
     of = store.digest_of(experiment, layout)
@@ -179,14 +178,6 @@ def _from_files(
     ]
     _log_metrics(client, run_id, lost + store.metrics(best))
     return run_id
-
-
-def _offer_view(client: MlflowClient, group: str, by: metrics.Metric) -> None:
-    """Give the experiment a view of its runs, best first, unless somebody gave it one."""
-    known = client.get_experiment(group).tags
-    for key, value in labels.view(group, by, time.time()).items():
-        if key not in known:
-            client.set_experiment_tag(group, key, value)
 
 
 def _unfinished(client: MlflowClient, group: str, of: str, history: list[Any]) -> str | None:

@@ -13,6 +13,7 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from pipeline.errors import PipelineError
+from pipeline.evaluation.metrics import deciding
 from pipeline.experiments.search.study import Finished, Search
 from pipeline.reports import search_text
 from pipeline.reports.formatting import escape_markdown
@@ -116,6 +117,7 @@ class SearchRuns:
         metrics = store.metrics(_means(best), last)
         tags = [RunTag(NOTE, note), RunTag("pipeline.best_trial", str(best.number))]
         self.client.log_batch(self.id, metrics, tags=tags)
+        store.offer_view(self.client, self.group, deciding(best.outcomes[0].scores))
 
     def _send(self, action: Callable[[], object]) -> None:
         if self.offline:

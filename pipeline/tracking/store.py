@@ -23,6 +23,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from pipeline.config.experiment import Experiment
+from pipeline.evaluation.metrics import Metric as Score
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.repository import provenance
@@ -105,6 +106,14 @@ def experiment_id(client: MlflowClient, name: str) -> str:
             if experiment is None:
                 raise
     return str(experiment.experiment_id)
+
+
+def offer_view(client: MlflowClient, group: str, by: Score) -> None:
+    """Give the experiment a view of its runs, best first, unless somebody gave it one."""
+    known = client.get_experiment(group).tags
+    for key, value in labels.view(group, by, time.time()).items():
+        if key not in known:
+            client.set_experiment_tag(group, key, value)
 
 
 def content(layout: Layout) -> str:

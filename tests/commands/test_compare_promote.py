@@ -30,7 +30,7 @@ from pipeline.evaluation.scoring import Yardstick
 from pipeline.files.layout import HERE
 from pipeline.files.records import parse
 from pipeline.repository import provenance
-from pipeline.tracking import comparison, labels, logged_runs, publishing, store
+from pipeline.tracking import comparison, labels, logged_runs, store
 from pipeline.tracking.logged_runs import Trial
 from tests.toys import CARD, Project, changed, toy_card, toy_params
 
@@ -302,7 +302,7 @@ def logged(project: Project, seed: int, **changes: dict[str, Any]) -> str:
         named = experiment.targets
         yardstick = Yardstick(np.ones(len(named)), np.ones(len(named)))
         metrics = scoring.report(spans, named, yardstick, {})
-        publishing._offer_view(client, group, deciding(metrics["test"]))
+        store.offer_view(client, group, deciding(metrics["test"]))
     client.log_dict(run, metrics, "report/metrics.json")
     scores = store.metrics(labels.flat_scores(metrics) | {"best/epoch": 2})
     client.log_batch(run, scores, tags=[RunTag(store.SCORES, "made up")])

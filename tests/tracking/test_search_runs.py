@@ -129,6 +129,8 @@ def test_a_search_is_a_run_above_its_trials(found: Search) -> None:
     assert children[best.number].info.run_id in parent.data.tags["mlflow.note.content"]
     files = [file.path for file in MlflowClient().list_artifacts(parent.info.run_id, "search")]
     assert files == ["search/search.html", "search/settings.json"]
+    group = MlflowClient().get_experiment(parent.info.experiment_id)
+    assert "Runs, best first" in group.tags["mlflow.note.content"]
     # No trial has test scores, so none is compared or promoted.
     assert logged_runs.newest("toy") == []
 
