@@ -18,6 +18,7 @@ MODEL = NAME.removesuffix("name")
 COMPARED = (  # what pruning leaves alone: a trial's loss is compared with others'
     "impute_scale",
     "train.loss",
+    "train.loss_by",
     "train.loss_weights",
     "train.quantiles",
     "train.huber_delta",

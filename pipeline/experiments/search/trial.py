@@ -191,8 +191,9 @@ def share(
         decides = {
             k: v for k, v in flat.items() if any(f"{k}.".startswith(f"{s}.") for s in sections)
         }
-        if name == "windows":  # by the model as well, and checked
+        if name == "windows":  # by what the model takes as well: what is checked, and what is said
             decides["known_ahead"] = list(experiment.known_ahead)
+            decides["takes"] = sorted(experiment.params.train.model.takes)
         place = shared / name / artifacts.checksum(decides)[:12]
         own = layout.root / "data" / name
         with _locked(place.with_suffix(".lock")):
