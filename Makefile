@@ -93,8 +93,8 @@ rollback: setup ## go back to the previous champion
 	@$(PY) pipeline promote --rollback $(DRY)
 
 serve: PORT = 5001
-serve: setup ## serve the champion on http://127.0.0.1:5001/invocations (BACKEND=numpy: no TensorFlow)
-	@$(PY) pipeline serve --port $(PORT) --backend $(or $(BACKEND),tensorflow)
+serve: setup ## serve the champion on http://127.0.0.1:5001/invocations (BACKEND=numpy: no TensorFlow; LOG=folder)
+	@$(PY) pipeline serve --port $(PORT) --backend $(or $(BACKEND),tensorflow)$(if $(LOG), --log $(LOG))
 
 bench: setup ## measure speed, memory and growth, beside peers if installed (20 minutes)
 	$(PY) benchmarks

@@ -23,6 +23,7 @@ ORDER = (
     "reproduction",
     "tracking",
     "reports",
+    "monitoring",
     "experiments",
     "evaluation forecasting training",
     "models",

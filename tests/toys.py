@@ -302,3 +302,18 @@ def shaped(params: Params) -> dict[str, Any]:
         "normalisation": train.normalisation,
         "quantiles": train.forecasts,
     }
+
+
+def toy_spec(**changes: Any) -> Spec:
+    """What a model of the toy card is: persistence of one target, three steps ahead."""
+    return Spec(
+        dataset="toy",
+        inputs=("level",),
+        features=("level",),
+        targets=("level",),
+        look_back=8,
+        horizon=3,
+        model=naive([6])["persistence"],
+        residual="none",
+        normalisation="none",
+    ).model_copy(update=changes)

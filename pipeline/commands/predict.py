@@ -4,12 +4,14 @@ import argparse
 import os
 import sys
 from typing import get_args
+from uuid import uuid4
 
 from pipeline.data.sources import reading
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, require
 from pipeline.forecasting.backends import Backend
+from pipeline.forecasting.forecast_log import ForecastLog
 from pipeline.forecasting.forecaster import Forecaster, portable, stage_files
 from pipeline.models.spec import Spec
 from pipeline.runtime import determinism, process
@@ -50,6 +52,7 @@ def main() -> None:
         metavar="NAME",
         help="which series of a table with many are forecast; without it, all of them",
     )
+    add_log(parser)
     options = parser.parse_args()
     require(options.input, f"expected {ROWS}")
     suffix = options.output.suffix.lower()
@@ -60,13 +63,18 @@ def main() -> None:
     if options.model is not None:
         from pipeline.tracking import champion  # MLflow takes seconds to import
 
-        forecaster = champion.load(options.model, options.backend)
+        name = champion.pinned(options.model)
+        forecaster = champion.load(name, options.backend)
     else:
+        name = str(HERE.model)
         dataset = artifacts.read_json_record(HERE.model_json, Spec).dataset
         forecaster = Forecaster.load(stage_files(HERE, dataset), options.backend)
     rows = reading.read_table(options.input, forecaster.card)
     asked = options.origins, str(options.input), options.levels, options.series
     forecast = forecaster.predict(rows, *asked)
+    if options.log:
+        with ForecastLog(options.log, name, forecaster.content, forecaster.spec) as log:
+            log.add(uuid4().hex, portable(forecast))
     if suffix == ".parquet":
         artifacts.write_frame(options.output, forecast)
     else:
@@ -81,17 +89,27 @@ def main() -> None:
     print(f"{options.output}: {len(forecast):,} rows, {of}", file=screen)
 
 
-def _model(text: str) -> str:
+def model_uri(text: str) -> str:
     """A directory of the command line where it is from here; a URI as it is."""
     place = process.path(text)
     return str(place) if text and os.path.exists(place) else text  # noqa: PTH110
+
+
+def add_log(parser: argparse.ArgumentParser) -> None:
+    """The option that keeps what was forecast."""
+    parser.add_argument(
+        "--log",
+        type=process.path,
+        metavar="FOLDER",
+        help="append each answer to a file a day in this folder, for monitor",
+    )
 
 
 def add_model(parser: argparse.ArgumentParser, without: str) -> None:
     """The options of which model forecasts, and of what runs its network."""
     parser.add_argument(
         "--model",
-        type=_model,
+        type=model_uri,
         help="models:/NAME@champion, runs:/ID/model or a directory that MLflow wrote; "
         f"without it, {without}",
     )

@@ -2,8 +2,10 @@
 
 import argparse
 import socket
+from contextlib import nullcontext
+from pathlib import Path
 
-from pipeline.commands.predict import add_model
+from pipeline.commands.predict import add_log, add_model
 from pipeline.config.reading import read_params
 from pipeline.errors import PipelineError
 from pipeline.forecasting.backends import Backend
@@ -17,11 +19,12 @@ def main() -> None:
     """Take the port, then load the model and answer."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_model(parser, without="the champion of the data set in params.yaml")
+    add_log(parser)
     parser.add_argument("--port", type=int, default=5001, help="default %(default)s")
     options = parser.parse_args()
     with socket.socket() as listener:
         _bind(listener, options.port)  # first: to load the model takes seconds
-        _serve(listener, options.model, options.backend)
+        _serve(listener, options.model, options.backend, options.log)
 
 
 def _bind(listener: socket.socket, port: int) -> None:
@@ -35,13 +38,18 @@ def _bind(listener: socket.socket, port: int) -> None:
         ) from None
 
 
-def _serve(listener: socket.socket, model: str | None, backend: Backend) -> None:
+def _serve(
+    listener: socket.socket, model: str | None, backend: Backend, folder: Path | None
+) -> None:
     """Load the model and answer until a signal comes."""
     if backend == "tensorflow":
         determinism.settle(0)  # before anything loads TensorFlow
     import uvicorn
 
-    from pipeline.forecasting import endpoints  # MLflow takes seconds to import
+    from pipeline.forecasting import endpoints
+    from pipeline.forecasting.forecast_log import ForecastLog
+
+    # MLflow takes seconds to import
     from pipeline.tracking import champion, logged_runs
 
     of = ""
@@ -49,14 +57,18 @@ def _serve(listener: socket.socket, model: str | None, backend: Backend) -> None
         with logged_runs.answering():
             version = champion.holder(read_params().ingest.dataset)
         model, of = f"models:/{version.name}/{version.version}", f", of run {version.run_id}"
+    else:
+        model = champion.pinned(model)
     forecaster = champion.load(model, backend)
+    log = ForecastLog(folder, model, forecaster.content, forecaster.spec) if folder else None
     config = uvicorn.Config(
-        endpoints.app(forecaster), lifespan="off", log_level="warning",
+        endpoints.app(forecaster, log), lifespan="off", log_level="warning",
         timeout_graceful_shutdown=GRACE,
     )  # fmt: skip
     address = f"http://{HOST}:{listener.getsockname()[1]}/invocations"
     print(f"{model}{of}, at {address} until Ctrl-C", flush=True)
     try:
-        uvicorn.Server(config).run([listener])
+        with log or nullcontext():
+            uvicorn.Server(config).run([listener])
     except KeyboardInterrupt:  # uvicorn raises the signal again when all is answered
         print("stopped")

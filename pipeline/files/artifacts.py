@@ -109,6 +109,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def digest(*files: Path) -> str:
+    """One sha256 over the contents of files."""
+    return hashlib.sha256("".join(sha256(file) for file in files).encode()).hexdigest()
+
+
 def table_sha256(path: Path) -> str:
     """That of a raw table; of several files, of what the program sha256sum prints for them."""
     files = matching(path)

@@ -41,6 +41,7 @@ class Layout:
         self.weights = self.model / "model.weights.h5"
 
         self.calibration = root / "data/calibration/calibration.json"
+        self.usual = root / "data/calibration/usual.json"
 
         self.reports = root / "data/reports"
         self.history = self.reports / "history.csv"

@@ -11,8 +11,10 @@ import json
 import logging
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import pandas as pd
 import pyarrow as pa
@@ -32,29 +34,37 @@ from pipeline.data import cells
 from pipeline.data.sources import delimited
 from pipeline.errors import PipelineError
 from pipeline.files.records import shown
+from pipeline.forecasting.forecast_log import ForecastLog
 from pipeline.forecasting.forecaster import Forecaster, portable
 
 LIMIT = 32 * 2**20  # bytes of a request, and cells of a Parquet table, which may pack them small
 CSV, JSON, PARQUET = "text/csv", "application/json", "application/vnd.apache.parquet"
 AT_ONCE = 4  # requests; the others wait, so that memory is bounded
+NAME = 100  # characters of a request's id
+Keep = Callable[[pd.DataFrame], None]
 LENGTH = 1000  # characters of an answer that says what is wrong
 ADDRESSES = "expected POST /invocations, or GET /ping, /health or /version"
 
 
-def app(forecaster: Forecaster) -> Starlette:
-    """The web application that answers with this Forecaster's forecasts."""
+def app(forecaster: Forecaster, log: ForecastLog | None = None) -> Starlette:
+    """The web application that answers with this Forecaster's forecasts, and logs them.
+
+    A request's id in the log is its header X-Request-ID, or a new one; the answer has it too.
+    """
     at_once = CapacityLimiter(AT_ONCE)
 
     async def invocations(request: Request) -> Response:
         kind = _kind(request, forecaster.card.encoding)
         content = await _content(request)
+        name = request.headers.get("x-request-id", "")[:NAME] or uuid4().hex
+        keep = partial(log.add, name) if log else None
         try:
             answered = await to_thread.run_sync(
-                answer, forecaster, kind, content, abandon_on_cancel=True, limiter=at_once
+                answer, forecaster, kind, content, keep, abandon_on_cancel=True, limiter=at_once
             )
         except asyncio.CancelledError:  # by the server, when its time to stop is over
             raise HTTPException(503, "the server stops, and this took too long") from None
-        return Response(answered, media_type=JSON)
+        return Response(answered, headers={"X-Request-ID": name}, media_type=JSON)
 
     return Starlette(
         routes=[
@@ -69,9 +79,10 @@ def app(forecaster: Forecaster) -> Starlette:
     )
 
 
-def answer(forecaster: Forecaster, kind: str, content: bytes) -> str:
+def answer(forecaster: Forecaster, kind: str, content: bytes, keep: Keep | None = None) -> str:
     """The forecasts that a request of this media type asks for, as MLflow's JSON.
 
+    `keep` gets them as well, once they are an answer.
     PipelineError if the content is not of its kind, or has no rows to forecast from.
     """
     params: dict[str, Any] = {}
@@ -90,6 +101,8 @@ def answer(forecaster: Forecaster, kind: str, content: bytes) -> str:
         raise PipelineError("input: expected text, found half of a surrogate pair") from None
     text = io.StringIO()
     predictions_to_json(forecast, text, {"warnings": remarks} if remarks else None)
+    if keep:
+        keep(forecast)
     return text.getvalue()
 
 

@@ -19,8 +19,8 @@ from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, Layout
 from pipeline.files.records import shown
+from pipeline.forecasting import content, remarks
 from pipeline.forecasting import origins as origins_of
-from pipeline.forecasting import remarks
 from pipeline.forecasting.backends import Backend, load
 from pipeline.forecasting.conformal import Bands, Calibration, columns
 from pipeline.models.mix import Mixed
@@ -32,7 +32,7 @@ from pipeline.preparation.imputation import Imputer, one_hot
 from pipeline.preparation.prepare import prepare
 from pipeline.preparation.scaling import Scaler
 
-CALIBRATION = "calibration.json"  # models logged before there was any have none
+CALIBRATION, USUAL = "calibration.json", "usual.json"  # older models have none
 
 
 def stage_files(layout: Layout, dataset: str) -> dict[str, Path]:
@@ -44,13 +44,14 @@ def stage_files(layout: Layout, dataset: str) -> dict[str, Path]:
         "imputer.json": layout.imputer,
         "scaler.json": layout.scaler,
         CALIBRATION: layout.calibration,
+        USUAL: layout.usual,
     }
 
 
 def bundle(layout: Layout, dataset: str, directory: Path) -> None:
     """Copy what makes a Forecaster to one flat directory, to be logged and served."""
     for name, source in stage_files(layout, dataset).items():
-        if name != CALIBRATION or source.exists():
+        if source.exists() or name not in (CALIBRATION, USUAL):
             shutil.copyfile(source, directory / name)
 
 
@@ -110,9 +111,10 @@ class Forecaster:
         weights: Path,
         backend: Backend = "tensorflow",
         calibration: Calibration | None = None,
+        content: str = "",
     ) -> None:
         self.card, self.spec, self.imputer, self.scaler = card, spec, imputer, scaler
-        self.calibration = calibration
+        self.calibration, self.content = calibration, content
         try:
             self.model = load(spec, scaler, weights, backend)
         except (OSError, ValueError, KeyError) as error:
@@ -140,6 +142,7 @@ class Forecaster:
             weights=files["model.weights.h5"],
             backend=backend,
             calibration=calibration,
+            content=content.of(files),
         )
 
     def read(

@@ -9,6 +9,7 @@ from pipeline.config.experiment import Experiment
 from pipeline.config.reading import check_unchanged, stage
 from pipeline.experiments.evaluate import evaluate
 from pipeline.files.layout import Layout
+from pipeline.monitoring import usual
 from pipeline.reports import markdown, page, report
 from pipeline.tracking import publishing
 
@@ -17,6 +18,7 @@ from pipeline.tracking import publishing
 def main(experiment: Experiment, layout: Layout) -> None:
     """The raw table, data/model and data/windows -> data/reports, and scores to MLflow."""
     evaluation = evaluate(experiment, layout)
+    usual.write(experiment, layout, evaluation)
     report.write(experiment, layout, evaluation)
     more = markdown.sees_more(experiment)
     markdown.show(evaluation.metrics, markdown.heading(experiment), more)

@@ -118,6 +118,18 @@ def _of_other_code(uri: str, error: Exception, stored: bool) -> PipelineError:
     )
 
 
+def pinned(uri: str) -> str:
+    """A model's URI with its version in the place of an alias, which may move on meanwhile."""
+    name, at, alias = uri.removeprefix("models:/").partition("@")
+    if not (at and uri.startswith("models:/")):
+        return uri
+    try:
+        version = store.connect().get_model_version_by_alias(name, alias)
+    except store.unavailable():  # whoever loads it says why
+        return uri
+    return f"models:/{name}/{version.version}"
+
+
 def load(uri: str, backend: Backend = "tensorflow") -> Forecaster:
     """The Forecaster of a logged or registered model.
 

@@ -6,7 +6,6 @@ them to the run so tagged that has none yet; a run's scores are replaced by thos
 with other settings of evaluate alone.
 """
 
-import hashlib
 import json
 import logging
 import os
@@ -129,7 +128,7 @@ def digest_of(experiment: Experiment, layout: Layout) -> str:
 
 def digest(*files: Path) -> str:
     """One sha256 over the contents of files."""
-    return hashlib.sha256("".join(artifacts.sha256(file) for file in files).encode()).hexdigest()
+    return artifacts.digest(*files)
 
 
 def abandoned(client: MlflowClient, experiment: str) -> list[Run]:

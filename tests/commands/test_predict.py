@@ -135,7 +135,7 @@ def test_an_empty_model_is_not_the_one_just_trained(
         asked.append(uri)
         return Forecaster.load(stage_files(HERE, "toy"))
 
-    champion = SimpleNamespace(load=load)
+    champion = SimpleNamespace(load=load, pinned=str)
     monkeypatch.setattr(pipeline.tracking, "champion", champion, raising=False)
     monkeypatch.setitem(sys.modules, "pipeline.tracking.champion", champion)
     files = ["--input", str(project.table), "--output", "out.csv"]

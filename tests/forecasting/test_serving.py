@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir
@@ -26,7 +27,7 @@ from pipeline.commands import predict, serve
 from pipeline.data.sources import delimited
 from pipeline.errors import PipelineError
 from pipeline.files.layout import HERE
-from pipeline.forecasting import endpoints, forecaster
+from pipeline.forecasting import endpoints, forecast_log, forecaster
 from pipeline.forecasting.forecaster import Forecaster
 from pipeline.tracking import champion, publishing
 from tests.repositories import NO_STORE, run
@@ -149,6 +150,8 @@ def address(model: Path) -> Iterator[str]:
         str(model),
         "--backend",
         "numpy",
+        "--log",
+        "log",
     ]
     base, env = f"http://127.0.0.1:{port}", NO_STORE | {"PYTHONPATH": str(ROOT)}
     log = model.parent / "serve.log"
@@ -393,6 +396,25 @@ def test_a_forecast_from_gaps_alone_is_told_to_whoever_asks(address: str) -> Non
     assert len(answer["predictions"]) == 3
     (line,) = answer["warnings"]
     assert "no load was observed in the 8 rows up to" in line
+
+
+def test_an_answer_is_in_the_log_with_its_request(
+    model: Path, address: str, here: Forecaster
+) -> None:
+    """What a request got stands in the day's file by its id, with model, content and steps."""
+    body, headers = as_csv(table()), {"Content-Type": endpoints.CSV, "X-Request-ID": "mine-7"}
+    answer = requests.post(f"{address}/invocations", body, headers=headers, timeout=60)
+    assert answer.headers["X-Request-ID"] == "mine-7"
+    deadline = time.monotonic() + 10
+    found = pd.DataFrame()
+    while not len(found) and time.monotonic() < deadline:
+        (file,) = (model.parent / "log").glob("forecasts-*.jsonl")
+        rows, broken = forecast_log.read(file)
+        found = rows[rows["request"] == "mine-7"] if len(rows) else rows
+    assert broken == 0 and set(found["model"]) == {str(model)}
+    assert set(found["content"]) == {here.content}
+    assert found[NUMBERS].to_numpy().tolist() == digits(answer.text)
+    assert found["step"].tolist() == [1, 2, 3]
 
 
 def test_many_at_once_get_each_their_own_answer(address: str) -> None:

@@ -1,0 +1,1 @@
+"""What is in service, watched: forecasts beside what came, inputs beside those of training."""

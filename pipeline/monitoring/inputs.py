@@ -1,0 +1,250 @@
+"""How far a chunk of input rows is from the rows of the training span at the same time of year."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.config.cards import Card
+from pipeline.data.panel import Panel
+from pipeline.data.windows import Rows as Indices
+from pipeline.files.records import Record
+from pipeline.preparation.own_units import OwnUnits
+
+Floats = npt.NDArray[np.float64]
+POINTS = 101  # quantiles that stand for a distribution: its distances are known to a hundredth
+YEARS = 2  # of training that it takes to compare with the same months of other years
+ALL = "all"  # the only season of a shorter span
+BINS = np.arange(0.1, 0.95, 0.1)  # PSI's, by the reference
+STATISTICS = {
+    "missing": "share of the rows without a value",
+    "outside": "share of the values outside the training span's range",
+    "psi": "population stability index over the training span's deciles, or a category's levels",
+    "ks": "Kolmogorov-Smirnov distance of the values",
+    "changes": "Kolmogorov-Smirnov distance of the changes from row to row",
+}
+
+
+class Mix(NamedTuple):
+    """A distribution: points, and the weight of each."""
+
+    points: Floats
+    weights: Floats
+
+
+class Column(Record):
+    """What a column was in training; by season (a month, or all) sorted quantiles of the values
+    and of the changes from row to row, or the shares of a category's levels."""
+
+    lowest: float | None = None
+    highest: float | None = None
+    values: dict[str, tuple[float, ...]]
+    changes: dict[str, tuple[float, ...]] = {}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Regular rows of one or many series below each other, as columns are compared."""
+
+    times: pd.DatetimeIndex
+    at: Indices  # steps from the first time
+    values: pd.DataFrame  # in the series' own units, or the number of a category's level
+    changes: pd.DataFrame  # from the row before of the series
+    levels: Mapping[str, int]  # of each category, how many it has
+
+    @classmethod
+    def of(cls, panel: Panel, card: Card, columns: Sequence[str], own: OwnUnits | None) -> Self:
+        """The named columns of a panel; those of a series in its own units if it has them."""
+        values, changes = [], []
+        for name, frame in panel.parts():
+            part = frame[list(columns)]
+            part = own.into(part, name) if own else part.copy()
+            for column in columns:
+                if levels := card.columns[column].categories:
+                    codes = pd.Categorical(part[column], categories=levels).codes.astype(float)
+                    part[column] = np.where(codes < 0, np.nan, codes)
+            values.append(part.astype(np.float64))
+            changes.append(values[-1].diff())
+        counts = {name: len(card.columns[name].categories) for name in columns}
+        counts = {name: count for name, count in counts.items() if count}
+        times = pd.DatetimeIndex(panel.frame.index)
+        at = card.step.between(times.min(), times)
+        return cls(times, at, pd.concat(values), pd.concat(changes), counts)
+
+    def part(self, of: npt.NDArray[np.bool_]) -> "Rows":
+        """Some of the rows."""
+        return Rows(self.times[of], self.at[of], self.values[of], self.changes[of], self.levels)
+
+    def chunks(self, length: int) -> Iterator[tuple[int, "Rows"]]:
+        """The rows of each chunk of so many steps, numbered from 0; the last one ends with the last
+        row, and what is less than a chunk at the beginning is left out."""
+        count = int(self.at.max() - self.at.min() + 1) // length
+        number = count - 1 - (self.at.max() - self.at) // length
+        for one in range(count):
+            yield one, self.part(number == one)
+
+
+def chunk_rows(rows: int, card: Card) -> int:
+    """How many steps make a chunk: whole seasons, a week or 28 steps, fewer of a short span."""
+    week = pd.Timedelta("7D") // card.step.length
+    wanted = -(-max(28, week) // card.season)
+    return card.season * int(np.clip(rows // (40 * card.season), 1, wanted))
+
+
+def seasons(times: pd.DatetimeIndex, yearly: bool) -> npt.NDArray[np.str_]:
+    """The season of each row: its month, 01 to 12, or ALL."""
+    return times.strftime("%m").to_numpy(str) if yearly else np.full(len(times), ALL)
+
+
+def yearly(times: pd.DatetimeIndex) -> bool:
+    """Whether rows are compared with the same months of other years."""
+    return times.max() - times.min() >= pd.Timedelta(days=365 * YEARS - 1)
+
+
+def learn(rows: Rows, by_year: bool) -> dict[str, Column]:
+    """What each column was in these rows; without those that were never observed."""
+    season = seasons(rows.times, by_year)
+    found = {}
+    for name in map(str, rows.values):
+        values, changes = (part[name].to_numpy() for part in (rows.values, rows.changes))
+        if np.isnan(values).all():
+            continue
+        counted = rows.levels.get(name)
+        found[name] = Column(
+            lowest=None if counted else float(np.nanmin(values)),
+            highest=None if counted else float(np.nanmax(values)),
+            values=_by_season(values, season, counted),
+            changes={} if counted else _by_season(changes, season, None),
+        )
+    return found
+
+
+def measure(chunk: Rows, columns: Mapping[str, Column]) -> dict[tuple[str, str], float]:
+    """Every statistic of a chunk against the training span's same seasons, by column."""
+    season = seasons(chunk.times, not any(ALL in one.values for one in columns.values()))
+    found: dict[tuple[str, str], float] = {}
+    for name, column in columns.items():
+        values, changes = (part[name].to_numpy() for part in (chunk.values, chunk.changes))
+        known = values[~np.isnan(values)]
+        found[name, "missing"] = float(np.isnan(values).mean())
+        if not len(known):
+            continue
+        counted = chunk.levels.get(name)
+        mix = _mixed(column.values, season, counted)
+        found[name, "psi"] = psi(
+            known, mix, np.arange(counted, dtype=np.float64) if counted else _deciles(mix)
+        )
+        if counted:
+            continue
+        outside = (known < column.lowest) | (known > column.highest)
+        found[name, "outside"] = float(outside.mean())
+        found[name, "ks"] = ks(known, mix)
+        steps = changes[~np.isnan(changes)]
+        if len(steps) and column.changes:
+            found[name, "changes"] = ks(steps, _mixed(column.changes, season, None))
+    return found
+
+
+def in_training(train: Rows, length: int) -> pd.DataFrame:
+    """What `measure` gives for each chunk of the training span against the rest of it.
+
+    The rest is the same months of the other years; of a span without other years, all chunks but
+    this one and its neighbours, which are like it. [chunks, (column, statistic)]
+    """
+    by_year, year = yearly(train.times), train.times.year.to_numpy()
+    others: dict[int, dict[str, Column]] = {}
+    if by_year:
+        others = {one: learn(train.part(year != one), by_year) for one in np.unique(year).tolist()}
+    rows = {}
+    for number, chunk in train.chunks(length):
+        if by_year:
+            # A chunk over New Year is measured by the year in which most of it lies.
+            rest = others[int(pd.Series(chunk.times.year).mode()[0])]
+        else:
+            first, last = chunk.at.min() - length, chunk.at.max() + length
+            rest = learn(train.part((train.at < first) | (train.at > last)), by_year)
+        rows[number] = measure(chunk, rest)
+    return frame(rows)
+
+
+def frame(rows: Mapping[int, Mapping[tuple[str, str], float]]) -> pd.DataFrame:
+    """What was measured of each chunk as a table: [chunks, (column, statistic)]."""
+    found = pd.DataFrame.from_dict(dict(rows), orient="index")
+    if len(found.columns):
+        keys: list[Any] = list(found.columns)
+        found.columns = pd.MultiIndex.from_tuples(keys)
+    return found.sort_index()
+
+
+def ks(values: Floats, mix: Mix) -> float:
+    """The largest distance between two distribution functions, of values and of a mixture."""
+    at = np.concatenate([values, mix.points])
+    return float(np.abs(_below(values, None, at) - _below(*mix, at)).max())
+
+
+def psi(values: Floats, mix: Mix, edges: Floats) -> float:
+    """sum (p - q) log(p / q) over the bins between edges: shares of the values, of the mixture.
+
+    A bin that has none has half a value.
+    """
+    least = 0.5 / len(values)
+    p, q = (
+        np.bincount(np.searchsorted(edges, points), weights, len(edges) + 1)
+        for points, weights in ((values, np.full(len(values), 1 / len(values))), mix)
+    )
+    p, q = np.maximum(p, least), np.maximum(q, least)
+    return float(((p - q) * np.log(p / q)).sum())
+
+
+def _by_season(
+    values: Floats, season: npt.NDArray[np.str_], counted: int | None
+) -> dict[str, tuple[float, ...]]:
+    """Of the observed values of each season the quantiles, or the shares of so many levels."""
+    known = ~np.isnan(values)
+    found = {}
+    for one in np.unique(season[known]):
+        own = values[known & (season == one)]
+        if counted:
+            of: Floats = np.bincount(own.astype(int), minlength=counted) / len(own)
+        else:  # of the values themselves: nothing lies between two counts
+            at = (np.arange(POINTS) + 0.5) / POINTS
+            of = np.quantile(own, at, method="inverted_cdf")
+        found[str(one)] = tuple(float(f"{value:.10g}") for value in of)
+    return found
+
+
+def _mixed(
+    by_season: Mapping[str, tuple[float, ...]],
+    season: npt.NDArray[np.str_],
+    counted: int | None,
+) -> Mix:
+    """The distribution of rows of these seasons; of seasons that were never observed, of all."""
+    names, counts = np.unique(season, return_counts=True)
+    shares = {str(name): count for name, count in zip(names, counts, strict=True)}
+    shares = {name: share for name, share in shares.items() if name in by_season}
+    shares = shares or dict.fromkeys(by_season, 1)
+    total, points, weights = sum(shares.values()), [], []
+    for name, share in shares.items():
+        one = np.array(by_season[name])
+        points.append(np.arange(len(one), dtype=np.float64) if counted else one)
+        weights.append((one if counted else np.full(len(one), 1 / len(one))) * share / total)
+    return Mix(np.concatenate(points), np.concatenate(weights))
+
+
+def _deciles(mix: Mix) -> Floats:
+    """The edges of ten bins of one weight; fewer where one value has more than that."""
+    order = np.argsort(mix.points, kind="stable")
+    total = np.cumsum(mix.weights[order])
+    return np.unique(mix.points[order][np.searchsorted(total, BINS)])
+
+
+def _below(points: Floats, weights: Floats | None, at: Floats) -> Floats:
+    """The distribution function at some values."""
+    order = np.argsort(points, kind="stable")
+    own = np.full(len(points), 1 / len(points)) if weights is None else weights[order]
+    total = np.concatenate([[0], np.cumsum(own)])
+    found: Floats = total[np.searchsorted(points[order], at, side="right")]
+    return found

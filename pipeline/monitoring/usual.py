@@ -1,0 +1,166 @@
+"""usual.json: what a model's inputs and errors were before it went into service.
+
+It lies beside the calibration and travels with the model: whoever watches needs no training table.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from pipeline.config import input_names
+from pipeline.config.cards import Card
+from pipeline.config.experiment import Experiment
+from pipeline.config.params import Naive, SeasonalNaive
+from pipeline.data.panel import Borders, Panel
+from pipeline.data.windows import Rows as Indices
+from pipeline.evaluation import scoring
+from pipeline.evaluation.forecasts import Forecasts
+from pipeline.experiments.evaluate import Evaluation
+from pipeline.files import artifacts
+from pipeline.files.layout import Layout
+from pipeline.files.records import Record
+from pipeline.models.spec import Spec
+from pipeline.monitoring import inputs, limits, scores
+from pipeline.monitoring.inputs import Column, Rows
+from pipeline.preparation.scaling import Scaler
+from pipeline.runtime.progress import say
+
+Limits = dict[str, dict[str, float]]  # by column or target, and statistic
+
+
+class Usual(Record):
+    """Of the training span its columns, of validation and test the errors, and the limits."""
+
+    format: Literal[1] = 1
+    chunk: int  # steps that are judged together
+    chunks: int  # of the training span, which input_limits are learned from
+    error_chunks: int  # of validation and test, which error_limits are learned from
+    until: str  # the last time of the training span
+    columns: dict[str, Column]
+    input_limits: Limits
+    error_limits: Limits
+    baseline: Naive | SeasonalNaive  # the better one on test of those that need no fit
+    test: dict[str, dict[str, dict[str, float]]]  # by target and step, as monitoring.scores has it
+
+    @property
+    def seasonal(self) -> bool:
+        """Whether rows are compared with the same months of other years."""
+        return not any(inputs.ALL in column.values for column in self.columns.values())
+
+
+def watched(spec: Spec, card: Card) -> list[str]:
+    """The columns that are compared: those that inputs are made of, and the targets."""
+    names = input_names.columns([*spec.inputs, *spec.known_ahead], card)
+    return [n for n in dict.fromkeys([*names, *spec.targets]) if n not in card.static]
+
+
+def write(experiment: Experiment, layout: Layout, evaluation: Evaluation) -> None:
+    """What an evaluation has of it, to data/calibration/usual.json."""
+    spec = artifacts.read_json_record(layout.model_json, Spec)
+    scaler = artifacts.read_json_record(layout.scaler, Scaler)
+    made = of(
+        spec, experiment.card, scaler, evaluation.series, evaluation.spans["train"],
+        evaluation.forecasts,
+    )  # fmt: skip
+    card = experiment.card
+    for count, what in ((made.chunks, "training"), (made.error_chunks, "validation and test")):
+        if card.step.tells and count < limits.FEWEST:
+            say(
+                f"{layout.usual}: {what} has {count} chunks of {made.chunk} rows, expected "
+                f"{limits.FEWEST} for limits to be learned: monitor will raise no alarm there"
+            )
+    content = scoring.rounded(made.model_dump(mode="json", exclude_none=True))
+    artifacts.write_json(layout.usual, content)
+
+
+def of(
+    spec: Spec,
+    card: Card,
+    scaler: Scaler,
+    series: Panel,
+    train: Indices,
+    forecasts: Mapping[str, Forecasts],
+) -> Usual:
+    """What is usual of a model.
+
+    Args:
+        series: regular series in their units.
+        train: the training rows of each series, [S, 2] rows of the table.
+        forecasts: of validation and test.
+
+    Nothing where no row tells the time of the next: what was forecast has no time to be joined by.
+    """
+    if not card.step.tells:
+        return Usual(
+            chunk=0, chunks=0, error_chunks=0, until="", columns={}, input_limits={},
+            error_limits={}, baseline=Naive(name="persistence"), test={},
+        )  # fmt: skip
+    frames = [series.frame.iloc[first:end] for first, end in train]
+    lengths = dict(zip(series.borders.names, map(len, frames), strict=True))
+    rows = Rows.of(
+        Panel(pd.concat(frames), Borders.of(lengths)), card, watched(spec, card), scaler.own
+    )
+    until = rows.times.max()
+    chunk = inputs.chunk_rows(int(rows.at.max()) + 1, card)
+    chunks = inputs.in_training(rows, chunk)
+    baseline = _baseline(spec, card, series, forecasts["test"])
+    tables = [_table(spec, series, baseline, forecasts[span]) for span in ("validation", "test")]
+    errors = pd.concat([_chunks(table, card, chunk) for table in tables], ignore_index=True)
+    return Usual(
+        chunk=chunk,
+        chunks=len(chunks),
+        error_chunks=len(errors),
+        until=str(until),
+        columns=inputs.learn(rows, inputs.yearly(rows.times)),
+        input_limits=_nested(limits.learned(chunks)),
+        error_limits=_nested(limits.learned(errors)),
+        baseline=baseline,
+        test=scores.scores(tables[1]),
+    )
+
+
+def _baseline(spec: Spec, card: Card, series: Panel, test: Forecasts) -> Naive | SeasonalNaive:
+    """Of persistence and each seasonal naive the one with the least RMSE on test, over the targets'
+    own deviations; it needs no fit, so it forecasts from rows that came as well."""
+    found: list[Naive | SeasonalNaive] = [Naive(name="persistence")]
+    found += [SeasonalNaive(name="seasonal_naive", season=season) for season in card.seasons]
+    times = pd.DatetimeIndex(series.frame.index)
+    size = np.nanstd(test.observed, axis=(0, 1))
+    size = np.where(size > 0, size, 1.0)
+
+    def error(one: Naive | SeasonalNaive) -> float:
+        made = scores.naive(one, spec, series, test.origins, times)
+        return float(np.nanmean(((made - test.observed) / size) ** 2))
+
+    return min(found, key=error)
+
+
+def _table(
+    spec: Spec, series: Panel, baseline: Naive | SeasonalNaive, made: Forecasts
+) -> pd.DataFrame:
+    """The forecasts of a span as `scores.join` gives those that are in service."""
+    times = pd.DatetimeIndex(series.frame.index)
+    rows = scoring.table({"": made}, spec.targets, times)
+    rows["baseline"] = scores.naive(baseline, spec, series, made.origins, times).ravel()
+    return rows[rows["observed"].notna()]
+
+
+def _chunks(rows: pd.DataFrame, card: Card, length: int) -> pd.DataFrame:
+    """What `scores.by_chunk` gives, less chunks at the ends with half of what the others have."""
+    times = pd.DatetimeIndex(rows["time"])
+    at = card.step.between(times.min(), times)
+    number = -((at.max() - at) // length)
+    numbers, counts = np.unique(number, return_counts=True)
+    whole = set(numbers[counts > np.median(counts) / 2].tolist())
+    found = scores.by_chunk(rows, number)
+    return inputs.frame({one: own for one, own in found.items() if one in whole})
+
+
+def _nested(learned: pd.Series) -> Limits:
+    found: Limits = {}
+    keys: list[Any] = list(learned.index)
+    for (name, statistic), value in zip(keys, learned, strict=True):
+        found.setdefault(str(name), {})[str(statistic)] = float(value)
+    return found
