@@ -173,8 +173,13 @@ def scores(rows: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def by_chunk(rows: pd.DataFrame, number: npt.ArrayLike) -> dict[int, dict[tuple[str, str], float]]:
-    """MAE and the share outside each interval of each chunk, by (target, statistic)."""
+    """MAE and the share outside each interval of each chunk, by (target, statistic).
+
+    A chunk with half as many forecasts as most, or fewer, is none: at the ends few rows are left.
+    """
     each = _each(rows).assign(chunk=np.asarray(number))
+    count = each.groupby("chunk")["chunk"].transform("size")
+    each = each[count > each.groupby("chunk").size().median() / 2]
     found: dict[int, dict[tuple[str, str], float]] = {}
     groups: Any = each.groupby(["chunk", "target"], observed=True)
     for (chunk, target), own in groups:

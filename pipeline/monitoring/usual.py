@@ -148,14 +148,10 @@ def _table(
 
 
 def _chunks(rows: pd.DataFrame, card: Card, length: int) -> pd.DataFrame:
-    """What `scores.by_chunk` gives, less chunks at the ends with half of what the others have."""
+    """What `scores.by_chunk` gives of a span."""
     times = pd.DatetimeIndex(rows["time"])
     at = card.step.between(times.min(), times)
-    number = -((at.max() - at) // length)
-    numbers, counts = np.unique(number, return_counts=True)
-    whole = set(numbers[counts > np.median(counts) / 2].tolist())
-    found = scores.by_chunk(rows, number)
-    return inputs.frame({one: own for one, own in found.items() if one in whole})
+    return inputs.frame(scores.by_chunk(rows, -((at.max() - at) // length)))
 
 
 def _nested(learned: pd.Series) -> Limits:
