@@ -46,10 +46,8 @@ def _serve(
         determinism.settle(0)  # before anything loads TensorFlow
     import uvicorn
 
-    from pipeline.forecasting import endpoints
+    from pipeline.forecasting import endpoints  # MLflow takes seconds to import
     from pipeline.forecasting.forecast_log import ForecastLog
-
-    # MLflow takes seconds to import
     from pipeline.tracking import champion, logged_runs
 
     of = ""
