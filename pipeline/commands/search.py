@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 
 from pipeline.config.reading import read_experiment, read_params
 from pipeline.errors import PipelineError
@@ -19,6 +20,7 @@ from pipeline.experiments.search.settings import NAME, Settings, changed
 from pipeline.experiments.search.study import Search
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, require
+from pipeline.files.records import Record
 from pipeline.files.yaml import read_record
 from pipeline.reports import search_page, search_text, terminal
 from pipeline.reports.search_progress import watched
@@ -87,8 +89,8 @@ def apply(search: Search) -> None:
     yaml.representer.add_representer(type(None), lambda own, _: own.represent_scalar(*null))
     tree = yaml.load(HERE.params.read_text(encoding="utf-8"))
     before, now = search.base.asked.flat(), wanted.flat()
-    if before[NAME] != now[NAME]:  # another model has keys of its own
-        tree["train"]["model"] = wanted.train.model.model_dump(mode="json", exclude_defaults=True)
+    if before[NAME] != now[NAME]:
+        _another_model(tree["train"]["model"], wanted.train.model)
     for key, value in now.items():
         if before.get(key) != value and not (key.startswith("train.model.") and NAME in changes):
             *sections, last = key.split(".")
@@ -101,6 +103,23 @@ def apply(search: Search) -> None:
     if read_params() != wanted:
         raise PipelineError(f"{HERE.params}: expected the winner's parameters, found others")
     print(f"{HERE.params}: now has the winner's parameters; dvc repro makes its model")
+
+
+def _another_model(branch: CommentedMap, wanted: Record) -> None:
+    """Change the keys of a model to those of another, and keep the comments of those that stay.
+
+    What is written below the last key of all belongs to what follows.
+    """
+    below = branch.ca.items.pop([*branch][-1], None)
+    every = wanted.model_dump(mode="json")
+    for key in [key for key in branch if key not in every]:
+        del branch[key]
+    asked = wanted.model_dump(mode="json", exclude_defaults=True)
+    for key, value in every.items():
+        if branch.get(key, value) != value or (key not in branch and key in asked):
+            branch[key] = value
+    if below:
+        branch.ca.items[[*branch][-1]] = below
 
 
 def opened(name: str) -> Search:

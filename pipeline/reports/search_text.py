@@ -66,10 +66,10 @@ def _ties(search: Search) -> Iterator[str]:
             "seeds: 3 in the search's settings would tell."
         )
     elif others := [str(one.number) for one in search.tied[1:]]:
-        yield (
-            f"Trials {', '.join(others)} tie with the best: they are no farther from it than seeds "
-            "are from one another."
-        )
+        who = f"Trials {', '.join(others)} tie with the best: they are"
+        if len(others) == 1:
+            who = f"Trial {others[0]} ties with the best: it is"
+        yield f"{who} no farther from it than seeds are from one another."
 
 
 def _left_out(search: Search) -> Iterator[str]:

@@ -218,7 +218,7 @@ def test_trials_within_the_spread_of_seeds_tie(tmp_path: Path) -> None:
     found = search(tmp_path / "tie", written(trials=4, seeds=3, ranges=ranges))
     found.run(Fake())
     assert len(found.tied) > 1
-    assert "tie with the best" in search_text.notes(found)[0]
+    assert "with the best: " in search_text.notes(found)[0]
     assert [line[0] for line in search_text.table(found)[1]][:2] == ["1 tie", "1 tie"]
     found = search(tmp_path / "1", written())
     found.run(Fake())

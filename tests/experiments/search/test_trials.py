@@ -6,11 +6,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from pipeline.commands.search import apply
 from pipeline.config.reading import read_experiment
 from pipeline.errors import PipelineError
 from pipeline.experiments.evaluate import evaluate
@@ -25,7 +27,7 @@ from pipeline.reports import search_text
 from tests.experiments import test_panels
 from tests.repositories import NO_STORE, environment, run, set_params, toy_repository
 from tests.test_architecture import DVC
-from tests.toys import Project, from_yaml, to_yaml, toy_table
+from tests.toys import ROOT, Project, from_yaml, to_yaml, toy_table
 
 GRID: dict[str, Any] = {
     "trials": 9,
@@ -142,8 +144,8 @@ def test_a_search_runs_once_at_a_time(project: Project) -> None:
 
 def test_a_search_of_many_series_has_their_scores(project: Project) -> None:
     """Pooled over all rows, MASE as the mean over series; the winner's test score as well."""
-    ridge = {"train.model": {"name": "ridge"}, "train.residual": "none"}
-    project.write(test_panels.table(), card=test_panels.CARD, params=test_panels.SETTINGS | ridge)
+    own = {"train.model": {"name": "ridge"}, "train.residual": "none", "window.known_ahead": []}
+    project.write(test_panels.table(), card=test_panels.CARD, params=test_panels.SETTINGS | own)
     ranges = {
         NAME: {"choice": ["ridge", "persistence"]},
         "impute_scale.by_series": {"choice": [True, False]},
@@ -264,6 +266,24 @@ def test_a_search_killed_at_ten_points_finds_the_same(repository: Path, tmp_path
         process.wait()
     run(other, *COMMAND, env=NO_STORE)
     assert results(other) == results(repository)
+
+
+@pytest.mark.parametrize("changes", [{NAME: "gru"}, {NAME: "ridge"}, {NAME: "segment_gru"}])
+def test_another_model_leaves_the_comments_of_the_rest(
+    changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In params.yaml: each stands once and above what it is of."""
+    shutil.copytree(ROOT / "data/datasets", tmp_path / "data/datasets")
+    file = Path(shutil.copy(ROOT / "params.yaml", tmp_path))
+    monkeypatch.chdir(tmp_path)
+    winner = SimpleNamespace(runs=[SimpleNamespace(changes=changes)])
+    apply(SimpleNamespace(base=read_experiment(), best=winner))  # type: ignore[arg-type]
+    lines = file.read_text().splitlines()
+    before = (ROOT / "params.yaml").read_text().splitlines()
+    place = lines.index("  normalisation: none")
+    assert lines[place - 1] == before[before.index("  normalisation: none") - 1]
+    assert lines.count(lines[place - 1]) == 1
+    assert f"    name: {changes[NAME]}" in lines
 
 
 @pytest.mark.slow
