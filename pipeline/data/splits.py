@@ -104,7 +104,8 @@ def in_series(split: Split, timeline: Timeline, zone: str | None) -> Spans:
     back = _counted_back(split, timeline, longest, zone) if split.counted_back else {}
     for name, wanted in split.ends.items():
         end = timeline.reached(back[name]) if back else _ends(name, wanted, timeline, zone)
-        if (end <= start).all():
+        timed = not isinstance(wanted, int | float)  # a time may lie beyond a series, no row may
+        if ((np.clip(end, 0, lengths) if timed else end) <= start).all():
             begin, ending = int(start[longest]), max(int(end[longest]), 0)
             row = np.array([min(begin, int(lengths[longest]) - 1)])
             raise PipelineError(

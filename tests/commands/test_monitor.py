@@ -19,6 +19,7 @@ def served(finished_toy: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
     """A toy repository with forecasts in the log, and the version of the model that made them."""
     here = copied(finished_toy, tmp_path_factory.mktemp("monitored") / "toy")
     mlflow.set_tracking_uri(f"sqlite:///{here / 'mlflow.db'}")
+    mlflow.set_registry_uri(f"sqlite:///{here / 'mlflow.db'}")  # whatever another test has set
     (trained,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
     client = mlflow.MlflowClient()
     model = client.get_logged_model(trained.outputs.model_outputs[0].model_id)

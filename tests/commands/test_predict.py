@@ -44,7 +44,7 @@ def made(project: Project, monkeypatch: pytest.MonkeyPatch) -> Make:
     def untrained(spec: Spec, scaler: Scaler, *_: Any) -> Network:
         return Network(spec, scaler, lambda windows: np.zeros((len(windows), spec.horizon, 1)))
 
-    monkeypatch.setattr(forecaster, "_model", untrained)
+    monkeypatch.setattr(forecaster, "load", untrained)
 
     def make(
         table: pd.DataFrame | None = None, levels: tuple[float, ...] = (), **card: Any

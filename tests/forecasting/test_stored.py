@@ -45,6 +45,7 @@ def test_a_model_knows_nothing_of_its_training() -> None:
     assert parse(stored, Spec, "model.json").model_dump(mode="json") == stored
     # Of which a model may have none.
     others = {"quantiles", "known_ahead", "known_features", "holidays", "season"}
+    others |= {"ensemble", "mix"}
     assert stored.keys() == Spec.model_fields.keys() - others
 
 

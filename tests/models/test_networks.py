@@ -281,7 +281,7 @@ def test_halves_drop_different_units(key: str) -> None:
 
     def half(step: int) -> tuple[Any, ...]:
         states = [tf.add(state.value, [0, step]) for state in network.non_trainable_variables]
-        return seen, observed, tf.constant(12.0), values, states
+        return seen, observed, None, tf.constant(12.0), values, states
 
     loss = float(trained.gradients(*half(0))[0])
     assert loss == float(trained.gradients(*half(0))[0])
@@ -706,7 +706,7 @@ MISTAKES = [
     ),
     (
         RIDGE | {"train.residual": "none", "window.look_back": 2000},
-        "train.model.name: expected a model that fits into memory; ridge of 2,000 rows x 4 feat.*"
+        "train.model.name: expected another model; ridge of 2,000 rows x 4 feat.*"
         r" 0.48 GiB.*at most 0.39: shorten window.look_back or use fewer window.inputs",
     ),
     (

@@ -25,7 +25,7 @@ from pipeline.models.spec import Spec
 from pipeline.preparation.scaling import Scale, Scaler
 from pipeline.runtime import determinism, process
 from pipeline.tracking import store
-from pipeline.training import fit, train_step
+from pipeline.training import ensemble, fit, train_step
 from pipeline.training.batches import Examples, by_series, gatherers, order
 from pipeline.training.losses import loss_weights, masked
 from pipeline.training.shuffle import Shuffle
@@ -371,7 +371,7 @@ def test_only_the_fit_is_on_its_clock(project: Project, monkeypatch: pytest.Monk
     for name in ("connect", "experiment_id", "create", "describe"):
         monkeypatch.setattr(store, name, slow)
     monkeypatch.setattr(store, "abandoned", lambda *_: [])
-    monkeypatch.setattr(fit, "fit", at_once)
+    monkeypatch.setattr(ensemble, "fit", at_once)
     write = artifacts.write_json
     monkeypatch.setattr(artifacts, "write_json", lambda *given: (slow(), write(*given)))
     project.run("train")
