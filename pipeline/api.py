@@ -114,11 +114,12 @@ def of_frame(
     if cycle is None:
         step = frequencies.step(every)
         cycle = frequency_guesses.season(step, index, len(frame))[0]
+    form = STAMP + ".%f" * bool((index.microsecond != 0).any()) + "%z" * bool(index.tz)
     card = {
         "title": "A table in memory",
         "source": "a DataFrame",
         "licence": "not known",
-        "time": {"column": "time", "format": f"{STAMP}%z" if index.tz else STAMP}
+        "time": {"column": "time", "format": form}
         | ({"timezone": str(index.tz)} if index.tz else {})
         | ({"round": rounding} if rounding else {}),
         "frequency": every,

@@ -230,8 +230,9 @@ def remarked(tried: Tried, card: Card, params: Params) -> Iterator[str]:
     if (absent := found["absent_rows"] / found["rows"]) > 0.5:
         yield (
             f"warning: {absent:.0%} of the times are absent: is {card.frequency} the step between "
-            "rows? if not, correct frequency, or day and month in time.format; frequency: rows "
-            "takes each row as one step, where nothing is measured in closed hours"
+            "rows? if not, correct frequency, or day and month in time.format; if nothing is "
+            "measured in closed hours, run this again with --force --frequency rows: each row is "
+            "then one step"
         )
     parts = (part for _, part in tried.series.parts())
     yield from imputation.remarks(parts, params.impute_scale.imputation.limit)

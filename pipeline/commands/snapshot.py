@@ -105,10 +105,10 @@ def write(path: Path, query: str, card: Card | None = None) -> None:
 
 
 def _order(table: pa.Table, card: Card | None) -> list[str]:
-    """The columns to sort by; without a card the first of times, if there is one."""
+    """The columns to sort by; without a card all, the first of times before the others."""
     if card is None:
         times = [field.name for field in table.schema if pa.types.is_temporal(field.type)]
-        return times[:1]
+        return [*dict.fromkeys([*times[:1], *table.column_names])]
     written = {name: old for old, name in card.rename.items()}
     wanted = [written.get(name, name) for name in (card.series, *card.time.names) if name]
     return [name for name in wanted if name in table.column_names]

@@ -124,6 +124,12 @@ class Months(Calendar):
         """The shortest."""
         return self.count * self.each * pd.Timedelta("28D")
 
+    @property
+    def cycles(self) -> tuple[int, ...]:  # type: ignore[override]
+        """Rows of a year."""
+        each = self.count * self.each
+        return (0 if 12 % each else 12 // each,)
+
     def number(self, days: Days) -> Rows:
         """The number of the last day on the grid up to each day."""
         months = (days + int(self.end)).astype("datetime64[M]").astype(np.int64)
@@ -168,6 +174,11 @@ class Weeks(Calendar):
         """Of each."""
         return self.count * pd.Timedelta("7D")
 
+    @property
+    def cycles(self) -> tuple[int, ...]:  # type: ignore[override]
+        """Rows of a year, a day or two aside."""
+        return (52 // self.count,)
+
     def number(self, days: Days) -> Rows:
         """The number of the last day on the grid up to each day."""
         return ((days - _FIRST).astype(np.int64) - self.weekday) // 7
@@ -190,6 +201,11 @@ class BusinessDays(Calendar):
     def length(self) -> pd.Timedelta:  # type: ignore[override]
         """The shortest."""
         return self.count * pd.Timedelta("1D")
+
+    @property
+    def cycles(self) -> tuple[int, ...]:  # type: ignore[override]
+        """Rows of a week."""
+        return (0 if 5 % self.count else 5 // self.count,)
 
     def number(self, days: Days) -> Rows:
         """The number of the last day on the grid up to each day."""

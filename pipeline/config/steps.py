@@ -17,6 +17,9 @@ class Step(ABC):
     name: str  # what a reader calls one of them
     length: pd.Timedelta  # the shortest
     tells: bool = True  # whether the time of a row tells that of the next
+    # rows to the same time of the next day and week, or of the next week or year by the calendar;
+    # 0 where no row is there
+    cycles: tuple[int, ...] = ()
 
     @abstractmethod
     def shift(self, times: pd.DatetimeIndex, steps: Rows | int) -> pd.DatetimeIndex:
@@ -68,6 +71,12 @@ class Fixed(Step):
 
     length: pd.Timedelta
     name: str = ""
+
+    @property
+    def cycles(self) -> tuple[int, ...]:  # type: ignore[override]
+        """Rows of a day and of a week."""
+        periods = pd.Timedelta("1D"), pd.Timedelta("7D")
+        return tuple(0 if period % self.length else period // self.length for period in periods)
 
     def shift(self, times: pd.DatetimeIndex, steps: Rows | int) -> pd.DatetimeIndex:
         """Each time, so many steps later."""

@@ -19,6 +19,8 @@ from pipeline.data.time_formats import clock, fits, formats, is_dates, read_most
 from pipeline.errors import PipelineError
 
 _PERIODS = r"(?i)period|interval|slot|^sp$|mtu"  # in the name of a column that numbers them
+# Names of columns of ISO 8601's year and week.
+_WEEK = r"(?i)(iso[ _]?)?(year|jahr|année)", r"(?i)(iso[ _]?)?(week|wk|kw|woche|semaine)"
 HOUR = pd.Timedelta("1h")
 _JITTER = ("1s", "10s", "1min", "5min", "10min", "15min", "30min", "1h")  # units of rounding
 _NATURAL = ("1s", "10s", "1min", "5min", "10min", "15min", "30min", "1h", "3h", "6h", "1D", "7D")
@@ -96,6 +98,7 @@ def stamps(
     candidates = _ranked(_readings(table, form, every))
     if not candidates or candidates[0].times.duplicated().mean() > 0.4:
         apart = [*_numbered(table, form, every), *_apart(table, form, every)]
+        apart += _weeks(table, form, every)
         candidates = _ranked([*candidates, *apart])
     best = candidates[0] if candidates else None
     if best is None:
@@ -211,6 +214,18 @@ def _apart(table: pd.DataFrame, form: str | None, every: str | None) -> list[Sta
         for tried in [form] if form else forms:
             if (times := read_most(text, tried)) is not None:
                 readings.append(_regularity(names, tried, times, every))
+    return [found for found in readings if found]
+
+
+def _weeks(table: pd.DataFrame, form: str | None, every: str | None) -> list[Stamps]:
+    """Readings of a year and the number of its week that have a column each."""
+    named = ({str(name): re.fullmatch(part, str(name)) for name in table} for part in _WEEK)
+    years, weeks = ([name for name, match in found.items() if match] for found in named)
+    readings = []
+    for names in ([year, week] for year in years for week in weeks):
+        tried = form or "%G %V"
+        if (times := read_most(stamp_text.joined(table, names), tried)) is not None:
+            readings.append(_regularity(names, tried, times, every))
     return [found for found in readings if found]
 
 

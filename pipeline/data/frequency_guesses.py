@@ -1,15 +1,15 @@
-"""The step between rows, from their times: of one length, of months or of business days."""
+"""The step between rows, from their times: of one length, weeks, months, business days."""
 
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from pipeline.config.calendar_steps import MONTHS, BusinessDays, Calendar, Weeks
-from pipeline.config.calendar_steps import Months as MonthSteps
+from pipeline.config.calendar_steps import MONTHS, WEEKDAYS, BusinessDays, Calendar
 from pipeline.config.steps import Fixed, Step
 from pipeline.config.window_size import SHORT, automatic
 
+WEEK = pd.Timedelta("7D")
 MONTH = pd.Timedelta("28D")  # the shortest
 FORTNIGHT = 10  # business days that must be there
 SHARES = {"train": 0.7, "validation": 0.85, "test": 1.0}
@@ -33,6 +33,9 @@ def guess(times: pd.DatetimeIndex, length: pd.Timedelta) -> Guess:
     clock = times.normalize() == times
     if length == pd.Timedelta("1D") and weekdays.all() and clock.all() and len(times) >= FORTNIGHT:
         return Guess("B")
+    if length % WEEK == pd.Timedelta(0) and not ((times - times[0]) % WEEK).any():
+        count = length // WEEK  # by the clock, so that a zone may have clocks change in between
+        return Guess(f"{count if count > 1 else ''}W-{WEEKDAYS[times[0].day_of_week]}")
     return Guess(text(length))
 
 
@@ -53,19 +56,15 @@ def season(step: Step, times: pd.DatetimeIndex, rows: int) -> tuple[int, str]:
 
 
 def _cycles(step: Step, times: pd.DatetimeIndex) -> list[tuple[int, str]]:
-    if isinstance(step, MonthSteps):
-        each = step.count * step.each
-        return [(12 // each, "year")] if 12 % each == 0 else []
-    if isinstance(step, Weeks):
-        return [(52 // step.count, "year")]
-    if isinstance(step, BusinessDays):
-        return [(5, "week")] if step.count == 1 else []
+    if isinstance(step, Calendar):
+        name = "week" if isinstance(step, BusinessDays) else "year"
+        return [(rows, name) for rows in step.cycles]
     if not isinstance(step, Fixed):  # rows of most days are as many
         of_day = pd.Series(times.normalize()).value_counts()
         usual = int(of_day.mode().iloc[0])
         return [(usual, "day")] if (of_day == usual).mean() > 0.5 else []
     if step.daily:
-        cycles = {"week": "7D"} if step.length < pd.Timedelta("7D") else {"year": "364D"}
+        cycles = {"week": "7D"} if step.length < WEEK else {"year": "364D"}
     else:
         cycles = {"day": "1D", "hour": "1h", "minute": "1min"}
     return [(round(pd.Timedelta(length) / step.length), name) for name, length in cycles.items()]

@@ -67,7 +67,13 @@ def read(text: pd.Series, form: str, utc: bool | None = None) -> pd.Series:
 
 
 def beyond(text: pd.Series, form: str) -> Iterator[str]:
-    """What is read of a column that strptime would not, one line each."""
+    """What is read of a column that strptime would not, or may be meant otherwise, a line each."""
+    if "%y" in form:
+        first = read(text, form).iloc[0]
+        yield (
+            f"years have two digits: {text.iloc[0]} is taken for one in {first.year}; write all "
+            "four in the table if that is wrong"
+        )
     if form in EPOCHS or Interval.of(form).last is not None or whole_week(form):
         return
     if QUARTER in form:

@@ -24,7 +24,11 @@ _FORMATS = (
 )
 _QUARTERS = r"\d{4}[ -]?[Qq][1-4]|[Qq][1-4][ -]?\d{4}"
 _TIMES_OF_DAY = ("%H:%M:%S", "%H:%M", "%H%M", "%H")
-_HOURS_ALONE = r"(?i)(hours?|hr|hh|he|time|stunde|uur|heure|hora|ora)([ _]of[ _]day)?"
+# A column called hour has been renamed by then.
+_HOURS_ALONE = (
+    r"(?i)(hours?|hr|hh|he|time|stunde|uur|heure|hora|ora)"
+    r"([ _]of[ _]day|[ _]?ending)?(_column)?"
+)
 _HOURS = r"(?i)(h|hr|hour|t|time|)[ _.-]*"  # what stands before the hours of a day, and them alone
 
 
@@ -46,6 +50,8 @@ def formats(text: pd.Series) -> list[str]:
         return [re.sub(r"(?<=[Qq])\d", "%q", re.sub(r"\d{4}", "%Y", ends[0]))]
     if _are_years(there):
         return ["%Y"]
+    if there.str.fullmatch(r"(1[5-9]|20)\d{4}").all():  # 202405 and 202452
+        return ["%Y%m"] if (there.str[-2:] <= "12").all() else ["%G%V"]
     if digits := re.fullmatch(r"[-+]?(\d*)[.,]?\d*", ends[0]):
         epochs = {10: ["epoch s"], 13: ["epoch ms"]}.get(len(digits[1]), [])
         dates = _dates(ends) if len(ends[0]) in (8, 10, 12, 14) else []

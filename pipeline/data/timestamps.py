@@ -213,11 +213,11 @@ def _disorder(
     an_hour = times[row - 1] + card.step.length - times[row] == HOUR
     if an_hour and len(days) == days.year.nunique() and not card.time.timezone:
         remedy += (
-            " (the hour daylight saving repeats? see time.timezone, and time.stamps if stamps name "
-            "the ends of their steps)"
+            " (the hour daylight saving repeats? then name the zone under time in the card, such "
+            "as timezone: Europe/Berlin, and stamps: end if stamps name the ends of their steps)"
         )
     if same:
-        remedy += "; time.repeated in the card says which one to keep"
+        remedy += "; time.repeated in the card, first, last or mean, makes one of them"
     elif not an_hour:
         remedy += ", or time.sort: true in the card"
     return f"{numbers[row // card.rows_each]}: {times[row]} {problem}, expected {remedy}"

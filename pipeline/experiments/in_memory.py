@@ -1,5 +1,6 @@
 """Where the files of experiments from Python are; a table in memory becomes a data set's files."""
 
+import json
 import tempfile
 from pathlib import Path
 
@@ -21,7 +22,8 @@ def placed(
         written = table.to_csv(index=False, date_format=experiment.card.time.format)
         artifacts.write_text(layout.raw_table(experiment.dataset), written)
         card = experiment.card.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        artifacts.write_json(layout.card(experiment.dataset), card)  # JSON is YAML
+        text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"  # JSON is YAML
+        artifacts.write_text(layout.card(experiment.dataset), text)  # columns in the frame's order
     return layout
 
 

@@ -12,11 +12,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from pipeline.config.input_names import TERMS
 from pipeline.config.params import Boosting
-from pipeline.config.steps import Fixed
 from pipeline.data.windows import Rows
 from pipeline.models.ridge import blocks
 from pipeline.models.spec import Spec
@@ -158,17 +156,15 @@ def _of_windows(spec: Spec, scaler: Scaler, seen: Seen, origins: Rows) -> Float3
 def _of_steps(spec: Spec, seen: Seen, rows: Rows, steps: Rows, target: int) -> Float32:
     """What an example knows of its step: the step, the clock then, the target at that hour, [B, 6].
 
-    That is its newest value in the window at the same time of day, and of the week; else 0. What is
-    known ahead of the step follows. Where no row tells the next one's time, the clock is that of
-    the origin.
+    That is its newest value in the window at the same time of day, and of the week; by the calendar
+    on the same weekday, or in the same month or week of the year; else 0. What is known ahead of
+    the step follows. Where no row tells the next one's time, the clock is that of the origin.
     """
     step, name = seen.step, spec.targets[target]
     times = step.shift(seen.times[rows], steps) if step.tells else seen.times[rows]
     columns = [steps, times.hour + times.minute / 60, times.day_of_week, times.day_of_year]
-    for period in (pd.Timedelta("1D"), pd.Timedelta("7D")):
-        season, then = 0, np.zeros(len(rows))
-        if isinstance(step, Fixed) and not period % step.length:
-            season = period // step.length
+    for season in (*step.cycles, 0, 0)[:2]:
+        then = np.zeros(len(rows))
         if name in spec.features and 1 < season <= spec.look_back:
             newest = rows + steps - season * -(-steps // season)
             then = seen.features[newest, spec.features.index(name)]

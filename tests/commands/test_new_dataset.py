@@ -131,7 +131,7 @@ ACCEPTED = {
         table("%Y,%-m,%-d,%-H", header="YEAR,MO,DY,HR,load"),
         {"time.columns": ("year", "month", "day", "hour"), "rename.HR": "hour"},
     ),
-    "ISO weeks": (table("%G-W%V", times=WEEKS), {"time.format": "%G-W%V", "frequency": "7D"}),
+    "ISO weeks": (table("%G-W%V", times=WEEKS), {"time.format": "%G-W%V", "frequency": "W-MON"}),
     "an identifier of ten digits": (
         "\n".join(
             f"{'id' if i == 0 else 10**9 + i},{x}" for i, x in enumerate(table().splitlines())
@@ -193,7 +193,7 @@ ACCEPTED = {
         table("%Y-%m-%d", times=pd.date_range("2024-01-01", periods=200, freq="B").delete([30])),
         {"frequency": "B", "season": 5},
     ),
-    "weekly": (table("%Y-%m-%d", times=WEEKS), {"frequency": "7D", "season": 52}),
+    "weekly": (table("%Y-%m-%d", times=WEEKS), {"frequency": "W-MON", "season": 52}),
     "every minute": (
         table(times=pd.date_range("2024-01-01", periods=200, freq="min")),
         {"frequency": "1min", "season": 60},

@@ -60,6 +60,32 @@ def test_a_step_has_a_name_that_people_use(frequency: str, names: tuple[str, str
     assert (step.name, step.many(3)) == names
 
 
+CYCLES = {
+    "15min": (["2024-03-12 10:15", "2024-03-06 10:15"], "2024-03-13 10:15"),
+    "1D": (["2024-03-12", "2024-03-06"], "2024-03-13"),
+    "5h": ([None, None], "2024-03-13"),
+    "MS": (["2023-02-01"], "2024-02-01"),
+    "QE-JAN": (["2023-04-30"], "2024-04-30"),
+    "5QS": ([None], "2024-04-01"),
+    "W-MON": (["2023-03-13"], "2024-03-11"),
+    "2W-MON": (["2023-03-13"], "2024-03-11"),
+    "B": (["2024-03-06"], "2024-03-13"),
+    "3B": ([None], "2024-03-13"),
+    "rows": ([], "2024-03-13"),
+}
+
+
+@pytest.mark.parametrize(("frequency", "expected"), CYCLES.items())
+def test_a_step_knows_which_rows_the_clock_stood_alike(
+    frequency: str, expected: tuple[list[str | None], str]
+) -> None:
+    """A day and a week before; by the calendar a week or a year; none if no row is there."""
+    step, (before, time) = frequencies.step(frequency), expected
+    times = pd.DatetimeIndex([time])
+    found = [step.shift(times, -rows)[0] if rows else None for rows in step.cycles]
+    assert found == [pd.Timestamp(day) if day else None for day in before]
+
+
 @pytest.mark.parametrize("word", ["M", "1M", "MS-JAN", "W-JAN", "QS-MON", "B-MON", "0MS", "", "h"])
 def test_what_is_no_frequency_is_refused(word: str) -> None:
     """pandas would take some of these for another length."""

@@ -270,8 +270,8 @@ def test_what_rows_cannot_tell_is_said(project: Project) -> None:
         (pd.date_range("2000-01-01", periods=60, freq="QS-FEB"), "QS-FEB", None, 4),
         (pd.date_range("1900-01-01", periods=60, freq="YE-JUN"), "YE-JUN", None, 1),
         (pd.date_range("2000-01-01", periods=60, freq="B"), "B", None, 5),
-        (pd.date_range("2000-01-01", periods=60, freq="W"), "7D", None, 1),
-        (pd.date_range("2000-01-01", periods=60, freq="28D"), "28D", None, 13),
+        (pd.date_range("2000-01-01", periods=60, freq="W"), "W-SUN", None, 1),
+        (pd.date_range("2000-01-01", periods=60, freq="28D"), "4W-SAT", None, 13),
     ],
 )
 def test_a_frame_shows_its_step(

@@ -335,10 +335,10 @@ def test_all_repeated_times_are_counted(monkeypatch):
     """Of many repeated times the number is told, and no hint at daylight saving misleads."""
     line = refused(monkeypatch, store(table(times=HOURS[:160].append(HOURS[:40]).sort_values())))
     assert "row 2: 2024-01-01 00:00:00 appears twice (40 of 200 rows repeat an earlier" in line
-    assert "one row for each time; time.repeated in the card says which one to keep" in line
+    assert "one row for each time; time.repeated in the card, first, last or mean," in line
     assert "daylight" not in line
     twice = HOURS[:199].insert(50, HOURS[50])
-    assert "(the hour daylight saving repeats? see" in refused(
+    assert "(the hour daylight saving repeats? then" in refused(
         monkeypatch, store(table(times=twice))
     )
 

@@ -182,7 +182,7 @@ def test_rows_are_sorted_where_the_card_allows_it() -> None:
 @pytest.mark.parametrize(("kept", "value"), [("first", 2), ("last", 5), ("mean", 3.5)])
 def test_of_rows_with_one_time_the_card_keeps_one(kept: str, value: float) -> None:
     """The first, the last or the mean, and the others are counted."""
-    assert "time.repeated in the card says which one to keep" in refusal(TWICE)
+    assert "time.repeated in the card, first, last or mean," in refusal(TWICE)
     time = WALL | {"repeated": kept}
     assert read(TWICE, time=time).tolist() == [1, value, 3]
     (said,) = counts(TWICE, time=time)

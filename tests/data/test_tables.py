@@ -577,7 +577,7 @@ def test_without_a_time_zone_the_repeated_hour_is_refused(
     """Where no zone is named, an hour that is repeated is told, with the likely reason."""
     with pytest.raises(PipelineError, match=r"row 3: .*(appears twice|is earlier)") as error:
         tables.to_series(rows_at(*stamps), toy_card(frequency=frequency), "toy")
-    assert ("see time.timezone" in str(error.value)) == hint
+    assert ("name the zone under time" in str(error.value)) == hint
 
 
 def test_a_numeric_mark_may_be_written_in_other_ways() -> None:

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
+from pipeline.config import frequencies, versions
 from pipeline.config import params as schema
-from pipeline.config import versions
 from pipeline.config.checks import check
 from pipeline.config.experiment import Experiment
 from pipeline.errors import PipelineError
@@ -27,7 +27,7 @@ from pipeline.preparation.features import Gaps
 from pipeline.preparation.scaling import Scale, Scaler
 from pipeline.runtime import determinism
 from pipeline.tracking.publishing import requirements
-from tests.toys import ROOT, seen_hours, toy_card, toy_params
+from tests.toys import ROOT, seen_hours, toy_card, toy_params, toy_times
 
 ROWS, CUT, LOOK_BACK, HORIZON = 2000, 1700, 30, 2
 SCALER = Scaler(columns={name: Scale() for name in "ab"})
@@ -208,6 +208,20 @@ def test_the_clock_is_the_cards() -> None:
     seen = Seen.of(spec(), card, SCALER, frame, values, list(frame), gaps)
     assert seen.times.hour.tolist() == [13, 14]
     assert (seen.times == stamps).all()
+
+
+@pytest.mark.parametrize(("frequency", "back"), [("MS", 12), ("W-MON", 52), ("B", 5), ("rows", 0)])
+def test_of_the_calendar_it_sees_the_year_or_the_week_before(frequency: str, back: int) -> None:
+    """The target's newest value in the window so many rows before each step; of rows none."""
+    rows, step = 120, frequencies.step(frequency)
+    values = np.arange(rows, dtype=np.float32)[:, None]
+    times = toy_times(rows) if not step.tells else step.grid(pd.Timestamp("2001-01-01"), rows)
+    seen = Seen(times, values, values.astype(np.float64), every=step)
+    own = spec(inputs=("a",), features=("a",), targets=("a",), look_back=60, horizon=8)
+    origins, steps = np.array([60, 61, 100]), np.array([1, 6, 8])
+    same = boosting._of_steps(own, seen, origins, steps, 0)[:, 4:]
+    at = origins + steps - back * -(-steps // back) if back else np.zeros(3)
+    np.testing.assert_array_equal(same, np.stack([at, np.zeros(3)], axis=1))
 
 
 def test_where_lightgbm_is_absent_a_line_says_how_to_get_it(
