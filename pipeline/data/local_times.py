@@ -103,8 +103,14 @@ def _by_step(
 
 def without_zone(local: pd.DatetimeIndex, card: Card) -> str:
     """The remedy for times of a zone that as they are written are regular, as on a wall clock."""
-    regular = card.step.tells and ascends(local) and card.step.on_grid(local).all()
-    return "; the times are regular as written: leave out time.timezone" if regular else ""
+    if not (card.step.tells and ascends(local) and card.step.on_grid(local).all()):
+        return ""
+    if card.time.offsets:  # which differ, and need the zone
+        return (
+            "; the times are regular by the clock: write them in the table without offsets, or set "
+            "frequency to a step of the calendar, B of days without weekends"
+        )
+    return "; the times are regular as written: leave out time.timezone"
 
 
 def _decided(times: pd.DatetimeIndex, clear: Flags) -> tuple[int, int]:

@@ -446,3 +446,17 @@ def test_a_date_that_comes_as_one_is_joined_as_text() -> None:
     frame = pd.read_csv(io.StringIO(text), parse_dates=["dteday"]).astype({"hr": "float64"})
     card = toy_card(**BASE | {"time": time})
     assert hours(tables.to_series(frame, card, "frame")["load"]) == hours(read(text, time=time))
+
+
+def test_days_with_the_offsets_of_local_midnights_are_business_days_by_the_clock() -> None:
+    """As yfinance writes them: steps of 24 hours are refused with what mends it."""
+    days = pd.bdate_range("2024-03-06", periods=6, tz="America/New_York")
+    text = "\n".join(["time,load", *(f"{day},{i}" for i, day in enumerate(days)), ""])
+    form = {"column": "time", "format": "%Y-%m-%d %H:%M:%S%z"}
+    assert "set time.timezone in the card" in refusal(text, time=form, frequency="1D")
+    zoned = form | {"timezone": "America/New_York"}
+    assert "or set frequency to a step of the calendar, B of days" in refusal(
+        text, time=zoned, frequency="1D"
+    )
+    load = read(text, time=zoned, frequency="B")
+    assert load.tolist() == list(range(6)) and load.index.tolist() == days.tolist()

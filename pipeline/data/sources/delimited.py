@@ -103,7 +103,7 @@ def check_header(names: Sequence[str], card: Card, where: str) -> None:
         i + 1 for i, name in enumerate(names) if not name.strip() and (i or not renamed)
     ]:
         count = f"column{'s' * (len(nameless) > 1)} {', '.join(map(str, nameless))}"
-        remedy = "write one there"
+        remedy = "write one there, or delete the lines above the names"
         if nameless[0] == 1:
             remedy = 'name it in the card, as in rename: {"": index}'
         raise PipelineError(

@@ -75,6 +75,6 @@ def delimiter(content: bytes, encoding: str, where: str) -> str:
         raise PipelineError(
             f"{where}: line 1: expected the names of two columns or more, separated by a comma, "
             f"semicolon, tabulator or |, found {lines[0].strip()[:60]!r}; delete the lines above "
-            "the names"
+            "the names, or put one of these between them"
         )
     return best
