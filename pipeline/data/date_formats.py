@@ -5,7 +5,9 @@ that the times make says which is meant, or a person has to.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -98,7 +100,6 @@ def stamps(
     candidates = _ranked(_readings(table, form, every))
     if not candidates or candidates[0].times.duplicated().mean() > 0.4:
         apart = [*_numbered(table, form, every), *_apart(table, form, every)]
-        apart += _weeks(table, form, every)
         candidates = _ranked([*candidates, *apart])
     best = candidates[0] if candidates else None
     if best is None:
@@ -201,32 +202,22 @@ def _jitters(ordered: pd.Series, unit: pd.Timedelta) -> bool:
     return not _off_grid(near, step) and bool((near.diff().iloc[1:] == step).mean() > 0.5)
 
 
-def _apart(table: pd.DataFrame, form: str | None, every: str | None) -> list[Stamps]:
-    """Readings of a date and a time of day that have a column each, joined by a blank."""
+def _apart(table: pd.DataFrame, form: str | None, every: str | None) -> Iterator[Stamps]:
+    """Readings of a date and a time of day, or a year and its week, that have a column each."""
     clocks = {str(name): written for name in table if (written := clock(table[name]))}
     dates = [str(name) for name in table if name not in clocks and is_dates(table[name])]
-    readings = []
-    for names in ([date, time] for date in dates for time in clocks):
+    years, weeks = ([str(n) for n in table if re.fullmatch(part, str(n))] for part in _WEEK)
+    for names in (*product(dates, clocks), *product(years, weeks)):
+        forms = ["%G %V"]
+        if names[1] in clocks:
+            days = formats(table[names[0]].str.strip())
+            # A day may be written with its midnight, 2024-01-31 00:00:00.
+            forms = [f"{re.sub('%[HMS]', '00', day)} {clocks[names[1]]}" for day in days]
         text = stamp_text.joined(table, names)
-        days = formats(table[names[0]].str.strip())
-        # A day may be written with its midnight, 2024-01-31 00:00:00.
-        forms = [f"{re.sub('%[HMS]', '00', day)} {clocks[names[1]]}" for day in days]
         for tried in [form] if form else forms:
             if (times := read_most(text, tried)) is not None:
-                readings.append(_regularity(names, tried, times, every))
-    return [found for found in readings if found]
-
-
-def _weeks(table: pd.DataFrame, form: str | None, every: str | None) -> list[Stamps]:
-    """Readings of a year and the number of its week that have a column each."""
-    named = ({str(name): re.fullmatch(part, str(name)) for name in table} for part in _WEEK)
-    years, weeks = ([name for name, match in found.items() if match] for found in named)
-    readings = []
-    for names in ([year, week] for year in years for week in weeks):
-        tried = form or "%G %V"
-        if (times := read_most(stamp_text.joined(table, names), tried)) is not None:
-            readings.append(_regularity(names, tried, times, every))
-    return [found for found in readings if found]
+                found = _regularity([*names], tried, times, every)
+                yield from [found] if found else []
 
 
 def _numbered(table: pd.DataFrame, form: str | None, every: str | None) -> list[Stamps]:

@@ -19,20 +19,9 @@ _FORMATS = (
     *(order.format(mark) + clock for order in _ORDERS for mark in "/.-" for clock in _CLOCKS),
     *("%Y-%m-%d %I:%M %p", "%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d %H.%M", "%Y-%m-%d %H.%M.%S"),
     *("%d-%b-%y", "%d-%b-%Y", "%d-%b-%Y %H:%M"),
-    *(
-        "%Y%m%d%H",
-        "%Y-%m",
-        "%Y/%m",
-        "%m/%Y",
-        "%m-%Y",
-        "%m.%Y",
-        "%YM%m",
-        "%b-%y",
-        "%b %y",
-        "%b-%Y",
-        "%b %Y",
-    ),
-    *("%B %Y", "%Y %b", "%d%b%Y", "%d%b%Y:%H:%M:%S", "%G-W%V", "%GW%V", "%G-W%V-%u"),
+    *("%Y%m%d%H", "%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y", "%m.%Y", "%YM%m"),
+    *("%b-%y", "%b %y", "%b-%Y", "%b %Y", "%Y %b", "%B %Y"),
+    *("%d%b%Y", "%d%b%Y:%H:%M:%S", "%G-W%V", "%GW%V", "%G-W%V-%u"),
 )
 _QUARTERS = r"\d{4}[ -]?[Qq][1-4]|[Qq][1-4][ -]?\d{4}"
 _TIMES_OF_DAY = ("%H:%M:%S", "%H:%M", "%H%M", "%H")
