@@ -31,6 +31,7 @@ from pipeline.experiments.run import run_experiment
 from pipeline.experiments.search import places
 from pipeline.experiments.search.settings import Settings
 from pipeline.experiments.search.study import Search
+from pipeline.experiments.train import trained
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, Layout
 from pipeline.files.records import parse
@@ -155,7 +156,7 @@ def run(
     layout = placed(experiment, frame, place, Path(project))
     _settle(experiment)
     made = run_experiment(experiment, layout, live_run.training_run if log else unwatched)
-    result = Result(experiment, layout, made, temporary)
+    result = Result(trained(experiment, layout), layout, made, temporary)
     if log:
         result.log()
     return result
@@ -202,7 +203,8 @@ def search(
                 runs.finish(search_page.html(made, made.score(at)))
         [trial, *_] = made.best.runs
         evaluation = evaluate(trial.experiment, trial.layout)
-    return Found(made, Result(trial.experiment, trial.layout, evaluation, temporary))
+    winner = trained(trial.experiment, trial.layout)
+    return Found(made, Result(winner, trial.layout, evaluation, temporary))
 
 
 def backtest(

@@ -1,13 +1,14 @@
 """An experiment: parameters, their data set's card, and what follows from the two."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import cast
+from typing import Any, cast
 
+from pipeline.config import automatic
 from pipeline.config.cards import Card, Split, Transform
 from pipeline.config.input_names import context, expand
 from pipeline.config.params import Params
-from pipeline.config.window_size import resolved
 
 
 @dataclass(frozen=True)
@@ -16,18 +17,25 @@ class Experiment:
 
     params: Params
     card: Card
+    # what training chose of what is `auto`, by dotted key; nothing before it
+    found: Mapping[str, Any] = field(default_factory=dict)
     asked: Params = field(init=False)  # the parameters as they are written, with `auto`
 
     def __post_init__(self) -> None:
         """Choose what is `auto`."""
         object.__setattr__(self, "asked", self.params)
-        object.__setattr__(self, "params", resolved(self.params, self.card))
+        params = automatic.resolved(self.params, self.card, self.found)
+        object.__setattr__(self, "params", params)
+
+    def after(self, found: Mapping[str, Any]) -> "Experiment":
+        """The same with what training chose."""
+        return Experiment(self.asked, self.card, {**self.found, **found})
 
     @property
-    def chosen(self) -> dict[str, int]:
+    def chosen(self) -> dict[str, Any]:
         """What was `auto`, by its dotted name."""
         flat = self.params.flat()
-        return {key: flat[key] for key, value in self.asked.flat().items() if value == "auto"}
+        return {key: flat[key] for key in automatic.automatic(self.asked)}
 
     @property
     def dataset(self) -> str:

@@ -11,18 +11,23 @@ from pipeline.config.times import Word
 from pipeline.files.records import Record
 
 Count = Annotated[int, Field(ge=1, le=LONGEST)]
-AUTO = 0  # rows, until an experiment has a card to choose them by
+AUTO = -1  # a number, until an experiment has what it is chosen by
 
 
-def _or_auto(given: object, count: Callable[[object], int]) -> int:
+def _or_auto(given: object, number: Callable[[object], float]) -> float:
     if isinstance(given, str) and given != "auto":
-        raise ValueError("a number of rows, or auto")
-    return AUTO if given == "auto" else count(given)
+        raise ValueError("a number, or auto")
+    return AUTO if given == "auto" else number(given)
 
 
-Rows = Annotated[Count, WrapValidator(_or_auto), PlainSerializer(lambda rows: rows or "auto")]
+OR_AUTO = (
+    WrapValidator(_or_auto),
+    PlainSerializer(lambda number: "auto" if number == AUTO else number),
+)
 Positive = Annotated[float, Field(gt=0, le=1e9)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+AutoCount = Annotated[Count, *OR_AUTO]
+AutoFraction = Annotated[Fraction, *OR_AUTO]
 ALPHAS = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)  # penalties of ridge regression to choose from
 
 
@@ -61,8 +66,8 @@ class ImputeScale(Record):
 class Window(Record):
     """How rows become examples; what is null comes from the card."""
 
-    look_back: Rows
-    horizon: Rows
+    look_back: AutoCount
+    horizon: AutoCount
     stride: Count = 1  # between training windows; every validation and test origin is scored
     inputs: Annotated[tuple[Word, ...], Field(min_length=1)] | None = None
     targets: Annotated[tuple[Word, ...], Field(min_length=1)] | None = None
@@ -81,7 +86,7 @@ class Stack(Record):
     takes: ClassVar = EVERYTHING
     units: Annotated[tuple[Count, ...], Field(min_length=1, max_length=100)]  # one number a layer
     activation: Literal["tanh", "relu"] = "tanh"
-    input_dropout: Fraction = 0.0  # of what enters each recurrent layer
+    input_dropout: AutoFraction = 0.0  # of what enters each recurrent layer
     dropout: Fraction = 0.0  # of what leaves it
 
 
@@ -219,6 +224,9 @@ class Schedule(Record):
     final: Annotated[float, Field(gt=0, le=1)] = 0.01
 
 
+Mix = Annotated[tuple[Literal["linear"] | Linear, ...], Field(max_length=1)]
+
+
 class Train(Record):
     """The network and how it is fitted."""
 
@@ -235,15 +243,15 @@ class Train(Record):
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"]
     learning_rate: Positive
     schedule: Schedule = Schedule()
-    batch_size: Count
-    epochs: Count
+    batch_size: AutoCount
+    epochs: AutoCount
     patience: Count
     # how a training step is computed: benchmarks/README.md says what gains where
     acceleration: Literal["none", "xla"] = "none"
     # networks that differ in their seed alone; their mean is forecast
     ensemble: Annotated[int, Field(ge=1, le=100)] = 1
     # what the network's or the ensemble's forecast is mixed with; a list, since -S merges mappings
-    mix: Annotated[tuple[Literal["linear"] | Linear, ...], Field(max_length=1)] = ()
+    mix: Mix | Literal["auto"] = ()
 
     @property
     def fits(self) -> list["Train"]:
@@ -263,7 +271,7 @@ class Train(Record):
     @property
     def mixed(self) -> Linear | None:
         """What is mixed in, with its keys."""
-        [one] = self.mix or (None,)
+        [one] = (None,) if self.mix == "auto" else self.mix or (None,)
         return Linear(name="linear") if isinstance(one, str) else one
 
     @property

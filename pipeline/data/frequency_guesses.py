@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from pipeline.config.automatic import SHORT, of_season
 from pipeline.config.calendar_steps import MONTHS, WEEKDAYS, BusinessDays, Calendar
 from pipeline.config.steps import Fixed, Step
-from pipeline.config.window_size import SHORT, automatic
 
 WEEK = pd.Timedelta("7D")
 MONTH = pd.Timedelta("28D")  # the shortest
@@ -76,7 +76,7 @@ def counts(rows: int, season: int) -> dict[str, int]:
     Validation and test have then a season and the windows that intervals need, up to a quarter.
     """
     found = {name: round(share * rows) for name, share in SHARES.items()}
-    scored = min(automatic(season)["horizon"], SHORT) + WINDOWS
+    scored = min(of_season(season)["horizon"], SHORT) + WINDOWS
     if rows - found["validation"] < (each := min(scored, rows // 4)):
         found |= {"train": rows - 2 * each, "validation": rows - each}
     return found

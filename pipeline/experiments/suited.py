@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.config.automatic import of_season
 from pipeline.config.cards import Card
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Params
-from pipeline.config.window_size import automatic
 from pipeline.data import splits
 from pipeline.data.panel import Panel
 from pipeline.forecasting.conformal import Method
@@ -46,7 +46,7 @@ def _needed(level: float) -> int:
 
 def _window(spans: splits.Spans, card: Card, params: Params) -> dict[str, Any]:
     """What of the window is to be another: `auto`, or rows where the spans are too short."""
-    rows, auto = _rows(spans), automatic(card.season)
+    rows, auto = _rows(spans), of_season(card.season)
     least = 1 if card.origins else _needed(params.evaluate.levels[0])
     most = min(rows[splits.calibrates(spans)] - least + 1, rows["validation"], rows["test"])
     own = {key: getattr(params.window, key) for key in auto}

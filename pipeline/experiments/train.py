@@ -3,21 +3,30 @@
 import time
 from typing import Any
 
-from pipeline.config import network_size
+from pipeline.config import automatic, network_size
 from pipeline.config.experiment import Experiment
-from pipeline.config.params import Baseline
+from pipeline.config.params import AUTO, Baseline, Linear, Train
 from pipeline.experiments.log import Logging, unwatched
 from pipeline.experiments.task import prepared
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.models import mix
 from pipeline.models.baselines import FittedBaseline
+from pipeline.models.mix import Mixed
 from pipeline.models.network import Network
+from pipeline.models.spec import Spec
+from pipeline.models.task import Task
+from pipeline.preparation.training_windows import Count
 from pipeline.runtime import determinism
+from pipeline.runtime.progress import say
+
+MIX = "train.mix"
+WORTH = 0.01  # of the error on validation: what mixing in has to gain where it is not asked for
 
 
 def train(experiment: Experiment, layout: Layout, logging: Logging = unwatched) -> None:
     """data/prepared and data/windows -> data/model and data/reports/history.csv."""
+    experiment = chosen(experiment, layout)
     params, task = experiment.params, prepared(experiment, layout)
     spec = task.spec
     network_size.check(experiment, len(task.train))
@@ -35,9 +44,11 @@ def train(experiment: Experiment, layout: Layout, logging: Logging = unwatched) 
             history = fit.solve(model, task, params.train, log.epoch)
         else:
             model, history = fit_networks(task, params.train, log.epoch)
-        mixed = None
-        if spec.mix:
-            mixed = mix.fit(Network(spec, task.scaler, model.predict_on_batch), task)
+        mixed = _mixed(experiment.asked.train, model, task)
+        spec = spec.model_copy(update={"mix": mixed.spec.mix if mixed else None})
+        experiment = experiment.after({MIX: ["linear"] if mixed else []})
+        own = {key: value for key, value in experiment.chosen.items() if key in automatic.TRAIN}
+        spec = spec.model_copy(update={"chosen": own})
         seconds = time.monotonic() - began
         with artifacts.replacing(layout.weights) as beside:
             model.save_weights(beside)
@@ -46,3 +57,43 @@ def train(experiment: Experiment, layout: Layout, logging: Logging = unwatched) 
         artifacts.write_json(layout.model_json, spec.model_dump(mode="json"))
         artifacts.write_text(layout.history, fit.table(history))
         log.finish(history, seconds)
+
+
+def chosen(experiment: Experiment, layout: Layout) -> Experiment:
+    """The experiment with what the training windows choose of what is `auto`; it is said."""
+    count = artifacts.read_json_record(layout.windows_quality, Count).kept
+    before = experiment.asked.train
+    size = None if before.batch_size == AUTO else before.batch_size
+    found = automatic.of_windows(count, size)
+    made = experiment.after({f"train.{key}": number for key, number in found.items()})
+    for key, value in made.chosen.items():
+        if key in automatic.TRAIN and key != MIX and not isinstance(before.model, Baseline):
+            say(f"{key}: auto is {value:g}, by {count:,} training windows")
+    return made
+
+
+def trained(experiment: Experiment, layout: Layout) -> Experiment:
+    """The experiment with what training chose of what is `auto`, as data/model tells it."""
+    return experiment.after(artifacts.read_json_record(layout.model_json, Spec).chosen)
+
+
+def _mixed(asked: Train, model: Any, task: Task) -> Mixed | None:
+    """The network mixed with linear, if that is asked for, or is auto and worth it.
+
+    Linear sees a target's own past and nothing else.
+    """
+    spec = task.spec
+    able = not isinstance(spec.model, Baseline) and set(spec.targets) <= set(spec.features)
+    auto = asked.mix == "auto" and able
+    if not spec.mix and not auto:
+        return None
+    spec = spec.model_copy(update={"mix": spec.mix or Linear(name="linear")})
+    mixed, left = mix.fit(Network(spec, task.scaler, model.predict_on_batch), task)
+    if not auto:
+        return mixed
+    worth = left <= 1 - WORTH
+    gain = f"linear takes {1 - left:.1%} from the error on validation"
+    say(
+        f"{MIX}: auto is " + (f"[linear]: {gain}" if worth else f"[]: {gain}, {WORTH:.0%} is asked")
+    )
+    return mixed if worth else None

@@ -36,7 +36,8 @@ def window(experiment: Experiment, layout: Layout) -> None:
         say(f"{layout.series}: {unused}")
 
     for key, size in experiment.chosen.items():
-        say(f"{key}: auto is {size:,} rows, by the card's season of {card.season:,}")
+        if key.startswith("window."):
+            say(f"{key}: auto is {size:,} rows, by the card's season of {card.season:,}")
     scaler = artifacts.read_json_record(layout.scaler, Scaler)
     for name in targets:
         if scaler.columns[name].constant:

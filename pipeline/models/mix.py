@@ -53,8 +53,13 @@ class Mixed:
                 group.create_dataset(name, data=array, track_times=False)
 
 
-def fit(network: Network, task: Task) -> Mixed:
-    """Fit the map on the task, and on validation how much it is worth at each step."""
+def fit(network: Network, task: Task) -> tuple[Mixed, float]:
+    """Fit the map on the task, and on validation how much it is worth at each step.
+
+    Returns:
+        The mix, and its RMSE on validation as a part of the network's alone; of targets that are
+        standardised.
+    """
     spec, seen = task.spec, task.seen
     alone = spec.beside
     linear = FittedBaseline(alone, task.scaler).fit(replace(task, spec=alone))
@@ -74,11 +79,12 @@ def fit(network: Network, task: Task) -> Mixed:
                 yield one, other, came
                 tell("validation")
 
-    return Mixed(network, linear, shares(standardised(), spec.horizon))
+    own, left = shares(standardised(), spec.horizon)
+    return Mixed(network, linear, own), left
 
 
-def shares(parts: Iterable[tuple[Floats, Floats, Floats]], horizon: int) -> Floats:
-    """[H] how much of the other forecast is best at each step, by least squares.
+def shares(parts: Iterable[tuple[Floats, Floats, Floats]], horizon: int) -> tuple[Floats, float]:
+    """[H] how much of the other forecast is best at each step, by least squares; what that leaves.
 
     With errors e of the one forecast and g = other - one over all targets that were observed, the
     squared error of e - share * g is least for sum(e g) / sum(g g) (Bates and Granger 1969), which
@@ -87,16 +93,22 @@ def shares(parts: Iterable[tuple[Floats, Floats, Floats]], horizon: int) -> Floa
     Args:
         parts: of forecasts by one, by the other, and what was observed, [N, H, K] each, NaN where
             there is none.
+
+    Returns:
+        The shares, and the RMSE with them as a part of the one forecast's alone: 1 where they gain
+        nothing.
     """
-    along, square = np.zeros(horizon), np.zeros(horizon)
+    along, square, alone = np.zeros((3, horizon))
     for one, other, came in parts:
         gap, error = other - one, came - one
         known = np.isfinite(gap) & np.isfinite(error)
         gap, error = np.where(known, gap, 0), np.where(known, error, 0)
         along += (gap * error).sum(axis=(0, 2))
         square += np.square(gap).sum(axis=(0, 2))
-    best: Floats = np.divide(along, square, out=np.zeros(horizon), where=square > 0)
-    return best.clip(0, 1)
+        alone += np.square(error).sum(axis=(0, 2))
+    best: Floats = np.divide(along, square, out=np.zeros(horizon), where=square > 0).clip(0, 1)
+    with_it = (alone - 2 * best * along + np.square(best) * square).sum()
+    return best, float(np.sqrt(max(with_it, 0) / alone.sum())) if alone.any() else 1.0
 
 
 def load(network: Network, path: Path) -> Mixed:

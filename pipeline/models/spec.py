@@ -49,6 +49,8 @@ class Spec(Record):
     ensemble: int = Field(default=1, ge=1, exclude_if=lambda given: given == 1)
     # what is mixed in; absent where nothing is
     mix: Linear | None = Field(default=None, exclude_if=lambda given: given is None)
+    # what was `auto` of the parameters, by dotted key; absent where nothing was
+    chosen: dict[str, Any] = Field(default={}, exclude_if=lambda given: not given)
 
     @classmethod
     def of(cls, experiment: Experiment, holidays: Mapping[str, Holidays] = {}) -> "Spec":

@@ -8,6 +8,7 @@ if __name__ == "__main__":
 from pipeline.config.experiment import Experiment
 from pipeline.config.reading import check_unchanged, stage
 from pipeline.experiments.evaluate import evaluate
+from pipeline.experiments.train import trained
 from pipeline.files.layout import Layout
 from pipeline.monitoring import usual
 from pipeline.reports import markdown, page, report
@@ -17,11 +18,11 @@ from pipeline.tracking import publishing
 @stage
 def main(experiment: Experiment, layout: Layout) -> None:
     """The raw table, data/model and data/windows -> data/reports, and scores to MLflow."""
-    evaluation = evaluate(experiment, layout)
-    usual.write(experiment, layout, evaluation)
-    report.write(experiment, layout, evaluation)
-    more = markdown.sees_more(experiment)
-    markdown.show(evaluation.metrics, markdown.heading(experiment), more)
+    made = trained(experiment, layout)
+    evaluation = evaluate(made, layout)
+    usual.write(made, layout, evaluation)
+    report.write(made, layout, evaluation)
+    markdown.show(evaluation.metrics, markdown.heading(made), markdown.sees_more(made))
     check_unchanged(experiment)
-    of_report = page.of_report(experiment, layout)
-    publishing.publish_or_warn(experiment, layout, of_report, evaluation.example)
+    of_report = page.of_report(made, layout)
+    publishing.publish_or_warn(made, layout, of_report, evaluation.example)

@@ -65,7 +65,8 @@ def hyperparameters(experiment: Experiment) -> dict[str, Any]:
         "window.targets": ", ".join(experiment.targets),
         "window.known_ahead": ", ".join(experiment.known_ahead) or "none",
         "window.split": json.dumps(experiment.split.model_dump(mode="json", exclude_none=True)),
-        "train.mix": own["train.mix"] or "none",
+        # auto is decided when a run is logged already, whose tag then tells it
+        "train.mix": "auto" if experiment.asked.train.mix == "auto" else own["train.mix"] or "none",
     }
     decided = json.dumps(decisive(card_tree(experiment.card)), sort_keys=True)
     return own | resolved | {CARD: hashlib.sha256(decided.encode()).hexdigest()[:12]}

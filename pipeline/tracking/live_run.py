@@ -9,6 +9,7 @@ from mlflow.entities import RunTag
 
 from pipeline.config.experiment import Experiment
 from pipeline.experiments.log import Epoch, Log
+from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.repository import provenance
 from pipeline.runtime import determinism
@@ -45,6 +46,8 @@ class TrainingRun(Log):
         """Log the best epoch and how long the fit took; link the run to the files just written."""
         best = {**labels.best(history), "time/fit_seconds": seconds - self.seconds}
         tags = [RunTag(store.CONTENT, store.content(self.layout))]
+        if chosen := artifacts.read_json(self.layout.model_json).get("chosen"):
+            tags.append(RunTag(store.CHOSEN, json.dumps(chosen)))
         self._send(lambda: self.client.log_batch(self.id, store.metrics(best), tags=tags))
 
     def end(self, status: str) -> None:

@@ -31,6 +31,7 @@ from pipeline.tracking import database, labels
 from pipeline.tracking.database import StoreError
 
 CONTENT, SCORES, EXPERIMENT = "pipeline.content", "pipeline.scores", "pipeline.experiment"
+CHOSEN = "pipeline.chosen"  # what was `auto`
 EVALUATE = "pipeline.evaluate"  # the settings of evaluate, as JSON
 # The machine that trained, as JSON, or NOT_KNOWN.
 NOT_KNOWN = "unknown: restored from files, and this store has no run of their training"

@@ -54,7 +54,7 @@ WRONG_PARAMS: list[tuple[str, Any, list[str]]] = [
     ("window.look_back", -3, ["window.look_back: expected", "found -3"]),
     ("window.look_back", 1.5, ["window.look_back: expected a valid integer, found 1.5"]),
     ("window.look_back", 8.0, ["window.look_back: expected a valid integer, found 8.0"]),
-    ("window.look_back", "8", ['window.look_back: expected a number of rows, or auto, found "8"']),
+    ("window.look_back", "8", ['window.look_back: expected a number, or auto, found "8"']),
     ("window.look_back", True, ["window.look_back: expected a valid integer, found true"]),
     ("window.stride", 10**30, ["window.stride: expected less than or equal to 1000000000"]),
     ("window.look_back", 10**30, ["window.look_back: expected less than or equal to 1000000000"]),

@@ -135,15 +135,19 @@ def test_another_model_s_shares_are_refused(made: Made, tmp_path: Path) -> None:
     assert again.read_bytes() == first.read_bytes()
 
 
-@given(st.floats(-3, 3), st.integers(0, 3))
+@given(st.integers(-30, 30).map(lambda tenths: tenths / 10), st.integers(0, 3))
 def test_a_share_by_hand(weight: float, missing: int) -> None:
     """What was observed as so much of one and the rest of the other gives that share, in [0, 1]."""
     random = np.random.default_rng(1)
     one, other = random.normal(size=(2, 6, 2, 1))
     came = one + weight * (other - one)
     came[:missing] = np.nan
-    share = mix.shares([(one, other, came)], 2)
+    share, left = mix.shares([(one, other, came)], 2)
     np.testing.assert_allclose(share, np.clip(weight, 0, 1), atol=1e-9)
+    known = np.isfinite(came)
+    mixed = one + np.clip(weight, 0, 1) * (other - one)
+    of, alone = (np.square((came - made)[known]).sum() for made in (mixed, one))
+    np.testing.assert_allclose(left, np.sqrt(of / alone) if weight else 1, atol=1e-6)
 
 
 @pytest.mark.parametrize(

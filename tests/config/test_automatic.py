@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from pipeline.config.automatic import of_season
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Params
-from pipeline.config.window_size import automatic
 from pipeline.files.records import parse
 from pipeline.models.spec import Spec
 from pipeline.tracking import labels
@@ -29,7 +29,7 @@ AUTO = {"window.look_back": "auto", "window.horizon": "auto"}
 )
 def test_a_window_is_chosen_by_the_season(season: int, look_back: int, horizon: int) -> None:
     """One season each, three of a short one, never more than two weeks of hours."""
-    assert automatic(season) == {"look_back": look_back, "horizon": horizon}
+    assert of_season(season) == {"look_back": look_back, "horizon": horizon}
     made = Experiment(toy_params(AUTO), toy_card(season=[season, 2]))
     window = made.params.window
     assert (window.look_back, window.horizon) == (look_back, horizon)
