@@ -1,6 +1,7 @@
 """Train: fit the model, each network to its best epoch; who logs it is handed in."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from pipeline.config import automatic, network_size
@@ -88,7 +89,8 @@ def _mixed(asked: Train, model: Any, task: Task) -> Mixed | None:
     if not spec.mix and not auto:
         return None
     spec = spec.model_copy(update={"mix": spec.mix or Linear(name="linear")})
-    mixed, left = mix.fit(Network(spec, task.scaler, model.predict_on_batch), task)
+    of = Network(spec, task.scaler, model.predict_on_batch)
+    mixed, left = mix.fit(of, replace(task, spec=spec))
     if not auto:
         return mixed
     worth = left <= 1 - WORTH
