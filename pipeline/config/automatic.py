@@ -15,6 +15,7 @@ EPOCHS = (24, 100)  # the fewest and the most that are chosen
 UPDATES = 2300  # of the weights that a training has at least, if the epochs allow it
 TRAIN = ("train.model.input_dropout", "train.batch_size", "train.epochs", "train.mix")
 KEYS = ("window.look_back", "window.horizon", *TRAIN)
+PREDICTABLE, NOISY = 0.1, 0.4
 MANY = PER_EPOCH * BATCHES[1]  # windows of which all is chosen as of more
 
 
@@ -30,7 +31,7 @@ def of_season(season: int) -> dict[str, int]:
     return {"look_back": 3 * season if season < SHORT else horizon, "horizon": horizon}
 
 
-def of_windows(count: int, batch_size: int | None = None) -> dict[str, int]:
+def of_windows(count: int, batch_size: int | None = None) -> dict[str, Any]:
     """Batch size and epochs for so many training windows.
 
     The batch is the largest power of two with which an epoch has 64 batches, between 64 and 256;
@@ -39,7 +40,17 @@ def of_windows(count: int, batch_size: int | None = None) -> dict[str, int]:
     low, high = BATCHES
     size = batch_size or min(max(2 ** (max(count // PER_EPOCH, 1).bit_length() - 1), low), high)
     few, most = EPOCHS
-    return {"batch_size": size, "epochs": min(max(UPDATES * size // max(count, 1), few), most)}
+    epochs = min(max(UPDATES * size // max(count, 1), few), most)
+    return {"train.batch_size": size, "train.epochs": epochs}
+
+
+def of_gain(gain: float) -> dict[str, Any]:
+    """Input dropout by what part of the error a linear map takes from damped persistence.
+
+    It is noise that dropout helps against: 0.4 up to a tenth, and none above. docs/defaults.md has
+    the tables that this was chosen on.
+    """
+    return {"train.model.input_dropout": 0.0 if gain > PREDICTABLE else NOISY}
 
 
 def automatic(params: Params) -> list[str]:
@@ -59,8 +70,7 @@ def resolved(params: Params, card: Card, found: Mapping[str, Any]) -> Params:
         return params
     chosen: dict[str, Any] = {f"window.{key}": rows for key, rows in of_season(card.season).items()}
     batch = None if "train.batch_size" in wanted else params.train.batch_size
-    chosen |= {f"train.{key}": number for key, number in of_windows(MANY, batch).items()}
-    chosen |= {"train.model.input_dropout": 0.4, "train.mix": []}
+    chosen |= of_windows(MANY, batch) | {"train.model.input_dropout": NOISY, "train.mix": []}
     tree = params.model_dump(mode="json")
     for key in wanted:
         *sections, last = key.split(".")

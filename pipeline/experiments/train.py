@@ -11,7 +11,7 @@ from pipeline.experiments.log import Logging, unwatched
 from pipeline.experiments.task import prepared
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
-from pipeline.models import mix
+from pipeline.models import linear, mix
 from pipeline.models.baselines import FittedBaseline
 from pipeline.models.mix import Mixed
 from pipeline.models.network import Network
@@ -21,15 +21,17 @@ from pipeline.preparation.training_windows import Count
 from pipeline.runtime import determinism
 from pipeline.runtime.progress import say
 
-MIX = "train.mix"
+MIX, DROPOUT = "train.mix", "train.model.input_dropout"
 WORTH = 0.01  # of the error on validation: what mixing in has to gain where it is not asked for
 
 
 def train(experiment: Experiment, layout: Layout, logging: Logging = unwatched) -> None:
     """data/prepared and data/windows -> data/model and data/reports/history.csv."""
-    experiment = chosen(experiment, layout)
-    params, task = experiment.params, prepared(experiment, layout)
-    spec = task.spec
+    task = prepared(experiment, layout)
+    experiment = chosen(experiment, layout, task)
+    params = experiment.params
+    spec = task.spec.model_copy(update={"model": params.train.model})
+    task = replace(task, spec=spec)
     network_size.check(experiment, len(task.train))
 
     determinism.settle(params.train.seed)
@@ -60,16 +62,24 @@ def train(experiment: Experiment, layout: Layout, logging: Logging = unwatched) 
         log.finish(history, seconds)
 
 
-def chosen(experiment: Experiment, layout: Layout) -> Experiment:
+def chosen(experiment: Experiment, layout: Layout, task: Task) -> Experiment:
     """The experiment with what the training windows choose of what is `auto`; it is said."""
     count = artifacts.read_json_record(layout.windows_quality, Count).kept
     before = experiment.asked.train
-    size = None if before.batch_size == AUTO else before.batch_size
-    found = automatic.of_windows(count, size)
-    made = experiment.after({f"train.{key}": number for key, number in found.items()})
-    for key, value in made.chosen.items():
-        if key in automatic.TRAIN and key != MIX and not isinstance(before.model, Baseline):
-            say(f"{key}: auto is {value:g}, by {count:,} training windows")
+    if isinstance(before.model, Baseline):
+        return experiment
+    found = automatic.of_windows(count, None if before.batch_size == AUTO else before.batch_size)
+    why = dict.fromkeys(found, f"by {count:,} training windows")
+    if DROPOUT in experiment.chosen:
+        gain = linear.gain_of(task)
+        found |= automatic.of_gain(gain)
+        why[DROPOUT] = (
+            f"since a linear map has an error {abs(gain):.0%} {'below' if gain > 0 else 'above'} "
+            "that of the damped last value"
+        )
+    made = experiment.after(found)
+    for key in (key for key in made.chosen if key in found):
+        say(f"{key}: auto is {made.chosen[key]:g}, {why[key]}")
     return made
 
 
@@ -95,7 +105,5 @@ def _mixed(asked: Train, model: Any, task: Task) -> Mixed | None:
         return mixed
     worth = left <= 1 - WORTH
     gain = f"linear takes {1 - left:.1%} from the error on validation"
-    say(
-        f"{MIX}: auto is " + (f"[linear]: {gain}" if worth else f"[]: {gain}, {WORTH:.0%} is asked")
-    )
+    say(f"{MIX}: auto is {'[linear]' if worth else '[]'}, since {gain}")
     return mixed if worth else None

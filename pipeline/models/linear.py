@@ -9,11 +9,15 @@ solved as ridge regression; the papers use gradient descent.
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
-from pipeline.config.params import LinearMap
+from pipeline.config.params import ALPHAS, LinearMap
 from pipeline.data.windows import Rows, ahead, gather
 from pipeline.errors import PipelineError
-from pipeline.models.ridge import Floats, Spans, solve_ridge
+from pipeline.models.ridge import Floats, Spans, blocks, solve_ridge
+from pipeline.models.task import Task
+
+ENOUGH = 50_000  # training windows that tell how much a map gains
 
 
 def fit(
@@ -60,6 +64,59 @@ def fit(
         return _inputs(own, past(known, last, at, look_back)[..., 0])
 
     return solve_ridge(inputs, outputs, (train, validation), alphas, intercept=False)[0]
+
+
+def seen_by(task: Task) -> tuple[Floats, Rows, Floats]:
+    """`known`, `last` and `targets` of `fit`: the targets as a network sees and learns them."""
+    spec = task.spec
+    past = task.seen.features[:, spec.positions]
+    names, wanted = [spec.features[i] for i in spec.positions], task.wanted
+    if spec.quantiles:  # are made in the scale of the inputs
+        targets = pd.DataFrame(task.seen.targets, columns=[*spec.targets])
+        wanted = task.scaler.transform(targets).to_numpy()
+    else:
+        past = task.scaler.restandardise(past, names)
+    series = past.astype(np.float64)
+    return series, np.broadcast_to(np.arange(len(series))[:, None], series.shape), wanted
+
+
+def gain_of(task: Task) -> float:
+    """`gain` on the training windows, or as many of them as tell; 0 if a target is no input."""
+    spec = task.spec
+    if not set(spec.targets) <= set(spec.features):
+        return 0.0
+    spans = [np.asarray(span) for span in (task.train, task.validation)]
+    few = spans[0][:: -(-len(spans[0]) // ENOUGH)]
+    seen = seen_by(task)
+    kernel = fit(LinearMap(), spec.look_back, *seen, (few, spans[1]), spec.horizon, ALPHAS)
+    return gain(kernel, spec.look_back, *seen, few)
+
+
+def gain(
+    kernel: Floats, look_back: int, known: Floats, last: Rows, targets: Floats, origins: Rows
+) -> float:
+    """By what part the map's RMSE is below that of the last value, of which each step has the best
+    share; over the steps [H] ahead of the origins given, with all targets together.
+
+    Args:
+        kernel: [L, H], of `fit` with the same look_back, known, last and targets.
+    """
+    own, horizon = LinearMap(), kernel.shape[1]
+    left, along, square, came = np.zeros((4, horizon))
+    for rows in blocks(origins):
+        windows = past(known, last, rows, look_back)
+        wanted = ahead(targets, rows, horizon)
+        value = np.broadcast_to(windows[:, -1:], wanted.shape)
+        error = wanted - steps(own, kernel, windows)
+        there = np.isfinite(error)
+        error, value, wanted = (np.where(there, part, 0) for part in (error, value, wanted))
+        left += np.square(error).sum(axis=(0, 2))
+        along += (value * wanted).sum(axis=(0, 2))
+        square += np.square(value).sum(axis=(0, 2))
+        came += np.square(wanted).sum(axis=(0, 2))
+    share = np.divide(along, square, out=np.zeros(horizon), where=square > 0)
+    damped = (came - share * along).sum()
+    return float(1 - np.sqrt(left.sum() / damped)) if damped > 0 else 0.0
 
 
 def past(

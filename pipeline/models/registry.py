@@ -5,7 +5,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import pandas as pd
 from keras import layers, ops
 
 from pipeline.config.params import ALPHAS, LinearMap, Segment
@@ -127,16 +126,7 @@ def _past(window: keras.KerasTensor, spec: Spec, scaler: Scaler) -> keras.KerasT
 def set_residual(network: keras.Model, task: Task) -> None:
     """Solve the linear map that the network's output is added to, of the windows that it sees."""
     spec = task.spec
-    past = task.seen.features[:, spec.positions]
-    names, wanted = [spec.features[i] for i in spec.positions], task.wanted
-    if spec.quantiles:  # are made in the scale of the inputs
-        targets = pd.DataFrame(task.seen.targets, columns=[*spec.targets])
-        wanted = task.scaler.transform(targets).to_numpy()
-    else:
-        past = task.scaler.restandardise(past, names)
-    series = past.astype(np.float64)
     spans = np.asarray(task.train), np.asarray(task.validation)
-    here = np.broadcast_to(np.arange(len(series))[:, None], series.shape)
-    seen = series, here, wanted
+    seen = linear.seen_by(task)
     kernel = linear.fit(LinearMap(), spec.look_back, *seen, spans, spec.horizon, ALPHAS)
     network.get_layer("linear").map.assign(kernel)
