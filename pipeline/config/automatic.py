@@ -16,7 +16,7 @@ UPDATES = 2300  # of the weights that a training has at least, if the epochs all
 TRAIN = ("train.model.input_dropout", "train.batch_size", "train.epochs", "train.mix")
 KEYS = ("window.look_back", "window.horizon", *TRAIN)
 PREDICTABLE, NOISY = 0.1, 0.4
-MANY = PER_EPOCH * BATCHES[1]  # windows of which all is chosen as of more
+MANY = 10**6  # windows; batch size and epochs are the same for more
 
 
 def of_season(season: int) -> dict[str, int]:

@@ -8,7 +8,7 @@ DEFAULTS: dict[str, Any] = {
     "window": {"look_back": 24, "horizon": 24},
     "train": {
         "seed": 1,
-        "model": {"name": "lstm", "units": [64, 64], "input_dropout": 0.4},
+        "model": {"name": "lstm", "units": [64, 64], "input_dropout": "auto"},
         "residual": "damped",
         "loss": "pinball",
         "huber_delta": 1.5,
@@ -16,9 +16,10 @@ DEFAULTS: dict[str, Any] = {
         "optimizer": "adam",
         "learning_rate": 0.001,
         "schedule": {"name": "cosine"},
-        "batch_size": 256,
-        "epochs": 24,
+        "batch_size": "auto",
+        "epochs": "auto",
         "patience": 6,
+        "mix": "auto",
     },
     "evaluate": {"stretch": 336},
 }
