@@ -9,7 +9,7 @@ from pipeline.files.records import parse
 
 SHORT = 24  # rows: of a shorter season a forecast sees three
 LONG = 336  # rows: no look-back or horizon that is chosen is longer
-BATCHES = (64, 256)  # windows: the smallest and the largest batch that is chosen
+BATCHES = (16, 256)  # windows: the smallest and the largest batch that is chosen
 PER_EPOCH = 64  # batches that an epoch has at least, if its windows allow it
 EPOCHS = (24, 100)  # the fewest and the most that are chosen
 UPDATES = 2300  # of the weights that a training has at least, if the epochs allow it
@@ -34,7 +34,7 @@ def of_season(season: int) -> dict[str, int]:
 def of_windows(count: int, batch_size: int | None = None) -> dict[str, Any]:
     """Batch size and epochs for so many training windows.
 
-    The batch is the largest power of two with which an epoch has 64 batches, between 64 and 256;
+    The batch is the largest power of two with which an epoch has 64 batches, between 16 and 256;
     the epochs are as many as make 2,300 updates, between 24 and 100. A given batch size stays.
     """
     low, high = BATCHES
