@@ -23,6 +23,7 @@ from pipeline.data import frequency_guesses
 from pipeline.errors import PipelineError
 from pipeline.experiments.backtest import places as backtests
 from pipeline.experiments.backtest.plan import Settings as Folds
+from pipeline.experiments.chosen import trained
 from pipeline.experiments.evaluate import Evaluation, evaluate
 from pipeline.experiments.executors import executor
 from pipeline.experiments.in_memory import beside, placed
@@ -31,7 +32,6 @@ from pipeline.experiments.run import run_experiment
 from pipeline.experiments.search import places
 from pipeline.experiments.search.settings import Settings
 from pipeline.experiments.search.study import Search
-from pipeline.experiments.train import trained
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, Layout
 from pipeline.files.records import parse

@@ -36,6 +36,8 @@ TOY = {
     "train.epochs": 2,
     "train.model.units": [4],
     "train.batch_size": 64,
+    "train.model.input_dropout": 0.4,
+    "train.mix": [],
     "evaluate.stretch": 24,
 }
 NO_STORE = {  # for what needs no MLflow: refused at once, and never tried again

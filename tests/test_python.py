@@ -65,7 +65,7 @@ def test_the_defaults_are_those_of_params_yaml() -> None:
     """An experiment without a file has the parameters that are committed."""
     frame = toy_table(200).drop(columns=["note", "time"])
     frame.index = pd.date_range("2024-01-01", periods=len(frame), freq="h")
-    made = api.of_frame(frame, "level").params.flat()
+    made = api.of_frame(frame, "level").asked.flat()
     committed = load_yaml((ROOT / "params.yaml").read_bytes(), "params.yaml")
     expected = parse(committed, Params, "params.yaml").flat()
     assert {k: v for k, v in made.items() if expected[k] != v} == {"ingest.dataset": "frame"}

@@ -7,7 +7,7 @@ import argparse
 
 from pipeline.config.reading import read_experiment
 from pipeline.errors import PipelineError
-from pipeline.experiments.train import trained
+from pipeline.experiments.chosen import trained
 from pipeline.files.layout import HERE, require
 from pipeline.reports import page
 from pipeline.repository import dvc

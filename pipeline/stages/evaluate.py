@@ -7,8 +7,8 @@ if __name__ == "__main__":
 
 from pipeline.config.experiment import Experiment
 from pipeline.config.reading import check_unchanged, stage
+from pipeline.experiments.chosen import trained
 from pipeline.experiments.evaluate import evaluate
-from pipeline.experiments.train import trained
 from pipeline.files.layout import Layout
 from pipeline.monitoring import usual
 from pipeline.reports import markdown, page, report

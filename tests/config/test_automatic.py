@@ -1,12 +1,15 @@
-"""A look-back and a horizon that are chosen by the card's season."""
+"""What is `auto` is chosen by the card's season and by the training windows."""
 
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from pipeline.config import automatic
 from pipeline.config.automatic import of_season
 from pipeline.config.experiment import Experiment
-from pipeline.config.params import Params
+from pipeline.config.params import Linear, Params
 from pipeline.files.records import parse
 from pipeline.models.spec import Spec
 from pipeline.tracking import labels
@@ -63,3 +66,44 @@ def test_what_was_chosen_is_said_and_makes_the_same_windows(
     project.write(None, card, written).run("window")
     assert project.read("data/windows/train.npy") == chosen
     assert "auto" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("windows", "batch_size", "epochs"),
+    [
+        (1, 16, 100),
+        (54, 16, 100),
+        (448, 16, 82),
+        (3173, 32, 24),
+        (12_217, 128, 24),
+        (10**6, 256, 24),
+    ],
+)
+def test_batch_size_and_epochs_follow_the_windows(
+    windows: int, batch_size: int, epochs: int
+) -> None:
+    """Few windows come in small batches and often; a batch size that is given stays."""
+    found = automatic.of_windows(windows)
+    assert found == {"train.batch_size": batch_size, "train.epochs": epochs}
+    assert automatic.of_windows(windows, 256)["train.batch_size"] == 256
+
+
+@given(st.integers(1, 10**7))
+def test_a_training_has_its_updates(windows: int) -> None:
+    """At least 2,300, where 100 epochs are enough; batch size and epochs stay in their bounds."""
+    found = automatic.of_windows(windows)
+    size, epochs = found["train.batch_size"], found["train.epochs"]
+    assert 16 <= size <= 256 and 24 <= epochs <= 100
+    assert epochs == 100 or (epochs + 1) * windows / size >= 2300
+
+
+def test_what_training_chose_takes_the_place_of_auto() -> None:
+    """By dotted key, beside what the card chose; what was asked for stays as it is."""
+    keys = ("train.batch_size", "train.epochs", "train.mix")
+    asked = toy_params({**dict.fromkeys(keys, "auto"), "window.horizon": "auto"})
+    made = Experiment(asked, toy_card(season=6))
+    assert (made.params.train.batch_size, made.params.train.mix) == (256, ())
+    then = made.after({"train.batch_size": 32, "train.mix": ["linear"]})
+    assert then.params.train.batch_size == 32 and then.params.train.mixed == Linear(name="linear")
+    assert then.asked == asked and then.params.window.horizon == 6
+    assert set(then.chosen) == {*keys, "window.horizon"}
