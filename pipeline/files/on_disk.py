@@ -51,7 +51,8 @@ class Kept:
     def _read(self, step: int, part: slice) -> Floats:
         found = np.empty((part.stop - part.start, *self.shape[2:]))
         self._seek(step, part.start)
-        self._file.readinto(found.data.cast("B") if found.size else b"")
+        if found.size:
+            self._file.readinto(found.data.cast("B"))
         return found
 
     def _seek(self, step: int, window: int) -> None:
