@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import subprocess
 import sys
 import threading
@@ -172,3 +173,14 @@ def test_what_is_kept_on_disk_is_read_in_parts(
     for step in range(shape[1]):
         np.testing.assert_array_equal(kept.step(step), values[:, step])
     assert list(directory.iterdir()) == []
+
+
+def test_a_full_disk_is_said_of_what_is_kept(tmp_path: Path) -> None:
+    """One line that names the directory."""
+    kept, (soft, hard) = Kept(tmp_path, (9, 1, 1)), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, hard))
+    try:
+        with pytest.raises(PipelineError, match=rf"{tmp_path}: could not be written: .*disk full"):
+            kept.write(slice(0, 9), np.zeros((9, 1, 1)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -1,4 +1,4 @@
-"""The battery of every model and baseline on a panel: served as scored, alone, repeatable, masked."""
+"""The battery of every model and baseline on a panel: served as scored, alone, masked."""
 
 import shutil
 from collections.abc import Callable, Iterator
