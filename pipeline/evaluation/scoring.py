@@ -42,8 +42,7 @@ class Yardstick:
 
 def observed(targets: pd.DataFrame, origins: Rows, horizon: int) -> Floats:
     """What came after each origin: [rows, K] -> [N, H, K], NaN where it was not observed."""
-    values: Floats = ahead(targets.to_numpy(np.float64), origins, horizon)
-    return values
+    return np.asarray(ahead(targets.to_numpy(np.float64), origins, horizon))
 
 
 def in_gaps(
@@ -75,10 +74,9 @@ def report(
     `spans` are validation and test, `named` further ones, each its first and last target row.
     `watch` is called with all that is made, once each.
     """
-    empty: Tree = {"baselines": {}, "validation_baselines": {}}
-    empty |= {"baselines_by_horizon": {}} | ({"baselines_by_target": {}} if names[1:] else {})
+    total: Tree = {"baselines": {}, "validation_baselines": {}}
+    total |= {"baselines_by_horizon": {}} | ({"baselines_by_target": {}} if names[1:] else {})
     holders = {name: _holder(spans, *rows) for name, rows in named.items()}
-    total = empty
     for span, forecasts in spans.items():
         held = {name: rows for name, rows in named.items() if holders[name] == span}
         for group in forecasts.groups():
@@ -257,10 +255,9 @@ def by_hour(
         seen = group.observed
         of_target = hours[group.origins[:, None] + np.arange(1, seen.shape[1] + 1)]
         for name, values in group.by.items():
-            inside = ((hour, of_target == hour) for hour in range(24))
+            inside = [(str(hour), of_target == hour) for hour in range(24)]
             own = {
-                str(hour): summed(seen[at], Made(values[at]), yardstick, BRIEF)
-                for hour, at in inside
+                hour: summed(seen[at], Made(values[at]), yardstick, BRIEF) for hour, at in inside
             }
             total = sums.joined(total, {name: own})
     found = sums.finished(total)
@@ -289,16 +286,15 @@ def summary(result: dict[str, Any]) -> dict[str, Any]:
 
 def _holder(spans: Mapping[str, Windows], first: int, last: int) -> str:
     """The span that has most of the targets of rows first to last."""
-    held = {
-        name: sum(int(_within(group, first, last).sum()) for group in forecasts.groups())
-        for name, forecasts in spans.items()
-    }
-    return max(held, key=lambda name: held[name])
+
+    def held(name: str) -> int:
+        return sum(int(_within(group, first, last).sum()) for group in spans[name].groups())
+
+    return max(spans, key=held)
 
 
 def _within(forecasts: Forecasts, first: int, last: int) -> npt.NDArray[np.bool_]:
     """Which targets [N, H] lie in rows first to last of their series."""
     origins = forecasts.origins - forecasts.firsts
     rows = origins[:, None] + np.arange(1, forecasts.observed.shape[1] + 1)
-    inside: npt.NDArray[np.bool_] = (rows >= first) & (rows <= last)
-    return inside
+    return np.asarray((rows >= first) & (rows <= last))
