@@ -17,7 +17,7 @@ from pipeline.evaluation import scoring
 from pipeline.experiments.task import prepared
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE
-from pipeline.forecasting import conformal, drift
+from pipeline.forecasting import conformal, drift, learning
 from pipeline.forecasting.forecaster import Forecaster, stage_files
 from pipeline.reports.formatting import table
 from pipeline.runtime import determinism, process
@@ -104,7 +104,7 @@ def main() -> None:
         for span, rows in origins.items()
     }
     calibrated = artifacts.read_json_record(HERE.calibration, conformal.Calibration)
-    grid = conformal.calibrate(
+    grid = learning.calibrate(
         calibrated.method.model_copy(update={"levels": GRID}),
         made[learned_on], came[learned_on], spec.targets,
     ).bands(made["test"])  # fmt: skip

@@ -250,9 +250,9 @@ def test_a_tracking_server_that_dies_loses_nothing(windowed: Path, tmp_path: Pat
     [
         ("ingest", "data/ingested/series.parquet", 4),
         ("train", "data/model/model.weights.h5", 16),
-        ("evaluate", "data/calibration/calibration.json", 4),
+        ("evaluate", "data/reports/predictions.parquet", 16),
     ],
-    ids=["Parquet", "weights", "calibration"],
+    ids=["Parquet", "weights", "predictions"],
 )
 def test_a_full_disk_leaves_the_last_file_whole(
     toy: Path, name: str, file: str, limit: int

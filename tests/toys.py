@@ -22,7 +22,8 @@ from pipeline.data.windows import Rows
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE
 from pipeline.files.records import parse
-from pipeline.forecasting.conformal import Calibration, Method, calibrate
+from pipeline.forecasting.conformal import Calibration, Method
+from pipeline.forecasting.learning import calibrate
 from pipeline.lstm.cell import LSTM, Array
 from pipeline.models.baselines import FittedBaseline, beside
 from pipeline.models.spec import Spec

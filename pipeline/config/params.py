@@ -295,6 +295,8 @@ class Calibrated(Record):
     # errors relative to the forecast's size; null: of targets whose minimum in the card is 0
     scaled: bool | None = None
     bins: Count = 5  # of the forecast, each with intervals of its own
+    # of a table with many series, intervals of each series that has errors enough; absent if false
+    by_series: bool = Field(default=False, exclude_if=lambda given: not given)
 
 
 Level = Annotated[float, Field(gt=0, lt=100)]  # of an interval, in percent

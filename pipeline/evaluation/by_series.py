@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 
 from pipeline.evaluation import metrics
-from pipeline.evaluation.forecasts import MODEL, Forecasts
+from pipeline.evaluation.forecasts import MODEL, Forecasts, Made
 from pipeline.evaluation.metrics import TARGETS, Scores
 from pipeline.evaluation.scoring import Yardstick, pooled
-from pipeline.runtime.progress import progress
 
 
 def yardsticks(
@@ -26,34 +25,34 @@ def yardsticks(
     return pooled, [replace(one, deviation=pooled.deviation) for one in each]
 
 
-def scores(forecasts: Forecasts, yardsticks: Mapping[str, Yardstick], series: str) -> pd.DataFrame:
-    """A row for each series with an observed target: its name, n, scores, and skill by baseline.
+def of_one(group: Forecasts, made: Made, yardsticks: Mapping[str, Yardstick]) -> dict[str, Scores]:
+    """By name what one model scores, and n, on each series of which a target was observed."""
+    seen, known = group.observed, ~np.isnan(group.observed)
+    return {
+        name: {
+            "n": int(known[part].sum()),
+            **pooled(seen[part], made.part(part), yardsticks[name], TARGETS),
+        }
+        for name, part in group.series()
+        if known[part].any()
+    }
+
+
+def table(found: Mapping[str, Mapping[str, Scores]], series: str) -> pd.DataFrame:
+    """A row for each series: its name, n, scores, and skill by baseline.
 
     Args:
-        forecasts: of all series.
-        yardsticks: of each series by name.
+        found: what `of_one` gives, by model.
         series: what the column of names is called.
     """
-    known = ~np.isnan(forecasts.observed)
-    parts = {name: part for name, part in forecasts.series() if known[part].any()}
-    found: dict[str, list[Scores]] = {}
-    with progress("models scored by series", len(forecasts.by)) as tell:
-        for model in forecasts.by:
-            made = forecasts.made(model)  # of one model at a time, since it takes much memory
-            found[model] = [
-                pooled(forecasts.observed[part], made.part(part), yardsticks[name], TARGETS)
-                for name, part in parts.items()
-            ]
-            tell(model)
     rows = []
-    for i, (name, part) in enumerate(parts.items()):
-        mine = found[MODEL][i]
+    for name, mine in found[MODEL].items():
         skills = {
-            f"skill_{model}": metrics.skill(metrics.error(mine), metrics.error(scored[i]))
+            f"skill_{model}": metrics.skill(metrics.error(mine), metrics.error(scored[name]))
             for model, scored in found.items()
             if model != MODEL
         }
-        rows.append({series: name, "n": int(known[part].sum()), **mine, **skills})
+        rows.append({series: name, **mine, **skills})
     return pd.DataFrame(rows)
 
 

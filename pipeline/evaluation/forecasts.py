@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,14 @@ import numpy.typing as npt
 
 from pipeline.data.panel import Borders
 from pipeline.data.windows import Rows
+from pipeline.files.on_disk import Kept
 
 Floats = npt.NDArray[np.float64]
 Bands = dict[float, tuple[Floats, Floats]]  # lower and upper bounds by level in percent
 Around = Callable[[], tuple[Bands, dict[float, Floats]]]  # intervals, and quantiles by percent
+Part = slice | Rows
 MODEL = "model"
+MOST = 2**18  # values that are forecast and scored at once: with all that is made of them, 150 MB
 
 
 @dataclass(frozen=True)
@@ -32,17 +35,61 @@ class Made:
         return Made(self.point[at], bands, quantiles)
 
 
+class Lazy(Mapping[str, Floats]):
+    """Arrays by name, each read when it is asked for."""
+
+    def __init__(self, read: Mapping[str, Callable[[], Floats]]) -> None:
+        self._read = read
+
+    def __getitem__(self, name: str) -> Floats:
+        return self._read[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read)
+
+    def __len__(self) -> int:
+        return len(self._read)
+
+
+class Windows:
+    """What was forecast from each origin of a span: in memory or on disk."""
+
+    origins: Rows  # [N]
+    observed: Any  # [N, H, K]
+    borders: Borders | None  # of many series below each other; one if None
+
+    def groups(self) -> "Iterator[Forecasts]":
+        """The forecasts of some series after the other, each series as a whole, and their number
+        such that they and all that is made of them fit into memory."""
+        raise NotImplementedError
+
+    def of(self, part: Part) -> "Forecasts":
+        """Those from some of the origins."""
+        raise NotImplementedError
+
+    def series(self) -> Iterator[tuple[str, slice]]:
+        """Each series that has origins, and these."""
+        names = self.borders.names if self.borders else ("",)
+        for number, part in parts(self.origins, self.borders):
+            yield names[number], part
+
+
 @dataclass(frozen=True)
-class Forecasts:
-    """What was forecast from each origin of a span and what came: arrays [N, H, K] in units."""
+class Forecasts(Windows):
+    """What was forecast from each origin and what came: arrays [N, H, K] in units."""
 
     origins: Rows
     observed: Floats  # NaN where nothing was observed
-    by: dict[str, Floats]  # point forecasts by MODEL and by each baseline
+    by: Mapping[str, Floats]  # point forecasts by MODEL and by each baseline
     # By the same names what makes their intervals: all of them at once would take much memory.
     around: Mapping[str, Around] = field(default_factory=dict)
-    borders: Borders | None = None  # of many series below each other; one if None
+    borders: Borders | None = None
     steps: Rows | None = None  # [N] from the first time of all to each origin; its row if None
+    uncut: Callable[[], Bands] | None = None  # the model's, below the least value of a target too
+
+    def groups(self) -> "Iterator[Forecasts]":
+        """They are in memory already."""
+        yield self
 
     def made(self, name: str) -> Made:
         """What a model forecasts, with its intervals and quantiles where it has them."""
@@ -64,14 +111,6 @@ class Forecasts:
         """The first row of the series that each origin is in: [N]."""
         return self.borders.first(self.origins) if self.borders else np.zeros_like(self.origins)
 
-    def series(self) -> Iterator[tuple[str, slice]]:
-        """Each series that has origins, and these."""
-        number = self.borders.number(self.origins) if self.borders else 0 * self.origins
-        names = self.borders.names if self.borders else ("",)
-        ends = np.flatnonzero(np.diff(number, append=-1)) + 1
-        for first, end in zip(np.append(0, ends[:-1]).tolist(), ends.tolist(), strict=True):
-            yield names[number[first]], slice(first, end)
-
     @property
     def apart(self) -> bool:
         """Whether windows of many steps have no target in common, as of one origin a day."""
@@ -87,14 +126,76 @@ class Forecasts:
         bands = {level: (low.ravel(), high.ravel()) for level, (low, high) in made.bands.items()}
         return rows.ravel(), self.observed[first, :, k].ravel(), Made(made.point.ravel(), bands)
 
-    def of(self, part: slice | Rows) -> "Forecasts":
+    def of(self, part: Part) -> "Forecasts":
         """Those from some of the origins."""
 
         def cut(name: str) -> tuple[Bands, dict[float, Floats]]:
             made = self.made(name).part(part)
             return made.bands, made.quantiles
 
-        by = {name: values[part] for name, values in self.by.items()}
-        around = {name: partial(cut, name) for name in self.around}
-        steps = None if self.steps is None else self.steps[part]
-        return Forecasts(self.origins[part], self.observed[part], by, around, self.borders, steps)
+        return Forecasts(
+            origins=self.origins[part],
+            borders=self.borders,
+            steps=None if self.steps is None else self.steps[part],
+            observed=self.observed[part],
+            by=Lazy({name: partial(self._point, name, part) for name in self.by}),
+            around={name: partial(cut, name) for name in self.around},
+        )
+
+    def _point(self, name: str, part: Part) -> Floats:
+        return np.asarray(self.by[name][part])
+
+
+@dataclass(frozen=True)
+class OnDisk(Windows):
+    """The same of a whole span, of which parts are read when they are asked for."""
+
+    origins: Rows
+    observed: Kept
+    by: Mapping[str, Callable[[Part], Floats]]  # what reads point forecasts
+    around: Mapping[str, Callable[[Part], tuple[Bands, dict[float, Floats]]]]
+    borders: Borders
+    steps: Rows | None = None
+    uncut: Callable[[Part], Bands] | None = None
+
+    @cached_property
+    def cuts(self) -> list[slice]:
+        """The origins of each group."""
+        each = int(np.prod(self.observed.shape[1:]))
+        return list(grouped(self.origins, self.borders, each))
+
+    def groups(self) -> Iterator[Forecasts]:
+        """Those of several series at a time."""
+        for part in self.cuts:
+            yield self.of(part)
+
+    def of(self, part: Part) -> Forecasts:
+        """Those from some of the origins."""
+        return Forecasts(
+            origins=self.origins[part],
+            borders=self.borders,
+            steps=None if self.steps is None else self.steps[part],
+            observed=self.observed[part],
+            by=Lazy({name: partial(read, part) for name, read in self.by.items()}),
+            around={name: partial(make, part) for name, make in self.around.items()},
+            uncut=partial(self.uncut, part) if self.uncut else None,
+        )
+
+
+def parts(origins: Rows, borders: Borders | None) -> Iterator[tuple[int, slice]]:
+    """Of each series that has origins, its number and these."""
+    number = borders.number(origins) if borders else 0 * origins
+    ends = np.flatnonzero(np.diff(number, append=-1)) + 1
+    for first, end in zip(np.append(0, ends[:-1]).tolist(), ends.tolist(), strict=True):
+        yield int(number[first]), slice(first, end)
+
+
+def grouped(origins: Rows, borders: Borders | None, each: int) -> Iterator[slice]:
+    """Origins of whole series, up to MOST values at a time with so many at each, or one series."""
+    first = end = 0
+    for _, part in parts(origins, borders):
+        if first < end and (part.stop - first) * each > MOST:
+            yield slice(first, end)
+            first = end
+        end = part.stop
+    yield slice(first, end)

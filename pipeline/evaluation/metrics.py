@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.evaluation.sampling import coverage_error
+from pipeline.evaluation import sums
+from pipeline.evaluation.sampling import counted
+from pipeline.evaluation.sums import How, Sum
 
 Floats = npt.NDArray[np.float64]
 Scores = dict[str, float]
@@ -27,7 +29,9 @@ class Metric:
     """A row of the table."""
 
     name: str
-    function: Callable[..., Any]  # gives None where the score is not defined
+    # Of a part of a sample: terms [n] whose mean the score is, or what else adds up; None where the
+    # score is not defined.
+    function: Callable[..., Any]
     needs: tuple[str, ...]  # keys of a sample that it takes; no score where one is absent
     unit: str
     shown: int
@@ -36,6 +40,7 @@ class Metric:
     each: str = ""  # key of a sample by percent: a score for each, as coverage_80 and pinball_10
     promise: bool = False  # the best score is the share that these percents are
     percent: float | None = None  # of the row of one level or quantile
+    how: How = sums.MEAN
 
     @property
     def title(self) -> str:
@@ -55,16 +60,18 @@ class Metric:
         form = re.compile(rf"{re.escape(prefix + self.name)}_(\d+\.?\d*)")
         return [self.at(at) for at in sorted(float(m[1]) for m in map(form.fullmatch, names) if m)]
 
-    def scores(self, sample: Mapping[str, Any]) -> dict[str, Any]:
-        """By name what the function gives: of each level or quantile, with its share."""
+    def adds(self, sample: Mapping[str, Any]) -> dict[str, Sum]:
+        """By name what adds up: of each level or quantile, with its share."""
         if not self.each:
-            return {self.name: self.function(*(sample[key] for key in self.needs))}
-        return {
-            self.at(at).name: self.function(
-                *(own if key == self.each else sample[key] for key in self.needs), at / 100
-            )
-            for at, own in sample[self.each].items()
-        }
+            found = {self.name: self.function(*(sample[key] for key in self.needs))}
+        else:
+            found = {
+                self.at(at).name: self.function(
+                    *(own if key == self.each else sample[key] for key in self.needs), at / 100
+                )
+                for at, own in sample[self.each].items()
+            }
+        return {name: Sum.of(self.how, own) for name, own in found.items() if own is not None}
 
     def value(self, scores: Scores, prefix: str = "", suffix: str = "") -> float:
         """What is compared: the score, whose key may be longer, or its root."""
@@ -76,70 +83,67 @@ class Metric:
         return abs(self.value(scores, prefix, suffix) - self.best)
 
 
-def _sklearn() -> Any:
-    from sklearn import metrics  # takes a second or two, and who only reads scores needs none
-
-    return metrics
-
-
-def _r2(y: Floats, f: Floats) -> float | None:
-    return _sklearn().r2_score(y, f) if len(y) > 1 else None
+def _explained(y: Floats, f: Floats) -> tuple[Any, ...]:
+    mean = np.mean(y) if len(y) else 0.0
+    return len(y), mean, np.sum((y - mean) ** 2), np.sum((y - f) ** 2)
 
 
-def _mape(y: Floats, f: Floats) -> float | None:
+def _relative(y: Floats, f: Floats) -> Floats:
     some = y != 0
-    return _sklearn().mean_absolute_percentage_error(y[some], f[some]) if some.any() else None
+    size = np.maximum(np.abs(y[some]), np.finfo(np.float64).eps)  # as scikit-learn has it
+    return np.asarray(np.abs(y[some] - f[some]) / size)
 
 
 def _smape(y: Floats, f: Floats) -> Any:
     """The mean of |y - f| / ((|y| + |f|) / 2), 0 where both are zero (Makridakis 1993)."""
     size = np.abs(y) + np.abs(f)
-    return np.mean(2 * np.abs(y - f) / np.where(size == 0, 1, size))
+    return 2 * np.abs(y - f) / np.where(size == 0, 1, size)
 
 
-def _mase(y: Floats, f: Floats, seasonal_error: float) -> float | None:
+def _mase(y: Floats, f: Floats, seasonal_error: float) -> tuple[Any, ...] | None:
     """MAE over the seasonal error (Hyndman and Koehler 2006)."""
-    return _sklearn().mean_absolute_error(y, f) / seasonal_error if seasonal_error else None
+    return (np.sum(np.abs(y - f)), len(y), seasonal_error) if seasonal_error else None
 
 
 def _pinball(y: Floats, f: Floats, q: float) -> Any:
     """The mean of max(q e, (q - 1) e), e = y - f (Koenker and Bassett 1978)."""
-    return np.mean(np.maximum(q * (y - f), (q - 1) * (y - f)))
+    return np.maximum(q * (y - f), (q - 1) * (y - f))
 
 
 def _below(y: Floats, f: Floats, q: float) -> Any:
     """The share of values that are at most the quantile: the calibration curve."""
-    return np.mean(y <= f)
+    return y <= f
 
 
-def _wql(y: Floats, quantiles: Mapping[float, Floats]) -> Any:
+def _wql(y: Floats, quantiles: Mapping[float, Floats]) -> tuple[Any, ...] | None:
     """Twice the pinball losses of .1 to .9 over |y|, their mean; None without one of the nine."""
-    size = np.mean(np.abs(y))
-    if not size or not quantiles.keys() >= set(DECILES):
+    if not quantiles.keys() >= set(DECILES):
         return None
-    return 2 * np.mean([_pinball(y, quantiles[at], at / 100) for at in DECILES]) / size
+    losses = [np.sum(_pinball(y, quantiles[at], at / 100)) for at in DECILES]
+    return len(y), np.sum(np.abs(y)), np.array(losses)
 
 
-def _coverage(y: Floats, interval: tuple[Floats, Floats], level: float) -> Any:
+def _inside(y: Floats, interval: tuple[Floats, Floats], level: float) -> Any:
     low, high = interval
-    return np.mean((low <= y) & (y <= high))
+    return (low <= y) & (y <= high)
 
 
-def _coverage_error(y: Floats, interval: tuple[Floats, Floats], blocks: Any, level: float) -> Any:
-    low, high = interval
-    return coverage_error((low <= y) & (y <= high), blocks)
+def _coverage_error(
+    y: Floats, interval: tuple[Floats, Floats], blocks: Any, level: float
+) -> tuple[Any]:
+    return (counted(_inside(y, interval, level), blocks),)
 
 
 def _width(y: Floats, interval: tuple[Floats, Floats], level: float) -> Any:
     low, high = interval
-    return np.mean(high - low)
+    return high - low
 
 
 def _winkler(y: Floats, interval: tuple[Floats, Floats], level: float) -> Any:
     """The mean of the width and 2 / (1 - level) times what a value misses it by (Winkler 1972)."""
     low, high = interval
     missed = np.maximum(low - y, 0) + np.maximum(y - high, 0)
-    return np.mean(high - low + 2 / (1 - level) * missed)
+    return high - low + 2 / (1 - level) * missed
 
 
 # In the order of tables. Of those that scores have, the first that is COMPARED decides: skill,
@@ -147,39 +151,50 @@ def _winkler(y: Floats, interval: tuple[Floats, Floats], level: float) -> Any:
 PAIR, SCALED = ("observed", "forecast"), ("errors",)
 BANDS, QUANTILES = ("observed", "levels"), ("observed", "quantiles")
 METRICS = (
-    Metric("rmse", lambda y, f: _sklearn().root_mean_squared_error(y, f), PAIR, OWN, COMPARED),
-    Metric("mae", lambda y, f: _sklearn().mean_absolute_error(y, f), PAIR, OWN, BRIEF),
-    Metric("mape", _mape, PAIR, "fraction", BRIEF),
-    Metric("r2", _r2, PAIR, "", BRIEF, best=1),
+    Metric("rmse", lambda y, f: (y - f) ** 2, PAIR, OWN, COMPARED, how=sums.ROOT),
+    Metric("mae", lambda y, f: np.abs(y - f), PAIR, OWN, BRIEF),
+    Metric("mape", _relative, PAIR, "fraction", BRIEF),
+    Metric("r2", _explained, PAIR, "", BRIEF, best=1, how=sums.EXPLAINED),
     Metric("smape", _smape, PAIR, "fraction", STORED),
-    Metric("mase", _mase, (*PAIR, "seasonal_error"), "", TARGETS),
-    Metric("mse_scaled", lambda e: np.mean(e**2), SCALED, "standardised", COMPARED, root=True),
-    Metric("mae_scaled", lambda e: np.mean(np.abs(e)), SCALED, "standardised", BRIEF),
-    Metric("wql", _wql, QUANTILES, "", BRIEF),
+    Metric("mase", _mase, (*PAIR, "seasonal_error"), "", TARGETS, how=sums.SCALED),
+    Metric("mse_scaled", lambda e: e**2, SCALED, "standardised", COMPARED, root=True),
+    Metric("mae_scaled", np.abs, SCALED, "standardised", BRIEF),
+    Metric("wql", _wql, QUANTILES, "", BRIEF, how=sums.WEIGHTED),
     Metric("pinball", _pinball, QUANTILES, OWN, BASELINES, each="quantiles"),
     Metric("below", _below, QUANTILES, "fraction", BASELINES, each="quantiles", promise=True),
-    Metric("coverage", _coverage, BANDS, "fraction", BRIEF, each="levels", promise=True),
+    Metric("coverage", _inside, BANDS, "fraction", BRIEF, each="levels", promise=True),
     Metric(
-        "coverage_error", _coverage_error, (*BANDS, "blocks"), "fraction", STORED, each="levels"
+        "coverage_error",
+        _coverage_error,
+        (*BANDS, "blocks"),
+        "fraction",
+        STORED,
+        each="levels",
+        how=sums.SAMPLED,
     ),
     Metric("width", _width, BANDS, OWN, BRIEF, each="levels"),
     Metric("winkler", _winkler, BANDS, OWN, BRIEF, each="levels"),
 )
 
 
-def measured(sample: Mapping[str, Any], shown: int = STORED) -> Scores:
-    """The scores that are defined, of what is shown there.
+def summed(sample: Mapping[str, Any], shown: int = STORED) -> dict[str, Sum]:
+    """What a part of a sample adds to each score, of what is shown there.
 
     `sample` has `observed` and `forecast` [n] of one target and the `seasonal_error` of its
     training span, or the `errors` [n] of several on standardised values. Beside `observed`, by
     percent: `levels` with lower and upper bounds, ([n], [n]), and `quantiles` [n].
     """
     found = (
-        metric.scores(sample).items()
+        metric.adds(sample).items()
         for metric in METRICS
         if metric.shown >= shown and sample.keys() >= set(metric.needs)
     )
-    return {name: float(score) for part in found for name, score in part if score is not None}
+    return {name: own for part in found for name, own in part}
+
+
+def measured(sample: Mapping[str, Any], shown: int = STORED) -> Scores:
+    """The scores of a sample that are defined."""
+    return sums.finished(summed(sample, shown))
 
 
 def listed(names: Collection[str], shown: int, prefix: str = "") -> list[Metric]:

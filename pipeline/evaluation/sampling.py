@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 DRAWS = 1000
+Counts = npt.NDArray[np.int64]  # [3, blocks]: their numbers, rising, hits and values
 
 
 @lru_cache(maxsize=8)
@@ -15,22 +16,34 @@ def _times(blocks: int, draws: int) -> npt.NDArray[np.int64]:
     return np.random.default_rng(0).multinomial(blocks, equal, draws)
 
 
-def coverage_error(
-    inside: npt.NDArray[np.bool_],
-    blocks: npt.NDArray[np.int64],
-    draws: int = DRAWS,
-) -> float:
+def counted(inside: npt.NDArray[np.bool_], blocks: npt.NDArray[np.int64]) -> Counts:
+    """How many values of each block there are, and how many of them lie in their intervals.
+
+    Args:
+        inside: [n] whether each observed target lies in its interval.
+        blocks: [n] the day, or another block, of each window's origin.
+    """
+    return together(np.stack([blocks, inside, np.ones_like(blocks)]))
+
+
+def together(*counts: Counts) -> Counts:
+    """Counts of parts, where a block may be in several, as one."""
+    number, hits, values = np.concatenate(counts, axis=1)
+    found, own = np.unique(number, return_inverse=True)
+    sums = (np.bincount(own, weights=each).astype(np.int64) for each in (hits, values))
+    return np.stack([found, *sums])
+
+
+def coverage_error(counts: Counts, draws: int = DRAWS) -> float:
     """The standard error of a coverage, by a bootstrap of whole blocks (Kunsch 1989).
 
     Windows that overlap miss together: as if they were independent, the error would come out far
     too small.
 
     Args:
-        inside: [n] whether each observed target lies in its interval.
-        blocks: [n] the day, or another block, of each window's origin.
+        counts: what `counted` gives.
         draws: samples of as many blocks as there are, with replacement; the same each time.
     """
-    own = np.unique(blocks, return_inverse=True)[1]
-    hits, counts = np.bincount(own, weights=inside), np.bincount(own)
+    _, hits, values = counts
     times = _times(len(hits), draws)
-    return float(np.std((times @ hits) / (times @ counts)))
+    return float(np.std((times @ hits) / (times @ values)))

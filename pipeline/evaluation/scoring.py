@@ -1,6 +1,6 @@
 """Scoring a Forecaster: its forecasts beside the baselines on every origin of a span."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +10,15 @@ import pandas as pd
 
 from pipeline.data.panel import Borders
 from pipeline.data.windows import Rows, ahead
-from pipeline.evaluation import metrics
-from pipeline.evaluation.forecasts import MODEL, Bands, Floats, Forecasts, Made
+from pipeline.evaluation import metrics, sums
+from pipeline.evaluation.forecasts import MODEL, Bands, Floats, Forecasts, Made, Windows
 from pipeline.evaluation.metrics import BASELINES, BRIEF, STORED, Scores
+from pipeline.evaluation.sums import Sum, Tree
 from pipeline.preparation.imputation import BEYOND, OBSERVED, gap_state
 
 NamedSpans = Mapping[str, tuple[int, int]]
+# Of a span, some of its series, a model, and what it made.
+Watch = Callable[[str, Forecasts, str, Made], None]
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,7 @@ class Yardstick:
 
 def observed(targets: pd.DataFrame, origins: Rows, horizon: int) -> Floats:
     """What came after each origin: [rows, K] -> [N, H, K], NaN where it was not observed."""
-    values: Floats = ahead(targets.to_numpy(np.float64), origins, horizon)
-    return values
+    return np.asarray(ahead(targets.to_numpy(np.float64), origins, horizon))
 
 
 def in_gaps(
@@ -61,42 +63,29 @@ def in_gaps(
 
 
 def report(
-    spans: dict[str, Forecasts], names: Sequence[str], yardstick: Yardstick, named: NamedSpans
+    spans: Mapping[str, Windows],
+    names: Sequence[str],
+    yardstick: Yardstick,
+    named: NamedSpans,
+    watch: Watch = lambda *_: None,
 ) -> dict[str, Any]:
     """metrics.json: the model's scores pooled, by horizon and by target, and the baselines'.
 
     `spans` are validation and test, `named` further ones, each its first and last target row.
+    `watch` is called with all that is made, once each.
     """
-    result: dict[str, Any] = {"baselines": {}, "validation_baselines": {}}
-    result |= {"baselines_by_horizon": {}} | ({"baselines_by_target": {}} if names[1:] else {})
+    total: Tree = {"baselines": {}, "validation_baselines": {}}
+    total |= {"baselines_by_horizon": {}} | ({"baselines_by_target": {}} if names[1:] else {})
     holders = {name: _holder(spans, *rows) for name, rows in named.items()}
     for span, forecasts in spans.items():
-        seen, blocks = forecasts.observed, forecasts.blocks(yardstick.block)
-        for name in forecasts.by:
-            made = forecasts.made(name)
-            if name == MODEL:
-                result[span] = pooled(seen, made, yardstick, blocks=blocks)
-                result[f"{span}_by_horizon"] = by_horizon(seen, made, yardstick, blocks=blocks)
-                if names[1:]:
-                    result[f"{span}_by_target"] = by_target(
-                        seen, made, yardstick, names, blocks=blocks
-                    )
-            else:
-                key = "baselines" if span == "test" else "validation_baselines"
-                result[key][name] = pooled(seen, made, yardstick, BASELINES)
-                if span == "test":
-                    result["baselines_by_horizon"][name] = by_horizon(seen, made, yardstick, BRIEF)
-                if span == "test" and names[1:]:
-                    result["baselines_by_target"][name] = by_target(
-                        seen, made, yardstick, names, BASELINES
-                    )
-            for other, (first, last) in named.items():
-                masked = np.where(_within(forecasts, first, last)[..., None], seen, np.nan)
-                # None of its rows may be scored by this split, or was observed.
-                if holders[other] == span and not np.isnan(masked).all():
-                    shown = STORED if name == MODEL else BRIEF
-                    scores = pooled(masked, made, yardstick, shown, blocks)
-                    result.setdefault("spans", {}).setdefault(other, {})[name] = scores
+        held = {name: rows for name, rows in named.items() if holders[name] == span}
+        for group in forecasts.groups():
+            for name in group.by:
+                made = group.made(name)
+                watch(span, group, name, made)
+                own = _of_one(span, group, name, made, names, yardstick, held)
+                total = sums.joined(total, own)
+    result = sums.finished(total)
     mine, rules = metrics.error(result["test"]), result["baselines"]
     result["skill"] = {
         name: skill
@@ -107,25 +96,79 @@ def report(
     return result
 
 
-def rolling(forecasts: Forecasts, bands: Bands, yardstick: Yardstick) -> dict[str, Any]:
-    """The test scores of the model's intervals as they would have followed its errors."""
-    seen, made = forecasts.observed, Made(forecasts.model, bands)
-    blocks = forecasts.blocks(yardstick.block)
-    steps = by_horizon(seen, made, yardstick, blocks=blocks)
-    return {
-        "test": metrics.of_intervals(pooled(seen, made, yardstick, blocks=blocks)),
-        "test_by_horizon": {step: metrics.of_intervals(scores) for step, scores in steps.items()},
-    }
+def _of_one(
+    span: str,
+    group: Forecasts,
+    name: str,
+    made: Made,
+    names: Sequence[str],
+    yardstick: Yardstick,
+    named: NamedSpans,
+) -> Tree:
+    """What one model's forecasts of a group of series add to metrics.json."""
+    seen, blocks, found = group.observed, group.blocks(yardstick.block), Tree()
+    if name == MODEL:
+        found[span] = summed(seen, made, yardstick, blocks=blocks)
+        found[f"{span}_by_horizon"] = _steps(seen, made, yardstick, blocks=blocks)
+        if names[1:]:
+            found[f"{span}_by_target"] = _targets(seen, made, yardstick, names, blocks=blocks)
+    else:
+        key = "baselines" if span == "test" else "validation_baselines"
+        found[key] = {name: summed(seen, made, yardstick, BASELINES)}
+        if span == "test":
+            found["baselines_by_horizon"] = {name: _steps(seen, made, yardstick, BRIEF)}
+        if span == "test" and names[1:]:
+            by = _targets(seen, made, yardstick, names, BASELINES)
+            found["baselines_by_target"] = {name: by}
+    for other, (first, last) in named.items():
+        masked = np.where(_within(group, first, last)[..., None], seen, np.nan)
+        shown = STORED if name == MODEL else BRIEF
+        # None of its rows may be scored by this split, or was observed.
+        if scores := summed(masked, made, yardstick, shown, blocks):
+            found.setdefault("spans", {})[other] = {name: scores}
+    return found
+
+
+def rolling(
+    forecasts: Windows, follow: Callable[[Forecasts], Bands], yardstick: Yardstick
+) -> dict[str, Any]:
+    """The test scores of the model's intervals as they would have followed its errors.
+
+    `follow` gives these intervals.
+    """
+    total = Tree()
+    for group in forecasts.groups():
+        seen, made = group.observed, Made(group.model, follow(group))
+        blocks = group.blocks(yardstick.block)
+        own = summed(seen, made, yardstick, blocks=blocks)
+        steps = _steps(seen, made, yardstick, blocks=blocks)
+        total = sums.joined(total, {"test": own, "test_by_horizon": steps})
+    found = sums.finished(total)
+    steps = {step: metrics.of_intervals(own) for step, own in found["test_by_horizon"].items()}
+    return {"test": metrics.of_intervals(found["test"]), "test_by_horizon": steps}
 
 
 def pooled(
     seen: Floats, made: Made, yardstick: Yardstick, shown: int = STORED, blocks: Rows | None = None
 ) -> Scores:
-    """One target's scores in its units, or several targets' on standardised values.
+    """The scores of what `summed` takes.
 
     A score that is not defined is not there: r2 of one value, mape where all are zero, mase where
-    the seasonal error is zero. `zeros` counts the values that mape leaves out. Of several targets
-    the quantiles are scored in units, as WQL has it.
+    the seasonal error is zero. `zeros` counts the values that mape leaves out.
+    """
+    found = summed(seen, made, yardstick, shown, blocks)
+    if not found:
+        raise ValueError("expected at least one observed target, found none")
+    return sums.finished(found)
+
+
+def summed(
+    seen: Floats, made: Made, yardstick: Yardstick, shown: int = STORED, blocks: Rows | None = None
+) -> Tree:
+    """What adds up to one target's scores in its units, or several targets' on standardised values.
+
+    Nothing where nothing was observed. Of several targets the quantiles are scored in units, as WQL
+    has it.
 
     Args:
         seen: [N, H, K] or [N, K], and so what was made.
@@ -134,7 +177,7 @@ def pooled(
     """
     known = ~np.isnan(seen)
     if not known.any():
-        raise ValueError("expected at least one observed target, found none")
+        return {}
     unit = yardstick.deviation if seen.shape[-1] > 1 else np.ones(1)
     y, of, bare = seen[known], made.part(known), shown == STORED
     units = np.broadcast_to(unit, seen.shape)[known]
@@ -143,18 +186,18 @@ def pooled(
     if bands and blocks is not None:
         own = blocks.reshape(-1, *(1 for _ in seen.shape[1:]))
         sample["blocks"] = np.broadcast_to(own, seen.shape)[known]
+    count = {"n": Sum(sums.COUNT, (len(y),))} if bare else {}
     if seen.shape[-1] > 1:
-        scores = metrics.measured({**sample, "errors": (of.point - y) / units}, shown)
+        found = metrics.summed({**sample, "errors": (of.point - y) / units}, shown)
         if of.quantiles:
-            made_of = metrics.measured({"observed": y, "quantiles": of.quantiles}, shown)
+            made_of = metrics.summed({"observed": y, "quantiles": of.quantiles}, shown)
             # Of targets in several units, pinball losses have no mean.
-            scores |= {k: v for k, v in made_of.items() if not k.startswith("pinball")}
-        return scores | ({"n": len(y)} if bare else {})
+            found |= {k: v for k, v in made_of.items() if not k.startswith("pinball")}
+        return found | count
     sample |= {"forecast": of.point, "seasonal_error": yardstick.seasonal_error[0]}
     sample |= {"quantiles": of.quantiles} if of.quantiles else {}
-    return metrics.measured(sample, shown) | (
-        {"n": len(y), "zeros": int((y == 0).sum())} if bare else {}
-    )
+    zeros = {"zeros": Sum(sums.COUNT, (int((y == 0).sum()),))} if bare else {}
+    return metrics.summed(sample, shown) | count | zeros
 
 
 def names_of_steps(horizon: int) -> list[str]:
@@ -167,48 +210,61 @@ def by_horizon(
     seen: Floats, made: Made, yardstick: Yardstick, shown: int = STORED, blocks: Rows | None = None
 ) -> dict[str, Scores]:
     """The pooled scores of each step ahead, h01, h02, ..., where anything was observed."""
-    return {
-        name: pooled(seen[:, step], made.part(np.s_[:, step]), yardstick, shown, blocks)
+    return sums.finished(_steps(seen, made, yardstick, shown, blocks))
+
+
+def _steps(
+    seen: Floats, made: Made, yardstick: Yardstick, shown: int = STORED, blocks: Rows | None = None
+) -> Tree:
+    found = (
+        (name, summed(seen[:, step], made.part(np.s_[:, step]), yardstick, shown, blocks))
         for step, name in enumerate(names_of_steps(seen.shape[1]))
-        if not np.isnan(seen[:, step]).all()
-    }
+    )
+    return {name: own for name, own in found if own}
 
 
 def by_target(
+    seen: Floats, made: Made, yardstick: Yardstick, names: Sequence[str], shown: int = STORED
+) -> dict[str, Scores]:
+    """The scores of each target in its units."""
+    return sums.finished(_targets(seen, made, yardstick, names, shown))
+
+
+def _targets(
     seen: Floats,
     made: Made,
     yardstick: Yardstick,
     names: Sequence[str],
     shown: int = STORED,
     blocks: Rows | None = None,
-) -> dict[str, Scores]:
-    """The scores of each target in its units."""
-    return {
-        name: pooled(
-            seen[..., [k]], made.part(np.s_[..., [k]]), yardstick.of_target(k), shown, blocks
-        )
-        for k, name in enumerate(names)
-    }
+) -> Tree:
+    found = ((name, np.s_[..., [k]], yardstick.of_target(k)) for k, name in enumerate(names))
+    own = ((name, summed(seen[at], made.part(at), of, shown, blocks)) for name, at, of in found)
+    return {name: target for name, target in own if target}
 
 
 def by_hour(
-    forecasts: Forecasts, hours: npt.NDArray[np.int64], yardstick: Yardstick
+    forecasts: Windows, hours: npt.NDArray[np.int64], yardstick: Yardstick
 ) -> dict[str, list[float]]:
     """What `metrics.error` gives for the targets of each hour of the day, NaN where none is.
 
     `hours` [rows] is the hour of each row of the series, from 0.
     """
-    seen = forecasts.observed
-    of_target = hours[forecasts.origins[:, None] + np.arange(1, seen.shape[1] + 1)]
-    errors: dict[str, list[float]] = {name: [] for name in forecasts.by}
-    for hour in range(24):
-        inside = of_target == hour
-        known = not np.isnan(seen[inside]).all()
-        for name, values in forecasts.by.items():
-            made = Made(values[inside])
-            scores = pooled(seen[inside], made, yardstick, BRIEF) if known else None
-            errors[name].append(metrics.error(scores) if scores else np.nan)
-    return errors
+    total = Tree()
+    for group in forecasts.groups():
+        seen = group.observed
+        of_target = hours[group.origins[:, None] + np.arange(1, seen.shape[1] + 1)]
+        for name, values in group.by.items():
+            inside = [(str(hour), of_target == hour) for hour in range(24)]
+            own = {
+                hour: summed(seen[at], Made(values[at]), yardstick, BRIEF) for hour, at in inside
+            }
+            total = sums.joined(total, {name: own})
+    found = sums.finished(total)
+    return {
+        name: [metrics.error(scores) if scores else np.nan for scores in own.values()]
+        for name, own in found.items()
+    }
 
 
 def rounded(tree: Any) -> Any:
@@ -228,45 +284,17 @@ def summary(result: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "skill": result["skill"]}
 
 
-def table(
-    spans: dict[str, Forecasts], names: Sequence[str], times: pd.DatetimeIndex, series: str = ""
-) -> pd.DataFrame:
-    """predictions.parquet: a row for each span, origin, step and target, in the targets' units.
-
-    `series` is what the column with the names of many series is called; without it there is none.
-    """
-    category, parts = pd.Categorical.from_codes, []
-    for code, forecasts in enumerate(spans.values()):
-        n, horizon, k = forecasts.observed.shape
-        step, target = np.arange(1, horizon + 1, dtype=np.int32), np.arange(k, dtype=np.int16)
-        made = forecasts.made(MODEL)
-        columns = {
-            # Categories, since a name for each of millions of rows would weigh most.
-            "span": category(np.full(n * horizon * k, code, np.int8), pd.Index(list(spans))),
-            "origin": times[forecasts.origins].repeat(horizon * k),
-            "time": times[(forecasts.origins[:, None] + step).ravel().repeat(k)],
-            "step": np.tile(step.repeat(k), n),
-            "target": category(np.tile(target, n * horizon), pd.Index(list(names))),
-            "forecast": made.point.ravel(),
-            "observed": forecasts.observed.ravel(),
-        }
-        if series and (borders := forecasts.borders):
-            number = borders.number(forecasts.origins).repeat(horizon * k)
-            columns = {series: category(number, pd.Index(borders.names, dtype="str")), **columns}
-        for level, (low, high) in made.bands.items():
-            columns |= {f"lo-{level:g}": low.ravel(), f"hi-{level:g}": high.ravel()}
-        parts.append(pd.DataFrame(columns))
-    return pd.concat(parts, ignore_index=True)
-
-
-def _holder(spans: Mapping[str, Forecasts], first: int, last: int) -> str:
+def _holder(spans: Mapping[str, Windows], first: int, last: int) -> str:
     """The span that has most of the targets of rows first to last."""
-    return max(spans, key=lambda name: int(_within(spans[name], first, last).sum()))
+
+    def held(name: str) -> int:
+        return sum(int(_within(group, first, last).sum()) for group in spans[name].groups())
+
+    return max(spans, key=held)
 
 
 def _within(forecasts: Forecasts, first: int, last: int) -> npt.NDArray[np.bool_]:
     """Which targets [N, H] lie in rows first to last of their series."""
     origins = forecasts.origins - forecasts.firsts
     rows = origins[:, None] + np.arange(1, forecasts.observed.shape[1] + 1)
-    inside: npt.NDArray[np.bool_] = (rows >= first) & (rows <= last)
-    return inside
+    return np.asarray((rows >= first) & (rows <= last))

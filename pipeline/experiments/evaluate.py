@@ -14,12 +14,13 @@ from pipeline.data.sources import reading
 from pipeline.data.splits import Spans
 from pipeline.data.windows import Runs
 from pipeline.evaluation import by_series, network_memory, scoring
-from pipeline.evaluation.forecasts import MODEL, Bands, Forecasts
+from pipeline.evaluation.forecasts import MODEL, OnDisk
 from pipeline.evaluation.network_memory import Memory
 from pipeline.evaluation.scoring import Yardstick
 from pipeline.experiments.baselines import baselines
-from pipeline.experiments.intervals import with_intervals
+from pipeline.experiments.intervals import followed, with_intervals
 from pipeline.experiments.members import by_members
+from pipeline.experiments.scored import all_scores
 from pipeline.experiments.task import prepared
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
@@ -33,8 +34,7 @@ class Evaluation:
     """What was forecast, how good it is, and what a report shows beside it."""
 
     metrics: dict[str, Any]  # metrics.json
-    forecasts: dict[str, Forecasts]  # by span
-    bands: Bands  # of the model on test, not cut at the least value of each target
+    forecasts: dict[str, OnDisk]  # by span
     series: Panel  # the regular series, in their units
     by_series: pd.DataFrame  # the test scores of each
     spans: Spans
@@ -69,9 +69,7 @@ def evaluate(experiment: Experiment, layout: Layout) -> Evaluation:
     # The model does not see a target that is not among its inputs; baselines do.
     task = prepared(experiment, layout, series)
     by = {MODEL: partial(forecaster.forecast, seen)} | baselines(experiment, forecaster, task)
-    forecasts, calibration, bands, followed = with_intervals(
-        experiment, layout, forecaster, by, series, origins
-    )
+    forecasts, calibration = with_intervals(experiment, layout, forecaster, by, series, origins)
     artifacts.write_json(layout.calibration, calibration.model_dump(mode="json"))
     train = [targets.iloc[slice(*own)] for own in rows["train"]]
     yardstick, each = by_series.yardsticks(train, card.season, max(spec.horizon, card.steps_a_day))
@@ -80,16 +78,14 @@ def evaluate(experiment: Experiment, layout: Layout) -> Evaluation:
     )
     in_gaps = scoring.in_gaps(targets, origins["test"], forecaster.imputer.limit, series.borders)
     yardsticks = dict(zip(series.borders.names, each, strict=True))
-    scored = by_series.scores(forecasts["test"], yardsticks, card.series or "series")
+    metrics, scored = all_scores(experiment, layout, forecasts, yardstick, yardsticks, times)
     artifacts.write_frame(layout.by_series, scored)
-    metrics = scoring.report(forecasts, spec.targets, yardstick, card.spans)
-    metrics |= {"rolling": scoring.rolling(forecasts["test"], followed, yardstick)}
+    follow = partial(followed, lowest=forecaster.lowest)
+    metrics |= {"rolling": scoring.rolling(forecasts["test"], follow, yardstick)}
     metrics |= {"memory": memory.scores} if memory else {}
-    metrics |= by_members(experiment, forecaster, seen, series, origins["validation"], yardstick)
+    metrics |= by_members(experiment, layout, forecaster, seen, forecasts["validation"], yardstick)
     metrics |= {"series": by_series.summary(scored)} if card.series else {}
     metrics |= {"training_windows": count.model_dump(), "test_origins": in_gaps}
     artifacts.write_json(layout.metrics, metrics := scoring.rounded(metrics))
     artifacts.write_json(layout.summary, scoring.summary(metrics))
-    predictions = scoring.table(forecasts, spec.targets, times, card.series or "")
-    artifacts.write_frame(layout.predictions, predictions)
-    return Evaluation(metrics, forecasts, bands, series, scored, rows, yardstick, memory, example)
+    return Evaluation(metrics, forecasts, series, scored, rows, yardstick, memory, example)

@@ -1,23 +1,26 @@
 """The intervals around the forecasts of a model and its baselines, made alike for all."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from pipeline.config.experiment import Experiment
-from pipeline.data import splits
-from pipeline.data.panel import Panel
+from pipeline.data import panel, splits
+from pipeline.data.panel import Borders, Panel
 from pipeline.data.windows import Rows
 from pipeline.evaluation import scoring
-from pipeline.evaluation.forecasts import MODEL, Around, Forecasts
+from pipeline.evaluation.forecasts import MODEL, Forecasts, OnDisk, Part, grouped, parts
 from pipeline.experiments.baselines import Forecast
 from pipeline.files.layout import Layout
-from pipeline.forecasting import conformal, drift
-from pipeline.forecasting.conformal import Bands, Calibration, Method, TooFewError
+from pipeline.files.on_disk import Kept
+from pipeline.forecasting import conformal, drift, learning
+from pipeline.forecasting.conformal import Bands, Calibration, Floats, Method, TooFewError
 from pipeline.forecasting.forecaster import Forecaster
+from pipeline.models.spec import Spec
 from pipeline.runtime.progress import progress, say
 
 
@@ -32,6 +35,120 @@ def method(experiment: Experiment, given: tuple[float, ...]) -> Method:
     )
 
 
+@dataclass(frozen=True)
+class Span:
+    """What was forecast from the origins of a span and what came, on disk: [N, H, K]."""
+
+    origins: Rows  # [N]
+    borders: Borders
+    observed: Kept
+    by: dict[str, Kept]  # of a quantile network [N, H, K, Q]
+
+    @property
+    def number(self) -> Rows:
+        """[N] the numbers of the origins' series."""
+        return self.borders.number(self.origins)
+
+    def named(self, experiment: Experiment) -> dict[str, Rows]:
+        """By series the positions of its origins, if intervals are learned of each."""
+        if not (experiment.card.series and experiment.params.evaluate.calibration.by_series):
+            return {}
+        each = parts(self.origins, self.borders)
+        return {self.borders.names[i]: np.arange(own.start, own.stop) for i, own in each}
+
+
+def forecast(
+    layout: Layout, spec: Spec, series: Panel, by: Mapping[str, Forecast], origins: Rows
+) -> Span:
+    """What each of `by` forecasts from the origins of a span, some series at a time."""
+    targets, directory = series.frame[list(spec.targets)], layout.reports
+    shape = len(origins), spec.horizon, len(spec.targets)
+    kept: dict[str, Kept] = {}
+    observed = Kept(directory, shape)
+    groups = list(grouped(origins, series.borders, spec.horizon * len(spec.targets)))
+    with progress("groups of series forecast", len(groups) * len(by)) as tell:
+        for part in groups:
+            observed.write(part, scoring.observed(targets, origins[part], spec.horizon))
+            for name, make in by.items():
+                made = make(origins[part])
+                if name not in kept:
+                    kept[name] = Kept(directory, (len(origins), *made.shape[1:]))
+                kept[name].write(part, made)
+                tell(name)
+    return Span(origins, series.borders, observed, kept)
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """What tells the intervals of each window of a span."""
+
+    calibrations: Sequence[Calibration]
+    which: Rows  # [N] the number of each window's
+    names: Sequence[str]
+    number: Rows  # [N] of each window's series
+
+    def parts(self, part: Part) -> list[conformal.Part]:
+        """Those of some of the windows."""
+        which, number, found = self.which[part], self.number[part], list[conformal.Part]()
+        for i, calibration in enumerate(self.calibrations):
+            own = np.flatnonzero(which == i)
+            each = calibration.parts(self.names, number[own])
+            found += [(own[rows], one) for rows, one in each]
+        return found
+
+    def around(self, kept: Kept, lowest: Floats, part: Part) -> tuple[Bands, dict[float, Floats]]:
+        """The intervals and the quantiles of some of the windows."""
+        return conformal.around(self.parts(part), kept[part], lowest)
+
+    def uncut(self, kept: Kept, part: Part) -> Bands:
+        """The intervals before they are cut at the least value of each target."""
+        return conformal.bands(self.parts(part), kept[part])
+
+
+def by_halves(experiment: Experiment, how: Method, span: Span, kept: Kept, spec: Spec) -> Assigned:
+    """What tells the intervals of each half of a span's windows: the errors of the other half.
+
+    Raises:
+        TooFewError: a half has too few of them.
+    """
+    halves = learning.halves(span.origins, span.number, spec.horizon)
+    taught = [of for _, of in halves]
+    series = span.named(experiment)
+    found = learning.calibrations(how, kept, span.observed, spec.targets, taught, series)
+    which = np.zeros(len(span.origins), np.int64)
+    which[halves[1][0]] = 1
+    return Assigned(found, which, span.borders.names, span.number)
+
+
+def on_validation(
+    experiment: Experiment, forecaster: Forecaster, span: Span, steps: Rows | None = None
+) -> OnDisk:
+    """Forecasts on validation, each half with intervals by the errors of the other, if it may be.
+
+    `steps` [N] is how many steps after the first time of all each origin is.
+    """
+    spec, around = forecaster.spec, {}
+    for name, kept in span.by.items():
+        how = method(experiment, (spec.quantiles or ()) if name == MODEL else ())
+        with suppress(TooFewError):
+            made = by_halves(experiment, how, span, kept, spec)
+            around[name] = partial(made.around, kept, forecaster.lowest)
+    points = points_of(spec, span)
+    return OnDisk(span.origins, span.observed, points, around, span.borders, steps)
+
+
+def points_of(spec: Spec, span: Span) -> dict[str, Callable[[Part], Floats]]:
+    """What reads the point forecasts of each."""
+
+    def point(kept: Kept, part: Part) -> Floats:
+        return spec.point(kept[part])
+
+    return {
+        name: partial(point, kept) if name == MODEL else kept.__getitem__
+        for name, kept in span.by.items()
+    }
+
+
 def with_intervals(
     experiment: Experiment,
     layout: Layout,
@@ -39,77 +156,81 @@ def with_intervals(
     by: Mapping[str, Forecast],
     series: Panel,
     origins: Mapping[str, Rows],
-) -> tuple[dict[str, Forecasts], Calibration, Bands, Bands]:
+) -> tuple[dict[str, OnDisk], Calibration]:
     """What each of `by` forecasts from the origins of each span, with its intervals.
 
     The errors of the calibration span make them; on validation, those of its other half. Also given
-    are the model's own calibration, its intervals on test before they are cut at the least value of
-    each target, and its intervals there had they followed its errors.
+    is the model's own calibration.
     """
-    settings, spec = experiment.params.evaluate, forecaster.spec
-    targets, borders = series.frame[list(spec.targets)], series.borders
+    spec, borders = forecaster.spec, series.borders
     times, timeline = pd.DatetimeIndex(series.frame.index), series.timeline(experiment.card)
-    own = {
-        span: {name: forecast(rows) for name, forecast in by.items()}
-        for span, rows in origins.items()
-    }
-    seen = {span: scoring.observed(targets, rows, spec.horizon) for span, rows in origins.items()}
+    spans = {span: forecast(layout, spec, series, by, rows) for span, rows in origins.items()}
     learned_on = splits.calibrates(origins)
-    around: dict[str, dict[str, Around]] = {span: {} for span in splits.SCORED}
     learned: dict[str, Calibration] = {}
-    chosen = origins["validation"]
-    of = borders.number(chosen)
-    with progress("calibrations", len(by)) as tell:
-        for name in by:
-            how = method(experiment, (spec.quantiles or ()) if name == MODEL else ())
-            one = conformal.calibrate(how, own[learned_on][name], seen[learned_on], spec.targets)
-            learned[name], parts = one, {"test": [(np.arange(len(seen["test"])), one)]}
-            with suppress(TooFewError):
-                parts["validation"] = conformal.halves(
-                    how, own["validation"][name], seen["validation"], spec.targets, chosen, of
-                )
-            for span, part in parts.items():
-                made = partial(conformal.around, part, own[span][name], forecaster.lowest)
-                around[span][name] = made
-            tell(name)
-    cells = learned[MODEL].cells
-    if fewer := sum(len(cell.n) < settings.calibration.bins for cell in cells):
-        say(
-            f"{layout.calibration}: {learned_on} has too few windows for evaluate.calibration.bins "
-            f"{settings.calibration.bins} at {fewer} of {len(cells)} steps and targets: fewer there"
-        )
-    if not around["validation"]:
+    for name, kept in spans[learned_on].by.items():
+        how = method(experiment, (spec.quantiles or ()) if name == MODEL else ())
+        named = spans[learned_on].named(experiment)
+        observed = spans[learned_on].observed
+        (learned[name],) = learning.calibrations(how, kept, observed, spec.targets, [None], named)
+    _say_what_is_less(experiment, layout, learned[MODEL], learned_on, borders)
+    steps = {span: timeline.steps(times, origins[span]) for span in splits.SCORED}
+    validation = on_validation(experiment, forecaster, spans["validation"], steps["validation"])
+    if not validation.around:
         say(f"{layout.metrics}: half of validation is too short for scores of intervals there")
-    forecasts = {
-        span: Forecasts(
-            origins[span],
-            seen[span],
-            {
-                name: spec.point(values) if name == MODEL else values
-                for name, values in own[span].items()
-            },
-            around[span],
-            borders,
-            timeline.steps(times, origins[span]),
-        )
-        for span in splits.SCORED
+    test = spans["test"]
+    all_of_it = np.zeros(len(test.origins), np.int64)
+    made = {
+        name: Assigned([one], all_of_it, borders.names, test.number)
+        for name, one in learned.items()
     }
-    bands, test = learned[MODEL].bands(own["test"][MODEL]), forecasts["test"]
-    followed = [  # each series by its own errors
+    around = {
+        name: partial(one.around, test.by[name], forecaster.lowest) for name, one in made.items()
+    }
+    uncut = partial(made[MODEL].uncut, test.by[MODEL])
+    of_test = points_of(spec, test), around, borders, steps["test"], uncut
+    return {
+        "validation": validation,
+        "test": OnDisk(test.origins, test.observed, *of_test),
+    }, learned[MODEL]
+
+
+def _say_what_is_less(
+    experiment: Experiment, layout: Layout, learned: Calibration, span: str, borders: Borders
+) -> None:
+    """Where there are fewer bins, or no intervals of a series' own, than was asked for."""
+    bins, cells = learned.method.bins, learned.cells
+    if fewer := sum(len(cell.n) < bins for cell in cells):
+        say(
+            f"{layout.calibration}: {span} has too few windows for evaluate.calibration.bins "
+            f"{bins} at {fewer} of {len(cells)} steps and targets: fewer there"
+        )
+    if not (experiment.card.series and experiment.params.evaluate.calibration.by_series):
+        return
+    if small := [name for name in borders.names if name not in learned.series]:
+        say(
+            f"{layout.calibration}: {len(small)} of {len(borders)} series have fewer than "
+            f"{learned.method.least} observed values at some step of {span}, so they have the "
+            f"intervals of all series together: {panel.listed(small)}"
+        )
+
+
+def followed(group: Forecasts, lowest: Floats) -> Bands:
+    """The model's intervals had they followed its errors, those of each series by themselves."""
+    bands, middle = group.uncut() if group.uncut else {}, group.model
+    found = [
         drift.replay(
             {level: (low[part], high[part]) for level, (low, high) in bands.items()},
-            test.model[part],
-            test.observed[part],
-            test.origins[part],
-            forecaster.lowest,
+            middle[part],
+            group.observed[part],
+            group.origins[part],
+            lowest,
         )
-        for _, part in test.series()
+        for _, part in group.series()
     ]
-    joined = {
+    return {
         level: (
-            np.concatenate([one[level][0] for one in followed]),
-            np.concatenate([one[level][1] for one in followed]),
+            np.concatenate([one[level][0] for one in found]),
+            np.concatenate([one[level][1] for one in found]),
         )
         for level in bands
     }
-    return forecasts, learned[MODEL], bands, joined

@@ -3,13 +3,14 @@
 from typing import Any
 
 from pipeline.config.experiment import Experiment
-from pipeline.data.panel import Panel
-from pipeline.data.windows import Rows
 from pipeline.evaluation import scoring
+from pipeline.evaluation.forecasts import MODEL, OnDisk
 from pipeline.evaluation.metrics import Scores, brief
 from pipeline.evaluation.scoring import Yardstick
-from pipeline.experiments.validate import scores
-from pipeline.forecasting.conformal import Floats
+from pipeline.experiments import intervals
+from pipeline.experiments.validate import pooled
+from pipeline.files.layout import Layout
+from pipeline.files.on_disk import Kept
 from pipeline.forecasting.forecaster import Forecaster
 from pipeline.models.mix import Mixed
 from pipeline.models.task import Seen
@@ -21,35 +22,39 @@ MIXED = "mixed"  # all of them with what is mixed in
 
 def by_members(
     experiment: Experiment,
+    layout: Layout,
     forecaster: Forecaster,
     seen: Seen,
-    series: Panel,
-    origins: Rows,
+    validation: OnDisk,
     yardstick: Yardstick,
 ) -> dict[str, Any]:
     """`members`: the validation scores of an ensemble's first members, by how many.
 
     With something mixed in, also those of all that, and `mix`: its share by step. Nothing of a
-    network by itself. `origins` [N] are those of validation, `series` has the targets in units.
+    network by itself. `validation` has what all together forecast there.
     """
-    spec, found = forecaster.spec, dict[str, Scores]()
+    spec, kept = forecaster.spec, dict[int, Kept]()
     if spec.ensemble == 1 and not spec.mix:
         return {}
-    targets = series.frame[list(spec.targets)]
-    observed = scoring.observed(targets, origins, spec.horizon)
-    of = series.borders.number(origins)
+    with progress("members", spec.ensemble * len(validation.cuts)) as tell:
+        for part in validation.cuts:
+            for number, made in forecaster.growing(seen, validation.origins[part]):
+                if number in (*COUNTS, spec.ensemble):
+                    if number not in kept:
+                        shape = len(validation.origins), *made.shape[1:]
+                        kept[number] = Kept(layout.reports, shape)
+                    kept[number].write(part, made)
+                tell("validation")
 
-    def told(made: Floats) -> Scores:
-        return brief(scores(experiment, forecaster, made, observed, origins, of, yardstick))
+    def told(made: Kept) -> Scores:
+        of = validation.origins, validation.borders, validation.observed
+        span = intervals.Span(*of, {MODEL: made})
+        return brief(pooled(intervals.on_validation(experiment, forecaster, span), yardstick))
 
-    with progress("members", spec.ensemble) as tell:
-        for number, made in forecaster.growing(seen, origins):
-            if number in (*COUNTS, spec.ensemble):
-                found[str(number)] = told(made)
-            tell("validation")
+    found = {str(number): told(made) for number, made in kept.items()}
     if not isinstance(forecaster.model, Mixed):
         return {"members": found}
-    found[MIXED] = told(forecaster.forecast(seen, origins))
+    found[MIXED] = brief(pooled(validation, yardstick))
     steps = scoring.names_of_steps(spec.horizon)
     shares = dict(zip(steps, map(float, forecaster.model.shares), strict=True))
     return {"members": found, "mix": shares}

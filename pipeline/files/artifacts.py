@@ -6,8 +6,8 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 REMEDY = "; remove it and run: dvc repro"
 OPEN = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")  # of the shell, which may be files
+GROUP = 2**20  # rows of a table that stand together in a Parquet file, as its writer has it
 FULL = (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # errors of a full disk
 
 
@@ -49,10 +50,15 @@ def replacing(path: Path) -> Iterator[Path]:
         with _through(path) if special else swapping(path) as written:
             yield written
     except OSError as error:
-        # Each library reports a full disk in its own words, some on several lines.
-        reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
-        full = "; is the disk full?" if error.errno in FULL else ""
-        raise PipelineError(f"{path}: could not be written{kept}: {reason}{full}") from error
+        raise unwritten(path, error, kept) from error
+
+
+def unwritten(path: Path, error: OSError, kept: str = "") -> PipelineError:
+    """What to say of a path that could not be written to."""
+    # Each library reports a full disk in its own words, some on several lines.
+    reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
+    full = "; is the disk full?" if error.errno in FULL else ""
+    return PipelineError(f"{path}: could not be written{kept}: {reason}{full}")
 
 
 @contextmanager
@@ -162,6 +168,43 @@ def write_frame(path: Path, frame: pd.DataFrame) -> None:
     """A frame as Parquet."""
     with replacing(path) as beside:
         frame.to_parquet(beside)
+
+
+@contextmanager
+def appending(path: Path, rows: int) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """What appends frames to a Parquet file of so many rows: the bytes are `write_frame`'s of all.
+
+    Columns of names have the same categories in each.
+    """
+    with replacing(path) as beside, ExitStack() as open_file:
+        writer: pq.ParquetWriter | None = None
+        waiting: list[pa.Table] = []
+
+        def write(least: int) -> None:
+            """Whole groups of rows, as long as there are so many."""
+            assert writer  # noqa: S101 - a frame has been appended
+            table = pa.concat_tables(waiting)
+            waiting.clear()
+            while len(table) >= least:
+                writer.write_table(table.slice(0, GROUP).combine_chunks(), GROUP)
+                table = table.slice(GROUP)
+            waiting.append(table)
+
+        def append(frame: pd.DataFrame) -> None:
+            nonlocal writer
+            table = pa.Table.from_pandas(frame.set_axis(pd.RangeIndex(len(frame))))
+            if writer is None:
+                index = json.loads(table.schema.metadata[b"pandas"])
+                index["index_columns"][0]["stop"] = rows
+                metadata = {b"pandas": json.dumps(index).encode()}
+                schema = table.schema.with_metadata(metadata)
+                writer = open_file.enter_context(pq.ParquetWriter(beside, schema))
+            waiting.append(table.cast(writer.schema))
+            write(GROUP)
+
+        yield append
+        if writer and len(waiting[0]):
+            write(1)
 
 
 def read_frame(path: Path, columns: list[str] | None = None) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Intervals and quantiles around any model's forecasts, learned from its errors on a later span.
+"""Intervals and quantiles around any model's forecasts, by what was learned of its errors.
 
 Split conformal prediction (Vovk, Gammerman and Shafer 2005): a new error is at most the one of rank
 ceil((n + 1) share) among n of the calibration span with at least this share as probability,
@@ -11,9 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cached_property
 from statistics import NormalDist
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from pipeline.config.params import DECILES
 from pipeline.data.windows import Rows
@@ -22,7 +24,6 @@ from pipeline.files.records import Record
 
 Floats = npt.NDArray[np.float64]
 Bands = dict[float, tuple[Floats, Floats]]  # lower and upper bounds [N, H, K] by level in percent
-FLOOR = 0.1  # of the mean size of forecasts: where one is near 0, its error need not be
 
 
 def columns(level: float) -> tuple[str, str]:
@@ -118,8 +119,61 @@ class Cell(Record):
 
     def errors(self, learned: Iterable[Learned], middle: Floats) -> Iterator[Floats]:
         """What was learned, each in the target's units, for each forecast [N]."""
-        own, size = _bin_of(middle, self.edges), _size(middle, self.floor)
+        own, size = bin_of(middle, self.edges), size_of(middle, self.floor)
         return (np.array(each.errors)[own] * size for each in learned)
+
+
+class OfSeries(Record):
+    """What was learned of one series by itself, without bins: by target, for each step."""
+
+    floors: dict[str, tuple[float | None, ...]]
+    n: dict[str, tuple[int, ...]]
+    levels: dict[str, dict[str, tuple[float, ...]]]
+    quantiles: dict[str, dict[str, tuple[float, ...]]]
+
+    @classmethod
+    def of(cls, cells: Sequence[Cell]) -> Self:
+        """The same as cells."""
+        by = {cell.target: [one for one in cells if one.target == cell.target] for cell in cells}
+        first = cells[0]
+        return cls(
+            floors={name: tuple(cell.floor for cell in own) for name, own in by.items()},
+            n={name: tuple(cell.n[0] for cell in own) for name, own in by.items()},
+            levels={
+                name: {at: tuple(cell.levels[at].errors[0] for cell in own) for at in first.levels}
+                for name, own in by.items()
+            },
+            quantiles={
+                name: {
+                    at: tuple(cell.quantiles[at].errors[0] for cell in own)
+                    for at in first.quantiles
+                }
+                for name, own in by.items()
+            },
+        )
+
+    def cells(self, method: Method) -> tuple[Cell, ...]:
+        """What was learned, target by target and step by step."""
+        levels, quantiles = method.shares
+
+        def learned(n: int, share: Fraction, error: float) -> Learned:
+            return Learned(ranks=(rank(n, share),), errors=(error,))
+
+        return tuple(
+            Cell(
+                target=name,
+                step=i + 1,
+                floor=self.floors[name][i],
+                edges=(),
+                n=(n,),
+                levels={at: learned(n, s, self.levels[name][at][i]) for at, s in levels.items()},
+                quantiles={
+                    at: learned(n, s, self.quantiles[name][at][i]) for at, s in quantiles.items()
+                },
+            )
+            for name, every in self.n.items()
+            for i, n in enumerate(every)
+        )
 
 
 class Calibration(Record):
@@ -128,11 +182,27 @@ class Calibration(Record):
     method: Method
     targets: tuple[str, ...]
     cells: tuple[Cell, ...]
+    # of each series with errors enough, if it was asked for; absent otherwise
+    series: dict[str, OfSeries] = Field(default={}, exclude_if=lambda given: not given)
+
+    def parts(self, names: Sequence[str], number: Rows) -> "list[Part]":
+        """Windows of series by what was learned of these, or of all: [N] the numbers of names."""
+        if not self.series:
+            return [(np.arange(len(number)), self)]
+        own = [i for i in np.unique(number).tolist() if names[i] in self.series]
+        others = np.flatnonzero(~np.isin(number, own))
+        found = [(np.flatnonzero(number == i), self._alone(names[i])) for i in own]
+        return found + ([(others, self)] if len(others) else [])
+
+    def _alone(self, name: str) -> Self:
+        cells = self.series[name].cells(self.method)
+        return self.model_copy(update={"cells": cells, "series": {}})
 
     def bands(self, forecast: Floats, lowest: npt.ArrayLike = -np.inf) -> Bands:
         """The interval of each level around forecasts [N, H, K] or quantiles [N, H, K, Q].
 
         `lowest` [K] is the least value of each target. A higher level's interval holds a lower's.
+        By what was learned of all series together.
         """
         method = self.method
         ends = np.empty((2, len(method.levels), *forecast.shape[:3]))
@@ -163,116 +233,30 @@ class Calibration(Record):
         return ((cell, (slice(None), cell.step - 1, k[cell.target])) for cell in self.cells)
 
 
-def calibrate(
-    method: Method, forecast: Floats, observed: Floats, targets: Sequence[str]
-) -> Calibration:
-    """Learn from forecasts of the calibration span, on which the model was not fitted.
-
-    A level's interval is the forecast and, either way, the absolute error of its rank; quantile q
-    is the forecast plus the error of rank ceil((n + 1) q). Of a model that forecasts quantiles, the
-    interval of 80% goes from its .1 to its .9, moved by the max(low - y, y - high) of its rank
-    (Romano, Patterson and Candes 2019), and a quantile is its own, moved by its own errors.
-
-    Args:
-        method: what is learned.
-        forecast: [N, H, K] in the targets' units, or quantiles [N, H, K, Q].
-        observed: [N, H, K], NaN where nothing was observed.
-        targets: [K] their names.
-
-    Raises:
-        TooFewError: names a target and step with too few errors.
-    """
-    cells = [
-        _cell(method, name, step + 1, forecast[:, step, k], observed[:, step, k])
-        for k, name in enumerate(targets)
-        for step in range(observed.shape[1])
-    ]
-    return Calibration(method=method, targets=tuple(targets), cells=tuple(cells))
+Part = tuple[Rows, Calibration]  # positions of windows, and what tells their intervals
 
 
-def halves(
-    method: Method,
-    forecast: Floats,
-    observed: Floats,
-    targets: Sequence[str],
-    origins: Rows,
-    series: Rows,
-) -> list[tuple[Rows, Calibration]]:
-    """Each half of the windows with what the other half teaches, of the arrays of `calibrate`.
-
-    Of each series the first half by time and the second; windows whose targets lie in both halves
-    teach nothing.
-
-    Args:
-        origins: [N] rows of the table, rising.
-        series: [N] the number of the series that each is of.
-    """
-    horizon = observed.shape[1]
-    early, teaches = np.zeros((2, len(origins)), np.bool_)
-    for own in np.split(np.arange(len(origins)), np.flatnonzero(np.diff(series)) + 1):
-        first, second = np.split(own, [len(own) // 2])
-        early[first] = True
-        teaches[first] = origins[first] + horizon <= origins[second[0]]
-        teaches[second] = origins[second] >= (origins[first[-1]] + horizon if len(first) else 0)
-    pairs = (early, ~early & teaches), (~early, early & teaches)
-    return [
-        (np.flatnonzero(own), calibrate(method, forecast[of], observed[of], targets))
-        for own, of in pairs
-    ]
-
-
-def around(
-    parts: Sequence[tuple[Rows, Calibration]], forecast: Floats, lowest: npt.ArrayLike = -np.inf
-) -> tuple[Bands, dict[float, Floats]]:
-    """The intervals and, by percent, the quantiles of windows [N], each of one of the parts."""
-    method = parts[0][1].method
-    ends = np.empty((2, len(method.levels), *forecast.shape[:3]))
-    every = np.empty((*forecast.shape[:3], len(method.quantiles)))
+def bands(parts: Sequence[Part], forecast: Floats, lowest: npt.ArrayLike = -np.inf) -> Bands:
+    """The intervals of windows [N], each of one of the parts."""
+    levels = parts[0][1].method.levels
+    ends = np.empty((2, len(levels), *forecast.shape[:3]))
     for own, calibration in parts:
         for i, bounds in enumerate(calibration.bands(forecast[own], lowest).values()):
             ends[0, i, own], ends[1, i, own] = bounds
+    return {level: (ends[0, i], ends[1, i]) for i, level in enumerate(levels)}
+
+
+def around(
+    parts: Sequence[Part], forecast: Floats, lowest: npt.ArrayLike = -np.inf
+) -> tuple[Bands, dict[float, Floats]]:
+    """The intervals and, by percent, the quantiles of windows [N], each of one of the parts."""
+    method = parts[0][1].method
+    every = np.empty((*forecast.shape[:3], len(method.quantiles)))
+    for own, calibration in parts:
         every[own] = calibration.quantiles(forecast[own], lowest)
-    levels = {level: (ends[0, i], ends[1, i]) for i, level in enumerate(method.levels)}
     percents = [round(100 * q, 9) for q in method.quantiles]
-    return levels, {percent: every[..., i] for i, percent in enumerate(percents)}
-
-
-def _cell(method: Method, target: str, step: int, values: Floats, y: Floats) -> Cell:
-    known = ~np.isnan(y)
-    values, y = values[known], y[known]
-    levels, quantiles = method.shares
-    if fault := method.fault(target, step, len(y)):
-        raise TooFewError(f"calibration span: {fault}")
-    middle = method.own(values, 0.5)
-    floor = (FLOOR * float(np.abs(middle).mean()) or 1.0) if target in method.scaled else None
-    size = _size(middle, floor)
-    edges = _edges(middle, method.bins, method.least)
-    bins = [_bin_of(middle, edges) == i for i in range(len(edges) + 1)]
-
-    def parts(errors: Floats) -> list[Floats]:
-        return [np.sort((errors / size)[inside]) for inside in bins]
-
-    def learned(share: Fraction, parts: list[Floats]) -> Learned:
-        ranks = [rank(len(part), share) for part in parts]
-        found = [float(part[r - 1]) for part, r in zip(parts, ranks, strict=True)]
-        return Learned(ranks=tuple(ranks), errors=tuple(found))
-
-    if method.given:
-        sides = (method.ends(values, level) for level in method.levels)
-        missed = [parts(np.maximum(low - y, y - high)) for low, high in sides]
-        errors = [parts(y - method.own(values, q)) for q in method.quantiles]
-    else:  # the same for all, so they are sorted once
-        missed = [parts(np.abs(y - values))] * len(levels)
-        errors = [parts(y - values)] * len(quantiles)
-    return Cell(
-        target=target,
-        step=step,
-        floor=floor,
-        edges=edges,
-        n=tuple(int(inside.sum()) for inside in bins),
-        levels=dict(zip(levels, map(learned, levels.values(), missed), strict=True)),
-        quantiles=dict(zip(quantiles, map(learned, quantiles.values(), errors), strict=True)),
-    )
+    by_percent = {percent: every[..., i] for i, percent in enumerate(percents)}
+    return bands(parts, forecast, lowest), by_percent
 
 
 def nested(lows: Floats, highs: Floats) -> Floats:
@@ -282,22 +266,11 @@ def nested(lows: Floats, highs: Floats) -> Floats:
     return np.stack([np.minimum.accumulate(lows), np.maximum.accumulate(highs)])
 
 
-def _size(middle: Floats, floor: float | None) -> Floats:
+def size_of(middle: Floats, floor: float | None) -> Floats:
     """What errors are divided by."""
     return np.ones_like(middle) if floor is None else np.abs(middle) + floor
 
 
-def _edges(middle: Floats, bins: int, least: int) -> tuple[float, ...]:
-    """Quantiles of forecasts [n] between bins, less those that leave a bin with too few."""
-    edges: list[float] = []
-    below = 0
-    for edge in np.quantile(middle, np.arange(1, bins) / bins):
-        count = int((middle < edge).sum())
-        if count - below >= least and len(middle) - count >= least:
-            edges.append(float(edge))
-            below = count
-    return tuple(edges)
-
-
-def _bin_of(middle: Floats, edges: Sequence[float]) -> npt.NDArray[np.intp]:
+def bin_of(middle: Floats, edges: Sequence[float]) -> npt.NDArray[np.intp]:
+    """Which bin each forecast is in, from 0."""
     return np.searchsorted(edges, middle, side="right")

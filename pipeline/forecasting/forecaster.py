@@ -19,7 +19,7 @@ from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, Layout
 from pipeline.files.records import shown
-from pipeline.forecasting import content, remarks
+from pipeline.forecasting import conformal, content, remarks
 from pipeline.forecasting import origins as origins_of
 from pipeline.forecasting.backends import Backend, load
 from pipeline.forecasting.conformal import Bands, Calibration, columns
@@ -278,7 +278,10 @@ class Forecaster:
         if self.card.series:
             of = np.array(borders.names, object)[borders.number(rows)]
             answer.insert(0, self.card.series, of.repeat(len(answer) // len(rows)))
-        bands: Bands = self.calibration.bands(values, self.lowest) if self.calibration else {}
+        bands: Bands = {}
+        if self.calibration:
+            of_each = self.calibration.parts(borders.names, borders.number(rows))
+            bands = conformal.bands(of_each, values, self.lowest)
         for level in chosen:
             for name, bound in zip(columns(level), bands[level], strict=True):
                 answer[name] = bound.ravel()

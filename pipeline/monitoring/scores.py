@@ -1,8 +1,9 @@
 """Forecasts joined with what came, and their scores."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -124,7 +125,7 @@ def join(
     there = (origins >= 0) & (origins - panel.borders.first(np.maximum(origins, 0)) + 1 >= looks)
     if there.any():
         of_origin, number = np.unique(origins[there], return_inverse=True)
-        made = naive(baseline, spec, panel, of_origin, times)
+        made = naive(baseline, spec, panel, times)(of_origin)
         own = made[number, rows["step"].to_numpy()[there] - 1, of[there]]
         rows.loc[there, "baseline"] = own
     return Joined(rows.reset_index(drop=True), left)
@@ -148,42 +149,58 @@ def _places(
 
 
 def naive(
-    baseline: Baseline, spec: Spec, panel: Panel, origins: Rows, times: pd.DatetimeIndex
-) -> Floats:
+    baseline: Baseline, spec: Spec, panel: Panel, times: pd.DatetimeIndex
+) -> Callable[[Rows], Floats]:
     """What persistence or a seasonal naive forecasts in the targets' units: [N] -> [N, H, K]."""
     values = panel.frame[list(spec.targets)].to_numpy(np.float64)
     seen = Seen(times, np.zeros((len(values), 0), np.float32), values, borders=panel.borders)
     own = spec.model_copy(update={"model": baseline, "quantiles": None})
-    return FittedBaseline(own, Scaler(columns={})).forecast(seen, origins)
+    return partial(FittedBaseline(own, Scaler(columns={})).forecast, seen)
 
 
-def scores(rows: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
+def tally(rows: pd.DataFrame, chunk: npt.ArrayLike = 0) -> pd.DataFrame:
+    """What adds up of joined rows: by (target, step, chunk) the sum and the count of each mean.
+
+    `chunk` is the number of each row's.
+    """
+    each = _each(rows).assign(chunk=np.asarray(chunk) + np.zeros(len(rows), np.int64))
+    groups = each.groupby(["target", "step", "chunk"], sort=False, observed=True)
+    return pd.concat({"sum": groups.sum(), "n": groups.count()}, axis=1)
+
+
+def added(tallies: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The tally of all rows from those of parts of them."""
+    names = ["target", "step", "chunk"]
+    return pd.concat(tallies).groupby(names, sort=False, observed=True).sum()
+
+
+def scores(tallied: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
     """By target and step, EVERY and then 1, 2, ...: n, MAE, RMSE, bias, skill, coverage, pinball.
 
     Bias is the mean of forecast - observed, skill 1 - RMSE / RMSE of the baseline where it has a
     forecast, pinball that of the bounds: of 80% the quantiles .1 and .9. What is not defined is not
     there.
     """
-    each = _each(rows)
     found: dict[str, dict[str, dict[str, float]]] = {}
-    for target, own in each.groupby("target", sort=False, observed=True):
+    for target, own in tallied.groupby("target", sort=False, observed=True):
         steps: list[tuple[Any, pd.DataFrame]] = [(EVERY, own), *own.groupby("step")]
         found[str(target)] = {str(step): _scores(part) for step, part in steps}
     return found
 
 
-def by_chunk(rows: pd.DataFrame, number: npt.ArrayLike) -> dict[int, dict[tuple[str, str], float]]:
+def by_chunk(tallied: pd.DataFrame) -> dict[int, dict[tuple[str, str], float]]:
     """MAE and the share outside each interval of each chunk, by (target, statistic).
 
     A chunk with half as many forecasts as most, or fewer, is none: at the ends few rows are left.
     """
-    each = _each(rows).assign(chunk=np.asarray(number))
-    count = each.groupby("chunk")["chunk"].transform("size")
-    each = each[count > each.groupby("chunk").size().median() / 2]
+    size = tallied["n"]["bias"].groupby("chunk").sum()
+    kept = size[size > size.median() / 2].index
     found: dict[int, dict[tuple[str, str], float]] = {}
-    groups: Any = each.groupby(["chunk", "target"], observed=True)
+    groups: Any = tallied.groupby(["chunk", "target"], observed=True)
     for (chunk, target), own in groups:
-        means = own.mean(numeric_only=True)
+        if chunk not in kept:
+            continue
+        means = _means(own)
         part = found.setdefault(int(chunk), {})
         part[str(target), "mae"] = float(means["mae"])
         for name in means.index[means.notna()]:
@@ -191,6 +208,12 @@ def by_chunk(rows: pd.DataFrame, number: npt.ArrayLike) -> dict[int, dict[tuple[
                 share = 1 - float(means[name])
                 part[str(target), name.replace("coverage", "missed")] = share
     return found
+
+
+def _means(tallied: pd.DataFrame) -> pd.Series:
+    """Of each column over the rows in which it is there; NaN where it is in none."""
+    total = tallied.sum()
+    return total["sum"] / total["n"]
 
 
 def _each(rows: pd.DataFrame) -> pd.DataFrame:
@@ -216,14 +239,14 @@ def _each(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(made)
 
 
-def _scores(each: pd.DataFrame) -> dict[str, float]:
-    means: Mapping[Any, float] = each.mean(numeric_only=True).to_dict()
+def _scores(tallied: pd.DataFrame) -> dict[str, float]:
+    means: Mapping[Any, float] = _means(tallied).to_dict()
     kept = {
         name: value
         for name, value in means.items()
         if name in ("mae", "bias") or name.startswith(("coverage", "pinball"))
     }
-    found = {"n": float(len(each)), **kept, "rmse": means["square"] ** 0.5}
+    found = {"n": float(tallied["n"]["bias"].sum()), **kept, "rmse": means["square"] ** 0.5}
     if not np.isnan(means["rule"]):
         skill = metrics.skill(means["beside"] ** 0.5, means["rule"] ** 0.5)
         found |= {} if skill is None else {"skill": skill}

@@ -15,8 +15,8 @@ from pipeline.config.experiment import Experiment
 from pipeline.config.params import Naive, SeasonalNaive
 from pipeline.data.panel import Borders, Panel
 from pipeline.data.windows import Rows as Indices
-from pipeline.evaluation import scoring
-from pipeline.evaluation.forecasts import Forecasts
+from pipeline.evaluation import predictions, scoring
+from pipeline.evaluation.forecasts import MODEL, Windows
 from pipeline.experiments.evaluate import Evaluation
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
@@ -81,7 +81,7 @@ def of(
     scaler: Scaler,
     series: Panel,
     train: Indices,
-    forecasts: Mapping[str, Forecasts],
+    forecasts: Mapping[str, Windows],
 ) -> Usual:
     """What is usual of a model.
 
@@ -106,8 +106,12 @@ def of(
     chunk = inputs.chunk_rows(int(rows.at.max()) + 1, card)
     chunks = inputs.in_training(rows, chunk)
     baseline = _baseline(spec, card, series, forecasts["test"])
-    tables = [_table(spec, series, baseline, forecasts[span]) for span in ("validation", "test")]
-    errors = pd.concat([_chunks(table, card, chunk) for table in tables], ignore_index=True)
+    tallies = {
+        span: _tally(spec, card, series, baseline, forecasts[span], chunk)
+        for span in ("validation", "test")
+    }
+    chunked = [inputs.frame(scores.by_chunk(own)) for own in tallies.values()]
+    errors = pd.concat(chunked, ignore_index=True)
     return Usual(
         chunk=chunk,
         chunks=len(chunks),
@@ -117,41 +121,65 @@ def of(
         input_limits=_nested(limits.learned(chunks)),
         error_limits=_nested(limits.learned(errors)),
         baseline=baseline,
-        test=scores.scores(tables[1]),
+        test=scores.scores(tallies["test"]),
     )
 
 
-def _baseline(spec: Spec, card: Card, series: Panel, test: Forecasts) -> Naive | SeasonalNaive:
+def _baseline(spec: Spec, card: Card, series: Panel, test: Windows) -> Naive | SeasonalNaive:
     """Of persistence and each seasonal naive the one with the least RMSE on test, over the targets'
     own deviations; it needs no fit, so it forecasts from rows that came as well."""
     found: list[Naive | SeasonalNaive] = [Naive(name="persistence")]
     found += [SeasonalNaive(name="seasonal_naive", season=season) for season in card.seasons]
     times = pd.DatetimeIndex(series.frame.index)
-    size = np.nanstd(test.observed, axis=(0, 1))
-    size = np.where(size > 0, size, 1.0)
+    made = [scores.naive(one, spec, series, times) for one in found]
+    total, squares = np.zeros((2, len(spec.targets)))
+    missed, count = np.zeros((2, len(found), len(spec.targets)))
+    values = series.frame[list(spec.targets)]
+    around = values.mean().fillna(0).to_numpy(np.float64)  # or squares would lose their digits
+    n = np.zeros(len(spec.targets))
+    for group in test.groups():
+        seen = group.observed - around
+        total += np.nansum(seen, axis=(0, 1))
+        squares += np.nansum(seen**2, axis=(0, 1))
+        n += (~np.isnan(seen)).sum(axis=(0, 1))
+        for i, one in enumerate(made):
+            error = (one(group.origins) - group.observed) ** 2
+            missed[i] += np.nansum(error, axis=(0, 1))
+            count[i] += (~np.isnan(error)).sum(axis=(0, 1))
+    variance = squares / n - (total / n) ** 2
+    variance = np.where(variance > 1e-12 * squares / n, variance, 1.0)
+    errors = (missed / variance).sum(axis=1) / count.sum(axis=1)
+    return found[int(np.nanargmin(errors))]
 
-    def error(one: Naive | SeasonalNaive) -> float:
-        made = scores.naive(one, spec, series, test.origins, times)
-        return float(np.nanmean(((made - test.observed) / size) ** 2))
 
-    return min(found, key=error)
-
-
-def _table(
-    spec: Spec, series: Panel, baseline: Naive | SeasonalNaive, made: Forecasts
+def _tally(
+    spec: Spec,
+    card: Card,
+    series: Panel,
+    baseline: Naive | SeasonalNaive,
+    made: Windows,
+    length: int,
 ) -> pd.DataFrame:
-    """The forecasts of a span as `scores.join` gives those that are in service."""
+    """What adds up of a span's forecasts, by chunks of so many rows up to its last observed one.
+
+    They are as `scores.join` gives those that are in service.
+    """
     times = pd.DatetimeIndex(series.frame.index)
-    rows = scoring.table({"": made}, spec.targets, times)
-    rows["baseline"] = scores.naive(baseline, spec, series, made.origins, times).ravel()
-    return rows[rows["observed"].notna()]
-
-
-def _chunks(rows: pd.DataFrame, card: Card, length: int) -> pd.DataFrame:
-    """What `scores.by_chunk` gives of a span."""
-    times = pd.DatetimeIndex(rows["time"])
-    at = card.step.between(times.min(), times)
-    return inputs.frame(scores.by_chunk(rows, -((at.max() - at) // length)))
+    rule, step = scores.naive(baseline, spec, series, times), np.arange(1, spec.horizon + 1)
+    last = times[0]
+    for group in made.groups():
+        known = ~np.isnan(group.observed).all(axis=2)
+        last = max(last, times[(group.origins[:, None] + step)[known]].max())
+    start, tallies = times.min(), []
+    (end,) = card.step.between(start, pd.DatetimeIndex([last]))
+    for group in made.groups():
+        of = spec.targets, times, "", "", [""]
+        rows = predictions.table(group, group.made(MODEL), *of)
+        rows["baseline"] = rule(group.origins).ravel()
+        rows = rows[rows["observed"].notna()]
+        at = card.step.between(start, pd.DatetimeIndex(rows["time"]))
+        tallies.append(scores.tally(rows, -((end - at) // length)))
+    return scores.added(tallies)
 
 
 def _nested(learned: pd.Series) -> Limits:

@@ -135,7 +135,7 @@ def watch(
     }
     return Watched(
         usual=usual,
-        scores=scores.scores(joined.rows) if len(joined.rows) else {},
+        scores=scores.scores(scores.tally(joined.rows)) if len(joined.rows) else {},
         matched=len(joined.rows),
         left_out=joined.left_out,
         inputs=found,
@@ -167,7 +167,7 @@ def _errors(rows: pd.DataFrame, times: pd.DatetimeIndex, card: Card, length: int
     first = times.min()
     last = card.step.between(first, times).max()
     at = card.step.between(first, pd.DatetimeIndex(rows["time"]))
-    return inputs.frame(scores.by_chunk(rows, -((last - at) // length)))
+    return inputs.frame(scores.by_chunk(scores.tally(rows, -((last - at) // length))))
 
 
 def _series(nested: Limits) -> pd.Series:

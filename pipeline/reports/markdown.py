@@ -249,14 +249,17 @@ def _sure(experiment: Experiment, metrics: dict[str, Any]) -> str:
     made = "is made of the model's"
     if experiment.params.train.forecasts:
         made = "lies between the model's quantiles, moved by its"
+    own = ""
+    if settings.by_series and experiment.card.series:
+        own = " Of a series with errors enough it is made of its own, without bins."
     return (
         f"{held(metrics)} After ± stands one standard error, with days or whole horizons drawn "
         f"anew. Each interval {made} errors on the {span} span{size}{why}, by step and "
-        f"in up to {settings.bins} bins of the forecast. Scores of intervals on validation are "
-        "those of each half by the errors of the other. Rolling intervals follow the errors of the "
-        "test span, each known as many rows later as its step. Of intervals with the coverage that "
-        "they promise, the narrower are better; Winkler's score weighs both. WQL is the mean error "
-        "of the nine deciles, relative to the values."
+        f"in up to {settings.bins} bins of the forecast.{own} Scores of intervals on "
+        "validation are those of each half by the errors of the other. Rolling intervals follow "
+        "the errors of the test span, each known as many rows later as its step. Of intervals with "
+        "the coverage that they promise, the narrower are better; Winkler's score weighs both. WQL "
+        "is the mean error of the nine deciles, relative to the values."
     )
 
 

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from pipeline.config.cards import Card
 from pipeline.config.steps import Fixed
-from pipeline.evaluation.forecasts import MODEL, Forecasts
+from pipeline.evaluation.forecasts import MODEL, Forecasts, Windows
 from pipeline.evaluation.metrics import OWN, deciding, error
 from pipeline.reports.formatting import escape_mathtext, number
 from pipeline.reports.time_axes import along, dates
@@ -32,6 +32,7 @@ STROKES = ("-", "--", ":", "-.", (0, (6, 3)), (0, (3, 1, 1, 1, 1, 1)))
 LEGEND, HANDLE, LINE = 112, 8, 0.2  # letters in a row, and of a line's sample; inches of a row
 EACH = 3  # windows with the smallest error, and with the largest
 SHADES = (0.32, 0.18, 0.11)  # of bands, the narrowest first
+DRAWN = 2**22  # values in one picture
 DOTS = 100  # points of a line that can be distinguished
 PAST, LEAST_PAST = 4, 24  # of a look-back, horizons and rows that are shown before a forecast
 
@@ -203,11 +204,17 @@ def missing(series: pd.DataFrame, starts: Sequence[int], card: Card, bins: int =
     return figure
 
 
-def residuals(forecasts: Forecasts, names: Sequence[str], card: Card) -> Figure:
-    """How far forecasts are off: the spread of the errors, and forecast against observed."""
+def residuals(forecasts: Windows, names: Sequence[str], card: Card) -> Figure:
+    """How far forecasts are off: the spread of the errors, and forecast against observed.
+
+    Of more windows than can be drawn every second, third or later one.
+    """
+    count, *each = forecasts.observed.shape
+    stride = -(-count * int(np.prod(each)) // DRAWN)
+    drawn = forecasts.of(slice(None, None, stride))
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    seen, model = forecasts.observed[..., 0], forecasts.model[..., 0]
+    seen, model = drawn.observed[..., 0], drawn.model[..., 0]
     horizon = seen.shape[1]
     error = model - seen
     edge = float(np.nanpercentile(np.abs(error), 99.5)) or 1.0
@@ -231,7 +238,8 @@ def residuals(forecasts: Forecasts, names: Sequence[str], card: Card) -> Figure:
     )  # fmt: skip
     right.plot([low, high], [low, high], color="black", linewidth=0.8)
     style(right)
-    right.set(title="All steps, test span", xlim=(low, high), ylim=(low, high))
+    left_out = f", one window in {stride:,}" if stride > 1 else ""
+    right.set(title=f"All steps, test span{left_out}", xlim=(low, high), ylim=(low, high))
     right.set_xlabel(with_unit("observed", card, names[0]))
     right.set_ylabel(with_unit("forecast", card, names[0]))
     for axes in (left, right):  # 0.00004 and 0.00006 would run into each other, so would 60000s

@@ -191,7 +191,7 @@ def trial(name: str, flat: Scores) -> Trial:
 
 def test_a_metric_is_one_row_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     """Added there, it is in metrics.json, summary.json, MLflow, the report and the runs' table."""
-    bias = Metric("bias", lambda y, f: np.mean(f - y), metrics.PAIR, metrics.OWN, metrics.COMPARED)
+    bias = Metric("bias", lambda y, f: f - y, metrics.PAIR, metrics.OWN, metrics.COMPARED)
     monkeypatch.setattr(metrics, "METRICS", (*metrics.METRICS, bias))
     one = report(["level"])
     for at in (one["test"], one["validation_by_horizon"]["h02"], scoring.summary(one)["test"]):

@@ -1,9 +1,16 @@
 """The sampling error of a coverage is that of whole blocks."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from pipeline.evaluation.sampling import coverage_error
+from pipeline.evaluation.sampling import counted
+from pipeline.evaluation.sampling import coverage_error as of_counts
+
+
+def coverage_error(inside: npt.NDArray[np.bool_], blocks: npt.NDArray[np.int64]) -> float:
+    """Of values that are counted at once."""
+    return of_counts(counted(inside, blocks))
 
 
 def test_values_of_a_block_count_as_one() -> None:

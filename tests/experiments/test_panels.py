@@ -99,8 +99,8 @@ def test_a_short_series_gets_its_last_value(made: tuple[Project, Evaluation]) ->
     forecasts = evaluation.forecasts["validation"]
     (place,) = [part for name, part in forecasts.series() if name == "d"]
     last = table().query("site == 'd'")["level"].iloc[5]  # half of the rows are for training
-    for values in forecasts.by.values():
-        assert values[place] == pytest.approx(np.full((1, 3, 1), last))
+    for values in forecasts.of(place).by.values():
+        assert values == pytest.approx(np.full((1, 3, 1), last))
 
 
 def test_what_is_scored_is_what_is_served(

@@ -2,16 +2,24 @@
 
 import os
 import re
+import resource
 import subprocess
 import sys
 import threading
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.layout import require
+from pipeline.files.on_disk import Kept
 from tests.toys import ROOT
 
 WRITE = """
@@ -117,3 +125,62 @@ def test_what_is_read_may_be_a_pipe_and_no_directory(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none", tmp_path / ("n" * 300)):
         with pytest.raises(PipelineError, match=r"no such file; make it"):
             require(path, "make it")
+
+
+@pytest.mark.parametrize("lengths", [(7,), (1, 2, 4), (3, 0, 4), (6, 1), (3, 3, 1)])
+def test_appended_frames_are_one_frame(
+    tmp_path: Path, lengths: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bytes are those of all rows written at once, wherever groups of rows begin."""
+    names = pd.Index(["a", "b"])
+    frame = pd.DataFrame(
+        {
+            "name": pd.Categorical.from_codes([0, 0, 1, 0, 1, 1, 1], names),
+            "time": pd.date_range("2014-01-01", periods=7, tz="UTC"),
+            "value": [0.5, np.nan, 2, 3, 4, 5, 6],
+        }
+    )
+    whole, made = tmp_path / "whole.parquet", tmp_path / "made.parquet"
+    monkeypatch.setattr(artifacts, "GROUP", 3)
+    frame.to_parquet(whole, row_group_size=3)
+    with artifacts.appending(made, len(frame)) as append:
+        for first, end in pairwise(np.cumsum([0, *lengths])):
+            append(frame[first:end])
+    assert made.read_bytes() == whole.read_bytes()
+
+
+@given(
+    shape=st.tuples(st.integers(1, 5), st.integers(1, 3), st.integers(1, 2)),
+    cuts=st.lists(st.integers(0, 5), max_size=3),
+    part=st.one_of(
+        st.lists(st.integers(0, 4), min_size=1, max_size=4).map(np.array),
+        st.slices(5),
+    ),
+)
+def test_what_is_kept_on_disk_is_read_in_parts(
+    tmp_path_factory: pytest.TempPathFactory, shape: tuple[int, ...], cuts: list[int], part: Any
+) -> None:
+    """As the array itself, by windows and by step, however it was written; no file is seen."""
+    directory = tmp_path_factory.mktemp("kept")
+    values, kept = np.random.default_rng(1).normal(size=shape), Kept(directory, shape)
+    edges = sorted({0, *(min(cut, shape[0]) for cut in cuts), shape[0]})
+    for first, end in pairwise(edges):
+        kept.write(slice(first, end), values[first:end])
+    rows = part % shape[0] if isinstance(part, np.ndarray) else part
+    if isinstance(rows, slice) and (rows.step or 1) < 0:
+        rows = slice(None)
+    np.testing.assert_array_equal(kept[rows], values[rows])
+    for step in range(shape[1]):
+        np.testing.assert_array_equal(kept.step(step), values[:, step])
+    assert list(directory.iterdir()) == []
+
+
+def test_a_full_disk_is_said_of_what_is_kept(tmp_path: Path) -> None:
+    """One line that names the directory."""
+    kept, (soft, hard) = Kept(tmp_path, (9, 1, 1)), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, hard))
+    try:
+        with pytest.raises(PipelineError, match=rf"{tmp_path}: could not be written: .*disk full"):
+            kept.write(slice(0, 9), np.zeros((9, 1, 1)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

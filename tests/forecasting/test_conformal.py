@@ -15,9 +15,10 @@ from scipy.stats import binomtest, norm
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.records import parse
-from pipeline.forecasting import conformal
-from pipeline.forecasting.conformal import Calibration, Method, calibrate, needed, rank
+from pipeline.forecasting import learning
+from pipeline.forecasting.conformal import Calibration, Method, needed, rank
 from pipeline.forecasting.drift import replay
+from pipeline.forecasting.learning import calibrate
 
 Floats = npt.NDArray[np.float64]
 NAMES = ("level", "a", "b")
@@ -142,7 +143,7 @@ def test_coverage_is_what_is_promised(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert min(p(hits(10))) > 0.01
     assert max(p(hits(10, fitted=4))) < 1e-6, "in-sample residuals"
-    monkeypatch.setattr(conformal, "rank", lambda n, share: math.ceil(n * share))
+    monkeypatch.setattr(learning, "rank", lambda n, share: math.ceil(n * share))
     assert max(p(hits(10))) < 1e-6, "without + 1"
 
 

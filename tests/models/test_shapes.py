@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.config import input_names
 from pipeline.data.windows import ahead, scored_origins, seen, training_origins
-from pipeline.evaluation import scoring
+from pipeline.evaluation import predictions, scoring
 from pipeline.evaluation.forecasts import MODEL, Forecasts
 from pipeline.evaluation.scoring import Yardstick
 from pipeline.forecasting.forecaster import Forecaster
@@ -211,7 +211,10 @@ def test_the_table_of_predictions_names_each_value() -> None:
         name: Forecasts(np.array([3, first]), values + 1, {MODEL: values})
         for name, first in (("validation", 4), ("test", 7))
     }
-    made = scoring.table(spans, names, toy_times(12))
+    made = pd.concat(
+        predictions.table(one, one.made(MODEL), names, toy_times(12), "", span, [*spans])
+        for span, one in spans.items()
+    )
     assert len(made) == 2 * values.size
     assert made["forecast"].tolist() == [*values.ravel(), *values.ravel()]
     assert (made["observed"] == made["forecast"] + 1).all()

@@ -63,7 +63,7 @@ def test_scores_are_those_of_the_formulas() -> None:
     )
     joined = scores.join(given, came(), toy_spec(), toy_card(), PERSISTENCE)
     assert joined.rows["baseline"].tolist() == [3, 4, 6]  # of the gap the last value before it
-    found = scores.scores(joined.rows)["level"]
+    found = scores.scores(scores.tally(joined.rows))["level"]
     assert list(found) == ["all", "1", "2"]
     assert found["all"] == pytest.approx(
         {
@@ -88,7 +88,9 @@ def test_skill_is_of_the_rows_that_the_baseline_has() -> None:
     given = forecasts([(1, 2, 9.0), (2, 3, 4.0), (5, 6, 6.0)])
     joined = scores.join(given, came(), toy_spec(), toy_card(), rule)
     np.testing.assert_array_equal(joined.rows["baseline"], [np.nan, 1, 4])
-    assert scores.scores(joined.rows)["level"]["1"]["skill"] == pytest.approx(1 - (0.5 / 9) ** 0.5)
+    assert scores.scores(scores.tally(joined.rows))["level"]["1"]["skill"] == pytest.approx(
+        1 - (0.5 / 9) ** 0.5
+    )
 
 
 def test_series_are_joined_by_name() -> None:

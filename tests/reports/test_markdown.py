@@ -50,7 +50,7 @@ def scored(series: pd.Series, model: float, seasons: list[int]) -> dict[str, Any
     spans = dict.fromkeys(("validation", "test"), Forecasts(origins, seen, by, around))
     yardstick = Yardstick.of(targets, seasons[0])
     metrics = scoring.report(spans, ["level"], yardstick, {})
-    metrics["rolling"] = scoring.rolling(spans["test"], band(by[MODEL])[0], yardstick)
+    metrics["rolling"] = scoring.rolling(spans["test"], lambda _: band(by[MODEL])[0], yardstick)
     origins_in = scoring.in_gaps(targets, origins, limit=3)
     return scoring.rounded(metrics | {"training_windows": WINDOWS, "test_origins": origins_in})
 

@@ -16,8 +16,8 @@ from pipeline.config import checks
 from pipeline.config.experiment import Experiment
 from pipeline.data.windows import Rows
 from pipeline.errors import PipelineError
-from pipeline.evaluation import by_fold, by_series, scoring
-from pipeline.evaluation.forecasts import MODEL
+from pipeline.evaluation import by_fold, by_series, predictions, scoring
+from pipeline.evaluation.forecasts import MODEL, Forecasts
 from pipeline.experiments.backtest.plan import Calendar, Settings
 from pipeline.experiments.evaluate import Evaluation, evaluate
 from pipeline.experiments.search.trial import RESULT, SHARED, said_of, share
@@ -143,7 +143,7 @@ def _forecast(fit: Fit, evaluation: Evaluation) -> dict[str, Any]:
     before = [series.frame[list(targets)].iloc[rows] for rows in when.before]
     yardstick, each = by_series.yardsticks(before, fit.base.card.season)
     of_each = dict(zip(series.borders.names, each, strict=True))
-    scores = by_fold.scores(test, parts, targets, yardstick, of_each)
+    scores = by_fold.scores(test.of(slice(None)), parts, targets, yardstick, of_each)
     return {str(fold): scoring.rounded(tree) for fold, tree in scores.items()}
 
 
@@ -156,24 +156,25 @@ def _table(fit: Fit, evaluation: Evaluation, parts: Mapping[int, Rows]) -> pd.Da
     test, card = evaluation.forecasts["test"], fit.base.card
     at = np.concatenate([*parts.values()])
     of = np.repeat([*parts], [len(part) for part in parts.values()])
-    own, made = test.of(at), test.made(MODEL).part(at)
-    times = pd.DatetimeIndex(evaluation.series.frame.index)
-    frame = scoring.table({"test": own}, fit.base.targets, times, card.series or "")
+    own = test.of(at)
+    made, times = own.made(MODEL), pd.DatetimeIndex(evaluation.series.frame.index)
+    named = fit.base.targets, times, card.series or ""
+    frame = predictions.table(own, made, *named, "test", ["test"])
     rows = own.observed.size // max(len(at), 1)  # of each origin
     frame = frame.drop(columns="span")
     frame.insert(int(bool(card.series)), "fold", (of + 1).repeat(rows).astype(np.int32))
-    columns = {ROW: own.origins.repeat(rows), **dict(_columns(evaluation, at))}
+    columns = {ROW: own.origins.repeat(rows), **dict(_columns(own))}
     columns |= {f"{QUANTILE}{p:g}": values.ravel() for p, values in made.quantiles.items()}
     return pd.concat([frame, pd.DataFrame(columns)], axis=1)
 
 
-def _columns(evaluation: Evaluation, at: Rows) -> Iterator[tuple[str, Any]]:
-    for level, bounds in evaluation.bands.items():
+def _columns(own: Forecasts) -> Iterator[tuple[str, Any]]:
+    for level, bounds in (own.uncut() if own.uncut else {}).items():
         for side, bound in zip(("lo", "hi"), bounds, strict=True):
-            yield f"{UNCUT}{side}-{level:g}", bound[at].ravel()
-    for name, values in evaluation.forecasts["test"].by.items():
+            yield f"{UNCUT}{side}-{level:g}", bound.ravel()
+    for name, values in own.by.items():
         if name != MODEL:
-            yield name, values[at].ravel()
+            yield name, values.ravel()
 
 
 def _own(text: str, layout: Layout) -> str:

@@ -1,0 +1,54 @@
+"""What evaluate measures and writes of forecasts, some series at a time."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.config.experiment import Experiment
+from pipeline.evaluation import by_series, predictions, scoring
+from pipeline.evaluation.forecasts import MODEL, Forecasts, Made, OnDisk
+from pipeline.evaluation.metrics import Scores
+from pipeline.evaluation.scoring import Yardstick
+from pipeline.files import artifacts
+from pipeline.files.layout import Layout
+from pipeline.forecasting.conformal import columns
+from pipeline.runtime.progress import progress
+
+
+def all_scores(
+    experiment: Experiment,
+    layout: Layout,
+    forecasts: Mapping[str, OnDisk],
+    yardstick: Yardstick,
+    yardsticks: Mapping[str, Yardstick],
+    times: pd.DatetimeIndex,
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """metrics.json and the test scores of each series; predictions.parquet is written on the way.
+
+    What makes intervals is done once for all three.
+    """
+    targets, name_of = experiment.targets, experiment.card.series
+    own: dict[str, dict[str, Scores]] = {name: {} for name in forecasts["test"].by}
+    bounds = [end for level in experiment.params.evaluate.levels for end in columns(level)]
+    groups = sum(len(made.cuts) * len(made.by) for made in forecasts.values())
+    written = sum(int(np.prod(made.observed.shape)) for made in forecasts.values())
+    with (
+        artifacts.appending(layout.predictions, written) as append,
+        progress("groups of series scored", groups) as tell,
+    ):
+
+        def watch(span: str, group: Forecasts, name: str, made: Made) -> None:
+            if name == MODEL:
+                of = targets, times, name_of or "", span, [*forecasts]
+                frame = predictions.table(group, made, *of)
+                # Validation may be too short for intervals.
+                lacking = [end for end in bounds if end not in frame]
+                append(frame.assign(**dict.fromkeys(lacking, np.nan)))
+            if span == "test":
+                own[name] |= by_series.of_one(group, made, yardsticks)
+            tell(name)
+
+        metrics = scoring.report(forecasts, targets, yardstick, experiment.card.spans, watch)
+    return metrics, by_series.table(own, name_of or "series")
