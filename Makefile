@@ -111,4 +111,4 @@ bench-peers: $(PEERS:%=.venv-bench-%/.installed) ## create the environments that
 	@touch $@
 
 clean: ## remove the environment and what the stages wrote
-	rm -rf .venv data/calibration data/ingested data/prepared data/windows data/model
+	rm -rf .venv data/calibration data/checkpoint data/ingested data/prepared data/windows data/model

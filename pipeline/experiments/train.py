@@ -7,6 +7,7 @@ from pipeline.config import network_size
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Baseline
 from pipeline.experiments.log import Logging, unwatched
+from pipeline.experiments.resume import Resuming, afresh
 from pipeline.experiments.task import prepared
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
@@ -16,8 +17,18 @@ from pipeline.models.network import Network
 from pipeline.runtime import determinism
 
 
-def train(experiment: Experiment, layout: Layout, logging: Logging = unwatched) -> None:
-    """data/prepared and data/windows -> data/model and data/reports/history.csv."""
+def train(
+    experiment: Experiment,
+    layout: Layout,
+    logging: Logging = unwatched,
+    resuming: Resuming = afresh,
+) -> None:
+    """data/prepared and data/windows -> data/model and data/reports/history.csv.
+
+    Args:
+        logging: what watches it.
+        resuming: what it goes on from, and keeps to be gone on from.
+    """
     params, task = experiment.params, prepared(experiment, layout)
     spec = task.spec
     network_size.check(experiment, len(task.train))
@@ -28,13 +39,14 @@ def train(experiment: Experiment, layout: Layout, logging: Logging = unwatched) 
     from pipeline.training.ensemble import fit_networks
 
     model: Any
-    with logging(experiment, layout) as log:
-        began = time.monotonic()
+    with resuming(experiment, layout) as kept, logging(experiment, layout, kept.run) as log:
+        kept.begin(log.run)
+        began = time.monotonic() - kept.seconds
         if isinstance(spec.model, Baseline):
             model = FittedBaseline(spec, task.scaler)
             history = fit.solve(model, task, params.train, log.epoch)
         else:
-            model, history = fit_networks(task, params.train, log.epoch)
+            model, history = fit_networks(task, params.train, log.epoch, kept.file)
         mixed = None
         if spec.mix:
             mixed = mix.fit(Network(spec, task.scaler, model.predict_on_batch), task)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -149,6 +149,21 @@ def create(
     group, name = experiment_id(client, experiment.dataset), labels.name(experiment.params)
     run = client.create_run(group, tags={**about, **tags}, run_name=name)
     return str(run.info.run_id)
+
+
+def reopen(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> bool:
+    """Let a run that ended run on, with these tags; False if the store has no such run."""
+    try:
+        found = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return False
+    if found.info.lifecycle_stage == "deleted":
+        return False
+    client.update_run(run_id, status="RUNNING")
+    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+    return True
 
 
 def describe(client: MlflowClient, run_id: str, experiment: Experiment, layout: Layout) -> None:

@@ -362,7 +362,7 @@ def test_only_the_fit_is_on_its_clock(project: Project, monkeypatch: pytest.Monk
         slow()
         sent.update({metric.key: metric.value for metric in metrics})
 
-    def at_once(network: Any, examples: Any, settings: Any, on_epoch: Any) -> Any:
+    def at_once(network: Any, examples: Any, settings: Any, on_epoch: Any, **_: Any) -> Any:
         scores = {"train/loss": 1.0, "validation/loss": 1.0}
         on_epoch(0, scores)
         return [scores | {"kept": 1}]
