@@ -42,7 +42,7 @@ class Key(Record):
         return cls(
             params={name: value for name, value in params if name.startswith(sections)},
             files={name: _sha256(name, layout) for name in named},
-            machine=determinism.settings(),
+            machine=determinism.settings() | determinism.gpus(),
         )
 
     def changes(self, before: "Key") -> list[str]:

@@ -16,6 +16,7 @@ from pipeline.models.ridge import blocks
 from pipeline.models.task import Task, forecasts
 from pipeline.runtime.process import end_if_interrupted
 from pipeline.runtime.progress import progress
+from pipeline.training import repeats
 from pipeline.training.batches import Examples, order
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.losses import known, loss_weights, masked
@@ -53,6 +54,7 @@ def fit(
     """
     begun = file.read() if file else None
     trained = compiled(network, examples, settings)
+    repeats.check(trained)
     best = keras.callbacks.EarlyStopping(
         "val_loss", patience=settings.patience, restore_best_weights=True
     )
