@@ -368,8 +368,9 @@ def test_only_the_fit_is_on_its_clock(project: Project, monkeypatch: pytest.Monk
         return [scores | {"kept": 1}]
 
     client = SimpleNamespace(log_batch=log, set_terminated=slow)
-    for name in ("connect", "experiment_id", "create", "describe"):
+    for name in ("connect", "experiment_id", "describe"):
         monkeypatch.setattr(store, name, slow)
+    monkeypatch.setattr(store, "create", lambda *_: str(slow()))
     monkeypatch.setattr(store, "abandoned", lambda *_: [])
     monkeypatch.setattr(ensemble, "fit", at_once)
     write = artifacts.write_json
