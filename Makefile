@@ -18,13 +18,16 @@ PORT ?= 5000
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-setup: .venv/.installed ## create the locked environment in .venv
+# requirements-cuda.lock has NVIDIA's libraries beside the same packages.
+LOCK ?= requirements.lock
 
-.venv/.installed: requirements.lock
+setup: .venv/.installed ## create the locked environment in .venv (LOCK=requirements-cuda.lock for a GPU)
+
+.venv/.installed: $(LOCK)
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11, 3.12 or 3.13 is needed, found none on PATH" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	@echo "installing the locked packages; the first time takes some minutes"
-	.venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
+	.venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r $(LOCK)
 	@touch $@
 
 # Without what Python would read from the shell, as stages run in dvc.yaml.
@@ -77,6 +80,8 @@ COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-ha
 lock: ## write the lock files from pyproject.toml (needs uv)
 	$(COMPILE) --extra dev pyproject.toml --output-file requirements.lock
 	$(COMPILE) --group numpy --constraint requirements.lock --output-file requirements-numpy.lock
+	$(COMPILE) --extra dev --extra cuda --constraint requirements.lock pyproject.toml \
+		--output-file requirements-cuda.lock
 
 # One fit, so that it takes as long as one training; ARGS says another plan.
 backtest: setup ## test params.yaml on four folds of a month of hours (ARGS="--folds 6 --step 720")
@@ -111,4 +116,4 @@ bench-peers: $(PEERS:%=.venv-bench-%/.installed) ## create the environments that
 	@touch $@
 
 clean: ## remove the environment and what the stages wrote
-	rm -rf .venv data/calibration data/ingested data/prepared data/windows data/model
+	rm -rf .venv data/calibration data/checkpoint data/ingested data/prepared data/windows data/model

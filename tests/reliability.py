@@ -10,6 +10,7 @@ from typing import Any
 FILE = Path(__file__).parent.parent / "docs/reliability.md"
 SECTIONS = {
     "Faults": ["test_faults"],
+    "Interrupted trainings": ["training.test_checkpoint", "experiments.test_resume"],
     "MLflow's database": ["tracking.test_database"],
     "What Git says": ["repository.test_provenance"],
     "Reproducibility": ["reproduction.test_reproducibility"],

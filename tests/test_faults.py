@@ -160,10 +160,10 @@ def written(path: Path) -> bool:
 def test_a_killed_run_does_not_stay_running(windowed: Path) -> None:
     """SIGTERM and Ctrl-C end the MLflow run as KILLED; after kill -9 the next training does."""
     toy = windowed
-    set_params(toy, LONG)
     store = toy / "mlflow.db"
     command = (sys.executable, "-m", "pipeline.stages.train")
     for number, sent in enumerate((signal.SIGKILL, signal.SIGTERM, signal.SIGINT), start=1):
+        set_params(toy, LONG | {"train.seed": number})  # or it would go on in the same run
         before = epochs(store)
         process = start(toy, *command)
         until(lambda before=before: epochs(store) > before, "an epoch")
@@ -172,9 +172,77 @@ def test_a_killed_run_does_not_stay_running(windowed: Path) -> None:
         assert process.wait(PATIENCE) != 0
     assert statuses(store) == ["KILLED"] * 3
     said = (toy / "said.txt").read_text()
-    assert said.count("interrupted") == 2
+    assert said.count("\ninterrupted\n") == 2
     assert "Traceback" not in said
     assert not (toy / "data/model/model.json").exists()
+
+
+# Dies in the middle of writing the second state: a part of it is on disk, the first is whole.
+DYING = """
+import os, signal
+import numpy
+from pipeline.runtime import process
+real, written = numpy.savez, []
+def dying(file, **arrays):
+    written.append(1)
+    if len(written) == 2:
+        file.write(b"PK and no more")
+        file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(file, **arrays)
+numpy.savez = dying
+process.start("pipeline.stages.train")
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_to_the_same_bytes(windowed: Path, tmp_path: Path) -> None:
+    """kill -9 of dvc and stage, and in a state's writing; dropout, XLA, early stop: one run."""
+    toy, clean = windowed, tmp_path / "clean"
+    shutil.copytree(toy, clean, symlinks=True)
+    changes = {
+        "train.acceleration": "xla",
+        "train.epochs": 300,
+        "train.learning_rate": 0.02,
+        "train.patience": 30,
+    }
+    for directory in (toy, clean):
+        set_params(directory, changes)
+    assert "input_dropout: 0.4" in (toy / "params.yaml").read_text()
+    assert "name: cosine" in (toy / "params.yaml").read_text()
+    begin = ("dvc", "repro", "-s", "train")
+    run(clean, *begin, env=NO_STORE)
+    assert not (clean / "data/checkpoint").exists()
+
+    store, kept = toy / "mlflow.db", toy / "data/checkpoint/lstm.npz"
+    dvc = start(toy, *begin)
+    process = stage_of(dvc)
+    until(lambda: epochs(store) >= 3 and kept.exists(), "three epochs")
+    dvc.kill()
+    process.kill()
+    dvc.wait(PATIENCE)
+    psutil.wait_procs([process], timeout=PATIENCE)
+    before = kept.read_bytes()
+    assert statuses(store) == ["RUNNING"]
+    said = run(toy, sys.executable, "-c", DYING, status=-signal.SIGKILL)
+    assert "train: goes on after epoch " in said
+    assert (kept.parent / ".partial-lstm.npz").read_bytes() == b"PK and no more"
+    assert kept.read_bytes() != before
+    said = run(toy, *begin)
+    assert re.search(r"train: goes on after epoch \d+ of MLflow run \w+; rm -r data/check", said)
+
+    for name in (
+        "data/model/model.weights.h5",
+        "data/model/model.json",
+        "data/reports/history.csv",
+    ):
+        assert (toy / name).read_bytes() == (clean / name).read_bytes(), name
+    total = len(pd.read_csv(toy / "data/reports/history.csv"))
+    assert 30 < total < 300  # it stopped early
+    assert statuses(store) == ["FINISHED"]
+    steps = query(store, "SELECT step FROM metrics WHERE key = 'train/loss' ORDER BY step")
+    assert [step for (step,) in steps] == list(range(1, total + 1))
+    assert not kept.parent.exists()
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The package as pip installs it: what is in it, what it needs, and its command elsewhere."""
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -48,6 +49,22 @@ def test_dependencies_are_what_is_imported() -> None:
     used = [{canonicalize_name(name) for name in providers[top]} for top in tops & providers.keys()]
     assert [names for names in used if not names & (declared | THEIRS)] == []
     assert declared - RUN - set().union(*used) == set()
+
+
+def test_the_lock_file_for_a_gpu_adds_nvidias_libraries_alone() -> None:
+    """Every other package is that of requirements.lock, hashes and all; no index is named."""
+
+    def locked(name: str) -> dict[str, str]:
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert not re.search(r"https?:|--(extra-)?index|find-links", text)
+        return dict(re.findall(r"^([\w.-]+)==((?:.*\\\n)*.*)", text, re.MULTILINE))
+
+    usual, cuda = locked("requirements.lock"), locked("requirements-cuda.lock")
+    assert len(usual) > 100
+    assert usual.items() <= cuda.items()
+    added = cuda.keys() - usual.keys()
+    assert {"nvidia-cudnn-cu12", "nvidia-cublas-cu12"} <= added
+    assert all(name.startswith("nvidia-") for name in added)
 
 
 @pytest.fixture(scope="module")

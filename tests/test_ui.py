@@ -97,6 +97,29 @@ def test_the_compare_page_has_numbers_on_its_axes(
     assert "24.00000" in axis  # an axis of numbers, not of labels
 
 
+def test_a_models_page_leads_to_its_report(
+    browser: webdriver.Chrome, ui: str, story: Story, experiment: str
+) -> None:
+    """It says what the model takes and holds; models are ranked by a score on their data set."""
+    table = {"dataset_name": "beijing_pm25"}
+    order = [{"field_name": "metrics.test/rmse", "ascending": True, **table}]
+    ranked = story.client.search_logged_models([experiment], datasets=[table], order_by=order)
+    scores = [story.client.get_run(m.source_run_id).data.metrics["test/rmse"] for m in ranked]
+    assert len(scores) >= 4
+    assert scores == sorted(scores)
+    browser.get(f"{ui}/#/experiments/{experiment}/models/{ranked[0].model_id}")
+    pages.wait(browser, lambda: "Signature:" in pages.text(browser))
+    keep(browser, "model")
+    for words in ("On test: ", "Intervals of 80% hold ", "to a long table with the columns origin"):
+        assert words in pages.text(browser)
+    [link] = [link for link in pages.elements(browser, "a") if link.text == "report.html"]
+    address = link.get_attribute("href")
+    browser.get("about:blank")
+    browser.get(str(address))
+    pages.wait(browser, lambda: "report/report.html" in pages.text(browser))
+    assert pages.elements(browser, "iframe")  # which has the report
+
+
 def test_the_report_is_one_page_with_its_pictures(browser: webdriver.Chrome, story: Story) -> None:
     """The logged report needs nothing beside it, and says commit and host."""
     page = story.client.download_artifacts(story.id("large-1"), "report/report.html")

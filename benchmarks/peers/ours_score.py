@@ -30,7 +30,7 @@ def prepare(case: dict[str, Any]) -> Any:
         held["network"] = parts
         return build(*parts)
 
-    def keep_examples(network: Any, examples: Any, settings: Any, on_epoch: Any) -> Any:
+    def keep_examples(network: Any, examples: Any, settings: Any, on_epoch: Any, **_: Any) -> Any:
         held["examples"], held["settings"] = examples, settings
         raise Ready
 

@@ -9,6 +9,7 @@ from pipeline.config.experiment import Experiment
 from pipeline.config.params import Baseline
 from pipeline.experiments import chosen
 from pipeline.experiments.log import Logging, unwatched
+from pipeline.experiments.resume import Resuming, afresh
 from pipeline.experiments.task import prepared
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
@@ -16,8 +17,18 @@ from pipeline.models.baselines import FittedBaseline
 from pipeline.runtime import determinism
 
 
-def train(experiment: Experiment, layout: Layout, logging: Logging = unwatched) -> None:
-    """data/prepared and data/windows -> data/model and data/reports/history.csv."""
+def train(
+    experiment: Experiment,
+    layout: Layout,
+    logging: Logging = unwatched,
+    resuming: Resuming = afresh,
+) -> None:
+    """data/prepared and data/windows -> data/model and data/reports/history.csv.
+
+    Args:
+        logging: what watches it.
+        resuming: what it goes on from, and keeps to be gone on from.
+    """
     task = prepared(experiment, layout)
     experiment = chosen.before(experiment, task)
     params = experiment.params
@@ -31,13 +42,14 @@ def train(experiment: Experiment, layout: Layout, logging: Logging = unwatched) 
     from pipeline.training.ensemble import fit_networks
 
     model: Any
-    with logging(experiment, layout) as log:
-        began = time.monotonic()
+    with resuming(experiment, layout) as kept, logging(experiment, layout, kept.run) as log:
+        kept.begin(log.run)
+        began = time.monotonic() - kept.seconds
         if isinstance(spec.model, Baseline):
             model = FittedBaseline(spec, task.scaler)
             history = fit.solve(model, task, params.train, log.epoch)
         else:
-            model, history = fit_networks(task, params.train, log.epoch)
+            model, history = fit_networks(task, params.train, log.epoch, kept.file)
         mixed = chosen.mixed(experiment.asked.train, model, task)
         spec = spec.model_copy(update={"mix": mixed.spec.mix if mixed else None})
         experiment = experiment.after({chosen.MIX: ["linear"] if mixed else []})

@@ -40,6 +40,8 @@ class Layout:
         self.model_json = self.model / "model.json"
         self.weights = self.model / "model.weights.h5"
 
+        self.checkpoint = root / "data/checkpoint"
+
         self.calibration = root / "data/calibration/calibration.json"
         self.usual = root / "data/calibration/usual.json"
 

@@ -7,7 +7,9 @@ import keras
 from keras import layers, ops
 
 from pipeline.config.params import Recurrent, Stack
+from pipeline.models import by_layer
 from pipeline.models.spec import KNOWN, Spec
+from pipeline.runtime import determinism
 
 # What is known ahead of each step, [B, H, G]; None where nothing is.
 Known: TypeAlias = keras.KerasTensor | None
@@ -105,17 +107,23 @@ def cells(kind: str, model: Stack, name: str) -> list[layers.Layer]:
 def in_one_loop(stack: list[layers.Layer], name: str, **options: Any) -> layers.RNN:
     """Layers on top of each other, their steps in one loop instead of a loop for each layer.
 
-    So a layer takes its next step while the layer above takes this one on another core.
+    So a layer takes its next step while the layer above takes this one on another core. On a GPU
+    each layer takes all its steps in one kernel of cuDNN's, where Keras has it.
     """
+    kind = _kind(stack)
     if len(stack) == 1:
-        return layers.RNN(stack[0], name=stack[0].name, **options)
-    return layers.RNN(layers.StackedRNNCells(stack, name=f"{name}_cells"), name=name, **options)
+        return kind(stack[0], name=stack[0].name, **options)
+    return kind(layers.StackedRNNCells(stack, name=f"{name}_cells"), name=name, **options)
+
+
+def _kind(stack: list[layers.Layer]) -> type[layers.RNN]:
+    return by_layer.RNN if determinism.gpus() and by_layer.has_kernel(stack) else layers.RNN
 
 
 def _both_ways(window: keras.KerasTensor, model: Stack) -> keras.KerasTensor:
     state, stack = window, cells("lstm", model, "recurrent")
     for i, cell in enumerate(stack, start=1):
-        layer = layers.RNN(cell, return_sequences=i < len(stack), name=cell.name)
+        layer = _kind([cell])(cell, return_sequences=i < len(stack), name=cell.name)
         state = layers.Bidirectional(layer, name=f"both_ways_{i}")(state)
     return state
 

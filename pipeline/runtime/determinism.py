@@ -23,6 +23,7 @@ ENVIRONMENT = {
 }
 # One kind of arithmetic on every machine, unless the user names another.
 GPUS, NONE = "CUDA_VISIBLE_DEVICES", "-1"
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 # Variables that silently shorten or compile a training, or change rounding.
 UNWANTED = re.compile(r"(KERAS|TF|TFRT|XLA)_")
 # Variables that change how libraries sum, which a machine may need: kept, and recorded.
@@ -39,7 +40,21 @@ def settle_environment() -> None:
     _settle_libraries()
     # A notebook names one for its own matplotlib, which the one here may not have.
     os.environ.pop("MPLBACKEND", None)
-    os.environ.setdefault(GPUS, NONE)
+    if os.environ.setdefault(GPUS, NONE) != NONE:
+        # Without a workspace of its own for each stream, cuDNN's recurrent kernels may sum in
+        # another order each time: https://docs.nvidia.com/cuda/cublas/#results-reproducibility
+        os.environ[WORKSPACE] = ":4096:2"
+
+
+def gpus() -> dict[str, str]:
+    """The GPUs that TensorFlow computes on, by its names; none unless the shell says so."""
+    import tensorflow as tf
+
+    found = tf.config.get_visible_devices("GPU")
+    return {
+        gpu.name: str(tf.config.experimental.get_device_details(gpu).get("device_name", "unknown"))
+        for gpu in found
+    }
 
 
 def settle_process(seed: int) -> bool:
@@ -85,6 +100,8 @@ def settle(seed: int) -> None:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # of several networks in a process
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
+    if gpus():  # products of ten bits would be other forecasts than a processor's
+        tf.config.experimental.enable_tensor_float_32_execution(False)
     with suppress(RuntimeError):  # TensorFlow runs already, with the threads of the first call
         tf.config.threading.set_intra_op_parallelism_threads(THREADS)
         tf.config.threading.set_inter_op_parallelism_threads(THREADS)

@@ -1,4 +1,4 @@
-"""Train: fit the network, keep its best epoch, log as it goes."""
+"""Train: fit the network, keep its best epoch, log as it goes; an interrupted one goes on."""
 
 from pipeline.runtime import process
 
@@ -8,7 +8,8 @@ if __name__ == "__main__":
 from functools import partial
 
 from pipeline.config.reading import stage
+from pipeline.experiments.resume import resumed
 from pipeline.experiments.train import train
 from pipeline.tracking.live_run import training_run
 
-main = stage(partial(train, logging=training_run))
+main = stage(partial(train, logging=training_run, resuming=resumed))

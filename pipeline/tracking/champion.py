@@ -55,7 +55,7 @@ def crown(trial: logged_runs.Trial, tags: dict[str, str]) -> str:
                 model.artifact_location,
                 trial.id,
                 model_id=model.model_id,
-                description=SERVING,
+                description=model.tags.get("mlflow.note.content", SERVING),
             )
             version = str(made.version)
             undo.callback(client.delete_model_version, name, version)

@@ -13,8 +13,9 @@ from typing import Any
 from pipeline.config.cards import Card
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Params, Stack, flatten
-from pipeline.evaluation.metrics import METRICS, Metric, brief
-from pipeline.reports.formatting import escape_markdown
+from pipeline.evaluation.metrics import METRICS, Metric, brief, deciding, of_intervals
+from pipeline.reports import markdown
+from pipeline.reports.formatting import escape_markdown, number
 from pipeline.repository import changed_params
 
 VIEW = "best"  # the id of the view that `view` describes, in the UI's addresses
@@ -38,7 +39,7 @@ NAMED = (
 )
 LONGEST = 200  # characters of a name inside a metric's, which may have 250
 
-# What the UI shows on a model's page.
+# How a model is served, on its page in the UI.
 SERVING = (
     "Takes raw rows, gaps included, and returns a long table: origin, time, target, forecast, and "
     "the bounds of its intervals, as lo-80 and hi-80. "
@@ -112,6 +113,36 @@ def note(experiment: Experiment) -> str:
         f"{params.window.look_back} rows before, with {params.train.title} "
         f"({params.train.loss} loss, seed {params.train.seed}). Scores are in the target's own "
         "units, compared with baselines; the report is among the artifacts."
+    )
+
+
+def model_note(
+    experiment: Experiment,
+    metrics: dict[str, Any],
+    takes: Sequence[str],
+    returns: Sequence[str],
+    run: str,
+    group: str,
+) -> str:
+    """What the UI shows on a model's page: what it takes and returns, how good it is, its report.
+
+    `takes` and `returns` are the columns of its example and its answer; `run` and `group` the ids
+    of the run and of the experiment that have the report.
+    """
+    card, params = experiment.card, experiment.params
+    test, by = metrics["test"], deciding(metrics["test"])
+    unit = "deviations of the targets" if by.root else card.columns[experiment.targets[0]].unit
+    error = escape_markdown(f"{by.title} {number(by.value(test))} {unit or ''}")
+    coverage = markdown.held(metrics) if of_intervals(test) else "It has no intervals."
+    columns = (escape_markdown(", ".join(names)) for names in (takes, returns))
+    return (
+        f"Forecasts {escape_markdown(', '.join(experiment.targets))} of {experiment.dataset} "
+        f"{card.step.far(params.window.horizon)} ahead, with {params.train.title}.\n\n"
+        f"**On test:** {error} over {test['n']:,} observed values. {coverage}\n\n"
+        f"**Report:** [report.html](#/experiments/{group}/runs/{run}/artifacts/report/report.html) "
+        f"of run {run}.\n\n"
+        f"**Signature:** from raw rows with the columns {next(columns)}, as in the artifact "
+        f"`input_example.json`, to a long table with the columns {next(columns)}.\n\n{SERVING}"
     )
 
 

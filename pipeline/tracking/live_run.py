@@ -19,9 +19,11 @@ from pipeline.tracking import labels, store
 class TrainingRun(Log):
     """A run that is logged while it trains. If the store fails, training goes on without it."""
 
-    def __init__(self, experiment: Experiment, layout: Layout) -> None:
-        self.layout = layout
+    def __init__(self, experiment: Experiment, layout: Layout, before: str = "") -> None:
+        """`before` is the id of the run that logged an interrupted training, which goes on."""
+        self.layout, self.run = layout, before
         self.offline = False
+        self.logged = 0  # epochs that the run has from before
         self.seconds = 0.0  # that epochs have waited for the store
 
         def start() -> None:
@@ -31,15 +33,20 @@ class TrainingRun(Log):
                 self.client.set_terminated(run.info.run_id, "KILLED")
             machine = {provenance.ENVIRONMENT: json.dumps(determinism.settings())}
             tags = provenance.tags(experiment.dataset) | machine
-            self.id = store.create(self.client, experiment, layout, tags)
-            store.describe(self.client, self.id, experiment, layout)
+            if before and store.reopen(self.client, before, tags):
+                self.logged = len(self.client.get_metric_history(before, store.LOSS))
+            else:
+                self.run = store.create(self.client, experiment, layout, tags)
+            store.describe(self.client, self.run, experiment, layout)
 
         self._send(start)
 
     def epoch(self, number: int, scores: Epoch) -> None:
-        """Log one epoch's scores; the first epoch is step 1."""
+        """Log one epoch's scores, unless the run has them; the first epoch is step 1."""
+        if number < self.logged:
+            return
         began = time.monotonic()
-        self._send(lambda: self.client.log_batch(self.id, store.metrics(scores, number + 1)))
+        self._send(lambda: self.client.log_batch(self.run, store.metrics(scores, number + 1)))
         self.seconds += time.monotonic() - began
 
     def finish(self, history: Sequence[Epoch], seconds: float) -> None:
@@ -48,11 +55,11 @@ class TrainingRun(Log):
         tags = [RunTag(store.CONTENT, store.content(self.layout))]
         if chosen := artifacts.read_json(self.layout.model_json).get("chosen"):
             tags.append(RunTag(store.CHOSEN, json.dumps(chosen)))
-        self._send(lambda: self.client.log_batch(self.id, store.metrics(best), tags=tags))
+        self._send(lambda: self.client.log_batch(self.run, store.metrics(best), tags=tags))
 
     def end(self, status: str) -> None:
         """Close the run as FINISHED, FAILED or KILLED."""
-        self._send(lambda: self.client.set_terminated(self.id, status))
+        self._send(lambda: self.client.set_terminated(self.run, status))
 
     def _send(self, action: Callable[[], object]) -> None:
         if self.offline:
@@ -65,9 +72,12 @@ class TrainingRun(Log):
 
 
 @contextmanager
-def training_run(experiment: Experiment, layout: Layout) -> Iterator[TrainingRun]:
-    """An MLflow run around a training; it ends as FAILED or KILLED if the training does."""
-    run = TrainingRun(experiment, layout)
+def training_run(experiment: Experiment, layout: Layout, before: str = "") -> Iterator[TrainingRun]:
+    """An MLflow run around a training; it ends as FAILED or KILLED if the training does.
+
+    Of a training that goes on it is the run `before`, unless the store has that no more.
+    """
+    run = TrainingRun(experiment, layout, before)
     try:
         yield run
     except BaseException as error:

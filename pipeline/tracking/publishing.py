@@ -19,7 +19,7 @@ import h5py
 import mlflow
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Run, RunTag
+from mlflow.entities import Dataset, Metric, Run, RunTag
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
@@ -107,7 +107,7 @@ def publish(
     client.set_tag(run_id, provenance.PROCESS, provenance.process())
     # The model first: MLflow asks for the history of every metric that is there before it.
     model = _log_model(run_id, experiment, layout, example)
-    _send_scores(client, run_id, layout, model, before)
+    _send_scores(client, run_id, layout, model, store.dataset(experiment, layout), before)
     client.log_text(run_id, page, "report/report.html")
     client.log_batch(run_id, tags=[RunTag(k, v) for k, v in {SCORES: scored, **by}.items()])
     if not before:
@@ -196,7 +196,12 @@ def _log_metrics(client: MlflowClient, run_id: str, metrics: list[Metric]) -> No
 
 
 def _send_scores(
-    client: MlflowClient, run_id: str, layout: Layout, model: str, before: dict[str, Any]
+    client: MlflowClient,
+    run_id: str,
+    layout: Layout,
+    model: str,
+    of: Dataset,
+    before: dict[str, Any],
 ) -> None:
     scores = labels.flat_scores(artifacts.read_json(layout.metrics))
     # MLflow deletes no metric: one that is no more is no number.
@@ -206,7 +211,7 @@ def _send_scores(
         arrays = [array for _, group in arrays_by_layer(file).values() for array in group]
     # What the network has learned, and no whole number such as a seed.
     scores["model/weights"] = sum(array.size for array in arrays if array.dtype.kind == "f")
-    _log_metrics(client, run_id, store.metrics(scores, model=model))
+    _log_metrics(client, run_id, store.metrics(scores, model=model, of=of))
     for file in (layout.metrics, layout.history, layout.report):
         client.log_artifact(run_id, str(file), "report")
     client.log_artifacts(run_id, str(layout.plots), "report/plots")
@@ -218,10 +223,24 @@ def _log_model(
     """The Forecaster as a pyfunc made from code, weights and JSON, no pickle; the model's id."""
     determinism.settle(experiment.params.train.seed)  # MLflow tries the model here
     calibration = forecaster.read_calibration(layout.calibration)
+    answer = signature(
+        calibration.method.levels if calibration else (),
+        experiment.card.series,
+        "time" if experiment.card.step.tells else "step",
+    )
+    example = _example(experiment, layout) if example is None else example
     # The newest has the last step. And MLflow says of it what the run has at this very step, which
     # are no scores, since they have none.
-    outputs = store.connect().get_run(run_id).outputs
-    step = len(outputs.model_outputs) if outputs else 0
+    run = store.connect().get_run(run_id)
+    step = len(run.outputs.model_outputs) if run.outputs else 0
+    note = labels.model_note(
+        experiment,
+        artifacts.read_json(layout.metrics),
+        [str(name) for name in example],
+        answer.outputs.input_names(),
+        run_id,
+        run.info.experiment_id,
+    )
     with tempfile.TemporaryDirectory() as directory, mlflow.start_run(run_id=run_id):
         files, code = Path(directory, "forecaster"), Path(directory, PACKAGE.name)
         files.mkdir()
@@ -232,14 +251,10 @@ def _log_model(
             python_model=str(code / "forecasting/served_model.py"),
             artifacts={"forecaster": str(files)},
             code_paths=[str(code)],
-            signature=signature(
-                calibration.method.levels if calibration else (),
-                experiment.card.series,
-                "time" if experiment.card.step.tells else "step",
-            ),
-            input_example=_example(experiment, layout) if example is None else example,
+            signature=answer,
+            input_example=example,
             pip_requirements=requirements(experiment),
-            tags={"mlflow.note.content": labels.SERVING},
+            tags={"mlflow.note.content": note},
             step=step,
         )
     return str(info.model_id)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -152,31 +152,58 @@ def create(
     return str(run.info.run_id)
 
 
+def reopen(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> bool:
+    """Let a run that ended run on, with these tags; False if the store has no such run."""
+    try:
+        found = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return False
+    if found.info.lifecycle_stage == "deleted":
+        return False
+    client.update_run(run_id, status="RUNNING")
+    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+    return True
+
+
 def describe(client: MlflowClient, run_id: str, experiment: Experiment, layout: Layout) -> None:
     """Log parameters, data set and machine; what the run holds of them already stays."""
     logged = [Param(name, str(value)) for name, value in labels.hyperparameters(experiment).items()]
     client.log_batch(run_id, params=logged)
+    context = [InputTag("mlflow.data.context", "training")]
+    client.log_inputs(run_id, [DatasetInput(dataset(experiment, layout), context)])
+    machine = client.get_run(run_id).data.tags.get(provenance.ENVIRONMENT, NOT_KNOWN)
+    if machine != NOT_KNOWN:
+        client.log_dict(run_id, json.loads(machine), "environment.json")
+    client.log_dict(run_id, labels.card_tree(experiment.card), CARD_FILE)
+
+
+def dataset(experiment: Experiment, layout: Layout) -> Dataset:
+    """The table as MLflow knows it: the data set's name, and how the table's sha256 begins."""
     card, quality = experiment.card, artifacts.read_json(layout.quality)
     raw, sha256 = layout.raw_table(experiment.dataset, card.file), quality["sha256"]
-    dataset = Dataset(
+    return Dataset(
         name=experiment.dataset,
         digest=sha256[:12],
         source_type="local",
         source=json.dumps({"path": str(raw), "sha256": sha256, "origin": card.source}),
         profile=json.dumps({"num_rows": quality["rows"], "sha256": sha256}),
     )
-    context = [InputTag("mlflow.data.context", "training")]
-    client.log_inputs(run_id, [DatasetInput(dataset, context)])
-    machine = client.get_run(run_id).data.tags.get(provenance.ENVIRONMENT, NOT_KNOWN)
-    if machine != NOT_KNOWN:
-        client.log_dict(run_id, json.loads(machine), "environment.json")
-    client.log_dict(run_id, labels.card_tree(card), CARD_FILE)
 
 
-def metrics(scores: dict[str, float], step: int = 0, model: str | None = None) -> list[Metric]:
-    """Scores as MLflow takes them, of now, of an epoch (from 1) and of a logged model."""
+def metrics(
+    scores: dict[str, float], step: int = 0, model: str | None = None, of: Dataset | None = None
+) -> list[Metric]:
+    """Scores as MLflow takes them, of now, of an epoch (from 1).
+
+    Those of a logged model and of a data set, by both of which MLflow ranks models.
+    """
     now = int(time.time() * 1000)
-    return [Metric(name, float(value), now, step, model) for name, value in scores.items()]
+    name, digest = (of.name, of.digest) if of else (None, None)
+    return [
+        Metric(key, float(value), now, step, model, name, digest) for key, value in scores.items()
+    ]
 
 
 def warn(error: Exception) -> None:

@@ -12,6 +12,7 @@ from pipeline.data.panel import Borders
 from pipeline.data.windows import Rows, Runs
 from pipeline.files.aligned import aligned_zeros, is_aligned
 from pipeline.models.task import Task, nothing
+from pipeline.runtime import determinism
 
 Gather = Callable[[tf.Tensor], Any]
 
@@ -113,7 +114,7 @@ def by_series(origins: Rows | Runs, borders: Borders) -> Gather:
 
 
 def _held(array: npt.NDArray[np.float32]) -> tf.Tensor:
-    """The array itself, if TensorFlow can use it in place, else a copy."""
-    if is_aligned(array):
+    """The array itself, if TensorFlow can use it in place, else a copy, as on a GPU."""
+    if is_aligned(array) and not determinism.gpus():
         return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
     return tf.constant(array)

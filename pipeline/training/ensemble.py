@@ -12,10 +12,14 @@ from pipeline.models.task import Task
 from pipeline.runtime import determinism
 from pipeline.training.batches import Examples
 from pipeline.training.fit import Epoch, fit
+from pipeline.training.state import StateFile
 
 
 def fit_networks(
-    task: Task, settings: Train, on_epoch: Callable[[int, Epoch], None]
+    task: Task,
+    settings: Train,
+    on_epoch: Callable[[int, Epoch], None],
+    file: Callable[[str], StateFile | None] = lambda name: None,
 ) -> tuple[keras.Model, list[Epoch]]:
     """Fit the network, or the members of an ensemble one after the other.
 
@@ -24,24 +28,26 @@ def fit_networks(
     Args:
         on_epoch: called after each epoch with its scores and its number from 0, which counts on
             from member to member.
+        file: where the state of a network by its name is kept; what is there already goes on.
 
     Returns:
         The network or the ensemble, and the epochs as `fit` gives them; those of a member have its
         number, from 1.
 
     Raises:
-        PipelineError: the loss of one is no number; names member and epoch.
+        PipelineError: the loss of one is no number; names member and epoch. Or a file is broken.
     """
     examples, spec = Examples.of(task), task.spec
     if spec.ensemble == 1:
         network = _fresh(task, spec, settings.seed, spec.model.name)
-        return network, fit(network, examples, settings, on_epoch)
+        return network, fit(network, examples, settings, on_epoch, file=file(spec.model.name))
     members: list[keras.Model] = []
     history: list[Epoch] = []
     for place, (own, one) in enumerate(zip(settings.fits, spec.networks, strict=True)):
-        member = _fresh(task, one, own.seed, registry.member(place))
+        name, of = registry.member(place), f" of member {place + 1} of {spec.ensemble}"
+        member = _fresh(task, one, own.seed, name)
         watch = partial(_counted, on_epoch, len(history), place + 1)
-        epochs = fit(member, examples, own, watch, f" of member {place + 1} of {spec.ensemble}")
+        epochs = fit(member, examples, own, watch, of, file(name))
         history += [{"member": place + 1, **epoch} for epoch in epochs]
         members.append(member)
     return registry.together(members), history

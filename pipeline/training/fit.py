@@ -16,8 +16,11 @@ from pipeline.models.ridge import blocks
 from pipeline.models.task import Task, forecasts
 from pipeline.runtime.process import end_if_interrupted
 from pipeline.runtime.progress import progress
+from pipeline.training import repeats
 from pipeline.training.batches import Examples, order
+from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.losses import known, loss_weights, masked
+from pipeline.training.state import StateFile
 from pipeline.training.train_step import OnPositions
 from pipeline.training.xla import InHalves
 
@@ -32,31 +35,43 @@ def fit(
     settings: Train,
     on_epoch: Callable[[int, Epoch], None] = lambda epoch, scores: None,
     of: str = "",
+    file: StateFile | None = None,
 ) -> list[Epoch]:
     """Fit the network in place, leave it with the weights of its best validation epoch.
 
     Args:
         on_epoch: called after each epoch, with its number from 0 and its scores.
         of: whose epochs they are, where a line speaks of them.
+        file: keeps the state after each epoch; the fit goes on from what it has. `on_epoch` is
+            called for the epochs before as well.
 
     Returns:
         One record an epoch: train/loss, validation/loss, learning_rate, and whether it was kept, 0
         or 1.
 
     Raises:
-        PipelineError: the loss became NaN or infinite; names the epoch.
+        PipelineError: the loss became NaN or infinite; names the epoch. Or the file is broken.
     """
+    begun = file.read() if file else None
     trained = compiled(network, examples, settings)
+    repeats.check(trained)
     best = keras.callbacks.EarlyStopping(
         "val_loss", patience=settings.patience, restore_best_weights=True
     )
     with progress(f"epochs{of}", settings.epochs) as tell:
         history = _History(tell, on_epoch, of)
+        for scores in begun.about.epochs if begun else ():
+            history.add(scores)
+        before = len(history.epochs)
+        callbacks = [trained.epochs, history, best]
+        if file:
+            callbacks.append(Checkpoint(file, begun, history.epochs, best))
         trained.fit(
             order(examples.train, settings.batch_size),
             validation_data=order(examples.validation, max(settings.batch_size, 1024)),
-            epochs=settings.epochs,
-            callbacks=[trained.epochs, history, best],
+            initial_epoch=before,
+            epochs=before if begun and begun.about.ended else settings.epochs,
+            callbacks=callbacks,
             shuffle=False,  # the network on positions does it
             verbose=0,
         )
@@ -161,7 +176,11 @@ class _History(keras.callbacks.Callback):
                     f"train: {name} is {value} in epoch {epoch + 1}{self.of}, expected a finite "
                     "number; no model is kept. A smaller train.learning_rate often helps"
                 )
+        self.add(scores)
+
+    def add(self, scores: Epoch) -> None:
+        """Take the scores of one more epoch."""
         self.epochs.append(scores)
         loss, validation, rate = (f"{value:.4g}" for value in scores.values())
         self.tell(f"loss {loss}, validation {validation}, rate {rate}")
-        self.on_epoch(epoch, scores)
+        self.on_epoch(len(self.epochs) - 1, scores)

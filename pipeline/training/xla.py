@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from pipeline.config.params import Train
 from pipeline.errors import PipelineError
+from pipeline.runtime import determinism
 from pipeline.training.batches import Examples
 from pipeline.training.losses import known
 from pipeline.training.train_step import OnPositions
@@ -35,6 +36,11 @@ class InHalves(OnPositions):
 
     def __init__(self, network: keras.Model, examples: Examples, settings: Train) -> None:
         super().__init__(network, examples, settings)
+        if gpus := determinism.gpus():
+            raise PipelineError(
+                "train.acceleration: expected none on a GPU, where a batch's halves gain nothing "
+                f"and XLA has none of cuDNN's kernels; found xla on {min(gpus)}"
+            )
         fixed = [state.path for state in network.non_trainable_variables if not _is_seed(state)]
         other = [path for path in fixed if path != LINEAR_MAP]
         if other:

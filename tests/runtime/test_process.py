@@ -86,6 +86,7 @@ def test_a_process_of_ours_is_settled_before_it_loads_libraries() -> None:
     )
     assert env.items() >= determinism.ENVIRONMENT.items()
     assert env["CUDA_VISIBLE_DEVICES"] == "-1"
+    assert "CUBLAS_WORKSPACE_CONFIG" not in env
     assert env["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "7"
     assert not {"TF_NEW_SWITCH", "MPLBACKEND"} & env.keys()
 
@@ -96,8 +97,10 @@ def test_a_user_chooses_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
         usual = Machine.here()
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+        monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":0:0")
         process.settle()
         chosen = Machine.here()
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:2"  # or cuDNN's sums may differ
     assert usual.difference(chosen) == "CUDA_VISIBLE_DEVICES in the shell is 0, not unset"
     assert determinism.settings()["env.CUDA_VISIBLE_DEVICES"] == "0"

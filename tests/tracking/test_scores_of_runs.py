@@ -53,7 +53,7 @@ def trained(toy: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
             patch.setattr(provenance, "process", lambda: f"{host} 1 0")
             with live_run.training_run(read_experiment(), HERE) as log:
                 log.finish(history, 1.0)
-        return str(log.id)
+        return log.run
 
     return train
 

@@ -362,14 +362,15 @@ def test_only_the_fit_is_on_its_clock(project: Project, monkeypatch: pytest.Monk
         slow()
         sent.update({metric.key: metric.value for metric in metrics})
 
-    def at_once(network: Any, examples: Any, settings: Any, on_epoch: Any) -> Any:
+    def at_once(network: Any, examples: Any, settings: Any, on_epoch: Any, **_: Any) -> Any:
         scores = {"train/loss": 1.0, "validation/loss": 1.0}
         on_epoch(0, scores)
         return [scores | {"kept": 1}]
 
     client = SimpleNamespace(log_batch=log, set_terminated=slow)
-    for name in ("connect", "experiment_id", "create", "describe"):
+    for name in ("connect", "experiment_id", "describe"):
         monkeypatch.setattr(store, name, slow)
+    monkeypatch.setattr(store, "create", lambda *_: str(slow()))
     monkeypatch.setattr(store, "abandoned", lambda *_: [])
     monkeypatch.setattr(ensemble, "fit", at_once)
     write = artifacts.write_json
