@@ -6,6 +6,7 @@ from typing import Any
 from pipeline.config import network_size
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Baseline
+from pipeline.experiments import member_fits
 from pipeline.experiments.log import Logging, unwatched
 from pipeline.experiments.task import prepared
 from pipeline.files import artifacts
@@ -16,8 +17,13 @@ from pipeline.models.network import Network
 from pipeline.runtime import determinism
 
 
-def train(experiment: Experiment, layout: Layout, logging: Logging = unwatched) -> None:
-    """data/prepared and data/windows -> data/model and data/reports/history.csv."""
+def train(
+    experiment: Experiment, layout: Layout, logging: Logging = unwatched, workers: int = 1
+) -> None:
+    """data/prepared and data/windows -> data/model and data/reports/history.csv.
+
+    The members of an ensemble are fitted by so many processes, to the same bytes; 1 is this one.
+    """
     params, task = experiment.params, prepared(experiment, layout)
     spec = task.spec
     network_size.check(experiment, len(task.train))
@@ -33,6 +39,9 @@ def train(experiment: Experiment, layout: Layout, logging: Logging = unwatched) 
         if isinstance(spec.model, Baseline):
             model = FittedBaseline(spec, task.scaler)
             history = fit.solve(model, task, params.train, log.epoch)
+        elif workers > 1 and spec.ensemble > 1:
+            given = experiment, layout, task, workers, log
+            model, history = member_fits.fit_side_by_side(*given)
         else:
             model, history = fit_networks(task, params.train, log.epoch)
         mixed = None

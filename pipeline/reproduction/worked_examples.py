@@ -18,6 +18,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from pipeline.config.members import title
 from pipeline.config.params import Baseline
 from pipeline.config.reading import read_experiment
 from pipeline.errors import PipelineError
@@ -134,7 +135,7 @@ def perform(directory: Path, example: Example, seed: int) -> Run:
     units = "" if isinstance(train.model, Baseline) else f" {list(train.model.units)}"
     return Run(
         seed=seed,
-        model=f"{train.title}{units}",
+        model=f"{title(train)}{units}",
         params_sha256=artifacts.sha256(layout.params),
         dvc_lock_sha256=artifacts.sha256(directory / lockfile.LOCK),
         machine_sha256=Machine.here().sha256,

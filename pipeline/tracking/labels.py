@@ -10,6 +10,7 @@ from itertools import groupby
 from statistics import fmean
 from typing import Any
 
+from pipeline.config import members
 from pipeline.config.cards import Card
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Params, Stack, flatten
@@ -66,6 +67,7 @@ def hyperparameters(experiment: Experiment) -> dict[str, Any]:
         "window.known_ahead": ", ".join(experiment.known_ahead) or "none",
         "window.split": json.dumps(experiment.split.model_dump(mode="json", exclude_none=True)),
         "train.mix": own["train.mix"] or "none",
+        "train.members": own["train.members"] or "none",
     }
     decided = json.dumps(decisive(card_tree(experiment.card)), sort_keys=True)
     return own | resolved | {CARD: hashlib.sha256(decided.encode()).hexdigest()[:12]}
@@ -95,7 +97,8 @@ def name(params: Params) -> str:
         if key not in (*NAMED, "train.model.units") and not key.startswith("evaluate.")
     }
     described = (
-        f"{params.train.title}{units}, {params.window.look_back} to {params.window.horizon}, "
+        f"{members.title(params.train)}{units}, "
+        f"{params.window.look_back} to {params.window.horizon}, "
         f"seed {params.train.seed}{''.join(f'; {key} {value}' for key, value in own.items())}"
     )
     return textwrap.shorten(f"{experiment}: {described}" if experiment else described, LONGEST)
@@ -108,7 +111,7 @@ def note(experiment: Experiment) -> str:
         f"**{escape_markdown(card.title)}**\n\n"
         f"Forecasts {escape_markdown(', '.join(experiment.targets))} "
         f"{card.step.far(params.window.horizon)} ahead from the "
-        f"{params.window.look_back} rows before, with {params.train.title} "
+        f"{params.window.look_back} rows before, with {members.title(params.train)} "
         f"({params.train.loss} loss, seed {params.train.seed}). Scores are in the target's own "
         "units, compared with baselines; the report is among the artifacts."
     )

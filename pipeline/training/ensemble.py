@@ -5,6 +5,7 @@ from functools import partial
 
 import keras
 
+from pipeline.config.members import fits
 from pipeline.config.params import Train
 from pipeline.models import registry
 from pipeline.models.spec import Spec
@@ -13,10 +14,10 @@ from pipeline.runtime import determinism
 from pipeline.training.batches import Examples
 from pipeline.training.fit import Epoch, fit
 
+OnEpoch = Callable[[int, Epoch], None]
 
-def fit_networks(
-    task: Task, settings: Train, on_epoch: Callable[[int, Epoch], None]
-) -> tuple[keras.Model, list[Epoch]]:
+
+def fit_networks(task: Task, settings: Train, on_epoch: OnEpoch) -> tuple[keras.Model, list[Epoch]]:
     """Fit the network, or the members of an ensemble one after the other.
 
     A member has the weights that a network by itself has with the member's seed.
@@ -38,13 +39,27 @@ def fit_networks(
         return network, fit(network, examples, settings, on_epoch)
     members: list[keras.Model] = []
     history: list[Epoch] = []
-    for place, (own, one) in enumerate(zip(settings.fits, spec.networks, strict=True)):
-        member = _fresh(task, one, own.seed, registry.member(place))
+    for place in range(spec.ensemble):
         watch = partial(_counted, on_epoch, len(history), place + 1)
-        epochs = fit(member, examples, own, watch, f" of member {place + 1} of {spec.ensemble}")
-        history += [{"member": place + 1, **epoch} for epoch in epochs]
+        member, epochs = fit_member(task, examples, settings, place, watch)
+        history += numbered(place, epochs)
         members.append(member)
     return registry.together(members), history
+
+
+def fit_member(
+    task: Task, examples: Examples, settings: Train, place: int, on_epoch: OnEpoch
+) -> tuple[keras.Model, list[Epoch]]:
+    """Fit the member at a place, from 0, of the ensemble that the settings ask for."""
+    own, spec = fits(settings)[place], task.spec.networks[place]
+    member = _fresh(task, spec, own.seed, registry.member(place))
+    of = f" of member {place + 1} of {task.spec.ensemble}"
+    return member, fit(member, examples, own, on_epoch, of)
+
+
+def numbered(place: int, epochs: list[Epoch]) -> list[Epoch]:
+    """A member's epochs as those of an ensemble, with its number."""
+    return [{"member": place + 1, **epoch} for epoch in epochs]
 
 
 def _fresh(task: Task, spec: Spec, seed: int, name: str) -> keras.Model:
@@ -56,7 +71,5 @@ def _fresh(task: Task, spec: Spec, seed: int, name: str) -> keras.Model:
     return network
 
 
-def _counted(
-    on_epoch: Callable[[int, Epoch], None], before: int, member: int, epoch: int, scores: Epoch
-) -> None:
+def _counted(on_epoch: OnEpoch, before: int, member: int, epoch: int, scores: Epoch) -> None:
     on_epoch(before + epoch, {"member": member, **scores})

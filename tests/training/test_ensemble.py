@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.config import network_size
 from pipeline.config.experiment import Experiment
+from pipeline.config.members import fits
 from pipeline.errors import PipelineError
 from pipeline.experiments.evaluate import Evaluation
 from pipeline.experiments.run import run_experiment
@@ -66,12 +67,12 @@ def arrays(path: Path) -> dict[str, Any]:
 def test_another_seed_has_other_members() -> None:
     """Those of three seeds are disjoint, and of one network's seed they are that seed."""
     seeds = [
-        [fit.seed for fit in toy_params({"train.ensemble": 5, "train.seed": seed}).train.fits]
+        [fit.seed for fit in fits(toy_params({"train.ensemble": 5, "train.seed": seed}).train)]
         for seed in (1, 2, 3)
     ]
     assert seeds == [[1, 2, 3, 4, 5], [6, 7, 8, 9, 10], [11, 12, 13, 14, 15]]
     for seed in (0, 7):
-        [alone] = toy_params({"train.seed": seed}).train.fits
+        [alone] = fits(toy_params({"train.seed": seed}).train)
         assert alone == toy_params({"train.seed": seed}).train
 
 

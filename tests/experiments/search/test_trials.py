@@ -6,21 +6,22 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
 
 from pipeline.commands.search import apply
+from pipeline.config.changes import NAME, changed
 from pipeline.config.reading import read_experiment
 from pipeline.errors import PipelineError
 from pipeline.experiments.evaluate import evaluate
 from pipeline.experiments.executors import Inline
 from pipeline.experiments.search import places
-from pipeline.experiments.search.settings import NAME, Settings
+from pipeline.experiments.search.settings import Settings
 from pipeline.experiments.search.study import Search
-from pipeline.experiments.search.trial import SHARED, Outcome
+from pipeline.experiments.search.trial import Outcome
+from pipeline.experiments.shared import SHARED, shared_said
 from pipeline.files.layout import Layout
 from pipeline.files.records import parse
 from pipeline.reports import search_text
@@ -79,7 +80,7 @@ def test_what_trials_share_is_made_once(found: Search) -> None:
     assert counts == {"ingested": 1, "prepared": 2, "windows": 2}
     [trial] = found.finished[0].runs
     assert trial.layout.series.resolve().is_relative_to(shared)
-    assert any("without a value" in line for line in trial.shared_said())
+    assert any("without a value" in line for line in shared_said(trial.root))
 
 
 def test_what_trials_share_depends_on_what_dvc_says() -> None:
@@ -276,8 +277,8 @@ def test_another_model_leaves_the_comments_of_the_rest(
     shutil.copytree(ROOT / "data/datasets", tmp_path / "data/datasets")
     file = Path(shutil.copy(ROOT / "params.yaml", tmp_path))
     monkeypatch.chdir(tmp_path)
-    winner = SimpleNamespace(runs=[SimpleNamespace(changes=changes)])
-    apply(SimpleNamespace(base=read_experiment(), best=winner))  # type: ignore[arg-type]
+    asked = read_experiment().asked
+    apply(asked, changed(asked, changes, "trial"))
     lines = file.read_text().splitlines()
     before = (ROOT / "params.yaml").read_text().splitlines()
     place = lines.index("  normalisation: none")
