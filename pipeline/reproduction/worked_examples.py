@@ -124,11 +124,11 @@ class Run(Record):
     metrics: dict[str, Any]
 
 
-def perform(directory: Path, example: Example, seed: int) -> Run:
-    """Run an example's command in a clone, as a user does."""
+def perform(directory: Path, example: Example, seed: int, *more: str) -> Run:
+    """Run an example's command in a clone, as a user does, with more arguments."""
     git.run(directory, "reset", "--quiet", "--hard")
     began = time.monotonic()
-    dvc.run(directory, "exp", "run", *example.flags, "-S", f"train.seed={seed}")
+    dvc.run(directory, "exp", "run", *example.flags, *more, "-S", f"train.seed={seed}")
     seconds = time.monotonic() - began
     layout = Layout(directory)
     train = read_experiment(layout).params.train

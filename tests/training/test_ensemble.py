@@ -27,7 +27,7 @@ from pipeline.models.task import forecasts
 from pipeline.preparation.scaling import Scale, Scaler
 from pipeline.reports import markdown, pictures, report
 from pipeline.tracking import labels
-from tests.toys import Project, shaped, toy_card, toy_params
+from tests.toys import Project, arrays, shaped, toy_card, toy_params
 
 SETTINGS: dict[str, Any] = {
     "train.loss": "pinball",
@@ -50,18 +50,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Experiment, Layout, 
     Project(root)
     own, layout = experiment({"train.ensemble": 2, "train.seed": 2}), Layout(root)
     return own, layout, run_experiment(own, layout)
-
-
-def arrays(path: Path) -> dict[str, Any]:
-    """Every array in a file of weights, by its path."""
-    found: dict[str, Any] = {}
-    with h5py.File(path) as file:
-        file.visititems(
-            lambda name, item: (
-                found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
-            )
-        )
-    return found
 
 
 def test_another_seed_has_other_members() -> None:

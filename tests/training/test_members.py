@@ -19,13 +19,15 @@ from pipeline.experiments.search.study import Search
 from pipeline.experiments.task import prepared
 from pipeline.experiments.train import train
 from pipeline.files.layout import Layout
+from pipeline.files.yaml import read_record
 from pipeline.forecasting.forecaster import Forecaster, stage_files
 from pipeline.models.task import forecasts
 from pipeline.reports import report
+from pipeline.reproduction import members as measured
+from pipeline.reproduction import worked_examples
 from pipeline.tracking import labels
 from tests.experiments.search.test_trials import begun
-from tests.toys import Project, toy_card, toy_params
-from tests.training.test_ensemble import arrays
+from tests.toys import ROOT, Project, arrays, toy_card, toy_params
 
 # Two cells of other sizes, and two ways to begin from the last value.
 SEARCH: dict[str, Any] = {
@@ -103,6 +105,26 @@ def test_what_is_said_of_them(made: Made) -> None:
     network: Any = Forecaster.load(stage_files(layout, "toy")).model
     learned = sum(w.size for w in network.steps.__self__.get_weights() if w.dtype.kind == "f")
     assert network_size.whole(own.params, len(task.spec.features), 1).weights == learned
+
+
+def test_what_further_members_cost_is_measured(made: Made) -> None:
+    """By both backends, of so many members, beside what these score; a table says it."""
+    _, own, layout, evaluation = made
+    took = measured.costs(own, layout, (1, 2))
+    assert set(took) == {(of, count) for of in ("TensorFlow", "NumPy") for count in (1, 2)}
+    assert all(len(own) == 2 and min(own) > 0 for own in took.values())
+    header, _, *lines = measured.shown(evaluation.metrics["members"], took).splitlines()
+    assert header.startswith("| members | rmse | mae |")
+    assert header.endswith("| less rmse | TensorFlow, 1 (ms) | TensorFlow, 1,024 (ms) | "
+                           "NumPy, 1 (ms) | NumPy, 1,024 (ms) |")  # fmt: skip
+    assert [line.split(" | ")[0] for line in lines] == ["| 1", "| 2"]
+
+
+def test_every_network_among_the_worked_examples_is_measured() -> None:
+    """All but boosting, which has no members."""
+    examples = read_record(ROOT / worked_examples.DEFINITIONS, worked_examples.Definitions).examples
+    left_out = [one.name for one in examples if not measured.is_network(one)]
+    assert left_out == ["pm25-boosting"]
 
 
 @pytest.mark.slow

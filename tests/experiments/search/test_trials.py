@@ -28,7 +28,7 @@ from pipeline.reports import search_text
 from tests.experiments import test_panels
 from tests.repositories import NO_STORE, environment, run, set_params, toy_repository
 from tests.test_architecture import DVC
-from tests.toys import ROOT, Project, from_yaml, to_yaml, toy_table
+from tests.toys import ROOT, Project, arrays, from_yaml, to_yaml, toy_table
 
 GRID: dict[str, Any] = {
     "trials": 9,
@@ -308,6 +308,37 @@ def test_the_winner_is_made_again_by_dvc(repository: Path, tmp_path: Path) -> No
     flagged = copied_whole(repository, tmp_path / "flagged")
     run(flagged, "bash", "-c", printed(said), env=NO_STORE)
     assert same(winner.layout, Layout(flagged)) >= {"model.weights.h5", "series.parquet"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_an_ensemble_of_the_best_is_made_by_dvc(repository: Path, tmp_path: Path) -> None:
+    """`--apply --ensemble 2` and `dvc repro`: its members have the trials' very weights.
+
+    By two processes here, as the shell may say.
+    """
+    applied = copied_whole(repository, tmp_path / "applied")
+    said = run(applied, *COMMAND, "--apply", "--ensemble", "2", env=NO_STORE)
+    assert "To make an ensemble of the best 2:" in said
+    assert "'train.members=[{}, {train." in said
+    members = from_yaml((applied / "params.yaml").read_text())["train"]["members"]
+    assert members[0] == {} and len(members) == 2
+    run(applied, "dvc", "repro", "train", env=NO_STORE | {"MEMBER_WORKERS": "2"})
+    [place] = places.known(applied)
+    search = places.read(place).search(applied, place)
+    search.run(None)
+    together = arrays(Layout(applied).weights)
+    first = search.best.runs[0]
+    [second] = [
+        one.runs[0]
+        for one in search.ranked
+        if one.runs[0].changes.items() >= members[1].items() and one is not search.best
+    ][:1]
+    for group, trial in (("functional", first), ("functional_1", second)):
+        for name, array in arrays(trial.layout.weights).items():
+            assert (together[f"layers/{group}/{name}"] == array).all(), (group, name)
+    wrong = run(applied, *COMMAND, "--ensemble", "2", status=1, env=NO_STORE).splitlines()
+    assert wrong[-1].startswith("error: train.members: expected [] in params.yaml for an ensemble")
 
 
 def printed(said: str) -> str:
