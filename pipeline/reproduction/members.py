@@ -98,7 +98,7 @@ def shown(members: dict[str, dict[str, float]], found: dict[tuple[str, int], lis
     header = ["members", *(metric.name for metric in scores), f"less {by.name}"]
     header += [f"{backend}, {ORIGINS[place]:,} (ms)" for backend, place in timed]
     lines = []
-    for count in (int(name) for name in members if name.isdecimal() and int(name) in COUNTS):
+    for count in (count for count in COUNTS if str(count) in members):
         own = members[str(count)]
         gain = percent(skill(by.error(own), by.error(members["1"]))) if count > 1 else ""
         cells = [number(own[metric.name]) for metric in scores]

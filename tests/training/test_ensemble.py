@@ -140,7 +140,7 @@ def test_a_network_alone_says_nothing_of_members(tmp_path: Path) -> None:
         dataset="toy", inputs=("level",), features=("level",), targets=("level",),
         **shaped(toy_params()),
     )  # fmt: skip
-    assert {"ensemble", "mix"}.isdisjoint(spec.model_dump(mode="json"))
+    assert {"ensemble", "members", "mix"}.isdisjoint(spec.model_dump(mode="json"))
     assert spec.groups == ["layers"]
     assert spec.networks == [spec]
     assert (spec.title, spec.model_copy(update={"ensemble": 3}).title) == ("lstm", "3 x lstm")
