@@ -29,7 +29,7 @@ from pipeline.experiments.executors import executor
 from pipeline.experiments.in_memory import beside, placed
 from pipeline.experiments.log import unwatched
 from pipeline.experiments.run import run_experiment
-from pipeline.experiments.search import places
+from pipeline.experiments.search import best, places
 from pipeline.experiments.search.settings import Settings
 from pipeline.experiments.search.study import Search
 from pipeline.files import artifacts
@@ -113,8 +113,7 @@ def of_frame(
         every, rounding = frequency_guesses.guess(index, shortest)
     cycle = season
     if cycle is None:
-        step = frequencies.step(every)
-        cycle = frequency_guesses.season(step, index, len(frame))[0]
+        cycle = frequency_guesses.season(frequencies.step(every), index, len(frame))[0]
     form = STAMP + ".%f" * bool((index.microsecond != 0).any()) + "%z" * bool(index.tz)
     card = {
         "title": "A table in memory",
@@ -141,6 +140,7 @@ def run(
     *,
     project: str | Path = ".",
     root: str | Path | None = None,
+    workers: int = 1,
     log: bool = False,
 ) -> "Result":
     """Run an experiment in this process; its files are those that `dvc repro` makes.
@@ -149,13 +149,14 @@ def run(
         frame: the table of an experiment made by `of_frame`.
         project: the directory that has data/, for its data sets and holidays.
         root: where outputs go; by default a temporary directory, gone with the result.
+        workers: processes that fit the members of an ensemble, to the same bytes; 1 is this one.
         log: log the training and the scores as a run to MLflow.
     """
     temporary = tempfile.TemporaryDirectory() if root is None else None
     place = Path(root or temporary.name)  # type: ignore[union-attr]
     layout = placed(experiment, frame, place, Path(project))
     _settle(experiment)
-    made = run_experiment(experiment, layout, live_run.training_run if log else unwatched)
+    made = run_experiment(experiment, layout, live_run.training_run if log else unwatched, workers)
     result = Result(trained(experiment, layout), layout, made, temporary)
     if log:
         result.log()
@@ -258,6 +259,13 @@ class Found:
             for one in self.search.ranked
         }
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("trial")
+
+    def ensemble(self, count: int) -> Experiment:
+        """An ensemble of the best so many trials, to `run`; says which are left out, and why."""
+        params, said = best.ensemble(self.search, count)
+        for line in said:
+            say(line)
+        return Experiment(params, self.search.base.card)
 
     @property
     def notes(self) -> list[str]:

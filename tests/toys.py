@@ -11,6 +11,7 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
@@ -303,6 +304,18 @@ def shaped(params: Params) -> dict[str, Any]:
         "normalisation": train.normalisation,
         "quantiles": train.forecasts,
     }
+
+
+def arrays(path: Path) -> dict[str, Any]:
+    """Every array in a file of weights, by its path."""
+    found: dict[str, Any] = {}
+    with h5py.File(path) as file:
+        file.visititems(
+            lambda name, item: (
+                found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+            )
+        )
+    return found
 
 
 def toy_spec(**changes: Any) -> Spec:

@@ -110,8 +110,6 @@ def _run(options: argparse.Namespace) -> None:
     for name in ("folds", "step"):
         if getattr(options, name) is None:
             raise PipelineError(f"--{name}: expected a number, found none; see docs/backtest.md")
-    if options.workers < 1:
-        raise PipelineError(f"--workers: expected at least 1, found {options.workers}")
     asked = {name: getattr(options, name) for name in Settings.model_fields}
     asked["refit"] = _number("refit", options.refit, "never")
     asked["window"] = _number("window", options.window, "expanding")

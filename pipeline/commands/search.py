@@ -12,11 +12,13 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
+from pipeline.config.changes import NAME
+from pipeline.config.params import Params
 from pipeline.config.reading import read_experiment, read_params
 from pipeline.errors import PipelineError
 from pipeline.experiments.executors import HELP, executor
-from pipeline.experiments.search import places
-from pipeline.experiments.search.settings import NAME, Settings, changed
+from pipeline.experiments.search import best, places
+from pipeline.experiments.search.settings import Settings
 from pipeline.experiments.search.study import Search
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, require
@@ -29,8 +31,13 @@ from pipeline.runtime.progress import say
 from pipeline.tracking import search_runs
 
 
-def run(search: Search, workers: int) -> None:
-    """Run what is to run, then show what was found."""
+def run(search: Search, workers: int, members: int | None = None) -> Params:
+    """Run what is to run, then show what was found; the winner's parameters.
+
+    Of so many members they are those of an ensemble of the best.
+    """
+    if members is not None:
+        best.check(search, members)
     held, logged = places.held(search.directory), search_runs.logged(search)
     with held, executor(workers) as at, logged as runs, watched(search) as watch:
         search.run(at, watch, runs.trials_of)
@@ -38,11 +45,16 @@ def run(search: Search, workers: int) -> None:
         page = search_page.html(search, metrics)
         runs.finish(page)
     show(search)
-    terminal.show(search_text.on_test(search, metrics), "", "To make the winner:")
-    print(f"  {search_text.command(search)}")
+    wanted, said, made = search_text.winner(search), list[str](), "the winner"
+    if members is not None:
+        wanted, said = best.ensemble(search, members)
+        made = f"an ensemble of the best {members}"
+    terminal.show(search_text.on_test(search, metrics), *said, "", f"To make {made}:")
+    print(f"  {search_text.command(search, wanted)}")
     path = search.directory / "search.html"
     artifacts.write_text(path, page)
     print(f"{path.relative_to(search.project)}: the page with pictures and every trial")
+    return wanted
 
 
 def show(search: Search) -> None:
@@ -78,21 +90,20 @@ def listed() -> None:
     terminal.show(shown if found else f"{places.PLACE}: no searches yet")
 
 
-def apply(search: Search) -> None:
-    """Write the winner's parameters to params.yaml, whose comments stay."""
-    changes = search.best.runs[0].changes
-    wanted = changed(search.base.asked, changes, "trial")
+def apply(asked: Params, wanted: Params) -> None:
+    """Write parameters to params.yaml in the place of those asked for; its comments stay."""
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 10**6
     null = "tag:yaml.org,2002:null", "null"
     yaml.representer.add_representer(type(None), lambda own, _: own.represent_scalar(*null))
     tree = yaml.load(HERE.params.read_text(encoding="utf-8"))
-    before, now = search.base.asked.flat(), wanted.flat()
-    if before[NAME] != now[NAME]:
+    before, now = asked.flat(), wanted.flat()
+    another = before[NAME] != now[NAME]
+    if another:
         _another_model(tree["train"]["model"], wanted.train.model)
     for key, value in now.items():
-        if before.get(key) != value and not (key.startswith("train.model.") and NAME in changes):
+        if before.get(key) != value and not (key.startswith("train.model.") and another):
             *sections, last = key.split(".")
             branch = tree
             for section in sections:
@@ -101,8 +112,8 @@ def apply(search: Search) -> None:
     with artifacts.replacing(HERE.params) as beside, beside.open("w", encoding="utf-8") as file:
         yaml.dump(tree, file)
     if read_params() != wanted:
-        raise PipelineError(f"{HERE.params}: expected the winner's parameters, found others")
-    print(f"{HERE.params}: now has the winner's parameters; dvc repro makes its model")
+        raise PipelineError(f"{HERE.params}: expected what the search found, found others")
+    print(f"{HERE.params}: now has these parameters; dvc repro makes their model")
 
 
 def _another_model(branch: CommentedMap, wanted: Record) -> None:
@@ -143,8 +154,12 @@ def main() -> None:
         help="default %(default)s",
     )
     parser.add_argument("--workers", type=int, default=1, metavar="N", help=HELP)
+    parser.add_argument("--apply", action="store_true", help="write what was found to params.yaml")
     parser.add_argument(
-        "--apply", action="store_true", help="write the winner's parameters to params.yaml"
+        "--ensemble",
+        type=int,
+        metavar="K",
+        help="in the end, of the best K trials instead of the winner alone; see docs/ensembles.md",
     )
     doing = parser.add_mutually_exclusive_group()
     doing.add_argument("--list", action="store_true", help="list the searches there are")
@@ -167,6 +182,6 @@ def main() -> None:
         for line in new:
             say(f"{directory.name}: a new search; {line} changed")
         search = kept.search(Path(), directory)
-        run(search, options.workers)
+        wanted = run(search, options.workers, options.ensemble)
         if options.apply:
-            apply(search)
+            apply(base.asked, wanted)

@@ -6,6 +6,7 @@ from pathlib import Path
 from pipeline.config import network_size
 from pipeline.config.experiment import Experiment
 from pipeline.config.input_names import CALENDAR, HOLIDAYS, Feature, expand, region
+from pipeline.config.members import MOST, fits
 from pipeline.config.params import (
     Baseline,
     Linear,
@@ -53,6 +54,7 @@ def check(experiment: Experiment, layout: Layout = HERE) -> None:
     _check_wrappers(params)
     _check_compiler(params)
     _check_ensemble(params)
+    _check_members(experiment, layout)
     _check_window(params)
     _check_season(experiment)
     _check_baselines(params)
@@ -149,6 +151,11 @@ def _check_compiler(params: Params) -> None:
 def _check_ensemble(params: Params) -> None:
     """That the members are networks, and have seeds."""
     train, count = params.train, params.train.ensemble
+    if train.members and isinstance(train.model, Baseline):
+        raise PipelineError(
+            f"train.members: expected [] with train.model.name {train.model.name}, which is no "
+            "network"
+        )
     if train.mix and isinstance(train.model, Baseline):
         raise PipelineError(
             f"train.mix: expected [] with train.model.name {train.model.name}, since a network is "
@@ -166,6 +173,43 @@ def _check_ensemble(params: Params) -> None:
             f"train.seed: expected 1 to {SEEDS // count:,} with train.ensemble {count}, whose "
             f"members' seeds follow from it; found {train.seed}"
         )
+
+
+def _check_members(experiment: Experiment, layout: Layout) -> None:
+    """That each member can be by itself, is a network, and forecasts what the others do."""
+    params, own = experiment.params, fits(experiment.params.train)
+    if not params.train.members:
+        return
+    if len(params.train.members) == 1:
+        raise PipelineError(
+            "train.members: expected none or two at least, found one, whose keys may stand in "
+            "train itself"
+        )
+    if len(own) > MOST:
+        raise PipelineError(
+            f"train.members: expected at most {MOST} networks, found {len(params.train.members)} "
+            f"members with train.ensemble {params.train.ensemble}"
+        )
+    kinds = own[: len(params.train.members)]
+    for place, one in enumerate(kinds, start=1):
+        where = f"train.members: member {place}"
+        if isinstance(one.model, Baseline):
+            raise PipelineError(f"{where}: expected a network, found {one.model.name}")
+        if one in kinds[: place - 1]:
+            raise PipelineError(
+                f"{where}: expected another network than member {kinds.index(one) + 1}, found the "
+                "same"
+            )
+        if one.forecasts != params.train.forecasts:
+            raise PipelineError(
+                f"{where}: train.loss: expected pinball of all members or of none, found "
+                f"{one.loss} where train.loss is {params.train.loss}"
+            )
+        alone = Experiment(params.model_copy(update={"train": one}), experiment.card)
+        try:
+            check(alone, layout)
+        except PipelineError as error:
+            raise PipelineError(f"{where}: {error}") from None
 
 
 def _check_baselines(params: Params) -> None:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from pipeline.config import params as schema
 from pipeline.config.experiment import Experiment
+from pipeline.config.members import fits
 from pipeline.errors import PipelineError
 
 LIMIT = 16 * 2**30  # bytes of weights and of a batch
@@ -28,12 +29,15 @@ def check(experiment: Experiment, windows: int = 1) -> None:
     """
     params, features = experiment.params, len(experiment.features)
     targets, known = len(experiment.targets), len(experiment.known_features)
-    size, count = _one(params, features, targets, known), params.train.ensemble
-    batch = min(params.train.batch_size, windows)
+    own = _members(params, features, targets, known)
+    count, weights = len(own), sum(size.weights for _, size in own)
+    one, size = max(own, key=lambda pair: pair[1].weights)
+    batch = min(one.batch_size, windows)
     look, ahead = params.window.look_back * features, params.window.horizon * targets
-    ahead = ahead * _each(params.train) + params.window.horizon * known
-    weights = 4 * (3 + count) * size.weights  # one member is fitted at a time
-    held = 4 * max(batch * size.window, FORECAST * (look + count * ahead))
+    ahead = ahead * _each(one) + params.window.horizon * known
+    weights = 4 * (weights + 3 * size.weights)  # one member is fitted at a time
+    batches = (min(fit.batch_size, windows) * part.window for fit, part in own)
+    held = 4 * max(*batches, FORECAST * (look + count * ahead))
     if weights + held > LIMIT:
         members = f"{count} members of " if count > 1 else ""
         raise PipelineError(
@@ -48,13 +52,21 @@ def check(experiment: Experiment, windows: int = 1) -> None:
 
 def whole(params: schema.Params, features: int, targets: int, known: int = 0) -> Size:
     """Of all members of an ensemble together; so many channels are known ahead."""
-    one, count = _one(params, features, targets, known), params.train.ensemble
+    own = [size for _, size in _members(params, features, targets, known)]
     window, mixed = params.window, params.train.mixed
     shares = 0
     if mixed:
         parts = _maps(mixed, window.look_back, window.horizon, targets, known)
         shares = window.horizon + sum(part.weights for part in parts)
-    return Size(count * one.weights + shares, count * one.window)
+    return Size(sum(one.weights for one in own) + shares, sum(one.window for one in own))
+
+
+def _members(
+    params: schema.Params, features: int, targets: int, known: int
+) -> list[tuple[schema.Train, Size]]:
+    """How each network is fitted, and its size."""
+    each = [(one, params.model_copy(update={"train": one})) for one in fits(params.train)]
+    return [(one, _one(own, features, targets, known)) for one, own in each]
 
 
 def _one(params: schema.Params, features: int, targets: int, known: int) -> Size:

@@ -186,11 +186,6 @@ Model = Annotated[
 ]
 
 
-def titled(name: str, ensemble: int, mixed: bool) -> str:
-    """What a network, an ensemble or a mix with linear is called."""
-    return (name if ensemble == 1 else f"{ensemble} x {name}") + " and linear" * mixed
-
-
 Normalisation = Literal["none", "last", "revin"]
 Residual = Literal["none", "last", "damped", "seasonal", "linear"]
 
@@ -250,23 +245,10 @@ class Train(Record):
     acceleration: Literal["none", "xla"] = "none"
     # networks that differ in their seed alone; their mean is forecast
     ensemble: Annotated[int, Field(ge=1, le=100)] = 1
+    # what each member of an ensemble changes here, by dotted key; each has `ensemble` seeds
+    members: Annotated[tuple[dict[str, Any], ...], Field(max_length=100)] = ()
     # what the network's or the ensemble's forecast is mixed with; a list, since -S merges mappings
     mix: Mix | Literal["auto"] = ()
-
-    @property
-    def fits(self) -> list["Train"]:
-        """How each member of an ensemble is fitted, as a network by itself would be.
-
-        Another seed has other members: those of seed s are (s - 1) * n + 1 to s * n.
-        """
-        alone = self.model_copy(update={"ensemble": 1, "mix": ()})
-        first = (self.seed - 1) * self.ensemble + 1
-        return [alone.model_copy(update={"seed": first + i}) for i in range(self.ensemble)]
-
-    @property
-    def title(self) -> str:
-        """What forecasts, in a word or three."""
-        return titled(self.model.name, self.ensemble, self.mixed is not None)
 
     @property
     def mixed(self) -> Linear | None:

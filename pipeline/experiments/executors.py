@@ -19,6 +19,7 @@ from pipeline.runtime import process
 T = TypeVar("T")
 ATTEMPTS = 3  # at a task whose worker dies
 HELP = "processes; default 1, this one"  # of a command's --workers
+WORKERS = "MEMBER_WORKERS"  # the variable that says how many fit the members of an ensemble
 SPAWN = multiprocessing.get_context("spawn")  # a fresh interpreter: TensorFlow survives no fork
 
 
@@ -119,8 +120,7 @@ class Processes:
 @contextmanager
 def executor(workers: int) -> Iterator[Executor]:
     """What runs tasks with so many workers: 1 is this process; PipelineError of none."""
-    if workers < 1:
-        raise PipelineError(f"workers: expected at least 1, found {workers}")
+    check(workers)
     if workers == 1:
         yield Inline()
         return
@@ -129,6 +129,20 @@ def executor(workers: int) -> Iterator[Executor]:
         yield processes
     finally:
         processes.stop()
+
+
+def check(workers: int) -> None:
+    """PipelineError of no workers."""
+    if workers < 1:
+        raise PipelineError(f"workers: expected at least 1, found {workers}")
+
+
+def member_workers() -> int:
+    """How many processes the shell wants for the members of an ensemble; 1 if it does not say."""
+    text = os.environ.get(WORKERS, "1")
+    if not text.isdecimal() or text == "0":
+        raise PipelineError(f"{WORKERS}: expected a number of processes, found {text}")
+    return int(text)
 
 
 class _Worker:

@@ -11,15 +11,16 @@ from pipeline.files.layout import Layout
 
 
 def run_experiment(
-    experiment: Experiment, layout: Layout, logging: Logging = unwatched
+    experiment: Experiment, layout: Layout, logging: Logging = unwatched, workers: int = 1
 ) -> Evaluation:
     """From the raw table to scores: the files that `dvc repro` makes, but for the report.
 
     Args:
         layout: the data set is below its project, outputs go below its root.
         logging: what watches the training.
+        workers: processes that fit the members of an ensemble; 1 is this one.
     """
     for step in (ingest, impute_scale, window):
         step(experiment, layout)
-    train(experiment, layout, logging)
+    train(experiment, layout, logging, workers=workers)
     return evaluate(experiment, layout)

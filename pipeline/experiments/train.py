@@ -7,13 +7,14 @@ from typing import Any
 from pipeline.config import automatic, network_size
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Baseline
-from pipeline.experiments import chosen
+from pipeline.experiments import chosen, member_fits
 from pipeline.experiments.log import Logging, unwatched
 from pipeline.experiments.resume import Resuming, afresh
 from pipeline.experiments.task import prepared
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.models.baselines import FittedBaseline
+from pipeline.models.spec import Spec
 from pipeline.runtime import determinism
 
 
@@ -22,17 +23,18 @@ def train(
     layout: Layout,
     logging: Logging = unwatched,
     resuming: Resuming = afresh,
+    workers: int = 1,
 ) -> None:
     """data/prepared and data/windows -> data/model and data/reports/history.csv.
 
     Args:
         logging: what watches it.
         resuming: what it goes on from, and keeps to be gone on from.
+        workers: processes that fit the members of an ensemble, to the same bytes; 1 is this one.
     """
     task = prepared(experiment, layout)
     experiment = chosen.before(experiment, task)
-    params = experiment.params
-    spec = task.spec.model_copy(update={"model": params.train.model})
+    params, spec = experiment.params, Spec.of(experiment, task.spec.holidays)
     task = replace(task, spec=spec)
     network_size.check(experiment, len(task.train))
 
@@ -48,6 +50,9 @@ def train(
         if isinstance(spec.model, Baseline):
             model = FittedBaseline(spec, task.scaler)
             history = fit.solve(model, task, params.train, log.epoch)
+        elif workers > 1 and spec.ensemble > 1:
+            given = experiment, layout, task, workers, log
+            model, history = member_fits.fit_side_by_side(*given)
         else:
             model, history = fit_networks(task, params.train, log.epoch, kept.file)
         mixed = chosen.mixed(experiment.asked.train, model, task)

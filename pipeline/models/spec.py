@@ -8,6 +8,7 @@ from pydantic import Field
 from pipeline.config.experiment import Experiment
 from pipeline.config.holidays import Holidays
 from pipeline.config.input_names import context
+from pipeline.config.members import fits, titled
 from pipeline.config.params import (
     Linear,
     Model,
@@ -15,12 +16,20 @@ from pipeline.config.params import (
     Quantiles,
     Recurrent,
     Residual,
-    titled,
 )
 from pipeline.files.records import Record
 
 KNOWN = ("known_step", "known_state", "known_head")  # layers that read what is known ahead
 BESIDE = ("damping", "linear", *KNOWN)  # that have weights and may stand beside a plain stack's
+
+
+class Member(Record):
+    """What one member of an ensemble has to itself, where they differ in more than their seeds."""
+
+    model: Model
+    residual: Residual
+    season: int | None = Field(default=None, exclude_if=lambda given: given is None)
+    normalisation: Normalisation
 
 
 class Spec(Record):
@@ -45,8 +54,10 @@ class Spec(Record):
     normalisation: Normalisation
     # that a network forecasts, rising; absent where it forecasts points
     quantiles: Quantiles | None = Field(default=None, exclude_if=lambda given: given is None)
-    # members, whose mean is forecast; absent of a network by itself
+    # members in all, whose mean is forecast; absent of a network by itself
     ensemble: int = Field(default=1, ge=1, exclude_if=lambda given: given == 1)
+    # what they have to themselves, in turn, where they differ; the first one's stands above as well
+    members: tuple[Member, ...] = Field(default=(), exclude_if=lambda given: not given)
     # what is mixed in; absent where nothing is
     mix: Linear | None = Field(default=None, exclude_if=lambda given: given is None)
     # what was `auto` of the parameters, by dotted key; absent where nothing was
@@ -55,7 +66,16 @@ class Spec(Record):
     @classmethod
     def of(cls, experiment: Experiment, holidays: Mapping[str, Holidays] = {}) -> "Spec":
         """The network that the parameters ask for on the card's data, with the holidays named."""
-        train = experiment.params.train
+        train, season = experiment.params.train, experiment.card.season
+        each = [
+            Member(
+                model=one.model,
+                residual=one.residual,
+                season=season if one.residual == "seasonal" else None,
+                normalisation=one.normalisation,
+            )
+            for one in fits(train)
+        ]
         return cls(
             dataset=experiment.dataset,
             inputs=experiment.inputs,
@@ -66,12 +86,10 @@ class Spec(Record):
             holidays={**holidays},
             look_back=experiment.params.window.look_back,
             horizon=experiment.params.window.horizon,
-            model=train.model,
-            residual=train.residual,
-            season=experiment.card.season if train.residual == "seasonal" else None,
-            normalisation=train.normalisation,
+            **dict(each[0]),
             quantiles=train.forecasts,
-            ensemble=train.ensemble,
+            ensemble=len(each),
+            members=tuple(each[: len(train.members)]),
             mix=train.mixed,
         )
 
@@ -83,12 +101,14 @@ class Spec(Record):
     @property
     def networks(self) -> list["Spec"]:
         """Each member of an ensemble as a network by itself; of such a network, that alone."""
-        return [self.model_copy(update={"ensemble": 1, "mix": None})] * self.ensemble
+        alone = self.model_copy(update={"ensemble": 1, "members": (), "mix": None})
+        own = [alone.model_copy(update=dict(one)) for one in self.members] or [alone]
+        return [own[place % len(own)] for place in range(self.ensemble)]
 
     @property
     def beside(self) -> "Spec":
         """What is mixed in as a model by itself."""
-        own = {"model": self.mix, "quantiles": None, "ensemble": 1, "mix": None}
+        own = {"model": self.mix, "quantiles": None, "ensemble": 1, "members": (), "mix": None}
         return self.model_copy(update=own)
 
     @property
@@ -100,8 +120,8 @@ class Spec(Record):
 
     @property
     def title(self) -> str:
-        """What forecasts, in a word or three."""
-        return titled(self.model.name, self.ensemble, self.mix is not None)
+        """What forecasts, in a few words."""
+        return titled((one.model.name for one in self.networks), self.mix is not None)
 
     @property
     def plain_stack(self) -> Recurrent | None:

@@ -10,6 +10,7 @@ from pipeline.evaluation import metrics
 from pipeline.evaluation.forecasts import MODEL
 from pipeline.experiments.backtest.fit import Fit, Outcome
 from pipeline.experiments.backtest.study import Backtest
+from pipeline.experiments.shared import shared_said
 from pipeline.reports.formatting import number
 from pipeline.runtime.progress import progress, say
 
@@ -26,7 +27,7 @@ def watched(tested: Backtest) -> Iterator[Callable[[Fit, Outcome], None]]:
         def end(fit: Fit, outcome: Outcome) -> None:
             nonlocal ended
             ended += 1
-            for line in (*fit.shared_said(), *outcome.said):
+            for line in (*shared_said(fit.root), *outcome.said):
                 if _words(line) not in said and "where split.test ends" not in line:
                     said.add(_words(line))
                     say(line)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from pipeline.config.checks import unfitted
 from pipeline.config.experiment import Experiment
+from pipeline.config.members import title
 from pipeline.config.params import Linear, Params
 from pipeline.data import row_order
 from pipeline.data.splits import calibrates
@@ -85,7 +86,7 @@ def heading(experiment: Experiment) -> str:
     """One line: what is forecast, from what, how far ahead."""
     params = experiment.params
     steps = experiment.card.step.far(params.window.horizon)
-    return f"{', '.join(experiment.targets)}, {steps} ahead, by {params.train.title}"
+    return f"{', '.join(experiment.targets)}, {steps} ahead, by {title(params.train)}"
 
 
 def markdown(

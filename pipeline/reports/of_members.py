@@ -4,10 +4,12 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.config.members import fits
 from pipeline.config.params import Train
 from pipeline.evaluation.metrics import BRIEF, listed
 from pipeline.experiments.members import MIXED
-from pipeline.reports.formatting import number, table
+from pipeline.reports.formatting import escape_markdown, number, table
+from pipeline.repository.changed_params import setting
 
 
 def kept(history: pd.DataFrame) -> str:
@@ -21,7 +23,7 @@ def kept(history: pd.DataFrame) -> str:
 
 def first(train: Train) -> str:
     """What to say before what holds for the first member alone."""
-    return "Of the ensemble's first member. " if train.ensemble > 1 else ""
+    return "Of the ensemble's first member. " if len(fits(train)) > 1 else ""
 
 
 def section(metrics: dict[str, Any], train: Train) -> list[str]:
@@ -32,8 +34,8 @@ def section(metrics: dict[str, Any], train: Train) -> list[str]:
     scores, shares = metrics["members"], metrics.get("mix", {})
     shown = [m for m in listed(next(iter(scores.values())), BRIEF) if not m.percent]
     text = "Scores on the validation span"
-    if train.ensemble > 1:
-        text = "The forecast is the mean of networks that differ in their seed alone. " + text
+    if len(fits(train)) > 1:
+        text = f"The forecast is the mean of networks that {_differ(train)}. {text}"
         text += " of the first so many of them"
     if shares:
         ends = list(shares.items())
@@ -52,3 +54,15 @@ def section(metrics: dict[str, Any], train: Train) -> list[str]:
             ],
         ),
     ]
+
+
+def _differ(train: Train) -> str:
+    """How the members do."""
+    if not train.members:
+        return "differ in their seed alone"
+    each = [
+        f"{place}: {', '.join(f'{key} {setting(value)}' for key, value in own.items()) or 'none'}"
+        for place, own in enumerate(train.members, start=1)
+    ]
+    seeds = f", each with {train.ensemble} seeds" if train.ensemble > 1 else ""
+    return f"differ in their settings{seeds} (changes of {escape_markdown('; '.join(each))})"

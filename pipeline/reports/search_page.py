@@ -26,7 +26,10 @@ def html(search: Search, metrics: dict[str, Any]) -> str:
     name, title = search.directory.name, escape_markdown(search.base.card.title)
     text = [f"# Search {escape_markdown(name)}", title]
     text += [f"- {escape_markdown(line)}" for line in told]
-    text += ["The winner is made by", f"```bash\n{search_text.command(search)}\n```"]
+    text += [
+        "The winner is made by",
+        f"```bash\n{search_text.command(search, search_text.winner(search))}\n```",
+    ]
     images = {}
     for of, figure in search_pictures.draw(search).items():
         text.append(f"![{of}]({of}.png)\n\n{CAPTIONS[of]}")

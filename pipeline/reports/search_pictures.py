@@ -15,8 +15,9 @@ from matplotlib.ticker import (
     NullFormatter,
 )
 
+from pipeline.config.changes import NAME
 from pipeline.experiments.search.sampling import importance
-from pipeline.experiments.search.settings import NAME, Range
+from pipeline.experiments.search.settings import Range
 from pipeline.experiments.search.study import Finished, Search
 from pipeline.reports import search_text
 from pipeline.reports.formatting import escape_mathtext

@@ -9,6 +9,7 @@ from statistics import fmean
 from pipeline.experiments.search import places
 from pipeline.experiments.search.study import Search
 from pipeline.experiments.search.trial import Outcome, Trial
+from pipeline.experiments.shared import shared_said
 from pipeline.reports.formatting import number
 from pipeline.runtime.progress import progress, say
 
@@ -41,7 +42,7 @@ class _Watch:
 
     def told(self, trial: Trial, outcome: Outcome) -> str:
         """What to say of it."""
-        for line in (*trial.shared_said(), *outcome.said):
+        for line in (*shared_said(trial.root), *outcome.said):
             if line not in self.said:
                 self.said.add(line)
                 say(line)

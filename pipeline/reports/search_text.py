@@ -6,8 +6,9 @@ import statistics
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline.config.changes import NAME, changed
+from pipeline.config.params import Params
 from pipeline.evaluation.metrics import Metric
-from pipeline.experiments.search.settings import NAME, changed
 from pipeline.experiments.search.study import Finished, Search
 from pipeline.reports.formatting import number
 from pipeline.repository import changed_params
@@ -138,9 +139,13 @@ def on_test(search: Search, metrics: dict[str, Any]) -> str:
     return f"On test, which no trial has seen, the winner alone (seed {seed}): {told}."
 
 
-def command(search: Search) -> str:
-    """What makes the winner from the committed parameters, which may be its own."""
-    params = changed(search.base.asked, search.best.runs[0].changes, "trial")
+def winner(search: Search) -> Params:
+    """The best trial's parameters, as they would be written."""
+    return changed(search.base.asked, search.best.runs[0].changes, "trial")
+
+
+def command(search: Search, params: Params) -> str:
+    """What makes something of the search from the committed parameters, which may be its own."""
     flags = changed_params.flags(params)
     if not flags and params == search.base.asked:
         return "dvc repro"

@@ -82,7 +82,8 @@ def parameters(params: Params) -> dict[str, Any]:
     The quantiles count where the loss is theirs, the members where there are many.
     """
     without = {"train.seed"} | ({"train.quantiles"} if params.train.loss != "pinball" else set())
-    plain = {"train.ensemble": 1, "train.mix": []}  # which a band of older code does not have
+    # Which a band of older code does not have.
+    plain = {"train.ensemble": 1, "train.members": [], "train.mix": []}
     without |= {name for name, value in plain.items() if params.flat()[name] == value}
     return {
         name: value

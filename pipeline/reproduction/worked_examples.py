@@ -18,6 +18,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from pipeline.config.members import title
 from pipeline.config.params import Baseline
 from pipeline.config.reading import read_experiment
 from pipeline.errors import PipelineError
@@ -123,18 +124,18 @@ class Run(Record):
     metrics: dict[str, Any]
 
 
-def perform(directory: Path, example: Example, seed: int) -> Run:
-    """Run an example's command in a clone, as a user does."""
+def perform(directory: Path, example: Example, seed: int, *more: str) -> Run:
+    """Run an example's command in a clone, as a user does, with more arguments."""
     git.run(directory, "reset", "--quiet", "--hard")
     began = time.monotonic()
-    dvc.run(directory, "exp", "run", *example.flags, "-S", f"train.seed={seed}")
+    dvc.run(directory, "exp", "run", *example.flags, *more, "-S", f"train.seed={seed}")
     seconds = time.monotonic() - began
     layout = Layout(directory)
     train = read_experiment(layout).params.train
     units = "" if isinstance(train.model, Baseline) else f" {list(train.model.units)}"
     return Run(
         seed=seed,
-        model=f"{train.title}{units}",
+        model=f"{title(train)}{units}",
         params_sha256=artifacts.sha256(layout.params),
         dvc_lock_sha256=artifacts.sha256(directory / lockfile.LOCK),
         machine_sha256=Machine.here().sha256,

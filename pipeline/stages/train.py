@@ -5,11 +5,12 @@ from pipeline.runtime import process
 if __name__ == "__main__":
     process.start("pipeline.stages.train")  # settles it, then imports the rest
 
-from functools import partial
-
 from pipeline.config.reading import stage
+from pipeline.experiments.executors import member_workers
 from pipeline.experiments.resume import resumed
 from pipeline.experiments.train import train
 from pipeline.tracking.live_run import training_run
 
-main = stage(partial(train, logging=training_run, resuming=resumed))
+main = stage(
+    lambda experiment, layout: train(experiment, layout, training_run, resumed, member_workers())
+)

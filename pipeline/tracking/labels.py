@@ -10,6 +10,7 @@ from itertools import groupby
 from statistics import fmean
 from typing import Any
 
+from pipeline.config import members
 from pipeline.config.cards import Card
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Params, Stack, flatten
@@ -68,6 +69,7 @@ def hyperparameters(experiment: Experiment) -> dict[str, Any]:
         "window.split": json.dumps(experiment.split.model_dump(mode="json", exclude_none=True)),
         # auto is decided when a run is logged already, whose tag then tells it
         "train.mix": "auto" if experiment.asked.train.mix == "auto" else own["train.mix"] or "none",
+        "train.members": own["train.members"] or "none",
     }
     decided = json.dumps(decisive(card_tree(experiment.card)), sort_keys=True)
     return own | resolved | {CARD: hashlib.sha256(decided.encode()).hexdigest()[:12]}
@@ -97,7 +99,8 @@ def name(params: Params) -> str:
         if key not in (*NAMED, "train.model.units") and not key.startswith("evaluate.")
     }
     described = (
-        f"{params.train.title}{units}, {params.window.look_back} to {params.window.horizon}, "
+        f"{members.title(params.train)}{units}, "
+        f"{params.window.look_back} to {params.window.horizon}, "
         f"seed {params.train.seed}{''.join(f'; {key} {value}' for key, value in own.items())}"
     )
     return textwrap.shorten(f"{experiment}: {described}" if experiment else described, LONGEST)
@@ -110,7 +113,7 @@ def note(experiment: Experiment) -> str:
         f"**{escape_markdown(card.title)}**\n\n"
         f"Forecasts {escape_markdown(', '.join(experiment.targets))} "
         f"{card.step.far(params.window.horizon)} ahead from the "
-        f"{params.window.look_back} rows before, with {params.train.title} "
+        f"{params.window.look_back} rows before, with {members.title(params.train)} "
         f"({params.train.loss} loss, seed {params.train.seed}). Scores are in the target's own "
         "units, compared with baselines; the report is among the artifacts."
     )
@@ -137,7 +140,7 @@ def model_note(
     columns = (escape_markdown(", ".join(names)) for names in (takes, returns))
     return (
         f"Forecasts {escape_markdown(', '.join(experiment.targets))} of {experiment.dataset} "
-        f"{card.step.far(params.window.horizon)} ahead, with {params.train.title}.\n\n"
+        f"{card.step.far(params.window.horizon)} ahead, with {members.title(params.train)}.\n\n"
         f"**On test:** {error} over {test['n']:,} observed values. {coverage}\n\n"
         f"**Report:** [report.html](#/experiments/{group}/runs/{run}/artifacts/report/report.html) "
         f"of run {run}.\n\n"

@@ -23,7 +23,7 @@ from pipeline.tracking.labels import CARD, view_address
 BESIDE = {"validation": "validation_", "test": ""}  # how a baseline's scores on a span begin
 NEWEST = 50  # runs that are looked at when none is named
 # What runs of older code did not log.
-OLDER = {CARD: "not logged", "train.ensemble": "1", "train.mix": "none"}
+OLDER = {CARD: "not logged", "train.ensemble": "1", "train.members": "none", "train.mix": "none"}
 ID = re.compile(r"[0-9a-f]{1,32}")  # of a run, or how it starts
 
 
@@ -161,7 +161,7 @@ def curve(trial: Trial, metric: str) -> list[float]:
 def losses(trial: Trial) -> list[tuple[list[float], list[float], int]]:
     """Training and validation loss by epoch, and the kept epoch; of an ensemble, each member's."""
     train, validation = curve(trial, "train/loss"), curve(trial, "validation/loss")
-    if trial.params["train.ensemble"] == "1":
+    if trial.params["train.ensemble"] == "1" and trial.params["train.members"] == "none":
         return [(train, validation, trial.kept)]
     found = []
     for _, own in groupby(

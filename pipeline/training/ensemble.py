@@ -5,6 +5,7 @@ from functools import partial
 
 import keras
 
+from pipeline.config.members import fits
 from pipeline.config.params import Train
 from pipeline.models import registry
 from pipeline.models.spec import Spec
@@ -14,11 +15,13 @@ from pipeline.training.batches import Examples
 from pipeline.training.fit import Epoch, fit
 from pipeline.training.state import StateFile
 
+OnEpoch = Callable[[int, Epoch], None]
+
 
 def fit_networks(
     task: Task,
     settings: Train,
-    on_epoch: Callable[[int, Epoch], None],
+    on_epoch: OnEpoch,
     file: Callable[[str], StateFile | None] = lambda name: None,
 ) -> tuple[keras.Model, list[Epoch]]:
     """Fit the network, or the members of an ensemble one after the other.
@@ -43,14 +46,33 @@ def fit_networks(
         return network, fit(network, examples, settings, on_epoch, file=file(spec.model.name))
     members: list[keras.Model] = []
     history: list[Epoch] = []
-    for place, (own, one) in enumerate(zip(settings.fits, spec.networks, strict=True)):
-        name, of = registry.member(place), f" of member {place + 1} of {spec.ensemble}"
-        member = _fresh(task, one, own.seed, name)
+    for place in range(spec.ensemble):
         watch = partial(_counted, on_epoch, len(history), place + 1)
-        epochs = fit(member, examples, own, watch, of, file(name))
-        history += [{"member": place + 1, **epoch} for epoch in epochs]
+        kept = file(registry.member(place))
+        member, epochs = fit_member(task, examples, settings, place, watch, kept)
+        history += numbered(place, epochs)
         members.append(member)
     return registry.together(members), history
+
+
+def fit_member(
+    task: Task,
+    examples: Examples,
+    settings: Train,
+    place: int,
+    on_epoch: OnEpoch,
+    file: StateFile | None = None,
+) -> tuple[keras.Model, list[Epoch]]:
+    """Fit the member at a place, from 0, of the ensemble that the settings ask for."""
+    own, spec = fits(settings)[place], task.spec.networks[place]
+    member = _fresh(task, spec, own.seed, registry.member(place))
+    of = f" of member {place + 1} of {task.spec.ensemble}"
+    return member, fit(member, examples, own, on_epoch, of, file)
+
+
+def numbered(place: int, epochs: list[Epoch]) -> list[Epoch]:
+    """A member's epochs as those of an ensemble, with its number."""
+    return [{"member": place + 1, **epoch} for epoch in epochs]
 
 
 def _fresh(task: Task, spec: Spec, seed: int, name: str) -> keras.Model:
@@ -62,7 +84,5 @@ def _fresh(task: Task, spec: Spec, seed: int, name: str) -> keras.Model:
     return network
 
 
-def _counted(
-    on_epoch: Callable[[int, Epoch], None], before: int, member: int, epoch: int, scores: Epoch
-) -> None:
+def _counted(on_epoch: OnEpoch, before: int, member: int, epoch: int, scores: Epoch) -> None:
     on_epoch(before + epoch, {"member": member, **scores})

@@ -9,10 +9,11 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from pipeline.config.changes import NAME
 from pipeline.config.reading import read_experiment
 from pipeline.experiments.executors import Inline
 from pipeline.experiments.search import places
-from pipeline.experiments.search.settings import NAME, Settings
+from pipeline.experiments.search.settings import Settings
 from pipeline.experiments.search.study import Search
 from pipeline.files.layout import Layout
 from pipeline.files.records import parse

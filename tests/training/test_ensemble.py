@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.config import network_size
 from pipeline.config.experiment import Experiment
+from pipeline.config.members import fits
 from pipeline.errors import PipelineError
 from pipeline.experiments.evaluate import Evaluation
 from pipeline.experiments.run import run_experiment
@@ -26,7 +27,7 @@ from pipeline.models.task import forecasts
 from pipeline.preparation.scaling import Scale, Scaler
 from pipeline.reports import markdown, pictures, report
 from pipeline.tracking import labels
-from tests.toys import Project, shaped, toy_card, toy_params
+from tests.toys import Project, arrays, shaped, toy_card, toy_params
 
 SETTINGS: dict[str, Any] = {
     "train.loss": "pinball",
@@ -51,27 +52,15 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Experiment, Layout, 
     return own, layout, run_experiment(own, layout)
 
 
-def arrays(path: Path) -> dict[str, Any]:
-    """Every array in a file of weights, by its path."""
-    found: dict[str, Any] = {}
-    with h5py.File(path) as file:
-        file.visititems(
-            lambda name, item: (
-                found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
-            )
-        )
-    return found
-
-
 def test_another_seed_has_other_members() -> None:
     """Those of three seeds are disjoint, and of one network's seed they are that seed."""
     seeds = [
-        [fit.seed for fit in toy_params({"train.ensemble": 5, "train.seed": seed}).train.fits]
+        [fit.seed for fit in fits(toy_params({"train.ensemble": 5, "train.seed": seed}).train)]
         for seed in (1, 2, 3)
     ]
     assert seeds == [[1, 2, 3, 4, 5], [6, 7, 8, 9, 10], [11, 12, 13, 14, 15]]
     for seed in (0, 7):
-        [alone] = toy_params({"train.seed": seed}).train.fits
+        [alone] = fits(toy_params({"train.seed": seed}).train)
         assert alone == toy_params({"train.seed": seed}).train
 
 
@@ -151,7 +140,7 @@ def test_a_network_alone_says_nothing_of_members(tmp_path: Path) -> None:
         dataset="toy", inputs=("level",), features=("level",), targets=("level",),
         **shaped(toy_params()),
     )  # fmt: skip
-    assert {"ensemble", "mix"}.isdisjoint(spec.model_dump(mode="json"))
+    assert {"ensemble", "members", "mix"}.isdisjoint(spec.model_dump(mode="json"))
     assert spec.groups == ["layers"]
     assert spec.networks == [spec]
     assert (spec.title, spec.model_copy(update={"ensemble": 3}).title) == ("lstm", "3 x lstm")

@@ -20,7 +20,7 @@ from pipeline.evaluation import by_fold, by_series, predictions, scoring
 from pipeline.evaluation.forecasts import MODEL, Forecasts
 from pipeline.experiments.backtest.plan import Calendar, Settings
 from pipeline.experiments.evaluate import Evaluation, evaluate
-from pipeline.experiments.search.trial import RESULT, SHARED, said_of, share
+from pipeline.experiments.shared import RESULT, own_names, share
 from pipeline.experiments.train import train
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
@@ -94,12 +94,6 @@ class Fit:
         """How it ended."""
         return artifacts.read_json_record(self.file, Outcome)
 
-    def shared_said(self) -> list[str]:
-        """What the making of what it shares with others said."""
-        data = self.root / "data"
-        texts = (said_of((data / name).resolve()) for name in SHARED if (data / name).is_symlink())
-        return [line for text in texts for line in text.read_text(encoding="utf-8").splitlines()]
-
 
 def run(fit: Fit) -> Path:
     """Train, forecast and score; the result's file."""
@@ -115,14 +109,14 @@ def run(fit: Fit) -> Path:
     except PipelineError as error:
         if isinstance(error.__cause__, OSError):  # a full disk
             raise
-        raise PipelineError(f"{fit.title}: {_own(str(error), layout)}") from None
+        raise PipelineError(f"{fit.title}: {own_names(str(error), layout)}") from None
     files = sorted(path for path in layout.model.rglob("*") if path.is_file())
     layout.predictions.unlink()  # of validation as well, which nobody reads
     outcome = Outcome(
         sha256={str(path.relative_to(layout.model)): artifacts.sha256(path) for path in files},
         epochs=len(layout.history.read_text(encoding="utf-8").splitlines()) - 1,
         scores=scores,
-        said=tuple(_own(line, layout) for line in said.getvalue().splitlines()),
+        said=tuple(own_names(line, layout) for line in said.getvalue().splitlines()),
         seconds=round(time.monotonic() - began, 2),
     )
     artifacts.write_json(fit.file, outcome.model_dump(mode="json"))
@@ -175,8 +169,3 @@ def _columns(own: Forecasts) -> Iterator[tuple[str, Any]]:
     for name, values in own.by.items():
         if name != MODEL:
             yield name, values.ravel()
-
-
-def _own(text: str, layout: Layout) -> str:
-    """A message that names the files as they are called in a project."""
-    return text.replace(f"{layout.root}/", "").replace(f"{layout.project}/", "")

@@ -10,6 +10,7 @@ import pandas as pd
 from pydantic import Field
 
 from pipeline.config.cards import Card, Fold, Row, Split
+from pipeline.config.changes import changed
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Count
 from pipeline.data import splits
@@ -17,7 +18,6 @@ from pipeline.data.panel import Borders, Timeline
 from pipeline.data.splits import Spans
 from pipeline.data.windows import Rows, scored_origins
 from pipeline.errors import PipelineError
-from pipeline.experiments.search.settings import changed
 from pipeline.files.records import Record, parse
 
 

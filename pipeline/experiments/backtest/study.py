@@ -24,7 +24,7 @@ from pipeline.experiments.backtest import fit as fits
 from pipeline.experiments.backtest.fit import QUANTILE, ROW, UNCUT, Fit, Outcome
 from pipeline.experiments.backtest.plan import Calendar, Settings
 from pipeline.experiments.executors import Executor
-from pipeline.experiments.search.trial import said_of, share
+from pipeline.experiments.shared import said_of, share
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.forecasting import drift

@@ -6,7 +6,8 @@ from typing import ClassVar
 from pipeline.experiments import kept
 from pipeline.experiments.search.settings import Settings
 from pipeline.experiments.search.study import Search
-from pipeline.experiments.search.trial import RESULT, Outcome
+from pipeline.experiments.search.trial import Outcome
+from pipeline.experiments.shared import RESULT
 from pipeline.files import artifacts
 from pipeline.files.records import parse
 

@@ -14,8 +14,9 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from pipeline.config.changes import NAME
 from pipeline.config.params import Params
-from pipeline.experiments.search.settings import NAME, Range, Settings
+from pipeline.experiments.search.settings import Range, Settings
 from pipeline.repository.changed_params import setting
 
 Values = dict[str, Any]  # by dotted key

@@ -1,20 +1,19 @@
 """search.yaml: which settings are tried, how many times, and by which score they are judged."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import product
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.config.params import Baseline, Count, Model, Params
+from pipeline.config.changes import MODEL, NAME, changed, kind, known
+from pipeline.config.params import Baseline, Count, Params
 from pipeline.errors import PipelineError
 from pipeline.evaluation.metrics import METRICS
-from pipeline.files.records import Record, parse
+from pipeline.files.records import Record
 
 # The scores of a forecast and of nine quantiles; a single interval's or quantile's decides nothing.
 JUDGED = tuple(m.name for m in METRICS if not m.each)
-NAME = "train.model.name"
-MODEL = NAME.removesuffix("name")
 COMPARED = (  # what pruning leaves alone: a trial's loss is compared with others'
     "impute_scale",
     "train.loss",
@@ -163,20 +162,6 @@ class Settings(Record):
                     changed(base, first | {key: value}, where)
 
 
-def known() -> list[str]:
-    """The name of every model."""
-    return [name for one in _kinds() for name in get_args(one.model_fields["name"].annotation)]
-
-
-def kind(name: str | None) -> type[Record] | None:
-    """The keys of a model."""
-    return next((k for k in _kinds() if name in get_args(k.model_fields["name"].annotation)), None)
-
-
-def _kinds() -> tuple[type[Record], ...]:
-    return get_args(get_args(Model)[0])
-
-
 def _useful(key: str, own: Range, name: str) -> bool:
     """Whether a setting changes what a model forecasts; a baseline has its own keys alone."""
     if own.models is not None and name not in own.models:
@@ -187,33 +172,3 @@ def _useful(key: str, own: Range, name: str) -> bool:
     if key.startswith(MODEL):
         return key.removeprefix(MODEL) in model.model_fields
     return not (key.startswith("train.") and issubclass(model, Baseline))
-
-
-def changed(base: Params, changes: Mapping[str, Any], where: str) -> Params:
-    """The parameters with values by dotted key; of another model, the keys that it has.
-
-    Raises:
-        PipelineError: of a key or value that cannot be; `where` is its first word.
-    """
-    tree: dict[str, Any] = base.model_dump(mode="json")
-    train = tree["train"]
-    if model := kind(changes.get(NAME)):
-        train["model"] = {k: v for k, v in train["model"].items() if k in model.model_fields}
-        if issubclass(model, Baseline):
-            train |= {"residual": "none", "normalisation": "none"}
-    for key, value in changes.items():
-        *sections, last = key.split(".")
-        branch = tree
-        for section in sections:
-            below = branch.setdefault(section, {})
-            if not isinstance(below, dict):  # null, as window.inputs
-                below = branch[section] = {}
-            branch = below
-        branch[last] = value
-    return parse(tree, Params, where)
-
-
-def plain(base: Params, drawn: Mapping[str, Any]) -> dict[str, Any]:
-    """What of the values drawn differs from the parameters."""
-    held = base.flat()
-    return {key: value for key, value in drawn.items() if key not in held or held[key] != value}

@@ -9,6 +9,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
+from pipeline.config.changes import plain
 from pipeline.config.experiment import Experiment
 from pipeline.errors import PipelineError
 from pipeline.evaluation import metrics
@@ -17,7 +18,7 @@ from pipeline.experiments.executors import DiedError, Executor
 from pipeline.experiments.search import pruning
 from pipeline.experiments.search import trial as trials
 from pipeline.experiments.search.sampling import Drawing
-from pipeline.experiments.search.settings import JUDGED, Settings, plain
+from pipeline.experiments.search.settings import JUDGED, Settings
 from pipeline.experiments.search.trial import Outcome, Trial
 from pipeline.files import artifacts
 

@@ -1,42 +1,30 @@
 """One trial with one seed: fitted and scored on validation, in a directory of its own."""
 
-import fcntl
 import io
-import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stderr
+from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stderr
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pipeline.config import checks
+from pipeline.config.changes import changed
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Params
 from pipeline.errors import PipelineError
 from pipeline.experiments.evaluate import evaluate
-from pipeline.experiments.impute_scale import impute_scale
-from pipeline.experiments.ingest import ingest
 from pipeline.experiments.log import Epoch, Log
 from pipeline.experiments.search import pruning
 from pipeline.experiments.search.pruning import PrunedError
-from pipeline.experiments.search.settings import changed
+from pipeline.experiments.shared import RESULT, own_names, share
 from pipeline.experiments.train import train
 from pipeline.experiments.validate import validate
-from pipeline.experiments.window import window
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.files.records import Record
-
-# What trials share: the step that makes it, and the parameters that decide it, as in dvc.yaml.
-SHARED = {
-    "ingested": (ingest, ("ingest",)),
-    "prepared": (impute_scale, ("ingest", "impute_scale", "window.split")),
-    "windows": (window, ("ingest", "impute_scale", "window", "evaluate.levels")),
-}
-RESULT = "result.json"
 
 
 class Outcome(Record):
@@ -97,12 +85,6 @@ class Trial:
         """How it ended."""
         return artifacts.read_json_record(self.file, Outcome)
 
-    def shared_said(self) -> list[str]:
-        """What the making of what it shares with others said."""
-        data = self.root / "data"
-        texts = (said_of((data / name).resolve()) for name in SHARED if (data / name).is_symlink())
-        return [line for text in texts for line in text.read_text(encoding="utf-8").splitlines()]
-
 
 def run(trial: Trial) -> Path:
     """Fit and validate; the result's file. What fails is a result too, but a disk or a signal."""
@@ -118,12 +100,12 @@ def run(trial: Trial) -> Path:
     except PipelineError as error:
         if isinstance(error.__cause__, OSError):  # a full disk is no trial's fault
             raise
-        found = {"failed": _own(str(error), layout)}
+        found = {"failed": own_names(str(error), layout)}
     except OSError:
         raise
     except Exception as error:  # a trial too large for the memory, say, ends no search
         found = {"failed": " ".join(f"{type(error).__name__}: {error}".split())[:400]}
-    lines = tuple(_own(line, layout) for line in said.getvalue().splitlines())
+    lines = tuple(own_names(line, layout) for line in said.getvalue().splitlines())
     took = {"seconds": round(time.monotonic() - began, 2), "fit_seconds": round(fit.seconds, 2)}
     losses = tuple(fit.losses)
     return write(trial, said=lines, losses=losses, epochs=len(losses), **took, **found)
@@ -176,51 +158,3 @@ class _Fit(Log):
 
 def _files(layout: Layout) -> dict[str, Path]:
     return {path.name: path for path in (layout.model_json, layout.weights, layout.history)}
-
-
-def share(
-    experiment: Experiment, layout: Layout, shared: Path, names: Iterable[str] = SHARED
-) -> None:
-    """Link data/ingested, data/prepared and data/windows, each made once for its parameters.
-
-    What the making says is kept beside, for whoever shows it.
-    """
-    flat = experiment.params.flat()
-    for name in names:
-        step, sections = SHARED[name]
-        decides = {
-            k: v for k, v in flat.items() if any(f"{k}.".startswith(f"{s}.") for s in sections)
-        }
-        if name == "windows":  # by what the model takes as well: what is checked, and what is said
-            decides["known_ahead"] = list(experiment.known_ahead)
-            decides["takes"] = sorted(experiment.params.train.model.takes)
-        place = shared / name / artifacts.checksum(decides)[:12]
-        own = layout.root / "data" / name
-        with _locked(place.with_suffix(".lock")):
-            if not place.exists():
-                said = io.StringIO()
-                with redirect_stderr(said):
-                    step(experiment, layout)
-                artifacts.write_text(said_of(place), _own(said.getvalue(), layout))
-                own.rename(place)
-        own.parent.mkdir(parents=True, exist_ok=True)
-        own.symlink_to(os.path.relpath(place, own.parent), target_is_directory=True)
-
-
-def said_of(place: Path) -> Path:
-    """What the making of something shared said."""
-    return place.with_suffix(".txt")
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """One process at a time; a lock goes with whoever holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _own(text: str, layout: Layout) -> str:
-    """A message that names the files as they are called in a project."""
-    return text.replace(f"{layout.root}/", "").replace(f"{layout.project}/", "")

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline import api
 from pipeline.config.reading import read_experiment
 from pipeline.errors import PipelineError
 from pipeline.experiments.backtest import fit as fits
@@ -148,6 +149,31 @@ def test_nothing_later_changes_a_network(tmp_path: Path) -> None:
         fits.run(fit)
         made.append((fit.outcome().sha256, fit.layout.history.read_bytes()))
     assert made[0] == made[1]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"folds": 99}, "found 99, which leave 0; at most 17 fit"),
+        ({"folds": "six"}, 'backtest: folds: expected a valid integer, found "six"'),
+        ({"step": 0}, "backtest: step: expected greater than or equal to 1, found 0"),
+        ({"gap": 12}, "backtest: gap: expected less than step (12 rows), or it swallows a fold"),
+        ({"refit": "never"}, "backtest: refit: expected a valid integer, found"),
+        ({"origins": ["05:30"]}, "found 05:30"),
+        ({"workers": 0}, "workers: expected at least 1, found 0"),
+    ],
+)
+def test_from_python_too_what_cannot_be_is_one_line(
+    project: Project, wrong: dict[str, Any], said: str
+) -> None:
+    """And it leaves no directory behind."""
+    project.write(toy_table(280), card={"split": SPLIT}, params=RIDGE)
+    base = api.experiment("toy", project=project.root)
+    with pytest.raises(PipelineError) as caught:
+        api.backtest(base, project=project.root, **{"folds": 3, "step": 12} | wrong)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert Kept.known(project.root) == []
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -386,6 +412,8 @@ def test_backtests_are_listed_shown_and_deleted(repository: Path, tmp_path: Path
     assert "3 folds of 9 rows" in run(other, *bare, "--show", place.name)
     for asked, line in {
         ("--folds", "3", "--step", "0"): "error: backtest: step: expected greater than or equal",
+        (*COMMAND[4:], "--workers", "0"): "error: workers: expected at least 1, found 0",
+        (*COMMAND[4:], "--gap", "9"): "error: backtest: gap: expected less than step (9 rows)",
         (*COMMAND[4:], "--refit", "often"): "error: --refit: expected a number or never, found of",
         ("--folds", "99", "--step", "9"): "error: backtest: folds: expected so many folds",
         ("--delete", "none"): f"expected a backtest ({place.name}), found none",

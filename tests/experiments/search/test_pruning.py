@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.pruners import MedianPruner
 
+from pipeline.config.changes import NAME
 from pipeline.config.reading import read_experiment
 from pipeline.errors import PipelineError
 from pipeline.experiments.search import pruning
 from pipeline.experiments.search import trial as trials
 from pipeline.experiments.search.pruning import LEAST, WARM_UP
-from pipeline.experiments.search.settings import NAME
 from pipeline.experiments.search.trial import Trial
 from pipeline.reports import search_pictures, search_text
 from tests.experiments.search.test_study import RANGES, Fake, search, told, written

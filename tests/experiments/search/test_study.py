@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.config.changes import NAME, changed
 from pipeline.config.experiment import Experiment
+from pipeline.config.members import fits
 from pipeline.errors import PipelineError
-from pipeline.experiments.search import pruning
+from pipeline.experiments.search import best, pruning
 from pipeline.experiments.search import trial as trials
 from pipeline.experiments.search.pruning import PrunedError
-from pipeline.experiments.search.settings import NAME, Settings, changed
+from pipeline.experiments.search.settings import Settings
 from pipeline.experiments.search.study import Search
 from pipeline.experiments.search.trial import Trial
 from pipeline.files.records import parse
@@ -175,6 +177,48 @@ def test_a_grid_has_each_combination_once(tmp_path: Path) -> None:
     assert [one.drawn for one in found.finished if one.repeats] == [
         {NAME: "lstm", "train.model.units": [4], "window.look_back": 8}
     ]
+
+
+def test_an_ensemble_is_of_the_best_that_can_be_members(tmp_path: Path) -> None:
+    """What is no network or sees other windows is left out and told; the first is the winner."""
+    ranges = {
+        NAME: {"choice": ["lstm", "ridge", "gru"]},
+        "window.look_back": {"choice": [7, 8]},
+        "train.model.units": {"choice": [[4], [8]]},
+        "train.schedule.name": {"choice": ["constant", "cosine"]},
+    }
+    wanted = written(trials=99, sampler="grid", ranges=ranges)
+    found = search(tmp_path, wanted, experiment(**{"train.ensemble": 2}))
+    found.run(Fake())
+    params, said = best.ensemble(found, 5)
+    winner = found.best.runs[0].params
+    assert winner.window.look_back == params.window.look_back == 7
+    assert params.model_copy(update={"train": winner.train}) == winner
+    fitted = fits(params.train)
+    able = [
+        one.runs[0].params.train
+        for one in found.ranked
+        if one.runs[0].params.window.look_back == 7 and one.drawn[NAME] != "ridge"
+    ][:5]
+    assert [(one.seed, one.model, one.schedule) for one in fitted] == [
+        (seed, one.model, one.schedule) for seed in (1, 2) for one in able
+    ]
+    assert params.train.members[0] == {}
+    assert all("window" not in key for own in params.train.members for key in own)
+    ridges = [one.number for one in found.ranked if one.drawn.get(NAME) == "ridge"]
+    assert f"trial {ridges[0]} is left out of the ensemble: ridge is no network" in said
+    with pytest.raises(PipelineError, match=r"found 8; .*its window\.look_back is not that of tri"):
+        best.ensemble(found, 9)
+    for count in (1, 99):
+        with pytest.raises(PipelineError, match=f"ensemble: expected 2 to 19 .* found {count}"):
+            best.ensemble(found, count)
+
+
+def test_an_ensemble_of_ensembles_is_refused(tmp_path: Path) -> None:
+    """Whose members differ already, one line says so before anything runs."""
+    base = experiment(**{"train.members": [{}, {NAME: "gru"}]})
+    with pytest.raises(PipelineError, match=r"train\.members: expected \[\] in params\.yaml"):
+        best.check(search(tmp_path, written(), base), 2)
 
 
 def test_a_failed_trial_is_recorded(tmp_path: Path) -> None:

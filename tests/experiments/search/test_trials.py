@@ -6,28 +6,29 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
 
 from pipeline.commands.search import apply
+from pipeline.config.changes import NAME, changed
 from pipeline.config.reading import read_experiment
 from pipeline.errors import PipelineError
 from pipeline.experiments.evaluate import evaluate
 from pipeline.experiments.executors import Inline
 from pipeline.experiments.search import places
-from pipeline.experiments.search.settings import NAME, Settings
+from pipeline.experiments.search.settings import Settings
 from pipeline.experiments.search.study import Search
-from pipeline.experiments.search.trial import SHARED, Outcome
+from pipeline.experiments.search.trial import Outcome
+from pipeline.experiments.shared import SHARED, shared_said
 from pipeline.files.layout import Layout
 from pipeline.files.records import parse
 from pipeline.reports import search_text
 from tests.experiments import test_panels
 from tests.repositories import NO_STORE, environment, run, set_params, toy_repository
 from tests.test_architecture import DVC
-from tests.toys import ROOT, Project, from_yaml, to_yaml, toy_table
+from tests.toys import ROOT, Project, arrays, from_yaml, to_yaml, toy_table
 
 GRID: dict[str, Any] = {
     "trials": 9,
@@ -79,7 +80,7 @@ def test_what_trials_share_is_made_once(found: Search) -> None:
     assert counts == {"ingested": 1, "prepared": 2, "windows": 2}
     [trial] = found.finished[0].runs
     assert trial.layout.series.resolve().is_relative_to(shared)
-    assert any("without a value" in line for line in trial.shared_said())
+    assert any("without a value" in line for line in shared_said(trial.root))
 
 
 def test_what_trials_share_depends_on_what_dvc_says() -> None:
@@ -276,8 +277,8 @@ def test_another_model_leaves_the_comments_of_the_rest(
     shutil.copytree(ROOT / "data/datasets", tmp_path / "data/datasets")
     file = Path(shutil.copy(ROOT / "params.yaml", tmp_path))
     monkeypatch.chdir(tmp_path)
-    winner = SimpleNamespace(runs=[SimpleNamespace(changes=changes)])
-    apply(SimpleNamespace(base=read_experiment(), best=winner))  # type: ignore[arg-type]
+    asked = read_experiment().asked
+    apply(asked, changed(asked, changes, "trial"))
     lines = file.read_text().splitlines()
     before = (ROOT / "params.yaml").read_text().splitlines()
     place = lines.index("  normalisation: none")
@@ -307,6 +308,37 @@ def test_the_winner_is_made_again_by_dvc(repository: Path, tmp_path: Path) -> No
     flagged = copied_whole(repository, tmp_path / "flagged")
     run(flagged, "bash", "-c", printed(said), env=NO_STORE)
     assert same(winner.layout, Layout(flagged)) >= {"model.weights.h5", "series.parquet"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_an_ensemble_of_the_best_is_made_by_dvc(repository: Path, tmp_path: Path) -> None:
+    """`--apply --ensemble 2` and `dvc repro`: its members have the trials' very weights.
+
+    By two processes here, as the shell may say.
+    """
+    applied = copied_whole(repository, tmp_path / "applied")
+    said = run(applied, *COMMAND, "--apply", "--ensemble", "2", env=NO_STORE)
+    assert "To make an ensemble of the best 2:" in said
+    assert "'train.members=[{}, {train." in said
+    members = from_yaml((applied / "params.yaml").read_text())["train"]["members"]
+    assert members[0] == {} and len(members) == 2
+    run(applied, "dvc", "repro", "train", env=NO_STORE | {"MEMBER_WORKERS": "2"})
+    [place] = places.known(applied)
+    search = places.read(place).search(applied, place)
+    search.run(None)
+    together = arrays(Layout(applied).weights)
+    first = search.best.runs[0]
+    [second] = [
+        one.runs[0]
+        for one in search.ranked
+        if one.runs[0].changes.items() >= members[1].items() and one is not search.best
+    ][:1]
+    for group, trial in (("functional", first), ("functional_1", second)):
+        for name, array in arrays(trial.layout.weights).items():
+            assert (together[f"layers/{group}/{name}"] == array).all(), (group, name)
+    wrong = run(applied, *COMMAND, "--ensemble", "2", status=1, env=NO_STORE).splitlines()
+    assert wrong[-1].startswith("error: train.members: expected [] in params.yaml for an ensemble")
 
 
 def printed(said: str) -> str:

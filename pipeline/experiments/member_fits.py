@@ -1,0 +1,86 @@
+"""The members of an ensemble fitted in several processes, to the bytes of one after the other."""
+
+import io
+import json
+import tempfile
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.config.experiment import Experiment
+from pipeline.experiments.executors import executor
+from pipeline.experiments.log import Epoch, Log
+from pipeline.experiments.task import prepared
+from pipeline.files import artifacts
+from pipeline.files.layout import Layout
+from pipeline.models.task import Task
+from pipeline.runtime import determinism
+from pipeline.runtime.progress import progress
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a process does: one member."""
+
+    experiment: Experiment
+    layout: Layout
+    place: int  # from 0
+    directory: Path  # for what it makes
+
+    @property
+    def weights(self) -> Path:
+        """The member's."""
+        return self.directory / f"{self.place}.weights.h5"
+
+    @property
+    def history(self) -> Path:
+        """Its epochs: there once it is fitted."""
+        return self.directory / f"{self.place}.json"
+
+
+def run(fit: Fit) -> Path:
+    """Fit a member; the file of its epochs, beside which its weights lie."""
+    task, settings = prepared(fit.experiment, fit.layout), fit.experiment.params.train
+    determinism.settle(settings.seed)
+    # TensorFlow comes with these, settled now.
+    from pipeline.training.batches import Examples
+    from pipeline.training.ensemble import fit_member
+
+    with redirect_stderr(io.StringIO()):
+        member, epochs = fit_member(task, Examples.of(task), settings, fit.place, lambda *_: None)
+    member.save_weights(fit.weights)
+    artifacts.write_text(fit.history, json.dumps(epochs))  # whose keys stay in their order
+    return fit.history
+
+
+def fit_side_by_side(
+    experiment: Experiment, layout: Layout, task: Task, workers: int, log: Log
+) -> tuple[Any, list[Epoch]]:
+    """What `fit_networks` gives, by so many processes.
+
+    Epochs are told once their member is fitted, and those before it.
+    """
+    from pipeline.models import registry
+    from pipeline.training.ensemble import numbered
+
+    spec, history = task.spec, list[Epoch]()
+    with (
+        tempfile.TemporaryDirectory(prefix="members-") as directory,
+        executor(min(workers, spec.ensemble)) as at,
+        progress("members", spec.ensemble) as tell,
+    ):
+        fits = [Fit(experiment, layout, i, Path(directory)) for i in range(spec.ensemble)]
+        waiting = [*fits]
+        for _ in at.map(run, fits):
+            tell("fitted")
+            while waiting and waiting[0].history.exists():
+                fit = waiting.pop(0)
+                for epoch in numbered(fit.place, artifacts.read_json(fit.history)):
+                    log.epoch(len(history), epoch)
+                    history.append(epoch)
+        members = []
+        for fit, own in zip(fits, spec.networks, strict=True):
+            members.append(registry.network(own, task.scaler, registry.member(fit.place)))
+            members[-1].load_weights(fit.weights)
+    return registry.together(members), history
