@@ -94,7 +94,7 @@ def _left_out(search: Search) -> Iterator[str]:
 
 def _ends(search: Search) -> Iterator[str]:
     """Where the best lies at a range's end."""
-    drawn = search.base.params.flat() | search.best.drawn
+    drawn = search.known | search.best.drawn
     for key, own in search.settings.drawn(drawn[NAME]):
         if own.choice is not None or not isinstance(value := drawn.get(key), int | float):
             continue

@@ -84,7 +84,7 @@ class Settings(Record):
         changes: dict[str, Any] = {"window.split": split}
         if series is not None:  # whose baselines nobody asks for
             changes |= {"ingest.series": [series], "evaluate.baselines": ["persistence"]}
-        return Experiment(changed(base.params, changes, "backtest"), base.card)
+        return Experiment(changed(base.asked, changes, "backtest"), base.card)
 
 
 @dataclass(frozen=True)

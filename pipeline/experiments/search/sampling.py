@@ -14,8 +14,9 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from pipeline.config import automatic
 from pipeline.config.changes import NAME
-from pipeline.config.params import Params
+from pipeline.config.experiment import Experiment
 from pipeline.experiments.search.settings import Range, Settings
 from pipeline.repository.changed_params import setting
 
@@ -29,13 +30,16 @@ class Drawing:
     from (seed, number): whoever repeats the calls gets the same values, whatever was drawn when.
     """
 
-    def __init__(self, settings: Settings, base: Params) -> None:
-        self.settings, self.base = settings, base
+    def __init__(self, settings: Settings, base: Experiment) -> None:
+        self.settings, self.base = settings, base.params
+        # What training chooses is not known here: trial 0 is then outside of the ranges.
+        later = {key for key in base.chosen if key in automatic.TRAIN}
+        self.known = {k: v for k, v in base.params.flat().items() if k not in later}
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # each trial has its own line here
         self.study = optuna.create_study(direction="minimize", sampler=self._sampler(0))
         self.open: dict[int, Trial] = {}
         grid = settings.sampler == "grid"
-        self.grid = settings.combinations(base) if grid else []
+        self.grid = settings.combinations(base.params) if grid else []
 
     @property
     def most(self) -> int:
@@ -73,7 +77,7 @@ class Drawing:
 
     def frozen(self, drawn: Values, error: float) -> FrozenTrial | None:
         """A trial as Optuna has it; None where the parameters lie outside of the ranges."""
-        held, ranges = self.base.flat() | drawn, self.settings.ranges
+        held, ranges = self.known | drawn, self.settings.ranges
         name = held[NAME]
         keys = {NAME: ranges[NAME]} if NAME in ranges else {}
         keys |= dict(self.settings.drawn(name))

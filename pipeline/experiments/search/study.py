@@ -92,7 +92,12 @@ class Search:
 
     @cached_property
     def _drawing(self) -> Drawing:
-        return Drawing(self.settings, self.base.params)
+        return Drawing(self.settings, self.base)
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """The parameters of trial 0 by dotted key, but for what its training chooses."""
+        return self._drawing.known
 
     @property
     def count(self) -> int:
@@ -154,7 +159,7 @@ class Search:
             runs: dict[int, tuple[Trial, ...]] = {}
             limits = self._limits()
             for number, values in drawn.items():
-                changes = plain(self.base.params, values)
+                changes = plain(self.base.asked, values)
                 of = first.setdefault(str(sorted(changes.items())), number)
                 runs[number] = runs[of] if of in runs else self._runs(of, changes, limits)
             every = [run for number in numbers for run in runs[number]]

@@ -74,7 +74,7 @@ class Trial:
     @cached_property
     def params(self) -> Params:
         """Its parameters; PipelineError if they cannot be."""
-        return changed(self.base.params, {**self.changes, "train.seed": self.seed}, "trial")
+        return changed(self.base.asked, {**self.changes, "train.seed": self.seed}, "trial")
 
     @property
     def experiment(self) -> Experiment:
