@@ -16,6 +16,7 @@ class Experiment:
 
     params: Params
     card: Card
+    refit: bool = False  # whether all rows are learned from, by a model that nothing scores
     asked: Params = field(init=False)  # the parameters as they are written, with `auto`
 
     def __post_init__(self) -> None:

@@ -12,11 +12,15 @@ from pipeline.lstm.cell import LSTM
 from pipeline.lstm.stack import last_state
 from pipeline.lstm.weights import read_keras_weights
 from pipeline.models import quantiles
+from pipeline.models.baselines import threads
 from pipeline.models.network import Steps
 from pipeline.models.spec import BESIDE, KNOWN, Spec
 from pipeline.preparation.scaling import Scaler
 
 Windows = npt.NDArray[np.float32]
+# Windows whose products one thread computes sooner than two that have to meet at each step: on a
+# machine with other work, such as other requests, they wait for one another most of the time.
+ALONE = 256
 
 
 def load(spec: Spec, scaler: Scaler, weights: Path) -> tuple[Steps, ...]:
@@ -61,6 +65,12 @@ def _network(spec: Spec, scaler: Scaler, weights: Path, group: str) -> Steps:
 
     def network(inputs: Any) -> Windows:
         windows, known = inputs if spec.known_features else (inputs, None)
+        if len(windows) > ALONE:
+            return forward(windows, known)
+        with threads().limit(limits=1):
+            return forward(windows, known)
+
+    def forward(windows: Windows, known: Windows | None) -> Windows:
         state = last_state(layers, windows, stack.activation)
         steps: Any = (state @ head.W + head.b).reshape(len(windows), spec.horizon, -1)
         if known is not None:

@@ -76,6 +76,11 @@ def serves(version: ModelVersion, trial: logged_runs.Trial) -> bool:
     return bool(version.source == model.artifact_location)
 
 
+def judged_by(version: ModelVersion) -> str:
+    """The run whose scores are those of a version: its own, or of a refit, the run it repeats."""
+    return str(version.tags.get(store.REFIT) or version.run_id)
+
+
 def holder(name: str) -> ModelVersion:
     """The champion; PipelineError if there is none."""
     champion = current(name)

@@ -34,12 +34,12 @@ def fit_networks(
     """
     examples, spec = Examples.of(task), task.spec
     if spec.ensemble == 1:
-        network = _fresh(task, spec, settings.seed, spec.model.name)
+        network = fresh(task, spec, settings.seed, spec.model.name)
         return network, fit(network, examples, settings, on_epoch)
     members: list[keras.Model] = []
     history: list[Epoch] = []
     for place, (own, one) in enumerate(zip(settings.fits, spec.networks, strict=True)):
-        member = _fresh(task, one, own.seed, registry.member(place))
+        member = fresh(task, one, own.seed, registry.member(place))
         watch = partial(_counted, on_epoch, len(history), place + 1)
         epochs = fit(member, examples, own, watch, f" of member {place + 1} of {spec.ensemble}")
         history += [{"member": place + 1, **epoch} for epoch in epochs]
@@ -47,7 +47,7 @@ def fit_networks(
     return registry.together(members), history
 
 
-def _fresh(task: Task, spec: Spec, seed: int, name: str) -> keras.Model:
+def fresh(task: Task, spec: Spec, seed: int, name: str) -> keras.Model:
     """A network as a fit with this seed begins."""
     determinism.settle(seed)
     network = registry.network(spec, task.scaler, name)
