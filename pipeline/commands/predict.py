@@ -11,7 +11,7 @@ from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, require
 from pipeline.forecasting.backends import Backend
-from pipeline.forecasting.forecast_log import ForecastLog
+from pipeline.forecasting.forecast_log import ForecastLog, MadeBy
 from pipeline.forecasting.forecaster import Forecaster, portable, stage_files
 from pipeline.models.spec import Spec
 from pipeline.runtime import determinism, process
@@ -73,8 +73,9 @@ def main() -> None:
     asked = options.origins, str(options.input), options.levels, options.series
     forecast = forecaster.predict(rows, *asked)
     if options.log:
-        with ForecastLog(options.log, name, forecaster.content, forecaster.spec) as log:
-            log.add(uuid4().hex, portable(forecast))
+        by = MadeBy(name, forecaster.content, forecaster.spec)
+        with ForecastLog(options.log) as log:
+            log.add(by, uuid4().hex, portable(forecast))
     if suffix == ".parquet":
         artifacts.write_frame(options.output, forecast)
     else:

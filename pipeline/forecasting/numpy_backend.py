@@ -18,9 +18,7 @@ from pipeline.models.spec import BESIDE, KNOWN, Spec
 from pipeline.preparation.scaling import Scaler
 
 Windows = npt.NDArray[np.float32]
-# Windows whose products one thread computes sooner than two that have to meet at each step: on a
-# machine with other work, such as other requests, they wait for one another most of the time.
-ALONE = 256
+BATCH = 32  # windows at a time: a request has few, and NumPy, unlike TensorFlow, no cost of a call
 
 
 def load(spec: Spec, scaler: Scaler, weights: Path) -> tuple[Steps, ...]:
@@ -65,8 +63,8 @@ def _network(spec: Spec, scaler: Scaler, weights: Path, group: str) -> Steps:
 
     def network(inputs: Any) -> Windows:
         windows, known = inputs if spec.known_features else (inputs, None)
-        if len(windows) > ALONE:
-            return forward(windows, known)
+        # Products so small are computed sooner by one thread than by two that have to meet at each
+        # step: where other requests keep the cores busy, those wait for one another for most of it.
         with threads().limit(limits=1):
             return forward(windows, known)
 
