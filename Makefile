@@ -77,6 +77,7 @@ COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-ha
 lock: ## write the lock files from pyproject.toml (needs uv)
 	$(COMPILE) --extra dev pyproject.toml --output-file requirements.lock
 	$(COMPILE) --group numpy --constraint requirements.lock --output-file requirements-numpy.lock
+	$(COMPILE) --group serve --constraint requirements.lock --output-file requirements-serve.lock
 
 # One fit, so that it takes as long as one training; ARGS says another plan.
 backtest: setup ## test params.yaml on four folds of a month of hours (ARGS="--folds 6 --step 720")

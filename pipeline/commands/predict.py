@@ -114,10 +114,14 @@ def add_model(parser: argparse.ArgumentParser, without: str) -> None:
         help="models:/NAME@champion, runs:/ID/model or a directory that MLflow wrote; "
         f"without it, {without}",
     )
+    usual = os.environ.get("FORECAST_BACKEND") or "tensorflow"
+    if usual not in get_args(Backend):
+        known = " or ".join(get_args(Backend))
+        raise PipelineError(f"FORECAST_BACKEND: expected {known}, found {usual!r}")
     parser.add_argument(
         "--backend",
         choices=get_args(Backend),
-        default="tensorflow",
+        default=usual,
         help="what runs the network: numpy needs no TensorFlow and runs lstm and rnn models; "
-        "default %(default)s",
+        "default FORECAST_BACKEND of the shell, or tensorflow",
     )
