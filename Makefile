@@ -97,7 +97,7 @@ serve: PORT = 5001
 serve: setup ## serve the champion on http://127.0.0.1:5001/invocations (BACKEND=numpy: no TensorFlow; LOG=folder)
 	@$(PY) pipeline serve --port $(PORT) --backend $(or $(BACKEND),tensorflow)$(if $(LOG), --log $(LOG))
 
-bench: setup ## measure speed, memory and growth, beside peers if installed (20 minutes)
+bench: setup ## measure speed, memory and growth, beside peers if installed (50 minutes)
 	$(PY) benchmarks
 
 # Each peer has an environment of its own, since they agree neither with ours nor with one another.

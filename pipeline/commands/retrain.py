@@ -5,6 +5,7 @@ Both forecast the newest rows, from which neither has learned. The split must mo
 """
 
 import argparse
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +25,7 @@ from pipeline.forecasting.forecaster import Forecaster, stage_files
 from pipeline.reports import terminal
 from pipeline.repository import dvc, git, provenance
 from pipeline.runtime import determinism
-from pipeline.tracking import champion, logged_runs, refits, store
+from pipeline.tracking import champion, logged_runs, refits, store, watched_runs
 from pipeline.tracking.logged_runs import Trial
 
 NEWEST = "newest rows"
@@ -47,7 +48,7 @@ def main() -> None:
     parser.add_argument(
         "--refit",
         action="store_true",
-        help="then fit the promoted model to all rows, for the epochs that validation chose, and "
+        help="then fit the better model to all rows, for the epochs that validation chose, and "
         "serve that: its intervals are those of the model before, and nothing scores it",
     )
     wanted = parser.parse_args().refit
@@ -58,18 +59,21 @@ def main() -> None:
         _pin(experiment.dataset)
         dvc.run(Path(), "repro", show=True, own_store=False)
         experiment = read_experiment()  # whose card has the new checksum
-        content = store.content(HERE)
-        trial = logged_runs.of_files(experiment.dataset, content)
-        if before is None or trial.id != before.behind.id:
-            if not _promoted(experiment, trial, before):
-                return
-        elif before.run != trial.id:
-            print(f"nothing new: version {before.version} is the refit of run {trial.id[:8]}")
+        timeline = panel.read(HERE.series, experiment.card, []).timeline(experiment.card)
+        if before and before.learned >= timeline.lasts.max():
+            print(f"nothing new: version {before.version} has learned from all rows")
             return
+        trial = logged_runs.of_files(experiment.dataset, store.content(HERE))
+        if before is None or trial.id != before.behind.id:
+            promoted = _promoted(experiment, trial, before)
         else:
+            promoted = True
             print(f"nothing new: run {trial.id[:8]} is the champion, version {before.version}")
-        if wanted:
-            _refit(experiment, trial)
+        if wanted and promoted:
+            kept = stage_files(HERE, experiment.dataset)
+            _refit(experiment, trial, refit.chosen(HERE), kept)
+        elif wanted and before:
+            _refit_champion(experiment, trial, before)
 
 
 def _check(experiment: Experiment, wanted: bool) -> None:
@@ -170,14 +174,30 @@ def _show(found: newest.Newest) -> None:
     terminal.show(shown, width=160)
 
 
-def _refit(experiment: Experiment, trial: Trial) -> None:
-    """Fit the run's model to all rows and make that the champion."""
+def _refit_champion(experiment: Experiment, trial: Trial, before: Champion) -> None:
+    """The same for a champion that stays, if it was made by the present settings."""
+    old = before.behind
+    if differing := [key for key, value in trial.params.items() if old.params.get(key) != value]:
+        print(
+            f"version {before.version} is not refitted: it was made by other settings "
+            f"({', '.join(differing)}), with which retrain --refit would do it"
+        )
+        return
+    epochs = [kept for _, _, kept in logged_runs.losses(old)]
+    with TemporaryDirectory() as directory:
+        uri = f"models:/{experiment.dataset}/{before.version}"
+        _refit(experiment, old, epochs, watched_runs.find(uri, Path(directory)).files)
+
+
+def _refit(
+    experiment: Experiment, trial: Trial, epochs: Sequence[int], kept: Mapping[str, Path]
+) -> None:
+    """Fit a run's model to all rows and make that the champion."""
     with TemporaryDirectory() as directory:
         layout = Layout(Path(directory), Path())
-        history = refit.refit(experiment, HERE, layout)
+        history = refit.refit(experiment, HERE, layout, epochs, kept)
         every = replace(experiment, params=experiment.asked, refit=True)
         rows = len(panel.read(HERE.series, experiment.card, []).frame)
-        epochs = refit.chosen(HERE)
         made = refits.log(every, layout, trial, history, rows)
     how = f"{', '.join(map(str, epochs))} epochs, as validation chose"
     tags = {

@@ -5,8 +5,10 @@ Nothing is left to score it or to make its intervals: those of the model before 
 
 import io
 import shutil
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 
@@ -18,6 +20,7 @@ from pipeline.experiments.task import prepared
 from pipeline.experiments.window import window
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
+from pipeline.forecasting.forecaster import CALIBRATION, USUAL
 from pipeline.runtime import determinism
 
 
@@ -41,21 +44,36 @@ def chosen(layout: Layout) -> list[int]:
     return [int(epoch) + 1 for epoch in kept.groupby("member")["epoch"].first()]
 
 
-def refit(experiment: Experiment, before: Layout, layout: Layout) -> pd.DataFrame:
-    """The outputs of the model before -> data/model, data/prepared and data/calibration of another.
+def refit(
+    experiment: Experiment,
+    before: Layout,
+    layout: Layout,
+    epochs: Sequence[int],
+    kept: Mapping[str, Path],
+) -> pd.DataFrame:
+    """The series of a layout -> data/model, data/prepared and data/calibration of another.
 
-    Imputer and scaler learn from all rows as well. Returns a row an epoch: train/loss.
+    Imputer and scaler learn from all rows as well.
+
+    Args:
+        before: whose data/ingested it is.
+        epochs: that validation chose, of the network or of each member.
+        kept: calibration.json and usual.json of the model before, as far as it has them.
+
+    Returns:
+        A row an epoch: train/loss.
     """
     check(experiment)
     every = replace(experiment, params=experiment.asked, refit=True)
     for old, new in (
         (before.series, layout.series),
         (before.quality, layout.quality),
-        (before.calibration, layout.calibration),
-        (before.usual, layout.usual),
+        (kept.get(CALIBRATION), layout.calibration),
+        (kept.get(USUAL), layout.usual),
     ):
-        new.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(old, new)
+        if old and old.exists():
+            new.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(old, new)
     with redirect_stderr(io.StringIO()):  # of gaps it was told before
         impute_scale(every, layout)
         window(every, layout)
@@ -63,7 +81,7 @@ def refit(experiment: Experiment, before: Layout, layout: Layout) -> pd.DataFram
     determinism.settle(every.params.train.seed)
     from pipeline.training.refit import refit_networks  # TensorFlow comes with it
 
-    model, history = refit_networks(task, every.params.train, chosen(before))
+    model, history = refit_networks(task, every.params.train, epochs)
     with artifacts.replacing(layout.weights) as beside:
         model.save_weights(beside)
     artifacts.write_json(layout.model_json, task.spec.model_dump(mode="json"))

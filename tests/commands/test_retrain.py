@@ -87,4 +87,4 @@ def test_a_served_model_learns_from_the_newest_rows(tmp_path: Path) -> None:
     }
     assert list(same.values()) == [True, True, False, False]
 
-    assert "nothing new: version 3 is the refit of run" in retrain(there, "--refit")
+    assert "nothing new: version 3 has learned from all rows" in retrain(there, "--refit")

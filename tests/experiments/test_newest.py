@@ -109,7 +109,7 @@ def test_a_refit_learns_from_all_rows(made: Made, tmp_path: Path) -> None:
     """Its scaler is of all rows, its intervals are the model's before, and it forecasts."""
     own, layout, evaluation = made
     again = Layout(tmp_path, layout.project)
-    history = refit.refit(own, layout, again)
+    history = refit.refit(own, layout, again, [3], stage_files(layout, "toy"))
     assert list(history) == ["train/loss"] and len(history) == 3
     assert again.calibration.read_bytes() == layout.calibration.read_bytes()
     forecaster = Forecaster.load(stage_files(again, "toy"))
