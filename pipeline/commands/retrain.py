@@ -1,4 +1,4 @@
-"""Learn from a table that has grown: pin it, train, promote the better of new model and champion.
+"""Learn from a table that has grown: pin it, train, promote the better of new and old.
 
 Both forecast the newest rows, from which neither has learned. The split must move with the table
 (train: rest, validation: last 60 days, test: last 90 days). The pin and the card are committed.

@@ -1,4 +1,4 @@
-"""Serve forecasts over HTTP, to this machine alone unless told otherwise, from raw rows."""
+"""Serve forecasts from raw rows over HTTP, to this machine alone unless told otherwise."""
 
 import argparse
 import socket
