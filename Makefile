@@ -82,6 +82,7 @@ lock: ## write the lock files from pyproject.toml (needs uv)
 	$(COMPILE) --group numpy --constraint requirements.lock --output-file requirements-numpy.lock
 	$(COMPILE) --extra dev --extra cuda --constraint requirements.lock pyproject.toml \
 		--output-file requirements-cuda.lock
+	$(COMPILE) --group serve --constraint requirements.lock --output-file requirements-serve.lock
 
 # One fit, so that it takes as long as one training; ARGS says another plan.
 backtest: setup ## test params.yaml on four folds of a month of hours (ARGS="--folds 6 --step 720")
@@ -101,7 +102,7 @@ serve: PORT = 5001
 serve: setup ## serve the champion on http://127.0.0.1:5001/invocations (BACKEND=numpy: no TensorFlow; LOG=folder)
 	@$(PY) pipeline serve --port $(PORT) --backend $(or $(BACKEND),tensorflow)$(if $(LOG), --log $(LOG))
 
-bench: setup ## measure speed, memory and growth, beside peers if installed (20 minutes)
+bench: setup ## measure speed, memory and growth, beside peers if installed (50 minutes)
 	$(PY) benchmarks
 
 # Each peer has an environment of its own, since they agree neither with ours nor with one another.

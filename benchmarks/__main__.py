@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import report
+from benchmarks import report, serving
 from benchmarks.measure import Row
 from pipeline.runtime import determinism, process
 
@@ -26,6 +26,7 @@ PARTS = {  # and about how many minutes each takes
     "baselines": 2,
     "search": 5,
     "ensembles": 1,
+    "serving": 30,
 }
 
 
@@ -34,8 +35,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=PARTS, help="parts to measure; keeps nothing")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it work at all?")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=serving.SECONDS,
+        help="of the part serving: how long each load lasts; default %(default)g",
+    )
     parser.add_argument("--output", type=Path, help="keep results here instead of benchmarks/")
     wanted = parser.parse_args()
+    serving.SECONDS = wanted.seconds
     folder = wanted.output
     if folder is None and not wanted.only and not wanted.quick:
         folder = Path(__file__).parent

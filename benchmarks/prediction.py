@@ -40,7 +40,7 @@ def rows(quick: bool) -> Iterator[Row]:
     """NumPy beside TensorFlow, for an LSTM(64) over 24 rows of one column."""
     rounds = 1 if quick else ROUNDS
     with tempfile.TemporaryDirectory() as folder:
-        files = _model(Path(folder))
+        files = model(Path(folder))
         made = {backend: Forecaster.load(files, backend) for backend in BACKENDS}
         walk = np.random.default_rng(1).normal(size=(5000, 1)).astype(np.float32)
         seen = Seen(pd.date_range("2000-01-01", periods=5000, freq="10s"), walk, walk.astype(float))
@@ -72,14 +72,14 @@ def rows(quick: bool) -> Iterator[Row]:
         )  # fmt: skip
 
 
-def _model(directory: Path) -> dict[str, Path]:
+def model(directory: Path) -> dict[str, Path]:
     """The files of a Forecaster with fresh weights, and raw rows to forecast from."""
     from pipeline.models.registry import build
 
     project.write(directory)
     card = parse(project.CARD, Card, "card")
-    model = {"name": "lstm", "units": [64]}
-    sections = project.PARAMS | {"train": project.PARAMS["train"] | {"model": model}}
+    network = {"name": "lstm", "units": [64]}
+    sections = project.PARAMS | {"train": project.PARAMS["train"] | {"model": network}}
     params = parse(sections, Params, "params")
     names = card.inputs
     spec = Spec(

@@ -20,6 +20,7 @@ SECTIONS = {
     "Bad parameters and cards": ["config.test_experiment"],
     "Rows to forecast from": ["commands.test_predict"],
     "Where files are read and written": ["files.test_artifacts"],
+    "The server": ["forecasting.test_server"],
     "The forecast log": ["forecasting.test_forecast_log"],
 }
 INTRODUCTION = """# What can go wrong, and what happens then

@@ -1,5 +1,6 @@
 """The benchmarks' quick form: counts and bytes, which hold on any machine, and no seconds."""
 
+import asyncio
 import re
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import baselines, following, made_load, overhead, report
+from benchmarks import baselines, following, made_load, overhead, report, serving
 from benchmarks.measure import Row, in_turn, ratio, row
 from benchmarks.networks import batches, epoch
 from pipeline.config.cards import read_card_file
@@ -155,3 +156,24 @@ def test_peers_are_pinned(file: Path) -> None:
     lines = file.read_text().splitlines()
     assert lines
     assert all(re.fullmatch(r"[a-z-]+==[\d.]+", line) for line in lines)
+
+
+def test_a_load_is_measured_as_it_was() -> None:
+    """Every request is counted with its time, and one that was not answered well as an error."""
+    answers = iter([200, 500, 200, 200, 200])
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(2**16):
+            writer.write(f"HTTP/1.1 {next(answers)} x\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+
+    async def ask() -> serving.Load:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            return await serving._load(port, b"{}", 2, 10, 5)
+
+    load = asyncio.run(ask())
+    assert (len(load.seconds), load.errors) == (5, 1)
+    assert load.rate == pytest.approx(5 / load.lasted)
+    by_hand = serving.Load([0.001 * i for i in range(1, 101)], 0, 1.0)
+    assert (by_hand.at(0.5), by_hand.at(0.99)) == (pytest.approx(51), pytest.approx(100))

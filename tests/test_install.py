@@ -23,7 +23,15 @@ from tests.toys import ROOT, Project
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 RUN = {"dvc", "ruamel-yaml-clib"}  # by the commands, by DVC; not imported
-THEIRS = {"anyio", "fastapi", "markupsafe", "pyyaml", "starlette", "uvicorn"}  # MLflow's, Jinja's
+THEIRS = {
+    "anyio",
+    "fastapi",
+    "h11",
+    "markupsafe",
+    "pyyaml",
+    "starlette",
+    "uvicorn",
+}  # MLflow's, Jinja's
 
 
 def test_the_package_is_pipeline_alone() -> None:

@@ -11,7 +11,7 @@ from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, require
 from pipeline.forecasting.backends import Backend
-from pipeline.forecasting.forecast_log import ForecastLog
+from pipeline.forecasting.forecast_log import ForecastLog, MadeBy
 from pipeline.forecasting.forecaster import Forecaster, portable, stage_files
 from pipeline.models.spec import Spec
 from pipeline.runtime import determinism, process
@@ -73,8 +73,9 @@ def main() -> None:
     asked = options.origins, str(options.input), options.levels, options.series
     forecast = forecaster.predict(rows, *asked)
     if options.log:
-        with ForecastLog(options.log, name, forecaster.content, forecaster.spec) as log:
-            log.add(uuid4().hex, portable(forecast))
+        by = MadeBy(name, forecaster.content, forecaster.spec)
+        with ForecastLog(options.log) as log:
+            log.add(by, uuid4().hex, portable(forecast))
     if suffix == ".parquet":
         artifacts.write_frame(options.output, forecast)
     else:
@@ -113,10 +114,14 @@ def add_model(parser: argparse.ArgumentParser, without: str) -> None:
         help="models:/NAME@champion, runs:/ID/model or a directory that MLflow wrote; "
         f"without it, {without}",
     )
+    usual = os.environ.get("FORECAST_BACKEND") or "tensorflow"
+    if usual not in get_args(Backend):
+        known = " or ".join(get_args(Backend))
+        raise PipelineError(f"FORECAST_BACKEND: expected {known}, found {usual!r}")
     parser.add_argument(
         "--backend",
         choices=get_args(Backend),
-        default="tensorflow",
+        default=usual,
         help="what runs the network: numpy needs no TensorFlow and runs lstm and rnn models; "
-        "default %(default)s",
+        "default FORECAST_BACKEND of the shell, or tensorflow",
     )

@@ -3,7 +3,7 @@
 import argparse
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,10 +33,17 @@ class Reason:
     found: str
 
 
-def judge(trial: Trial, best: Trial | None, servable: bool, by: str = "validation") -> list[Reason]:
+def judge(
+    trial: Trial,
+    best: Trial | None,
+    servable: bool,
+    by: str = "validation",
+    newest: Reason | None = None,
+) -> list[Reason]:
     """Every rule that a run must meet to become the champion in place of `best`, if any.
 
-    `by` is whose errors decide: those of validation or, over the same folds, of backtests.
+    `by` is whose errors decide: those of validation or, over the same folds, of backtests. But
+    `newest` says so of a champion that has learned from an older state of the table.
     """
     of_training, of_scores = (
         COMMITTED.get(trial.tags.get(key, ""), UNKNOWN)
@@ -52,6 +59,8 @@ def judge(trial: Trial, best: Trial | None, servable: bool, by: str = "validatio
     if by == "backtest":
         return [*reasons, *_by_backtest(trial, best)]
     reasons.append(_against_baselines(trial))
+    if newest:
+        return [*reasons, newest]
     if best is None:
         return [*reasons, Reason("champion", True, "there is no champion yet")]
     if best.id == trial.id:
@@ -165,11 +174,41 @@ def promote(wanted: str, dry: bool, by: str = "validation") -> None:
     trial = logged_runs.find(wanted)
     name = trial.params["ingest.dataset"]
     holder = champion.current(name)
-    best = logged_runs.find(str(holder.run_id)) if holder else None
+    best = logged_runs.find(champion.judged_by(holder)) if holder else None
     if holder and champion.serves(holder, trial):
         raise PipelineError(f"run {wanted}: it is already the champion of {name}")
+    if holder and best and best.id == trial.id != holder.run_id:
+        raise PipelineError(
+            f"run {wanted}: the champion of {name} is its refit to all rows; make rollback goes "
+            "back to the run itself"
+        )
     reasons = judge(trial, best, logged_runs.has_signature(trial), by)
-    against = f"the champion, version {holder.version}" if holder else "no champion"
+    tags = tell(trial, str(holder.version) if holder else None, best, reasons)
+    refused = [reason.rule for reason in reasons if not reason.holds]
+    if dry:
+        print(f"would be {tags[champion.DECISION]}; nothing was changed")
+        return
+    if not refused:
+        version = champion.crown(trial, tags)
+    logged_runs.tag(trial, tags)
+    if refused:
+        better = rival(trial) if by == "validation" else None
+        of = " of the look-back" * (better == "drift")  # the report's begins with the series
+        command = as_model(better, trial, logged_runs.card(trial)) if better else ""
+        advice = better and f"; {better}{of} is a model too: {command}"
+        raise PipelineError(f"run {wanted}: not promoted: {', '.join(refused)}{advice or ''}")
+    print(f"models:/{name}@{champion.ALIAS} is version {version}")
+
+
+def tell(
+    trial: Trial, version: str | None, best: Trial | None, reasons: Sequence[Reason]
+) -> dict[str, str]:
+    """Say by what rules a run is judged; the same as tags of the run and of its version.
+
+    `version` and `best` are the champion's, if there is one.
+    """
+    name = trial.params["ingest.dataset"]
+    against = f"the champion, version {version}" if version else "no champion"
     print(f"{trial.name} ({trial.id[:8]}) against {against} of {name}:")
     for reason in reasons:
         print(f"  {'yes' if reason.holds else 'NO '}  {reason.rule}: {reason.found}")
@@ -188,19 +227,7 @@ def promote(wanted: str, dry: bool, by: str = "validation") -> None:
         tags[key] = f"{'yes' if reason.holds else 'no'}: {reason.found}"
     if missed:
         tags["promotion.coverage"] = "; ".join(missed)
-    if dry:
-        print(f"would be {tags[champion.DECISION]}; nothing was changed")
-        return
-    if not refused:
-        version = champion.crown(trial, tags)
-    logged_runs.tag(trial, tags)
-    if refused:
-        better = rival(trial) if by == "validation" else None
-        of = " of the look-back" * (better == "drift")  # the report's begins with the series
-        command = as_model(better, trial, logged_runs.card(trial)) if better else ""
-        advice = better and f"; {better}{of} is a model too: {command}"
-        raise PipelineError(f"run {wanted}: not promoted: {', '.join(refused)}{advice or ''}")
-    print(f"models:/{name}@{champion.ALIAS} is version {version}")
+    return tags
 
 
 def roll_back(name: str, dry: bool) -> None:

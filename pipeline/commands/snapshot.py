@@ -40,8 +40,17 @@ def main() -> None:
     if given.query:
         begin(given.dataset, given.query)
         return
-    card = read_card(given.dataset)
-    path = HERE.raw_table(given.dataset, card.file)
+    pin, card = pin_table(given.dataset, given.force)
+    print(f"{pin}: pins it; next: git add {pin} {card} && git commit")
+
+
+def pin_table(dataset: str, force: bool = False) -> list[Path]:
+    """Pin the table as it is now and say what is new; the files to commit: the pin and the card.
+
+    PipelineError if rows that were pinned are not as they were, unless `force`.
+    """
+    card = read_card(dataset)
+    path = HERE.raw_table(dataset, card.file)
     pin = path.parent.with_suffix(".dvc")
     if git.ask("ls-files", "--", str(path.parent)).stdout:
         raise PipelineError(
@@ -58,11 +67,11 @@ def main() -> None:
         try:
             before = _pinned(pin, path, card, Path(directory)) if pin.exists() else None
         except PipelineError as error:
-            if not given.force:
+            if not force:
                 raise PipelineError(f"{error}; --force pins the table without a look") from None
             before = None
         found = growth.compare(before, now) if before else growth.Growth(0, [], None)
-        if found.changed and not given.force:
+        if found.changed and not force:
             raise PipelineError(
                 f"{path}: expected the rows that {pin} pins, found {len(found.changed):,} changed; "
                 "if that is right, pin them with --force",
@@ -71,12 +80,12 @@ def main() -> None:
         if made != path:
             with artifacts.replacing(path) as beside:
                 shutil.copyfile(made, beside)
-    card_file = HERE.card(given.dataset)
+    card_file = HERE.card(dataset)
     _follow(card_file, artifacts.table_sha256(path))
     dvc.run(Path(), "add", str(path.parent))
     for line in _told(found, now, card):
         print(f"{path}: {line}")
-    print(f"{pin}: pins it; next: git add {pin} {card_file} && git commit")
+    return [pin, card_file]
 
 
 def begin(dataset: str, query: str) -> None:

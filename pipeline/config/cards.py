@@ -131,6 +131,11 @@ class Split(Record):
         """Whether spans are counted back from the end, and move as the table grows."""
         return self.train == REST
 
+    @property
+    def moving(self) -> bool:
+        """Whether spans move as the table grows: counted back from its end, or fractions."""
+        return self.counted_back or isinstance(self.train, float)
+
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         kinds = {_kind(end) for end in self.ends.values()}

@@ -17,6 +17,7 @@ class Experiment:
 
     params: Params
     card: Card
+    refit: bool = False  # whether all rows are learned from, by a model that nothing scores
     # what training chose of what is `auto`, by dotted key; nothing before it
     found: Mapping[str, Any] = field(default_factory=dict)
     asked: Params = field(init=False)  # the parameters as they are written, with `auto`
@@ -29,7 +30,7 @@ class Experiment:
 
     def after(self, found: Mapping[str, Any]) -> "Experiment":
         """The same with what training chose."""
-        return Experiment(self.asked, self.card, {**self.found, **found})
+        return Experiment(self.asked, self.card, self.refit, {**self.found, **found})
 
     @property
     def chosen(self) -> dict[str, Any]:

@@ -29,7 +29,21 @@ def calibrates(spans: Collection[str]) -> str:
 def of(experiment: Experiment, timeline: Timeline) -> Spans:
     """The spans of an experiment's series."""
     found = in_series(experiment.split, timeline, experiment.card.time.timezone)
+    if experiment.refit:
+        lengths = timeline.borders.lengths
+        found["train"] = np.stack([np.zeros_like(lengths), lengths], axis=1)
     return {name: rows + timeline.borders.firsts[:, None] for name, rows in found.items()}
+
+
+def learned_until(experiment: Experiment, timeline: Timeline) -> pd.Timestamp:
+    """The last time that an experiment's model or its intervals have learned from, in any series.
+
+    What is later is test's, and new to the model.
+    """
+    rows = [own for span, own in of(experiment, timeline).items() if span != "test"]
+    ends = np.max([own[:, 1] for own in rows], axis=0) - timeline.borders.firsts  # [S]
+    there = np.flatnonzero(ends)
+    return timeline.at(there, ends[there] - 1).max()
 
 
 def origins(train: Runs, spans: Mapping[str, Span], horizon: int) -> dict[str, Runs]:

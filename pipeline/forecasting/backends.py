@@ -27,7 +27,7 @@ def _network(spec: Spec, scaler: Scaler, weights: Path, backend: Backend) -> Net
         from pipeline.forecasting import numpy_backend
 
         members = numpy_backend.load(spec, scaler, weights)
-        return Network(spec, scaler, mean(members), members)
+        return Network(spec, scaler, mean(members), members, numpy_backend.BATCH)
     from pipeline.models.registry import build, members_of
 
     network = build(spec, scaler)

@@ -11,18 +11,19 @@ import json
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from anyio import CapacityLimiter, to_thread
+from anyio import Semaphore, fail_after, to_thread
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import BAD_REQUEST, INTERNAL_ERROR, INVALID_PARAMETER_VALUE
-from mlflow.pyfunc.scoring_server import predictions_to_json
 from mlflow.version import VERSION
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -34,42 +35,58 @@ from pipeline.data import cells
 from pipeline.data.sources import delimited
 from pipeline.errors import PipelineError
 from pipeline.files.records import shown
-from pipeline.forecasting.forecast_log import ForecastLog
 from pipeline.forecasting.forecaster import Forecaster, portable
+from pipeline.forecasting.service import Service
 
 LIMIT = 32 * 2**20  # bytes of a request, and cells of a Parquet table, which may pack them small
 CSV, JSON, PARQUET = "text/csv", "application/json", "application/vnd.apache.parquet"
-AT_ONCE = 4  # requests; the others wait, so that memory is bounded
+TOGETHER = 8 * LIMIT  # bytes of all requests that are read or wait for their turn
+AT_ONCE = 4  # requests that are answered; the others wait, so that memory is bounded
 NAME = 100  # characters of a request's id
 Keep = Callable[[pd.DataFrame], None]
 LENGTH = 1000  # characters of an answer that says what is wrong
-ADDRESSES = "expected POST /invocations, or GET /ping, /health or /version"
+ADDRESSES = "expected POST /invocations, or GET /ping, /health, /ready or /version"
 
 
-def app(forecaster: Forecaster, log: ForecastLog | None = None) -> Starlette:
-    """The web application that answers with this Forecaster's forecasts, and logs them.
+def app(service: Service) -> Starlette:
+    """The web application that answers with a service's model, and logs that where it has a log.
 
-    A request's id in the log is its header X-Request-ID, or a new one; the answer has it too.
+    A request's id is its header X-Request-ID, or a new one; the answer has it too, and in X-Model
+    which model made it.
     """
-    at_once = CapacityLimiter(AT_ONCE)
+    turns = Semaphore(AT_ONCE)
 
     async def invocations(request: Request) -> Response:
-        kind = _kind(request, forecaster.card.encoding)
-        content = await _content(request)
-        name = request.headers.get("x-request-id", "")[:NAME] or uuid4().hex
-        keep = partial(log.add, name) if log else None
-        try:
-            answered = await to_thread.run_sync(
-                answer, forecaster, kind, content, keep, abandon_on_cancel=True, limiter=at_once
-            )
-        except asyncio.CancelledError:  # by the server, when its time to stop is over
-            raise HTTPException(503, "the server stops, and this took too long") from None
-        return Response(answered, headers={"X-Request-ID": name}, media_type=JSON)
+        with _held(service) as hold:
+            served = service.now
+            kind = _kind(request, served.forecaster.card.encoding)
+            content = await _content(request, service.patience, hold)
+            name = request.headers.get("x-request-id", "")[:NAME] or uuid4().hex
+            try:
+                await _turn(turns, service.patience)
+                try:
+                    keep = partial(served.keep, name)
+                    answered = await to_thread.run_sync(
+                        answer, served.forecaster, kind, content, keep, abandon_on_cancel=True
+                    )
+                finally:
+                    turns.release()
+            except asyncio.CancelledError:  # by the server, when its time to stop is over
+                raise HTTPException(503, "the server stops, and this took too long") from None
+        about = {"X-Request-ID": name, "X-Model": quote(served.name, safe=":/@")}
+        return Response(answered, headers=about, media_type=JSON)
+
+    async def ready(_: Request) -> Response:
+        if service.stopping:
+            raise HTTPException(503, "the server stops")
+        made_by = {"model": service.now.name, "content": service.now.forecaster.content}
+        return Response(json.dumps(made_by), media_type=JSON)
 
     return Starlette(
         routes=[
             Route("/ping", lambda _: Response("\n", media_type=JSON)),
             Route("/health", lambda _: Response("\n", media_type=JSON)),
+            Route("/ready", ready),
             Route("/version", lambda _: Response(VERSION, media_type=JSON)),
             Route("/invocations", invocations, methods=["POST"]),
         ],
@@ -99,11 +116,11 @@ def answer(forecaster: Forecaster, kind: str, content: bytes, keep: Keep | None 
         raise PipelineError("input: expected rows, found brackets nested too deep") from None
     except UnicodeEncodeError:  # JSON may escape half of a surrogate pair
         raise PipelineError("input: expected text, found half of a surrogate pair") from None
-    text = io.StringIO()
-    predictions_to_json(forecast, text, {"warnings": remarks} if remarks else None)
+    columns = (forecast[name].tolist() for name in forecast)  # plain numbers, with all their digits
+    made = [dict(zip(forecast, row, strict=True)) for row in zip(*columns, strict=True)]
     if keep:
         keep(forecast)
-    return text.getvalue()
+    return json.dumps({"predictions": made} | ({"warnings": remarks} if remarks else {}))
 
 
 class _Heard(logging.Handler):
@@ -159,14 +176,53 @@ def _kind(request: Request, encoding: str) -> str:
     return kind
 
 
-async def _content(request: Request) -> bytes:
+async def _turn(turns: Semaphore, patience: float) -> None:
+    """Wait until fewer are answered; HTTPException if that takes too long."""
+    try:
+        with fail_after(patience):
+            await turns.acquire()
+    except TimeoutError:
+        busy = f"busy: expected a turn within {patience:g} s, found none; try again later"
+        raise HTTPException(503, busy, {"Retry-After": "1"}) from None
+
+
+@contextmanager
+def _held(service: Service) -> Iterator[Callable[[int], None]]:
+    """Counts the bytes that a request adds to those in memory; HTTPException if they are too many.
+
+    What was read is then thrown away, and another request may find room.
+    """
+    own = 0
+
+    def hold(more: int) -> None:
+        nonlocal own
+        if service.held + more > TOGETHER:
+            raise HTTPException(503, "busy: too many large requests; try again later")
+        service.held += more
+        own += more
+
+    try:
+        yield hold
+    finally:
+        service.held -= own
+
+
+async def _content(request: Request, patience: float, hold: Callable[[int], None]) -> bytes:
     """A request's body. One that is too long is read to its end and not kept, so that whoever
     sends it gets to read the answer."""
     content, size = bytearray(), 0
-    async for part in request.stream():
-        size += len(part)
-        if size <= LIMIT:
-            content += part
+    try:
+        with fail_after(patience):
+            async for part in request.stream():
+                size += len(part)
+                if size <= LIMIT:
+                    hold(len(part))
+                    content += part
+    except TimeoutError:
+        raise HTTPException(
+            408, f"request: expected its end within {patience:g} s, found {size:,} bytes so far",
+            {"Connection": "close"},
+        ) from None  # fmt: skip
     _limit(size, "bytes")
     return bytes(content)
 

@@ -13,7 +13,7 @@ import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,17 @@ TOLD = 60  # seconds between two lines that tell of dropped answers
 LOG = logging.getLogger(__name__)
 
 
+class MadeBy(NamedTuple):
+    """Which model made a forecast: what it is called, its content and what it is."""
+
+    model: str
+    content: str
+    spec: Spec
+
+
+Waiting = tuple[str, MadeBy, str, pd.DataFrame]  # when, by what, the request's id, the forecast
+
+
 class ForecastLog:
     """Appends answers to daily files from a thread of its own; as a context it ends with all
     written.
@@ -35,16 +46,13 @@ class ForecastLog:
     take them; a line in the log tells of them, once a minute at most.
     """
 
-    def __init__(
-        self, folder: Path, model: str, content: str, spec: Spec, waiting: int = WAITING
-    ) -> None:
-        self.folder, self.spec = folder, spec
-        self.made_by = {"model": model, "content": content}
+    def __init__(self, folder: Path, waiting: int = WAITING) -> None:
+        self.folder = folder
         self.dropped = self._told = 0
         self._next_told = 0.0
         self._rows = 0  # that wait
         self._counting = threading.Lock()
-        self._queue: queue.Queue[tuple[str, str, pd.DataFrame] | None] = queue.Queue(waiting)
+        self._queue: queue.Queue[Waiting | None] = queue.Queue(waiting)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             os.close(os.open(self._file(_now()), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640))
@@ -61,14 +69,14 @@ class ForecastLog:
         self._thread.join()
         self._tell(last=True)
 
-    def add(self, request: str, forecast: pd.DataFrame) -> None:
+    def add(self, made_by: MadeBy, request: str, forecast: pd.DataFrame) -> None:
         """Log a forecast as `portable` has it; returns at once."""
         with self._counting:
             fits = not self._rows or self._rows + len(forecast) <= ROWS
             self._rows += len(forecast) * fits
         try:
             if fits:
-                self._queue.put_nowait((_now(), request, forecast))
+                self._queue.put_nowait((_now(), made_by, request, forecast))
                 return
         except queue.Full:
             self._took(forecast)
@@ -85,7 +93,7 @@ class ForecastLog:
             by_day: dict[Path, list[str]] = {}
             for one in filter(None, taken):
                 by_day.setdefault(self._file(one[0]), []).append(self._line(*one))
-                self._took(one[2])
+                self._took(one[3])
             for file, lines in by_day.items():
                 try:
                     append(file, "".join(lines))
@@ -93,9 +101,10 @@ class ForecastLog:
                     LOG.warning("forecast log: %s: %s", file, error.strerror)
                     self._drop(len(lines))
 
-    def _line(self, when: str, request: str, forecast: pd.DataFrame) -> str:
-        rows = with_steps(forecast, self.spec).to_dict("split")
-        content = {"at": when, **self.made_by, "request": request, **rows}
+    def _line(self, when: str, by: MadeBy, request: str, forecast: pd.DataFrame) -> str:
+        rows = with_steps(forecast, by.spec).to_dict("split")
+        about = {"model": by.model, "content": by.content, "request": request}
+        content = {"at": when, **about, **rows}
         del content["index"]
         return json.dumps(content, ensure_ascii=False) + "\n"
 

@@ -220,6 +220,17 @@ class Forecaster:
             made[whole] = forecasts(model, seen, origins[whole])
         return seen.in_units(np.where(np.isnan(made), last, made), origins)
 
+    def warm(self) -> None:
+        """Run the network once, so that no request waits until TensorFlow has traced it."""
+        network = self.model.network if isinstance(self.model, Mixed) else self.model
+        if isinstance(network, Network):
+            spec, rows = self.spec, network.batch
+            inputs: Any = np.zeros((rows, spec.look_back, len(spec.features)), np.float32)
+            if spec.known_features:
+                steps = np.zeros((rows, spec.horizon, len(spec.known_features)), np.float32)
+                inputs = [inputs, steps]
+            network.steps(inputs)
+
     @cached_property
     def lowest(self) -> Floats:
         """[K] the card's minimum of each target, -inf where it has none."""

@@ -12,11 +12,13 @@ from pipeline.lstm.cell import LSTM
 from pipeline.lstm.stack import last_state
 from pipeline.lstm.weights import read_keras_weights
 from pipeline.models import quantiles
+from pipeline.models.baselines import threads
 from pipeline.models.network import Steps
 from pipeline.models.spec import BESIDE, KNOWN, Spec
 from pipeline.preparation.scaling import Scaler
 
 Windows = npt.NDArray[np.float32]
+BATCH = 32  # windows at a time: a request has few, and NumPy, unlike TensorFlow, no cost of a call
 
 
 def load(spec: Spec, scaler: Scaler, weights: Path) -> tuple[Steps, ...]:
@@ -61,6 +63,12 @@ def _network(spec: Spec, scaler: Scaler, weights: Path, group: str) -> Steps:
 
     def network(inputs: Any) -> Windows:
         windows, known = inputs if spec.known_features else (inputs, None)
+        # Products so small are computed sooner by one thread than by two that have to meet at each
+        # step: where other requests keep the cores busy, those wait for one another for most of it.
+        with threads().limit(limits=1):
+            return forward(windows, known)
+
+    def forward(windows: Windows, known: Windows | None) -> Windows:
         state = last_state(layers, windows, stack.activation)
         steps: Any = (state @ head.W + head.b).reshape(len(windows), spec.horizon, -1)
         if known is not None:

@@ -234,14 +234,14 @@ def seasonal_naive(own: FittedBaseline, seen: Seen, origins: Rows) -> Floats:
 
 
 @cache
-def _threads() -> ThreadpoolController:
-    """NumPy's: to look for them takes as long as the forecasts of many windows."""
+def threads() -> ThreadpoolController:
+    """NumPy's, found once: that takes as long as the forecasts of many windows."""
     return ThreadpoolController()
 
 
 def ridge(own: FittedBaseline, seen: Seen, origins: Rows) -> Floats:
     """A linear map of all that the window holds, and of what is known ahead of all its steps."""
-    with _threads().limit(limits=THREADS):
+    with threads().limit(limits=THREADS):
         steps = own.flat_windows(seen, origins) @ own.learned["kernel"] + own.learned["bias"]
     shape = len(origins), own.spec.horizon, len(own.spec.targets)
     return own.scaler.units(steps.reshape(shape), own.spec.targets)
@@ -262,7 +262,7 @@ def linear(own: FittedBaseline, seen: Seen, origins: Rows) -> Floats:
         if ahead:
             rows_seen = linear_maps.rows_seen(origins, rows)
             past = past - own.told(seen.ahead[seen.last[rows_seen]])
-        with _threads().limit(limits=THREADS):
+        with threads().limit(limits=THREADS):
             made.append(linear_maps.steps(one, own.learned[name], past))
     steps: Floats = np.mean(made, axis=0)
     if ahead:

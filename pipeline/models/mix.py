@@ -34,6 +34,11 @@ class Mixed:
         """The network's."""
         return self.network.spec
 
+    @property
+    def batch(self) -> int:
+        """Windows at a time."""
+        return self.network.batch
+
     def forecast(self, seen: Seen, origins: Rows) -> Floats:
         """Forecasts in the targets' units, origins [B] -> [B, H, K] or [B, H, K, Q].
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.data.windows import Rows
 from pipeline.models.spec import Spec
-from pipeline.models.task import Floats, Seen
+from pipeline.models.task import BATCH, Floats, Seen
 from pipeline.preparation.scaling import Scaler
 
 # From what `Seen.inputs` gives to standardised forecasts, [B, H, K] or [B, H, K, Q].
@@ -23,6 +23,7 @@ class Network:
     scaler: Scaler
     steps: Steps
     members: tuple[Steps, ...] = ()  # of an ensemble, whose mean `steps` is
+    batch: int = BATCH  # windows at a time
 
     def forecast(self, seen: Seen, origins: Rows) -> Floats:
         """Forecasts in the targets' units, origins [B] -> [B, H, K] or [B, H, K, Q]."""
@@ -33,7 +34,7 @@ class Network:
     def alone(self) -> list["Network"]:
         """Each member of an ensemble by itself; a network that is none is its only member."""
         each = zip(self.spec.networks, self.members or (self.steps,), strict=True)
-        return [Network(spec, self.scaler, steps) for spec, steps in each]
+        return [Network(spec, self.scaler, steps, batch=self.batch) for spec, steps in each]
 
 
 def mean(members: Sequence[Steps]) -> Steps:

@@ -195,7 +195,11 @@ class Model(Protocol):
 
 
 def forecasts(model: Model, seen: Seen, origins: Rows) -> Floats:
-    """A model's forecasts from any number of origins, [N] -> [N, ...], BATCH at a time."""
-    padded = np.concatenate([origins, np.full(-len(origins) % BATCH, origins[-1])])
-    made = [model.forecast(seen, rows) for rows in padded.reshape(-1, BATCH)]
+    """A model's forecasts from any number of origins, [N] -> [N, ...], `batch` at a time.
+
+    A batch is filled up, since the last digits of a product depend on how many rows it has.
+    """
+    size = getattr(model, "batch", BATCH)
+    padded = np.concatenate([origins, np.full(-len(origins) % size, origins[-1])])
+    made = [model.forecast(seen, rows) for rows in padded.reshape(-1, size)]
     return np.concatenate(made)[: len(origins)]

@@ -39,12 +39,14 @@ def _differences(state: Any, made: set[str]) -> Iterator[str]:
             yield f"{path} {how}"
 
 
-def run(directory: Path, *arguments: str, show: bool = False) -> str:
+def run(directory: Path, *arguments: str, show: bool = False, own_store: bool = True) -> str:
     """Run DVC in a clone, whose MLflow store is its own; PipelineError with its last words.
 
-    `show` lets it write to the terminal, as a run of some minutes should.
+    `show` lets it write to the terminal, as a run of some minutes should. In the project itself
+    `own_store` is false: its runs go where MLFLOW_TRACKING_URI says.
     """
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "MLFLOW_"))}
+    left_out = ("DVC_", "MLFLOW_") if own_store else ("DVC_",)
+    env = {k: v for k, v in os.environ.items() if not k.startswith(left_out)}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     env |= {"DVC_NO_ANALYTICS": "1", "PATH": path}
     command = [sys.executable, "-E", "-m", "dvc", *arguments]

@@ -76,6 +76,11 @@ def serves(version: ModelVersion, trial: logged_runs.Trial) -> bool:
     return bool(version.source == model.artifact_location)
 
 
+def judged_by(version: ModelVersion) -> str:
+    """The run whose scores are those of a version: its own, or of a refit, the run it repeats."""
+    return str(version.tags.get(store.REFIT) or version.run_id)
+
+
 def holder(name: str) -> ModelVersion:
     """The champion; PipelineError if there is none."""
     champion = current(name)
@@ -120,13 +125,18 @@ def _of_other_code(uri: str, error: Exception, stored: bool) -> PipelineError:
 
 def pinned(uri: str) -> str:
     """A model's URI with its version in the place of an alias, which may move on meanwhile."""
+    try:
+        return version_of(uri)
+    except store.unavailable():  # whoever loads it says why
+        return uri
+
+
+def version_of(uri: str) -> str:
+    """The same as `pinned`, but a store that cannot be used raises its own error."""
     name, at, alias = uri.removeprefix("models:/").partition("@")
     if not (at and uri.startswith("models:/")):
         return uri
-    try:
-        version = store.connect().get_model_version_by_alias(name, alias)
-    except store.unavailable():  # whoever loads it says why
-        return uri
+    version = store.connect().get_model_version_by_alias(name, alias)
     return f"models:/{name}/{version.version}"
 
 

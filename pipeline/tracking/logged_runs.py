@@ -127,6 +127,26 @@ def find(wanted: str) -> Trial:
     return _trial(matches[0])
 
 
+def unscored(run_id: str) -> Trial:
+    """The run with this id, be it one without scores."""
+    return _trial(store.connect().get_run(run_id))
+
+
+def of_files(dataset: str, content: str) -> Trial:
+    """The newest run with scores of a model, by its content; PipelineError if there is none."""
+    client = store.connect()
+    group = client.get_experiment_by_name(dataset)
+    where = f"tags.`{store.CONTENT}` = '{content}' AND tags.`{store.SCORES}` != ''"
+    ids = [group.experiment_id] if group else []
+    runs = client.search_runs(ids, where, order_by=["start_time DESC"], max_results=1)
+    if not ids or not runs:
+        raise PipelineError(
+            f"{store.shown()}: expected the run of the model just trained, found none; "
+            "python -m pipeline sync sends it"
+        )
+    return _trial(runs[0])
+
+
 def _matching(client: mlflow.MlflowClient, wanted: str) -> list[Run]:
     """The first few runs whose id or DVC experiment this may name."""
     ids = [experiment.experiment_id for experiment in client.search_experiments()]

@@ -106,7 +106,7 @@ def publish(
             client.set_tag(run_id, CONTENT, linked)
     client.set_tag(run_id, provenance.PROCESS, provenance.process())
     # The model first: MLflow asks for the history of every metric that is there before it.
-    model = _log_model(run_id, experiment, layout, example)
+    model = log_model(run_id, experiment, layout, example)
     _send_scores(client, run_id, layout, model, store.dataset(experiment, layout), before)
     client.log_text(run_id, page, "report/report.html")
     client.log_batch(run_id, tags=[RunTag(k, v) for k, v in {SCORES: scored, **by}.items()])
@@ -217,7 +217,7 @@ def _send_scores(
     client.log_artifacts(run_id, str(layout.plots), "report/plots")
 
 
-def _log_model(
+def log_model(
     run_id: str, experiment: Experiment, layout: Layout, example: pd.DataFrame | None
 ) -> str:
     """The Forecaster as a pyfunc made from code, weights and JSON, no pickle; the model's id."""

@@ -22,6 +22,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from pipeline.config.experiment import Experiment
+from pipeline.data import panel, splits
 from pipeline.evaluation.metrics import Metric as Score
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
@@ -33,8 +34,10 @@ from pipeline.tracking.database import StoreError
 CONTENT, SCORES, EXPERIMENT = "pipeline.content", "pipeline.scores", "pipeline.experiment"
 CHOSEN = "pipeline.chosen"  # what was `auto`
 EVALUATE = "pipeline.evaluate"  # the settings of evaluate, as JSON
+LEARNED = "pipeline.learned_until"  # the last time that model or intervals have learned from
 # The machine that trained, as JSON, or NOT_KNOWN.
 NOT_KNOWN = "unknown: restored from files, and this store has no run of their training"
+REFIT = "refit.of"  # of a refit to all rows, the run that it repeats
 CARD_FILE, SCORES_FILE = "card.json", "report/metrics.json"
 LOSS = "train/loss"
 # Of S3's client, which whoever keeps artifacts there has installed.
@@ -168,7 +171,10 @@ def reopen(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> bool:
 
 
 def describe(client: MlflowClient, run_id: str, experiment: Experiment, layout: Layout) -> None:
-    """Log parameters, data set and machine; what the run holds of them already stays."""
+    """Log parameters, data set and machine; what the run holds of them already stays.
+
+    And in a tag up to when the table is learned from: what is later may compare models.
+    """
     logged = [Param(name, str(value)) for name, value in labels.hyperparameters(experiment).items()]
     client.log_batch(run_id, params=logged)
     context = [InputTag("mlflow.data.context", "training")]
@@ -176,7 +182,11 @@ def describe(client: MlflowClient, run_id: str, experiment: Experiment, layout: 
     machine = client.get_run(run_id).data.tags.get(provenance.ENVIRONMENT, NOT_KNOWN)
     if machine != NOT_KNOWN:
         client.log_dict(run_id, json.loads(machine), "environment.json")
-    client.log_dict(run_id, labels.card_tree(experiment.card), CARD_FILE)
+    card = experiment.card
+    client.log_dict(run_id, labels.card_tree(card), CARD_FILE)
+    timeline = panel.read(layout.series, card, []).timeline(card)
+    learned = splits.learned_until(experiment, timeline)
+    client.set_tag(run_id, LEARNED, str(learned))
 
 
 def dataset(experiment: Experiment, layout: Layout) -> Dataset:

@@ -42,7 +42,7 @@ def fit_networks(
     """
     examples, spec = Examples.of(task), task.spec
     if spec.ensemble == 1:
-        network = _fresh(task, spec, settings.seed, spec.model.name)
+        network = fresh(task, spec, settings.seed, spec.model.name)
         return network, fit(network, examples, settings, on_epoch, file=file(spec.model.name))
     members: list[keras.Model] = []
     history: list[Epoch] = []
@@ -65,7 +65,7 @@ def fit_member(
 ) -> tuple[keras.Model, list[Epoch]]:
     """Fit the member at a place, from 0, of the ensemble that the settings ask for."""
     own, spec = fits(settings)[place], task.spec.networks[place]
-    member = _fresh(task, spec, own.seed, registry.member(place))
+    member = fresh(task, spec, own.seed, registry.member(place))
     of = f" of member {place + 1} of {task.spec.ensemble}"
     return member, fit(member, examples, own, on_epoch, of, file)
 
@@ -75,7 +75,7 @@ def numbered(place: int, epochs: list[Epoch]) -> list[Epoch]:
     return [{"member": place + 1, **epoch} for epoch in epochs]
 
 
-def _fresh(task: Task, spec: Spec, seed: int, name: str) -> keras.Model:
+def fresh(task: Task, spec: Spec, seed: int, name: str) -> keras.Model:
     """A network as a fit with this seed begins."""
     determinism.settle(seed)
     network = registry.network(spec, task.scaler, name)

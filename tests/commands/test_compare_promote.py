@@ -224,7 +224,7 @@ def test_promotion_tells_of_promises_that_are_not_held(
     ]
     assert promote.missed_promises(trial()) == []
     runs = {"new": told, "best": with_intervals(trial("best"), coverage_95=0.85)}
-    holder = SimpleNamespace(run_id="best", version="1")
+    holder = SimpleNamespace(run_id="best", version="1", tags={})
     monkeypatch.setattr(logged_runs, "find", runs.__getitem__)
     monkeypatch.setattr(logged_runs, "has_signature", lambda _: True)
     monkeypatch.setattr(promote.champion, "current", lambda _: holder)
@@ -234,6 +234,20 @@ def test_promotion_tells_of_promises_that_are_not_held(
         "  note  this run's intervals of 80% hold 75.0% of the test span",
         "  note  the champion's intervals of 95% hold 85.0% of the test span",
     ]
+
+
+def test_a_run_whose_refit_is_the_champion_is_not_promoted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would replace what has learned more: a rollback goes to it. Others are judged by it."""
+    holder = SimpleNamespace(run_id="refit", version="3", tags={store.REFIT: "best"})
+    runs = {"best": trial("best"), "new": trial("new", validation=60.0)}
+    monkeypatch.setattr(logged_runs, "find", runs.__getitem__)
+    monkeypatch.setattr(logged_runs, "has_signature", lambda _: True)
+    monkeypatch.setattr(promote.champion, "current", lambda _: holder)
+    with pytest.raises(PipelineError, match=r"^run best: the champion of toy is its refit to all"):
+        promote.promote("best", dry=True)
+    promote.promote("new", dry=True)
 
 
 def test_what_one_model_alone_has_is_no_difference() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.forecasting import forecast_log
-from pipeline.forecasting.forecast_log import ForecastLog
+from pipeline.forecasting.forecast_log import ForecastLog, MadeBy
 from tests.toys import ROOT, toy_spec
 
 FORECAST = pd.DataFrame(
@@ -27,15 +27,15 @@ FORECAST = pd.DataFrame(
         "hi-80": [2.0, 3.0, 4.0],
     }
 )
+BY = MadeBy("models:/toy/3", "abc", toy_spec())
 WRITER = """
 import sys, time
 from pathlib import Path
 from pipeline.forecasting.forecast_log import ForecastLog
-from tests.forecasting.test_forecast_log import FORECAST
-from tests.toys import toy_spec
-log, number = ForecastLog(Path(sys.argv[1]), "m", "c", toy_spec()), 0
+from tests.forecasting.test_forecast_log import BY, FORECAST
+log, number = ForecastLog(Path(sys.argv[1])), 0
 while True:
-    log.add(str(number), FORECAST)
+    log.add(BY, str(number), FORECAST)
     print(number, time.time(), flush=True)
     number += 1
     time.sleep(0.002)
@@ -44,9 +44,9 @@ while True:
 
 def test_what_is_logged_is_read_back(tmp_path: Path) -> None:
     """Every answer is a line of its day's file: what made it, the request, the steps, the rows."""
-    with ForecastLog(tmp_path / "log", "models:/toy/3", "abc", toy_spec()) as log:
-        log.add("one", FORECAST)
-        log.add("two", FORECAST)
+    with ForecastLog(tmp_path / "log") as log:
+        log.add(BY, "one", FORECAST)
+        log.add(BY, "two", FORECAST)
     (file,) = (tmp_path / "log").iterdir()
     assert file.name == f"forecasts-{pd.Timestamp.now('UTC'):%Y-%m-%d}.jsonl"
     rows, broken = forecast_log.read(file)
@@ -88,14 +88,14 @@ def test_a_full_queue_drops_counts_and_says_so(
         append(file, text)
 
     monkeypatch.setattr(forecast_log, "append", slow)
-    with ForecastLog(tmp_path, "m", "c", toy_spec(), waiting=5) as log:
-        log.add("0", FORECAST)
+    with ForecastLog(tmp_path, waiting=5) as log:
+        log.add(BY, "0", FORECAST)
         deadline = time.monotonic() + 10
         while not log._queue.empty() and time.monotonic() < deadline:
             time.sleep(0.01)  # until the thread hangs with the first
         began = time.monotonic()
         for number in range(1, 13):
-            log.add(str(number), FORECAST)
+            log.add(BY, str(number), FORECAST)
         assert time.monotonic() - began < 1
         assert log.dropped == 7
         hangs.set()
@@ -112,14 +112,14 @@ def test_a_disk_that_takes_nothing_is_said_and_counted(
     def full(file: Path, text: str) -> None:
         raise OSError(28, "No space left on device")
 
-    with ForecastLog(tmp_path, "m", "c", toy_spec()) as log:
+    with ForecastLog(tmp_path) as log:
         with monkeypatch.context() as patch:
             patch.setattr(forecast_log, "append", full)
-            log.add("lost", FORECAST)
+            log.add(BY, "lost", FORECAST)
             deadline = time.monotonic() + 10
             while not log.dropped and time.monotonic() < deadline:
                 time.sleep(0.01)
-        log.add("kept", FORECAST)
+        log.add(BY, "kept", FORECAST)
     rows, _ = forecast_log.read(next(tmp_path.iterdir()))
     assert (log.dropped, set(rows["request"])) == (1, {"kept"})
     assert any("No space left on device" in message for message in caplog.messages)
@@ -139,4 +139,4 @@ def test_a_folder_that_cannot_be_had_is_said_at_once(tmp_path: Path) -> None:
     """A log that has no place to be is an error before the first answer."""
     (tmp_path / "file").touch()
     with pytest.raises(PipelineError, match=r"--log .*file: expected a folder to write to"):
-        ForecastLog(tmp_path / "file", "m", "c", toy_spec())
+        ForecastLog(tmp_path / "file")

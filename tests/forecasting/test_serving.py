@@ -3,7 +3,6 @@
 import io
 import json
 import shutil
-import signal
 import socket
 import sys
 import time
@@ -388,6 +387,15 @@ def test_the_addresses_are_those_of_mlflow(address: str) -> None:
         assert answer.headers["content-type"] == "application/json"
 
 
+def test_a_server_says_that_it_is_ready_and_which_model_answers(
+    model: Path, address: str, here: Forecaster
+) -> None:
+    """/ready names model and content, and each answer the model that made it."""
+    answer = requests.get(f"{address}/ready", timeout=60)
+    assert answer.json() == {"model": str(model), "content": here.content}
+    assert post(address, SPLIT).headers["X-Model"] == str(model)
+
+
 def test_a_forecast_from_gaps_alone_is_told_to_whoever_asks(address: str) -> None:
     """What predict says on the screen stands in the answer, beside the forecasts."""
     frame = table()
@@ -561,17 +569,3 @@ def test_a_port_that_cannot_be_had_is_said_at_once(
         monkeypatch.setattr("sys.argv", ["serve", "--model", "none", "--port", port])
         with pytest.raises(PipelineError, match=f"^port {port}: {message}; choose another one"):
             serve.main()
-
-
-@pytest.mark.slow
-def test_a_server_that_is_stopped_ends_well(model: Path) -> None:
-    """On Ctrl-C and SIGTERM: exit code 0 and no stack trace."""
-    env = NO_STORE | {"PYTHONPATH": str(ROOT)}
-    for number in (signal.SIGINT, signal.SIGTERM):
-        port, log = free_port(), model.parent / f"{number.name}.log"
-        command = [sys.executable, "-m", "pipeline", "serve", "--model", str(model)]
-        command += ["--backend", "numpy", "--port", str(port)]
-        with serving(command, f"http://127.0.0.1:{port}/ping", log, env) as server:
-            server.send_signal(number)
-            assert server.wait(30) == 0
-        assert log.read_text().splitlines()[1:] == ["stopped"]

@@ -38,7 +38,7 @@ def toy(finished_toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(directory)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     # It takes seconds, and other tests look at the model.
-    monkeypatch.setattr(publishing, "_log_model", lambda *_: None)
+    monkeypatch.setattr(publishing, "log_model", lambda *_: None)
     return directory
 
 
