@@ -5,6 +5,7 @@ May import everything but stages and commands.
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from matplotlib.figure import Figure
 
 from pipeline.config import checks, frequencies
 from pipeline.config.cards import Card, read_card
+from pipeline.config.changes import change
 from pipeline.config.defaults import DEFAULTS
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Params
@@ -337,13 +339,8 @@ def _settle(experiment: Experiment) -> None:
 
 
 def _changed(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> Params:
-    made: dict[str, Any] = {**tree}
-    for key, value in changes.items():
-        *sections, last = key.split(".")
-        branch = made
-        for section in sections:
-            branch[section] = branch = {**branch.get(section, {})}
-        branch[last] = value
+    made = deepcopy(dict(tree))
+    change(made, changes)
     return parse(made, Params, str(HERE.params))
 
 

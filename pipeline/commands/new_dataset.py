@@ -242,7 +242,7 @@ def remarked(tried: Tried, card: Card, params: Params) -> Iterator[str]:
         yield unused
     sentence, *others = remarks(count, card.targets)
     of = "params.yaml" if tried.suited.asked == params else "the command below"
-    if tried.suited.chosen:
+    if any(key.startswith("window.") for key in tried.suited.chosen):
         of += f", by the season of {card.season:,} rows"
     yield f"with look-back {window.look_back:,} and horizon {window.horizon:,} of {of}: {sentence}"
     yield from others

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.config.cards import Card
+from pipeline.config.changes import changed
 from pipeline.config.params import Params
-from pipeline.files.records import parse
 
 SHORT = 24  # rows: of a shorter season a forecast sees three
 LONG = 336  # rows: no look-back or horizon that is chosen is longer
@@ -71,11 +71,4 @@ def resolved(params: Params, card: Card, found: Mapping[str, Any]) -> Params:
     chosen: dict[str, Any] = {f"window.{key}": rows for key, rows in of_season(card.season).items()}
     batch = None if "train.batch_size" in wanted else params.train.batch_size
     chosen |= of_windows(MANY, batch) | {"train.model.input_dropout": NOISY, "train.mix": []}
-    tree = params.model_dump(mode="json")
-    for key in wanted:
-        *sections, last = key.split(".")
-        branch = tree
-        for section in sections:
-            branch = branch[section]
-        branch[last] = {**chosen, **found}[key]
-    return parse(tree, Params, "auto")
+    return changed(params, {key: {**chosen, **found}[key] for key in wanted}, "auto")

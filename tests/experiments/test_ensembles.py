@@ -27,6 +27,7 @@ from pipeline.files.layout import Layout
 from pipeline.forecasting import endpoints
 from pipeline.forecasting.backends import Backend
 from pipeline.forecasting.forecaster import Forecaster, portable, stage_files
+from pipeline.forecasting.service import Served, Service
 from pipeline.models.task import forecasts
 from tests.experiments import test_panels
 from tests.experiments.backtest.test_fits import begun
@@ -61,7 +62,9 @@ def address(forecaster: Forecaster) -> Iterator[str]:
     """A model over HTTP in this process."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(endpoints.app(forecaster), lifespan="off", log_level="warning")
+        config = uvicorn.Config(
+            endpoints.app(Service(Served("toy", forecaster))), lifespan="off", log_level="warning"
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()

@@ -88,7 +88,9 @@ def test_an_experiment_with_known_columns_runs_from_end_to_end(project: Project)
         errors[len(known)] = scored.metrics["test"]["rmse"]
     own = Forecaster.load(stage_files(layout, "toy"))
     answer = own.predict(scored.example)
-    np.testing.assert_array_equal(forecast(answer), scored.forecasts["test"].model[-1].ravel())
+    np.testing.assert_array_equal(
+        forecast(answer), scored.forecasts["test"].of(slice(-1, None)).model.ravel()
+    )
     assert errors[2] < errors[0] / 3
 
 

@@ -38,14 +38,14 @@ def test_a_stored_model_has_no_intervals() -> None:
 
 
 def test_a_model_knows_nothing_of_its_training() -> None:
-    """No key of `train` but those that shape the network is in model.json."""
+    """No key of `train` but those that shape the network is in model.json, and what was auto."""
     shaping = {"model", "residual", "normalisation", "quantiles", "ensemble", "members", "mix"}
     assert Spec.model_fields.keys() & Train.model_fields.keys() == shaping
     stored = artifacts.read_json(STORED / "model.json")
     assert parse(stored, Spec, "model.json").model_dump(mode="json") == stored
     # Of which a model may have none.
     others = {"quantiles", "known_ahead", "known_features", "holidays", "season"}
-    others |= {"ensemble", "members", "mix"}
+    others |= {"ensemble", "members", "mix", "chosen"}
     assert stored.keys() == Spec.model_fields.keys() - others
 
 

@@ -109,7 +109,7 @@ def test_what_is_scored_is_served_without_the_file(tmp_path: Path) -> None:
     bundle(result.layout, "frame", tmp_path)
     served = Forecaster.load(bundled_files(tmp_path))
     answer = served.predict(table, ["2014-01-10 21:00"])
-    scored = result.evaluation.forecasts["test"].model[-1].ravel()
+    scored = result.evaluation.forecasts["test"].of(slice(-1, None)).model.ravel()
     np.testing.assert_array_equal(answer["forecast"], scored)
     assert (answer["forecast"] > 9).all()
     assert (served.predict(table)["forecast"] < 2).all()  # of the day after, which has no rows
