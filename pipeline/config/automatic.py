@@ -15,7 +15,7 @@ EPOCHS = (24, 100)  # the fewest and the most that are chosen
 UPDATES = 2300  # of the weights that a training has at least, if the epochs allow it
 TRAIN = ("train.model.input_dropout", "train.batch_size", "train.epochs", "train.mix")
 KEYS = ("window.look_back", "window.horizon", *TRAIN)
-PREDICTABLE, NOISY = 0.1, 0.4
+PREDICTABLE, NOISY = 0.05, 0.4
 MANY = 10**6  # windows; batch size and epochs are the same for more
 
 
@@ -47,7 +47,7 @@ def of_windows(count: int, batch_size: int | None = None) -> dict[str, Any]:
 def of_gain(gain: float) -> dict[str, Any]:
     """Input dropout by what part of the error a linear map takes from damped persistence.
 
-    It is noise that dropout helps against: 0.4 up to a tenth, and none above. docs/defaults.md has
+    It is noise that dropout helps against: 0.4 up to a twentieth, and none above. docs/defaults.md has
     the tables that this was chosen on.
     """
     return {"train.model.input_dropout": 0.0 if gain > PREDICTABLE else NOISY}

@@ -56,7 +56,7 @@ the error is RMSE, or for several targets the root of the standardised MSE.
 2205.13504), PatchTST by Nie et al. (2023, arXiv 2211.14730), SegRNN by Lin et al. (2023, arXiv
 2308.11200). Their code left out the last test windows if these did not fill a batch; here every
 window counts. The airline model beside the air passengers is run by a script of the benchmarks.
-`load`, `etth1` and `made_load` need their tables first: `fetch` in the card is the
+`load`, `etth1`, `made_load` and `made_sales` need their tables first: `fetch` in the card is the
 command.
 """
 
