@@ -47,8 +47,8 @@ def of_windows(count: int, batch_size: int | None = None) -> dict[str, Any]:
 def of_gain(gain: float) -> dict[str, Any]:
     """Input dropout by what part of the error a linear map takes from damped persistence.
 
-    It is noise that dropout helps against: 0.4 up to a twentieth, and none above. docs/defaults.md has
-    the tables that this was chosen on.
+    It is noise that dropout helps against: 0.4 up to a twentieth, and none above. docs/defaults.md
+    has the tables that this was chosen on.
     """
     return {"train.model.input_dropout": 0.0 if gain > PREDICTABLE else NOISY}
 
