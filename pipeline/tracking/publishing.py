@@ -233,14 +233,11 @@ def log_model(
     # are no scores, since they have none.
     run = store.connect().get_run(run_id)
     step = len(run.outputs.model_outputs) if run.outputs else 0
-    note = labels.model_note(
-        experiment,
-        artifacts.read_json(layout.metrics),
-        [str(name) for name in example],
-        answer.outputs.input_names(),
-        run_id,
-        run.info.experiment_id,
-    )
+    about: dict[str, str] = {}
+    if layout.metrics.exists():  # a refit has none
+        names = [str(name) for name in example], answer.outputs.input_names()
+        scores, group = artifacts.read_json(layout.metrics), run.info.experiment_id
+        about["mlflow.note.content"] = labels.model_note(experiment, scores, *names, run_id, group)
     with tempfile.TemporaryDirectory() as directory, mlflow.start_run(run_id=run_id):
         files, code = Path(directory, "forecaster"), Path(directory, PACKAGE.name)
         files.mkdir()
@@ -254,7 +251,7 @@ def log_model(
             signature=answer,
             input_example=example,
             pip_requirements=requirements(experiment),
-            tags={"mlflow.note.content": note},
+            tags=about,
             step=step,
         )
     return str(info.model_id)
