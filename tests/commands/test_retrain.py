@@ -70,7 +70,8 @@ def test_a_served_model_learns_from_the_newest_rows(tmp_path: Path) -> None:
     assert "fitted to all 360 rows, 2 epochs, as validation chose. Its intervals are those" in said
     assert run(there, "git", "status", "--porcelain", "--", "data/raw", "data/datasets") == ""
 
-    client = mlflow.MlflowClient(f"sqlite:///{there}/mlflow.db")
+    own = f"sqlite:///{there}/mlflow.db"
+    client = mlflow.MlflowClient(own, own)
     runs = [client.get_run(client.get_model_version("toy", str(n)).run_id) for n in (1, 2, 3)]
     until = [one.data.tags["pipeline.learned_until"] for one in runs]
     assert until == ["2014-01-11 09:00:00", "2014-01-13 21:00:00", "2014-01-15 23:00:00"]
