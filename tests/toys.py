@@ -14,12 +14,14 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
+import pytest
 from ruamel.yaml import YAML
 
 from pipeline.config.cards import Card
 from pipeline.config.params import Baseline, Evaluate, Params
 from pipeline.data.panel import Borders
 from pipeline.data.windows import Rows
+from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE
 from pipeline.files.records import parse
@@ -202,6 +204,12 @@ class Project:
             for stage in stages:
                 importlib.import_module(f"pipeline.stages.{stage}").main()
         return self
+
+    def refused(self, stage: str) -> str:
+        """What a stage that cannot run says."""
+        with pytest.raises(PipelineError) as caught:
+            self.run(stage)
+        return str(caught.value)
 
     def command(self, *module: str) -> subprocess.CompletedProcess[str]:
         """Run `python -m MODULE ARGUMENTS` as a user does."""
