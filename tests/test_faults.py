@@ -218,8 +218,8 @@ def test_a_killed_training_goes_on_to_the_same_bytes(windowed: Path, tmp_path: P
     dvc = start(toy, *begin)
     process = stage_of(dvc)
     until(lambda: epochs(store) >= 3 and kept.exists(), "three epochs")
+    process.kill()  # first: a stage whose dvc is gone ends its run as KILLED within a second
     dvc.kill()
-    process.kill()
     dvc.wait(PATIENCE)
     psutil.wait_procs([process], timeout=PATIENCE)
     before = kept.read_bytes()
