@@ -114,7 +114,7 @@ def _check_own_past(experiment: Experiment) -> None:
     for key, needed, why in (
         ("residual", train.residual != "none", "its last value is what the network corrects"),
         ("normalisation", train.normalisation != "none", "its own past is what is normalised"),
-        ("mix", train.mixed is not None, "linear sees nothing else"),
+        ("mix", any("inputs" not in one.takes for one in train.mixed), "linear sees nothing else"),
         (
             "model.name",
             isinstance(train.model, Baseline) and "inputs" not in train.model.takes,
@@ -159,7 +159,7 @@ def _check_ensemble(params: Params) -> None:
     if train.mix and isinstance(train.model, Baseline):
         raise PipelineError(
             f"train.mix: expected [] with train.model.name {train.model.name}, since a network is "
-            "what linear is mixed with"
+            "what a baseline is mixed with"
         )
     if count == 1:
         return
@@ -221,9 +221,10 @@ def _check_baselines(params: Params) -> None:
             f"evaluate.baselines: expected each once, found {doubled[0]} {names.count(doubled[0])} "
             "times"
         )
-    if "boosting" in (model.name, *names):
+    mixed = params.train.mixed
+    if "boosting" in (model.name, *names, *(one.name for one in mixed)):
         lightgbm()
-    own = (("train.model", model), ("train.mix", params.train.mixed))
+    own = (("train.model", model), *(("train.mix", one) for one in mixed))
     for key, one in (*own, *(("evaluate.baselines", one) for one in listed)):
         for member in one.members if isinstance(one, Linear) else ():
             rows, period = member.look_back or window.look_back, member.period or 1
@@ -241,14 +242,16 @@ def _check_baselines(params: Params) -> None:
 
 def _check_window(params: Params) -> None:
     model, look_back = params.train.model, params.window.look_back
-    needed = model.season if isinstance(model, SeasonalNaive) else 1
-    if model.name in ("drift", "last_change", "boosting", "attention_lstm"):
-        needed = 2
-    if look_back < needed:
-        raise PipelineError(
-            f"window.look_back: expected at least {needed} with train.model.name {model.name}, "
-            f"found {look_back}"
-        )
+    own = (("model.name", model), *(("mix", one) for one in params.train.mixed))
+    for key, one in own:
+        needed = one.season if isinstance(one, SeasonalNaive) else 1
+        if one.name in ("drift", "last_change", "boosting", "attention_lstm"):
+            needed = 2
+        if look_back < needed:
+            raise PipelineError(
+                f"window.look_back: expected at least {needed} with train.{key} {one.name}, "
+                f"found {look_back}"
+            )
     if isinstance(model, Segment) and look_back % model.segment:
         raise PipelineError(
             f"window.look_back: expected a multiple of train.model.segment ({model.segment}), "

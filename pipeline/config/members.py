@@ -1,7 +1,7 @@
 """The members of an ensemble: how each is fitted, from `train.ensemble` and `train.members`."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pipeline.config.changes import change
@@ -61,11 +61,11 @@ def _own(alone: Train, place: int, changes: Mapping[str, Any]) -> Train:
 
 def title(train: Train) -> str:
     """What forecasts, in a few words."""
-    return titled((one.model.name for one in fits(train)), bool(train.mix))
+    return titled((one.model.name for one in fits(train)), [one.name for one in train.mixed])
 
 
-def titled(names: Iterable[str], mixed: bool) -> str:
-    """What a network, an ensemble or a mix with linear is called, by its members' models."""
+def titled(names: Iterable[str], mixed: Sequence[str]) -> str:
+    """What a network, an ensemble or a mix with baselines is called, by its parts' models."""
     counts = Counter(names).items()
     told = ", ".join(name if count == 1 else f"{count} x {name}" for name, count in counts)
-    return told + " and linear" * mixed
+    return " and ".join([told, *mixed])

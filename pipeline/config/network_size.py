@@ -53,12 +53,13 @@ def check(experiment: Experiment, windows: int = 1) -> None:
 def whole(params: schema.Params, features: int, targets: int, known: int = 0) -> Size:
     """Of all members of an ensemble together; so many channels are known ahead."""
     own = [size for _, size in _members(params, features, targets, known)]
-    window, mixed = params.window, params.train.mixed
-    shares = 0
-    if mixed:
-        parts = _maps(mixed, window.look_back, window.horizon, targets, known)
-        shares = window.horizon + sum(part.weights for part in parts)
-    return Size(sum(one.weights for one in own) + shares, sum(one.window for one in own))
+    mixed = 0
+    for one in params.train.mixed:
+        alone = {"model": one, "residual": "none", "normalisation": "none", "mix": ()}
+        by_itself = params.model_copy(update={"train": params.train.model_copy(update=alone)})
+        size = _one(by_itself, features, targets, known)
+        mixed += params.window.horizon + size.weights
+    return Size(sum(one.weights for one in own) + mixed, sum(one.window for one in own))
 
 
 def _members(

@@ -219,7 +219,26 @@ class Schedule(Record):
     final: Annotated[float, Field(gt=0, le=1)] = 0.01
 
 
-Mix = Annotated[tuple[Literal["linear"] | Linear, ...], Field(max_length=1)]
+def _each_once(mix: tuple[Any, ...]) -> tuple[Any, ...]:
+    names = [getattr(one, "name", one) for one in mix]
+    if len({*names}) < len(names):
+        raise ValueError("each baseline once")
+    return mix
+
+
+Mixable = Linear | Ridge | Boosting
+MIXABLE: dict[str, Mixable] = {
+    "linear": Linear(name="linear"),
+    "ridge": Ridge(name="ridge"),
+    "boosting": Boosting(name="boosting"),
+}
+Mix = Annotated[
+    tuple[
+        Literal["linear", "ridge", "boosting"] | Annotated[Mixable, Field(discriminator="name")],
+        ...,
+    ],
+    AfterValidator(_each_once),
+]
 
 
 class Train(Record):
@@ -251,10 +270,10 @@ class Train(Record):
     mix: Mix | Literal["auto"] = ()
 
     @property
-    def mixed(self) -> Linear | None:
+    def mixed(self) -> tuple[Mixable, ...]:
         """What is mixed in, with its keys."""
-        [one] = (None,) if self.mix == "auto" else self.mix or (None,)
-        return Linear(name="linear") if isinstance(one, str) else one
+        mix = () if self.mix == "auto" else self.mix
+        return tuple(MIXABLE[one] if isinstance(one, str) else one for one in mix)
 
     @property
     def forecasts(self) -> tuple[float, ...] | None:

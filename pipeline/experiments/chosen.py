@@ -40,7 +40,7 @@ def before(experiment: Experiment, task: Task) -> Experiment:
 
 
 def mixed(asked: Train, model: Any, task: Task) -> Mixed | None:
-    """The network mixed with linear, if that is asked for, or is auto and worth it.
+    """The network mixed with what is asked for; with linear if that is auto and worth it.
 
     Linear sees a target's own past and nothing else.
     """
@@ -49,7 +49,7 @@ def mixed(asked: Train, model: Any, task: Task) -> Mixed | None:
     auto = asked.mix == "auto" and able
     if not spec.mix and not auto:
         return None
-    spec = spec.model_copy(update={"mix": spec.mix or Linear(name="linear")})
+    spec = spec.model_copy(update={"mix": spec.mix or (Linear(name="linear"),)})
     of = Network(spec, task.scaler, model.predict_on_batch)
     mixed, left = mix.fit(of, replace(task, spec=spec))
     if not auto:

@@ -30,8 +30,8 @@ def by_members(
 ) -> dict[str, Any]:
     """`members`: the validation scores of an ensemble's first members, by how many.
 
-    With something mixed in, also those of all that, and `mix`: its share by step. Nothing of a
-    network by itself. `validation` has what all together forecast there.
+    With baselines mixed in, also those of all that, and `mix`: the share of each by step. Nothing of
+    a network by itself. `validation` has what all together forecast there.
     """
     spec, kept = forecaster.spec, dict[int, Kept]()
     if spec.ensemble == 1 and not spec.mix:
@@ -56,5 +56,8 @@ def by_members(
         return {"members": found}
     found[MIXED] = brief(pooled(validation, yardstick))
     steps = scoring.names_of_steps(spec.horizon)
-    shares = dict(zip(steps, map(float, forecaster.model.shares), strict=True))
+    shares = {
+        one.name: dict(zip(steps, map(float, own), strict=True))
+        for one, own in zip(spec.mix, forecaster.model.shares, strict=True)
+    }
     return {"members": found, "mix": shares}

@@ -56,7 +56,7 @@ def train(
         else:
             model, history = fit_networks(task, params.train, log.epoch, kept.file)
         mixed = chosen.mixed(experiment.asked.train, model, task)
-        spec = spec.model_copy(update={"mix": mixed.spec.mix if mixed else None})
+        spec = spec.model_copy(update={"mix": mixed.spec.mix if mixed else ()})
         experiment = experiment.after({chosen.MIX: ["linear"] if mixed else []})
         own = {key: value for key, value in experiment.chosen.items() if key in automatic.TRAIN}
         spec = spec.model_copy(update={"chosen": own})

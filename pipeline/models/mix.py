@@ -1,6 +1,6 @@
-"""A network's forecast moved towards a linear one, by a share for each step."""
+"""A network's forecast moved towards those of baselines, by a share of each for each step."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,18 +16,20 @@ from pipeline.models.task import Floats, Seen, Task, forecasts
 from pipeline.runtime.progress import progress
 
 GROUP = "mix"  # of the file of weights, beside what Keras writes
+SHARES = "shares"
+WHOLE = 1e5  # how much more it counts that shares add up to 1 than how large the error is
 
 
 @dataclass(frozen=True)
 class Mixed:
-    """(1 - share) of a network's or an ensemble's point forecast and share of a linear map's.
+    """A network's or an ensemble's point forecast, moved by a share of the way to each baseline's.
 
     Its quantiles move with the point, so that they still rise.
     """
 
     network: Network
-    linear: FittedBaseline
-    shares: Floats  # [H] of linear
+    others: Sequence[FittedBaseline]
+    shares: Floats  # [M, H] of the others; the network has the rest
 
     @property
     def spec(self) -> Spec:
@@ -45,75 +47,90 @@ class Mixed:
         The network's alone where a target has no value up to the origin.
         """
         made = self.network.forecast(seen, origins)
-        gap = self.linear.forecast(seen, origins) - self.spec.point(made)
-        move = np.nan_to_num(self.shares[:, None] * gap)  # [B, H, K]
-        moved: Floats = made + (move[..., None] if self.spec.quantiles else move)
-        return moved
+        point = self.spec.point(made)
+        for other, own in zip(self.others, self.shares, strict=True):
+            gap = other.forecast(seen, origins) - point
+            move = np.nan_to_num(own[:, None] * gap)  # [B, H, K]
+            made = made + (move[..., None] if self.spec.quantiles else move)
+        return made
 
     def save(self, path: Path) -> None:
-        """Add shares and map to the network's weights; the same bytes for the same arrays."""
+        """Add shares and baselines to the network's weights; the same bytes for the same arrays."""
         with h5py.File(path, "a") as file:
             group = file.create_group(GROUP)
-            for name, array in {"shares": self.shares, **self.linear.learned}.items():
-                group.create_dataset(name, data=array, track_times=False)
+            group.create_dataset(SHARES, data=self.shares, track_times=False)
+            for other in self.others:
+                own = group.create_group(other.model.name)
+                for name, array in other.learned.items():
+                    own.create_dataset(name, data=array, track_times=False)
 
 
 def fit(network: Network, task: Task) -> tuple[Mixed, float]:
-    """Fit the map on the task, and on validation how much it is worth at each step.
+    """Fit the baselines on the task, and on validation how much each is worth at each step.
 
     Returns:
         The mix, and its RMSE on validation as a part of the network's alone; of targets that are
         standardised.
     """
     spec, seen = task.spec, task.seen
-    alone = spec.beside
-    linear = FittedBaseline(alone, task.scaler).fit(replace(task, spec=alone))
+    others = [
+        FittedBaseline(alone, task.scaler).fit(replace(task, spec=alone)) for alone in spec.beside
+    ]
     parts = blocks(np.asarray(task.validation))
 
-    def standardised() -> Iterator[tuple[Floats, Floats, Floats]]:
+    def errors() -> Iterator[Floats]:
         with progress("blocks of the mix", len(parts)) as tell:
             for rows in parts:
-                one, other, came = (
-                    task.scaler.standardise(values, spec.targets)
-                    for values in (
-                        spec.point(forecasts(network, seen, rows)),
-                        forecasts(linear, seen, rows),
-                        ahead(seen.targets, rows, spec.horizon),
-                    )
+                came = ahead(task.wanted, rows, spec.horizon)
+                made = [spec.point(forecasts(network, seen, rows))]
+                made += [forecasts(other, seen, rows) for other in others]
+                yield np.stack(
+                    [task.scaler.standardise(one, spec.targets) - came for one in made]
                 )
-                yield one, other, came
                 tell("validation")
 
-    own, left = shares(standardised(), spec.horizon)
-    return Mixed(network, linear, own), left
+    own, left = shares(errors(), len(others), spec.horizon)
+    return Mixed(network, others, own), left
 
 
-def shares(parts: Iterable[tuple[Floats, Floats, Floats]], horizon: int) -> tuple[Floats, float]:
-    """[H] how much of the other forecast is best at each step, by least squares; what that leaves.
+def shares(parts: Iterable[Floats], count: int, horizon: int) -> tuple[Floats, float]:
+    """[M, H] how much of each other forecast is best at each step; what error that leaves.
 
-    With errors e of the one forecast and g = other - one over all targets that were observed, the
-    squared error of e - share * g is least for sum(e g) / sum(g g) (Bates and Granger 1969), which
-    is held between 0 and 1.
+    With C the mean products of the errors of all forecasts of a step, over targets that were
+    observed, the shares w make w' C w least, are at least 0 and add up to 1 (Bates and Granger 1969,
+    The Combination of Forecasts; not below 0, as Granger and Ramanathan 1984 discuss).
 
     Args:
-        parts: of forecasts by one, by the other, and what was observed, [N, H, K] each, NaN where
-            there is none.
+        parts: errors of the network and of the M others, [1 + M, N, H, K] each, NaN where there is
+            none.
+        count: M.
 
     Returns:
-        The shares, and the RMSE with them as a part of the one forecast's alone: 1 where they gain
-        nothing.
+        The shares of the others, and the RMSE with them as a part of the network's alone: 1 where
+        they gain nothing.
     """
-    along, square, alone = np.zeros((3, horizon))
-    for one, other, came in parts:
-        gap, error = other - one, came - one
-        known = np.isfinite(gap) & np.isfinite(error)
-        gap, error = np.where(known, gap, 0), np.where(known, error, 0)
-        along += (gap * error).sum(axis=(0, 2))
-        square += np.square(gap).sum(axis=(0, 2))
-        alone += np.square(error).sum(axis=(0, 2))
-    best: Floats = np.divide(along, square, out=np.zeros(horizon), where=square > 0).clip(0, 1)
-    with_it = (alone - 2 * best * along + np.square(best) * square).sum()
-    return best, float(np.sqrt(max(with_it, 0) / alone.sum())) if alone.any() else 1.0
+    products = np.zeros((horizon, 1 + count, 1 + count))
+    for errors in parts:
+        known = np.isfinite(errors).all(axis=0)
+        there = np.where(known, errors, 0)
+        products += np.einsum("anhk,bnhk->hab", there, there)
+    best = np.stack([_best(product) for product in products], axis=1)  # [1 + M, H]
+    left, alone = np.einsum("ah,hab,bh->", best, products, best), products[:, 0, 0].sum()
+    return best[1:], float(np.sqrt(max(left, 0) / alone)) if alone else 1.0
+
+
+def _best(products: Floats) -> Floats:
+    """Shares of each forecast, [1 + M], from the products of their errors."""
+    from scipy.optimize import nnls  # what forecasts with NumPy alone has no SciPy
+
+    size = np.trace(products)
+    if size == 0:
+        return np.eye(len(products))[0]
+    values, vectors = np.linalg.eigh(products / size)
+    root = np.sqrt(values.clip(0))[:, None] * vectors.T  # whose products they are
+    found, _ = nnls(np.vstack([root, np.full(len(root), WHOLE)]), np.append(0 * values, WHOLE))
+    own: Floats = found / found.sum()
+    return own
 
 
 def load(network: Network, path: Path) -> Mixed:
@@ -122,8 +139,12 @@ def load(network: Network, path: Path) -> Mixed:
     with h5py.File(path) as file:
         if GROUP not in file:
             raise ValueError(f"expected a group {GROUP}, found none")
-        arrays = {name: np.asarray(item) for name, item in file[GROUP].items()}
-    own = arrays.pop("shares", np.zeros(0))
-    if own.shape != (spec.horizon,):
-        raise ValueError(f"shares of {own.shape} where model.json has {(spec.horizon,)}")
-    return Mixed(network, FittedBaseline(spec.beside, network.scaler).take(arrays), own)
+        group = file[GROUP]
+        own = np.asarray(group.get(SHARES, ()))
+        if own.shape != (expected := (len(spec.mix), spec.horizon)):
+            raise ValueError(f"shares of {own.shape} where model.json has {expected}")
+        others = []
+        for alone in spec.beside:
+            arrays = {key: np.asarray(item) for key, item in group.get(alone.model.name, {}).items()}
+            others.append(FittedBaseline(alone, network.scaler).take(arrays))
+    return Mixed(network, others, own)

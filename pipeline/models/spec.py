@@ -10,7 +10,7 @@ from pipeline.config.holidays import Holidays
 from pipeline.config.input_names import context
 from pipeline.config.members import fits, titled
 from pipeline.config.params import (
-    Linear,
+    Mixable,
     Model,
     Normalisation,
     Quantiles,
@@ -59,7 +59,7 @@ class Spec(Record):
     # what they have to themselves, in turn, where they differ; the first one's stands above as well
     members: tuple[Member, ...] = Field(default=(), exclude_if=lambda given: not given)
     # what is mixed in; absent where nothing is
-    mix: Linear | None = Field(default=None, exclude_if=lambda given: given is None)
+    mix: tuple[Mixable, ...] = Field(default=(), exclude_if=lambda given: not given)
     # what was `auto` of the parameters, by dotted key; absent where nothing was
     chosen: dict[str, Any] = Field(default={}, exclude_if=lambda given: not given)
 
@@ -101,15 +101,15 @@ class Spec(Record):
     @property
     def networks(self) -> list["Spec"]:
         """Each member of an ensemble as a network by itself; of such a network, that alone."""
-        alone = self.model_copy(update={"ensemble": 1, "members": (), "mix": None})
+        alone = self.model_copy(update={"ensemble": 1, "members": (), "mix": ()})
         own = [alone.model_copy(update=dict(one)) for one in self.members] or [alone]
         return [own[place % len(own)] for place in range(self.ensemble)]
 
     @property
-    def beside(self) -> "Spec":
-        """What is mixed in as a model by itself."""
-        own = {"model": self.mix, "quantiles": None, "ensemble": 1, "members": (), "mix": None}
-        return self.model_copy(update=own)
+    def beside(self) -> list["Spec"]:
+        """Each baseline that is mixed in as a model by itself."""
+        alone = {"quantiles": None, "ensemble": 1, "members": (), "mix": ()}
+        return [self.model_copy(update={**alone, "model": one}) for one in self.mix]
 
     @property
     def groups(self) -> list[str]:
@@ -121,7 +121,7 @@ class Spec(Record):
     @property
     def title(self) -> str:
         """What forecasts, in a few words."""
-        return titled((one.model.name for one in self.networks), self.mix is not None)
+        return titled((one.model.name for one in self.networks), [one.name for one in self.mix])
 
     @property
     def plain_stack(self) -> Recurrent | None:

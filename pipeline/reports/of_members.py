@@ -27,7 +27,7 @@ def first(train: Train) -> str:
 
 
 def section(metrics: dict[str, Any], train: Train) -> list[str]:
-    """What first members of an ensemble score on validation, by how many, and the share of linear.
+    """What first members of an ensemble score on validation, by how many, and the shares of what is mixed in.
 
     On validation, since how many there are is to be chosen without the test span.
     """
@@ -38,11 +38,10 @@ def section(metrics: dict[str, Any], train: Train) -> list[str]:
         text = f"The forecast is the mean of networks that {_differ(train)}. {text}"
         text += " of the first so many of them"
     if shares:
-        ends = list(shares.items())
-        parts = [f"{share:.0%} at {step}" for step, share in dict((ends[0], ends[-1])).items()]
-        text += "; the last line is the model, in which linear has a share of "
-        text += f"{' and '.join(parts)}, by least squares on that span"
-    names = {MIXED: "with linear"}
+        told = [f"{name} has a share of {_ends(by_step)}" for name, by_step in shares.items()]
+        text += f"; the last line is the model, in which {' and '.join(told)}, by least squares on "
+        text += "that span"
+    names = {MIXED: f"with {' and '.join(shares)}"}
     return [
         "## What each part gives" if shares else "## What each further member gives",
         f"{text}.",
@@ -54,6 +53,12 @@ def section(metrics: dict[str, Any], train: Train) -> list[str]:
             ],
         ),
     ]
+
+
+def _ends(shares: dict[str, float]) -> str:
+    """A share at the first step and at the last one."""
+    first, *_, last = (f"{share:.0%} at {step}" for step, share in [*shares.items()] * 2)
+    return first if len(shares) == 1 else f"{first} and {last}"
 
 
 def _differ(train: Train) -> str:

@@ -209,7 +209,8 @@ def flat_scores(metrics: dict[str, Any]) -> dict[str, float]:
             flat |= {f"{plain}/{name}_{score}": value for score, value in scores.items()}
     for count, scores in metrics.get("members", {}).items():
         flat |= {f"members/{score}_{count}": value for score, value in scores.items()}
-    flat |= {f"mix/linear_{step}": share for step, share in metrics.get("mix", {}).items()}
+    for name, shares in metrics.get("mix", {}).items():
+        flat |= {f"mix/{name}_{step}": share for step, share in shares.items()}
     many = metrics.get("series", {})
     flat |= {f"series/{key}": many[key] for key in ("count", "mase") if key in many}
     flat |= {f"series/beats_{rule}": share for rule, share in many.get("beats", {}).items()}

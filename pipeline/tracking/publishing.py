@@ -259,7 +259,8 @@ def log_model(
 
 def requirements(experiment: Experiment) -> list[str]:
     """What the served model needs, as pip reads it."""
-    boosted = isinstance(experiment.params.train.model, Boosting)
+    train = experiment.params.train
+    boosted = any(isinstance(one, Boosting) for one in (train.model, *train.mixed))
     names = LIBRARIES + " lightgbm" * boosted
     return [f"{name}=={version(name)}" for name in names.split()]
 

@@ -83,7 +83,7 @@ def test_an_ensemble_of_a_panel_is_scored(project: Project, evaluation: Evaluati
     assert list(metrics["members"]) == ["1", "2", "mixed"]
     mixed = metrics["members"]["mixed"]
     assert mixed["rmse"] == pytest.approx(metrics["validation"]["rmse"], rel=1e-5)
-    assert list(metrics["mix"]) == ["h01", "h02", "h03"]
+    assert list(metrics["mix"]["linear"]) == ["h01", "h02", "h03"]
     assert metrics["series"]["count"] == len(test_panels.LENGTHS)
     history = pd.read_csv(project.root / "data/reports/history.csv")
     assert history["member"].tolist() == [1, 2]

@@ -1,4 +1,4 @@
-"""A network's forecast mixed with a linear one: shares by step, in one file of weights."""
+"""A network's forecast mixed with baselines': shares by step, in one file of weights."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,12 +31,12 @@ Floats = npt.NDArray[np.float64]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """A quantile network that saw hardly anything, mixed with the mean of two maps."""
+    """A quantile network that saw hardly anything, mixed with two maps' mean and with ridge."""
     root = tmp_path_factory.mktemp("mix")
     Project(root)
     maps = {"name": "linear", "members": [{"look_back": 6}, {"less": "mean"}]}
     changes = {
-        "train.mix": [maps],
+        "train.mix": [maps, "ridge"],
         "train.loss": "pinball",
         "evaluate.baselines": ["persistence", maps],
         "evaluate.levels": [50],
@@ -57,17 +57,18 @@ def test_a_share_is_no_worse_than_either_alone(made: Made) -> None:
     """On validation, which chooses it, at each step; and between those two it is the best."""
     _, _, _, model, task = made
     origins = np.asarray(task.validation)
-    parts = [forecasts(one, task.seen, origins) for one in (model.network, model.linear)]
-    one, other = task.spec.point(parts[0]), parts[1]
+    each = [forecasts(one, task.seen, origins) for one in (model.network, *model.others)]
+    each[0] = task.spec.point(each[0])
     mixed = task.spec.point(forecasts(model, task.seen, origins))
-    assert ((model.shares >= 0) & (model.shares <= 1)).all()
+    whole = np.vstack([1 - model.shares.sum(axis=0), model.shares])  # [1 + M, H]
+    assert (whole >= 0).all()
     assert (model.shares > 0.1).any()
-    np.testing.assert_allclose(mixed, one + model.shares[:, None] * (other - one))
+    np.testing.assert_allclose(mixed, np.einsum("ah,anhk->nhk", whole, each))
     found = errors(task, mixed)
-    assert (found <= np.minimum(errors(task, one), errors(task, other)) + 1e-9).all()
-    for near in (model.shares - 0.05, model.shares + 0.05):
-        moved = one + near.clip(0, 1)[:, None] * (other - one)
-        assert (found <= errors(task, moved) + 1e-9).all()
+    for one in each:
+        assert (found <= errors(task, one) + 1e-9).all()
+        towards = mixed + 0.05 * (one - mixed)
+        assert (found <= errors(task, towards) + 1e-9).all()
 
 
 def test_quantiles_move_with_the_point(made: Made) -> None:
@@ -89,11 +90,11 @@ def test_numpy_mixes_as_tensorflow_does(made: Made) -> None:
 
 
 def test_without_a_value_the_network_is_alone(made: Made) -> None:
-    """Where linear has nothing to start from, its share is none."""
+    """Where the others have nothing to start from, their shares are none."""
     _, _, _, model, task = made
     origins = np.asarray(task.validation)[:4]
     nothing = SimpleNamespace(forecast=lambda seen, rows: np.full((len(rows), 3, 1), np.nan))
-    blind = Mixed(model.network, nothing, model.shares)  # type: ignore[arg-type]
+    blind = Mixed(model.network, [nothing] * 2, model.shares)  # type: ignore[arg-type]
     expected = model.network.forecast(task.seen, origins)
     np.testing.assert_array_equal(blind.forecast(task.seen, origins), expected)
 
@@ -104,28 +105,33 @@ def test_what_is_said_of_it(made: Made) -> None:
     metrics = evaluation.metrics
     assert list(metrics["members"]) == ["1", "mixed"]
     assert metrics["members"]["mixed"]["rmse"] == pytest.approx(metrics["validation"]["rmse"])
-    assert list(metrics["mix"]) == ["h01", "h02", "h03"]
-    assert [*metrics["mix"].values()] == pytest.approx(model.shares, rel=1e-3)
+    shares = metrics["mix"]
+    assert list(shares) == ["linear", "ridge"]
+    assert list(shares["linear"]) == ["h01", "h02", "h03"]
+    for each, by_step in zip(model.shares, shares.values(), strict=True):
+        assert [*by_step.values()] == pytest.approx(each, rel=1e-3)
     report.write(own, layout, evaluation)
     text = layout.report.read_text()
-    assert "by lstm and linear." in text
-    assert f"linear has a share of {metrics['mix']['h01']:.0%} at h01 and" in text
-    assert "| with linear |" in text
+    assert "by lstm and linear and ridge." in text
+    assert f"linear has a share of {shares['linear']['h01']:.0%} at h01 and" in text
+    assert f" and ridge has a share of {shares['ridge']['h01']:.0%} at h01 and" in text
+    assert "| with linear and ridge |" in text
     flat = labels.flat_scores(metrics)
-    assert flat["mix/linear_h03"] == metrics["mix"]["h03"]
+    assert flat["mix/ridge_h03"] == shares["ridge"]["h03"]
     assert "mixed" in str([key for key in flat if key.startswith("members/")])
     assert labels.hyperparameters(own)["train.mix"].startswith("{'name': 'linear'")
     count = network_size.whole(own.params, len(task.spec.features), 1).weights
     network: Any = model.network.steps
     learned = sum(w.size for w in network.__self__.get_weights() if w.dtype.kind == "f")
-    assert count == learned + model.shares.size + sum(a.size for a in model.linear.learned.values())
+    others = sum(array.size for one in model.others for array in one.learned.values())
+    assert count == learned + model.shares.size + others
 
 
 def test_another_model_s_shares_are_refused(made: Made, tmp_path: Path) -> None:
     """By their shape, and where the file has none at all."""
     _, layout, _, model, _ = made
-    Mixed(model.network, model.linear, np.zeros(2)).save(tmp_path / "other.weights.h5")
-    with pytest.raises(ValueError, match=r"shares of \(2,\) where model\.json has \(3,\)"):
+    Mixed(model.network, model.others, np.zeros((2, 2))).save(tmp_path / "other.weights.h5")
+    with pytest.raises(ValueError, match=r"shares of \(2, 2\) where model\.json has \(2, 3\)"):
         mix.load(model.network, tmp_path / "other.weights.h5")
     assert mix.load(model.network, layout.weights).shares.tolist() == model.shares.tolist()
     again, first = tmp_path / "1.h5", tmp_path / "2.h5"
@@ -141,8 +147,8 @@ def test_a_share_by_hand(weight: float, missing: int) -> None:
     one, other = random.normal(size=(2, 6, 2, 1))
     came = one + weight * (other - one)
     came[:missing] = np.nan
-    share, left = mix.shares([(one, other, came)], 2)
-    np.testing.assert_allclose(share, np.clip(weight, 0, 1), atol=1e-9)
+    share, left = mix.shares([np.stack([one, other]) - came], 1, 2)
+    np.testing.assert_allclose(share[0], np.clip(weight, 0, 1), atol=1e-9)
     known = np.isfinite(came)
     mixed = one + np.clip(weight, 0, 1) * (other - one)
     of, alone = (np.square((came - made)[known]).sum() for made in (mixed, one))
@@ -164,8 +170,8 @@ def test_a_share_by_hand(weight: float, missing: int) -> None:
             {"train.mix": [{"name": "linear", "members": [{"look_back": 9}]}]},
             "train.mix: linear: expected members with a look_back of at most window.look_back (8)",
         ),
-        ({"train.mix": ["linear", "linear"]}, "train.mix: expected to have at most 1 item"),
-        ({"train.mix": ["ridge"]}, "train.mix"),
+        ({"train.mix": ["linear", {"name": "linear"}]}, "train.mix: expected each baseline once"),
+        ({"train.mix": ["drift"]}, "train.mix"),
     ],
 )
 def test_what_cannot_be_mixed_is_refused(
