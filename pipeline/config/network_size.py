@@ -53,7 +53,7 @@ def check(experiment: Experiment, windows: int = 1) -> None:
 def whole(params: schema.Params, features: int, targets: int, known: int = 0) -> Size:
     """Of all members of an ensemble together; so many channels are known ahead."""
     own = [size for _, size in _members(params, features, targets, known)]
-    mixed = 0
+    mixed = _each(params.train) if params.train.mixed and params.train.forecasts else 0
     for one in params.train.mixed:
         alone = {"model": one, "residual": "none", "normalisation": "none", "mix": ()}
         by_itself = params.model_copy(update={"train": params.train.model_copy(update=alone)})

@@ -53,11 +53,11 @@ def mixed(asked: Train, model: Any, task: Task) -> Mixed | None:
     of = Network(spec, task.scaler, model.predict_on_batch)
     mixed, left = mix.fit(of, replace(task, spec=spec))
     if not auto:
-        return mixed
+        return mix.spread(mixed, task)
     worth = left <= 1 - WORTH
     gain = f"linear takes {1 - left:.1%} from the error on validation"
     say(f"{MIX}: auto is {'[linear]' if worth else '[]'}, since {gain}")
-    return mixed if worth else None
+    return mix.spread(mixed, task) if worth else None
 
 
 def trained(experiment: Experiment, layout: Layout) -> Experiment:

@@ -30,8 +30,8 @@ def by_members(
 ) -> dict[str, Any]:
     """`members`: the validation scores of an ensemble's first members, by how many.
 
-    With baselines mixed in, also those of all that, and `mix`: the share of each by step. Nothing of
-    a network by itself. `validation` has what all together forecast there.
+    With baselines mixed in, also those of all that, and `mix`: the share of each by step. Nothing
+    of a network by itself. `validation` has what all together forecast there.
     """
     spec, kept = forecaster.spec, dict[int, Kept]()
     if spec.ensemble == 1 and not spec.mix:

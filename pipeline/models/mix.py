@@ -16,20 +16,24 @@ from pipeline.models.task import Floats, Seen, Task, forecasts
 from pipeline.runtime.progress import progress
 
 GROUP = "mix"  # of the file of weights, beside what Keras writes
-SHARES = "shares"
+SHARES, PARTS = "shares", "parts"
 WHOLE = 1e5  # how much more it counts that shares add up to 1 than how large the error is
+TRIED = np.linspace(0, 1, 11)  # parts of the point's way
 
 
 @dataclass(frozen=True)
 class Mixed:
     """A network's or an ensemble's point forecast, moved by a share of the way to each baseline's.
 
-    Its quantiles move with the point, so that they still rise.
+    Each of its quantiles goes a part of the point's way, on the scale of inputs; then they are
+    sorted, which makes no pinball loss larger (Chernozhukov, Fernandez-Val and Galichon 2010,
+    Quantile and Probability Curves Without Crossing).
     """
 
     network: Network
     others: Sequence[FittedBaseline]
     shares: Floats  # [M, H] of the others; the network has the rest
+    parts: Floats  # [Q] of the point's way, 1 of the median; [0] of a network that forecasts points
 
     @property
     def spec(self) -> Spec:
@@ -47,18 +51,35 @@ class Mixed:
         The network's alone where a target has no value up to the origin.
         """
         made = self.network.forecast(seen, origins)
-        point = self.spec.point(made)
+        moved = point = self.spec.point(made)  # [B, H, K]
         for other, own in zip(self.others, self.shares, strict=True):
             gap = other.forecast(seen, origins) - point
-            move = np.nan_to_num(own[:, None] * gap)  # [B, H, K]
-            made = made + (move[..., None] if self.spec.quantiles else move)
-        return made
+            moved = moved + np.nan_to_num(own[:, None] * gap)
+        if self.spec.quantiles:
+            moved = np.sort(self._quantiles(made, moved, self.parts))
+        return moved  # type: ignore[no-any-return]
+
+    def quantiles(self, seen: Seen, origins: Rows) -> Iterator[Floats]:
+        """For each of `TRIED`, the quantiles as if all went that part of the way; not sorted."""
+        made = forecasts(self.network, seen, origins)
+        moved = self.spec.point(forecasts(self, seen, origins))
+        for part in TRIED:
+            yield self._quantiles(made, moved, np.full(made.shape[-1], part))
+
+    def _quantiles(self, made: Floats, moved: Floats, parts: Floats) -> Floats:
+        """The network's quantiles [B, H, K, Q], moved with the point by parts [Q] of its way."""
+        names, scaler = self.spec.targets, self.network.scaler
+        way = scaler.scaled(moved, names) - scaler.scaled(self.spec.point(made), names)
+        each = scaler.scaled(np.moveaxis(made, -1, 0), names)  # [Q, B, H, K]
+        each = each + parts[:, None, None, None] * way
+        return np.moveaxis(scaler.inverse(each, names), 0, -1)
 
     def save(self, path: Path) -> None:
         """Add shares and baselines to the network's weights; the same bytes for the same arrays."""
         with h5py.File(path, "a") as file:
             group = file.create_group(GROUP)
-            group.create_dataset(SHARES, data=self.shares, track_times=False)
+            for name, array in {SHARES: self.shares, PARTS: self.parts}.items():
+                group.create_dataset(name, data=array, track_times=False)
             for other in self.others:
                 own = group.create_group(other.model.name)
                 for name, array in other.learned.items():
@@ -70,35 +91,59 @@ def fit(network: Network, task: Task) -> tuple[Mixed, float]:
 
     Returns:
         The mix, and its RMSE on validation as a part of the network's alone; of targets that are
-        standardised.
+        standardised. All its quantiles go with the point: see `spread`.
     """
     spec, seen = task.spec, task.seen
     others = [
         FittedBaseline(alone, task.scaler).fit(replace(task, spec=alone)) for alone in spec.beside
     ]
-    parts = blocks(np.asarray(task.validation))
 
     def errors() -> Iterator[Floats]:
-        with progress("blocks of the mix", len(parts)) as tell:
-            for rows in parts:
-                came = ahead(task.wanted, rows, spec.horizon)
-                made = [spec.point(forecasts(network, seen, rows))]
-                made += [forecasts(other, seen, rows) for other in others]
-                yield np.stack(
-                    [task.scaler.standardise(one, spec.targets) - came for one in made]
-                )
-                tell("validation")
+        for rows in _blocks(task):
+            came = ahead(task.wanted, rows, spec.horizon)
+            made = [spec.point(forecasts(network, seen, rows))]
+            made += [forecasts(other, seen, rows) for other in others]
+            yield np.stack([task.scaler.standardise(one, spec.targets) - came for one in made])
 
     own, left = shares(errors(), len(others), spec.horizon)
-    return Mixed(network, others, own), left
+    return Mixed(network, others, own, np.ones(len(spec.quantiles or ()))), left
+
+
+def spread(mixed: Mixed, task: Task) -> Mixed:
+    """With the part of the way of each quantile that has the least pinball loss on validation.
+
+    The median goes all of it. Of parts that are as good the smallest.
+    """
+    spec = task.spec
+    if not spec.quantiles:
+        return mixed
+    level = np.array(spec.quantiles)
+    losses = np.zeros((len(TRIED), len(level)))
+    for rows in _blocks(task):
+        came = ahead(task.wanted, rows, spec.horizon)  # [B, H, K]
+        for place, made in enumerate(mixed.quantiles(task.seen, rows)):
+            scaled = task.scaler.standardise(np.moveaxis(made, -1, 0), spec.targets)
+            miss = np.moveaxis(came - scaled, 0, -1)  # [B, H, K, Q]
+            losses[place] += np.nansum(np.maximum(level * miss, (level - 1) * miss), axis=(0, 1, 2))
+    parts = np.where(level == 0.5, 1, TRIED[losses.argmin(axis=0)])
+    return replace(mixed, parts=parts)
+
+
+def _blocks(task: Task) -> Iterator[Rows]:
+    """The validation origins, some at a time, with a bar."""
+    parts = blocks(np.asarray(task.validation))
+    with progress("blocks of the mix", len(parts)) as tell:
+        for rows in parts:
+            yield rows
+            tell("validation")
 
 
 def shares(parts: Iterable[Floats], count: int, horizon: int) -> tuple[Floats, float]:
     """[M, H] how much of each other forecast is best at each step; what error that leaves.
 
     With C the mean products of the errors of all forecasts of a step, over targets that were
-    observed, the shares w make w' C w least, are at least 0 and add up to 1 (Bates and Granger 1969,
-    The Combination of Forecasts; not below 0, as Granger and Ramanathan 1984 discuss).
+    observed, the shares w make w' C w least, are at least 0 and add up to 1 (Bates and Granger
+    1969, The Combination of Forecasts).
 
     Args:
         parts: errors of the network and of the M others, [1 + M, N, H, K] each, NaN where there is
@@ -140,11 +185,14 @@ def load(network: Network, path: Path) -> Mixed:
         if GROUP not in file:
             raise ValueError(f"expected a group {GROUP}, found none")
         group = file[GROUP]
-        own = np.asarray(group.get(SHARES, ()))
-        if own.shape != (expected := (len(spec.mix), spec.horizon)):
-            raise ValueError(f"shares of {own.shape} where model.json has {expected}")
+        own, parts = (np.asarray(group.get(name, 0.0)) for name in (SHARES, PARTS))
+        expected = (len(spec.mix), spec.horizon), (len(spec.quantiles or ()),)
+        if (found := (own.shape, parts.shape)) != expected:
+            raise ValueError(f"shares and parts of {found} where model.json has {expected}")
         others = []
         for alone in spec.beside:
-            arrays = {key: np.asarray(item) for key, item in group.get(alone.model.name, {}).items()}
+            arrays = {
+                key: np.asarray(item) for key, item in group.get(alone.model.name, {}).items()
+            }
             others.append(FittedBaseline(alone, network.scaler).take(arrays))
-    return Mixed(network, others, own)
+    return Mixed(network, others, own, parts)

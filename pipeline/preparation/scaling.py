@@ -89,6 +89,19 @@ class Scaler(Record):
             index=series.index,
         )
 
+    def scaled(self, values: Floats, columns: Sequence[str]) -> Floats:
+        """Forecasts in units [..., columns] to scaled values, as `transform` makes them of rows.
+
+        One below 0 is as 0 on the scale of log(1 + x), which begins at -1.
+        """
+        made = np.empty_like(values)
+        for i, name in enumerate(columns):
+            scale, own = self.columns[name], values[..., i]
+            own = np.maximum(own, 0) if scale.transform == "log1p" else own
+            column = pd.Series(own.ravel(), name=name)
+            made[..., i] = _transform(column, scale).to_numpy().reshape(own.shape)
+        return made
+
     def inverse(self, values: Any, columns: Collection[str], ops: Any = np) -> Any:
         """Scaled values [..., columns] back to original units; `transform` undone.
 

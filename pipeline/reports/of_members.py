@@ -27,7 +27,7 @@ def first(train: Train) -> str:
 
 
 def section(metrics: dict[str, Any], train: Train) -> list[str]:
-    """What first members of an ensemble score on validation, by how many, and the shares of what is mixed in.
+    """What first members of an ensemble score on validation, and the shares of what is mixed in.
 
     On validation, since how many there are is to be chosen without the test span.
     """

@@ -21,6 +21,7 @@ from pipeline.forecasting.forecaster import Forecaster, stage_files
 from pipeline.models import mix
 from pipeline.models.mix import Mixed
 from pipeline.models.task import Task, forecasts
+from pipeline.preparation.scaling import Scale, Scaler
 from pipeline.reports import report
 from pipeline.tracking import labels
 from tests.toys import Project, toy_card, toy_params
@@ -72,12 +73,35 @@ def test_a_share_is_no_worse_than_either_alone(made: Made) -> None:
 
 
 def test_quantiles_move_with_the_point(made: Made) -> None:
-    """So each keeps its distance from the median, and they rise."""
+    """Each by the part of its way that has the least pinball loss, and they rise."""
     _, _, _, model, task = made
     origins = np.asarray(task.validation)
     alone, mixed = (forecasts(one, task.seen, origins) for one in (model.network, model))
-    np.testing.assert_allclose(np.diff(mixed), np.diff(alone), atol=1e-9)
     assert (np.diff(mixed) >= 0).all()
+    level = np.array(task.spec.quantiles)
+    assert ((model.parts >= 0) & (model.parts <= 1)).all()
+    assert model.parts[level == 0.5] == 1
+    way = task.spec.point(mixed - alone)[..., None]
+    np.testing.assert_allclose(mixed, np.sort(alone + model.parts * way), atol=1e-9)
+    came = ahead(task.seen.targets, origins, task.spec.horizon)[..., None]
+
+    def pinball(parts: Floats) -> Floats:
+        miss = came - (alone + parts * way)
+        return np.nansum(np.maximum(level * miss, (level - 1) * miss), axis=(0, 1, 2))  # type: ignore[no-any-return]
+
+    for near in (model.parts - 0.1, model.parts + 0.1):
+        worse = pinball(near.clip(0, 1)) >= pinball(model.parts) - 1e-9
+        assert worse[level != 0.5].all()
+
+
+def test_parts_on_a_log_scale_keep_quantiles_above_zero() -> None:
+    """There a point that is halved halves its quantiles; a forecast below 0 is as 0."""
+    column = Scale(center=1.0, scale=2.0, transform="log1p")
+    scaler = Scaler(columns={"flow": column})
+    values = np.array([[0.0], [3.0], [-5.0]])
+    scaled = scaler.scaled(values, ["flow"])
+    np.testing.assert_allclose(scaled, (np.log1p([[0.0], [3.0], [0.0]]) - 1) / 2)
+    np.testing.assert_allclose(scaler.inverse(scaled, ["flow"]), [[0.0], [3.0], [0.0]], atol=1e-12)
 
 
 def test_numpy_mixes_as_tensorflow_does(made: Made) -> None:
@@ -94,9 +118,9 @@ def test_without_a_value_the_network_is_alone(made: Made) -> None:
     _, _, _, model, task = made
     origins = np.asarray(task.validation)[:4]
     nothing = SimpleNamespace(forecast=lambda seen, rows: np.full((len(rows), 3, 1), np.nan))
-    blind = Mixed(model.network, [nothing] * 2, model.shares)  # type: ignore[arg-type]
+    blind = Mixed(model.network, [nothing] * 2, model.shares, model.parts)  # type: ignore[arg-type]
     expected = model.network.forecast(task.seen, origins)
-    np.testing.assert_array_equal(blind.forecast(task.seen, origins), expected)
+    np.testing.assert_allclose(blind.forecast(task.seen, origins), expected, rtol=1e-6)
 
 
 def test_what_is_said_of_it(made: Made) -> None:
@@ -124,14 +148,18 @@ def test_what_is_said_of_it(made: Made) -> None:
     network: Any = model.network.steps
     learned = sum(w.size for w in network.__self__.get_weights() if w.dtype.kind == "f")
     others = sum(array.size for one in model.others for array in one.learned.values())
-    assert count == learned + model.shares.size + others
+    assert count == learned + model.shares.size + model.parts.size + others
 
 
 def test_another_model_s_shares_are_refused(made: Made, tmp_path: Path) -> None:
     """By their shape, and where the file has none at all."""
     _, layout, _, model, _ = made
-    Mixed(model.network, model.others, np.zeros((2, 2))).save(tmp_path / "other.weights.h5")
-    with pytest.raises(ValueError, match=r"shares of \(2, 2\) where model\.json has \(2, 3\)"):
+    Mixed(model.network, model.others, np.zeros((2, 2)), model.parts).save(
+        tmp_path / "other.weights.h5"
+    )
+    with pytest.raises(
+        ValueError, match=r"shares and parts of \(\(2, 2\), .* where model\.json has \(\(2, 3\), "
+    ):
         mix.load(model.network, tmp_path / "other.weights.h5")
     assert mix.load(model.network, layout.weights).shares.tolist() == model.shares.tolist()
     again, first = tmp_path / "1.h5", tmp_path / "2.h5"
