@@ -57,7 +57,7 @@ class Mixed:
             moved = moved + np.nan_to_num(own[:, None] * gap)
         if self.spec.quantiles:
             moved = np.sort(self._quantiles(made, moved, self.parts))
-        return moved  # type: ignore[no-any-return]
+        return moved
 
     def quantiles(self, seen: Seen, origins: Rows) -> Iterator[Floats]:
         """For each of `TRIED`, the quantiles as if all went that part of the way; not sorted."""

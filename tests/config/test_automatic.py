@@ -104,6 +104,7 @@ def test_what_training_chose_takes_the_place_of_auto() -> None:
     made = Experiment(asked, toy_card(season=6))
     assert (made.params.train.batch_size, made.params.train.mix) == (256, ())
     then = made.after({"train.batch_size": 32, "train.mix": ["linear"]})
-    assert then.params.train.batch_size == 32 and then.params.train.mixed == (Linear(name="linear"),)
+    assert then.params.train.batch_size == 32
+    assert then.params.train.mixed == (Linear(name="linear"),)
     assert then.asked == asked and then.params.window.horizon == 6
     assert set(then.chosen) == {*keys, "window.horizon"}

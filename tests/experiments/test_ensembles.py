@@ -141,8 +141,8 @@ def test_a_fold_has_an_ensemble_of_its_own(tested: Backtest, tmp_path: Path) -> 
     task = prepared(second.experiment, second.layout)
     origins = _origins(second, tested)
     each = [forecasts(one, task.seen, origins) for one in own.model.network.alone]
-    share = own.model.shares[:, None]
-    linear = forecasts(own.model.linear, task.seen, origins)
+    share = own.model.shares[0, :, None]
+    linear = forecasts(own.model.others[0], task.seen, origins)
     mean = (1 - share) * np.mean(each, axis=0) + share * linear
     kept = table.query(f"fold == 2 and {LONG}")["forecast"].to_numpy()
     np.testing.assert_allclose(kept, task.seen.in_units(mean, origins).ravel(), rtol=1e-4)
