@@ -31,7 +31,6 @@ TOKEN = "RAY_AUTH_TOKEN"  # noqa: S105 - the variable's name
 ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",  # nobody is told what is run here
-    "RAY_BACKEND_LOG_LEVEL": "error",  # no native lines between those that matter
 }
 # Made for other systems, it has Ray take 127.0.0.1 for this machine's address: no process of a
 # cluster that so begins listens beyond it. Ray reads it as it is imported.

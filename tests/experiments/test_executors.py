@@ -129,7 +129,8 @@ def test_workers_end_with_their_parent(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from tests.experiments import test_executors as t;"
         "from pipeline.experiments.workers import Workers, executor\n"
-        "with executor(Workers(2)) as at: list(at.map(t.write_pid, t.tasks(Path(sys.argv[1]), 0, 9, 9)))"
+        "wanted = t.tasks(Path(sys.argv[1]), 0, 9, 9)\n"
+        "with executor(Workers(2)) as at: list(at.map(t.write_pid, wanted))"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, env=environment()

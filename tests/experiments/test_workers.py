@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -67,7 +68,8 @@ def test_the_shell_says_who_fits_the_members_of_an_ensemble(
         ),
         (
             ("--executor", "ray", "--address", "head:6379", "--workers", "2"),
-            "workers: expected none with the address of a cluster, whose processors decide, found 2",
+            "workers: expected none with the address of a cluster, whose processors decide, "
+            "found 2",
         ),
         (
             ("--executor", "ray", "--address", "ray://head:10001"),
@@ -93,7 +95,7 @@ def test_without_ray_one_line_names_the_extra(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(PipelineError, match=r"^ray: expected the extra of that name to be inst.*"):
         given("--executor", "ray")
-    with pytest.raises(PipelineError, match="install it with: pip install ray$"):
+    with pytest.raises(PipelineError, match=r"install it with: pip install ray$"):
         extras.ray()
 
 
@@ -140,8 +142,19 @@ def test_a_cluster_gets_tasks_files_where_its_nodes_see_them(
         assert directory.parent != tmp_path
 
 
-def test_manifests_and_scripts_of_the_guide_are_whole() -> None:
-    """The Kubernetes manifest parses, asks for a token and mounts one folder on each node."""
+def test_the_script_of_the_guide_is_whole() -> None:
+    """Bash takes the one for Slurm, which starts its nodes with a token."""
+    text = GUIDE.read_text(encoding="utf-8")
+    [script] = re.findall(r"```bash\n(#!.*?)```", text, re.DOTALL)
+    checked = subprocess.run(
+        ["bash", "-n"], input=script, text=True, capture_output=True, check=False
+    )
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert script.index("RAY_AUTH_MODE=token") < script.index("ray start")
+
+
+def test_the_manifest_of_the_guide_is_whole() -> None:
+    """It parses, asks for a token and mounts one folder on each node."""
     text = GUIDE.read_text(encoding="utf-8")
     blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     [job] = [from_yaml(block) for block in blocks]
