@@ -117,6 +117,11 @@ def check(address: str | None) -> None:
 def cluster(count: int, address: str | None) -> Iterator[Ray]:
     """The cluster at an address, or for the time being one on this machine for so many tasks."""
     ray, kept = _library(address), signal.getsignal(signal.SIGTERM)
+    if ray.is_initialized():
+        raise PipelineError(
+            "ray: expected this process to be in no cluster yet, found it in one; call "
+            "ray.shutdown() first"
+        )
     if address:
         _reach(address)
     try:

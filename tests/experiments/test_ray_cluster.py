@@ -183,6 +183,15 @@ def test_a_full_disk_is_one_line(at: Executor, tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").read_text() == "before"
 
 
+def test_a_second_cluster_and_an_address_of_nobody_are_refused(nodes: Any, at: Executor) -> None:
+    """At once, in one line: Ray would try for a quarter of an hour."""
+    refused = pytest.raises(PipelineError, match="ray: expected this process to be in no cluster")
+    with refused, executor(Workers(1, "ray", nodes.address)):
+        pass
+    with pytest.raises(PipelineError, match=r"expected a cluster at 127\.0\.0\.1:9, found: Conn"):
+        ray_cluster._reach("127.0.0.1:9")
+
+
 def hoard(task: Word) -> Path:
     """Take more memory than there is."""
     held = bytearray(3 * 2**30)
@@ -222,17 +231,17 @@ STRANGER = "import ray, sys; ray.init(address=sys.argv[1])"
 
 
 def test_a_cluster_of_ones_own_is_closed_to_others(alone: Alone, tmp_path: Path) -> None:
-    """Loopback alone, one token, gone with its command, which goes on to the same bytes."""
+    """Loopback alone, one token, in no file; the bytes of one process, and nobody left."""
     root, home = project(tmp_path / "project"), tmp_path / "home"
     home.mkdir()
     env = environment(NO_STORE | {"PYTHONPATH": str(ROOT), "HOME": str(home)})
     command = [sys.executable, "-m", "pipeline", "search", "--executor", "ray", "--workers", "2"]
-    killed = subprocess.Popen(command, cwd=root, env=env, stderr=subprocess.DEVNULL)
+    asking = subprocess.Popen(command, cwd=root, env=env, stderr=subprocess.DEVNULL)
     end = time.monotonic() + PATIENCE
     while not [*root.glob("data/searches/*/trials/*")]:
-        assert killed.poll() is None and time.monotonic() < end
+        assert asking.poll() is None and time.monotonic() < end
         time.sleep(0.1)
-    processes = family(killed)
+    processes = family(asking)
     assert len(processes) > 5
     assert listening(processes) == {"127.0.0.1"}
     [address] = {
@@ -254,12 +263,9 @@ def test_a_cluster_of_ones_own_is_closed_to_others(alone: Alone, tmp_path: Path)
     assert next(line for line in stranger.stderr if "InvalidAuthToken" in line)
     stranger.kill()
     stranger.wait()
-    assert killed.poll() is None
-    killed.kill()
-    killed.wait()
+    assert asking.poll() is None
+    assert asking.wait(PATIENCE) == 0
     assert psutil.wait_procs(processes[1:], timeout=PATIENCE)[1] == []
-
-    subprocess.run(command, cwd=root, env=env, check=True, capture_output=True)
     [directory] = places.known(root)
     search = places.read(directory).search(root, directory)
     search.run(None)
