@@ -138,6 +138,9 @@ def cluster(count: int, address: str | None) -> Iterator[Ray]:
                 f"ray: expected a cluster at {address} that takes the token in {TOKEN} or {TOKEN}"
                 "_PATH, found none; see docs/cluster.md"
             ) from None
+        except RuntimeError as error:  # another Python or Ray, say
+            said = " ".join(str(error).split())[:400]
+            raise PipelineError(f"ray: expected a cluster to work in, found: {said}") from None
         with suppress(ValueError):  # not the main thread, in which Ray leaves it as well
             signal.signal(signal.SIGTERM, kept)  # Ray's own ends this process without its last line
         nodes = [node for node in ray.nodes() if node["Alive"]]

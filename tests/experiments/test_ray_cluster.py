@@ -31,8 +31,8 @@ from tests.experiments.test_executors import Word, write
 from tests.repositories import NO_STORE, environment
 from tests.toys import ROOT, Project, to_yaml, toy_table
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-PATIENCE = 90  # seconds for what takes ten on an idle machine
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+PATIENCE = 180  # seconds for what takes ten on an idle machine
 SEARCH = {
     "trials": 5,
     "generation": 5,
