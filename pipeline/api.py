@@ -27,13 +27,13 @@ from pipeline.experiments.backtest import places as backtests
 from pipeline.experiments.backtest.plan import Settings as Folds
 from pipeline.experiments.chosen import trained
 from pipeline.experiments.evaluate import Evaluation, evaluate
-from pipeline.experiments.executors import executor
 from pipeline.experiments.in_memory import beside, placed
 from pipeline.experiments.log import unwatched
 from pipeline.experiments.run import run_experiment
 from pipeline.experiments.search import best, places
 from pipeline.experiments.search.settings import Settings
 from pipeline.experiments.search.study import Search
+from pipeline.experiments.workers import Workers, executor
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, Layout
 from pipeline.files.records import parse
@@ -51,13 +51,7 @@ from pipeline.reports import (
 from pipeline.reports.backtest_frames import Tested
 from pipeline.runtime import determinism
 from pipeline.runtime.progress import say
-from pipeline.tracking import (
-    backtest_runs,
-    champion,
-    live_run,
-    publishing,
-    search_runs,
-)
+from pipeline.tracking import backtest_runs, champion, live_run, publishing, search_runs
 
 STAMP = "%Y-%m-%d %H:%M:%S"
 
@@ -142,7 +136,7 @@ def run(
     *,
     project: str | Path = ".",
     root: str | Path | None = None,
-    workers: int = 1,
+    workers: int | Workers = 1,
     log: bool = False,
 ) -> "Result":
     """Run an experiment in this process; its files are those that `dvc repro` makes.
@@ -152,13 +146,15 @@ def run(
         project: the directory that has data/, for its data sets and holidays.
         root: where outputs go; by default a temporary directory, gone with the result.
         workers: processes that fit the members of an ensemble, to the same bytes; 1 is this one.
+            `Workers(executor="ray")` are those of a Ray cluster: docs/cluster.md.
         log: log the training and the scores as a run to MLflow.
     """
+    who = Workers.of(workers)
     temporary = tempfile.TemporaryDirectory() if root is None else None
     place = Path(root or temporary.name)  # type: ignore[union-attr]
     layout = placed(experiment, frame, place, Path(project))
     _settle(experiment)
-    made = run_experiment(experiment, layout, live_run.training_run if log else unwatched, workers)
+    made = run_experiment(experiment, layout, live_run.training_run if log else unwatched, who)
     result = Result(trained(experiment, layout), layout, made, temporary)
     if log:
         result.log()
@@ -172,7 +168,7 @@ def search(
     *,
     project: str | Path = ".",
     root: str | Path | None = None,
-    workers: int = 1,
+    workers: int | Workers = 1,
     log: bool = False,
 ) -> "Found":
     """Search settings on validation; the same call goes on where it was stopped.
@@ -184,12 +180,13 @@ def search(
         project: the directory that has data/, for its data sets and holidays.
         root: where the search is kept, in data/searches; by default the project, or for a frame a
             temporary directory.
-        workers: processes; 1 is this one. In a script, several need `if __name__ == "__main__":`.
+        workers: as of `run`; in a script, several processes need `if __name__ == "__main__":`.
         log: log the search and its trials to MLflow.
 
     Raises:
         PipelineError: names the setting that is wrong; every trial of a generation failed.
     """
+    who = Workers.of(workers)
     wanted = parse(dict(settings), Settings, "settings")
     wanted.check(experiment.params, "settings")
     place, layout, temporary = beside(experiment, frame, root, project)
@@ -197,7 +194,7 @@ def search(
     made = Search(wanted, experiment, layout.project, directory)
     _settle(experiment)
     held, watching = places.held(directory), search_progress.watched(made)
-    with held, executor(workers) as at, watching as watch:
+    with held, executor(who) as at, watching as watch:
         if not log:
             made.run(at, watch)
         else:
@@ -216,7 +213,7 @@ def backtest(
     *,
     project: str | Path = ".",
     root: str | Path | None = None,
-    workers: int = 1,
+    workers: int | Workers = 1,
     log: bool = False,
     **settings: Any,
 ) -> Tested:
@@ -230,6 +227,7 @@ def backtest(
     Raises:
         PipelineError: names the setting that is wrong, or the fit that cannot be.
     """
+    who = Workers.of(workers)
     wanted = parse(settings, Folds, "backtest")
     wanted.check(experiment)
     place, layout, temporary = beside(experiment, frame, root, project)
@@ -237,7 +235,7 @@ def backtest(
     directory, _ = kept.begin(experiment.dataset, place)
     tested = kept.backtest(layout.project, directory)
     _settle(experiment)
-    return Tested(tested, backtest_runs.carry_out(tested, workers, log), temporary)
+    return Tested(tested, backtest_runs.carry_out(tested, who, log), temporary)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ SECTIONS = {
     "Interrupted trainings": ["training.test_checkpoint", "experiments.test_resume"],
     "MLflow's database": ["tracking.test_database"],
     "What Git says": ["repository.test_provenance"],
+    "A Ray cluster": ["experiments.test_ray_cluster"],
     "Reproducibility": ["reproduction.test_reproducibility"],
     "Security": ["test_security"],
     "Bad tables": ["data.test_tables"],

@@ -16,6 +16,7 @@ from pipeline.errors import PipelineError
 from pipeline.experiments.backtest.places import Kept
 from pipeline.experiments.backtest.plan import Settings
 from pipeline.experiments.backtest.study import FORECASTS, Backtest
+from pipeline.experiments.workers import add_arguments, workers_of
 from pipeline.files.layout import HERE
 from pipeline.files.records import parse
 from pipeline.reports import backtest_text, terminal
@@ -87,7 +88,7 @@ def main() -> None:
     add("--origins", nargs="+", default=[], metavar="HH:MM", help="times of day from which "
         "forecasts are scored; default those of the card")  # fmt: skip
     add("--local", action="store_true", help="beside one model of all series, one of each")
-    add("--workers", type=int, default=1, metavar="N", help="processes; default 1, this one")
+    add_arguments(parser)
     doing = parser.add_mutually_exclusive_group()
     doing.add_argument("--list", action="store_true", help="list the backtests there are")
     doing.add_argument("--show", metavar="BACKTEST", help="show what a backtest has found")
@@ -107,6 +108,7 @@ def main() -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    workers = workers_of(options)
     for name in ("folds", "step"):
         if getattr(options, name) is None:
             raise PipelineError(f"--{name}: expected a number, found none; see docs/backtest.md")
@@ -120,6 +122,6 @@ def _run(options: argparse.Namespace) -> None:
     for line in new:
         say(f"{directory.name}: a new backtest; {line} changed")
     tested = kept.backtest(Path(), directory)
-    show(tested, backtest_runs.carry_out(tested, options.workers))
+    show(tested, backtest_runs.carry_out(tested, workers))
     place = directory.relative_to(Path())
     print(f"{place / backtest_runs.PAGE}: the page; {place / FORECASTS}: every forecast")

@@ -16,10 +16,10 @@ from pipeline.config.changes import NAME
 from pipeline.config.params import Params
 from pipeline.config.reading import read_experiment, read_params
 from pipeline.errors import PipelineError
-from pipeline.experiments.executors import HELP, executor
 from pipeline.experiments.search import best, places
 from pipeline.experiments.search.settings import Settings
 from pipeline.experiments.search.study import Search
+from pipeline.experiments.workers import Workers, add_arguments, executor, workers_of
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, require
 from pipeline.files.records import Record
@@ -31,7 +31,7 @@ from pipeline.runtime.progress import say
 from pipeline.tracking import search_runs
 
 
-def run(search: Search, workers: int, members: int | None = None) -> Params:
+def run(search: Search, workers: Workers, members: int | None = None) -> Params:
     """Run what is to run, then show what was found; the winner's parameters.
 
     Of so many members they are those of an ensemble of the best.
@@ -153,7 +153,7 @@ def main() -> None:
         default=Path("search.yaml"),
         help="default %(default)s",
     )
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help=HELP)
+    add_arguments(parser)
     parser.add_argument("--apply", action="store_true", help="write what was found to params.yaml")
     parser.add_argument(
         "--ensemble",
@@ -174,6 +174,7 @@ def main() -> None:
         places.delete(places.find(options.delete, Path()))
         print(f"{options.delete}: deleted")
     else:
+        workers = workers_of(options)
         file = require(options.file, "expected the settings of a search; see docs/search.md")
         settings, base = read_record(file, Settings), read_experiment()
         settings.check(base.params, str(file))
@@ -182,6 +183,6 @@ def main() -> None:
         for line in new:
             say(f"{directory.name}: a new search; {line} changed")
         search = kept.search(Path(), directory)
-        wanted = run(search, options.workers, options.ensemble)
+        wanted = run(search, workers, options.ensemble)
         if options.apply:
             apply(base.asked, wanted)

@@ -7,19 +7,18 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.runtime import process
 
 T = TypeVar("T")
+# A file and its sha256, or what the task failed of.
+Answer: TypeAlias = tuple[tuple[Path, str] | None, Exception | None]
 ATTEMPTS = 3  # at a task whose worker dies
-HELP = "processes; default 1, this one"  # of a command's --workers
-WORKERS = "MEMBER_WORKERS"  # the variable that says how many fit the members of an ensemble
 SPAWN = multiprocessing.get_context("spawn")  # a fresh interpreter: TensorFlow survives no fork
 
 
@@ -89,9 +88,7 @@ class Processes:
                 return task, died(task, error)
             finally:
                 self.idle.append(worker)
-            if (found := artifacts.sha256(path)) != sha256:
-                raise PipelineError(f"{path}: expected what its worker wrote, found sha256 {found}")
-            return task, path
+            return task, as_written(path, sha256)
 
         for future in as_completed([self.threads.submit(one, task) for task in tasks]):
             yield future.result()
@@ -104,9 +101,7 @@ class Processes:
                 ended = worker.end()
                 if worker.closed:
                     break
-        raise DiedError(
-            f"expected its worker to stay alive, found {ended}, {ATTEMPTS} times; is memory short?"
-        )
+        raise died_of(ended)
 
     def stop(self) -> None:
         """End the workers, whatever they do."""
@@ -115,34 +110,6 @@ class Processes:
             worker.closed = True
             worker.end()
         self.threads.shutdown()
-
-
-@contextmanager
-def executor(workers: int) -> Iterator[Executor]:
-    """What runs tasks with so many workers: 1 is this process; PipelineError of none."""
-    check(workers)
-    if workers == 1:
-        yield Inline()
-        return
-    processes = Processes(workers)
-    try:
-        yield processes
-    finally:
-        processes.stop()
-
-
-def check(workers: int) -> None:
-    """PipelineError of no workers."""
-    if workers < 1:
-        raise PipelineError(f"workers: expected at least 1, found {workers}")
-
-
-def member_workers() -> int:
-    """How many processes the shell wants for the members of an ensemble; 1 if it does not say."""
-    text = os.environ.get(WORKERS, "1")
-    if not text.isdecimal() or text == "0":
-        raise PipelineError(f"{WORKERS}: expected a number of processes, found {text}")
-    return int(text)
 
 
 class _Worker:
@@ -166,13 +133,10 @@ class _Worker:
                 theirs.close()
         try:
             self.connection.send((work, task))
-            done, failed = self.connection.recv()
+            found = self.connection.recv()
         except OSError as error:
             raise EOFError from error
-        if failed:
-            raise failed
-        path, sha256 = done
-        return path, sha256
+        return file_of(found)
 
     def end(self) -> str:
         """End the process; how it ended."""
@@ -202,11 +166,37 @@ def _serve(connection: Connection) -> None:
             work, task = connection.recv()
         except EOFError:
             return
-        try:
-            path = work(task)
-            answer: Any = ((path, artifacts.sha256(path)), None)
-        except PipelineError as error:
-            answer = (None, PipelineError(str(error)))
-        except Exception:
-            answer = (None, RuntimeError(traceback.format_exc()))
-        connection.send(answer)
+        connection.send(answer(work, task))
+
+
+def answer(work: Callable[[T], Path], task: T) -> Answer:
+    """Do a task; what its worker sends back: the file and its sha256, or what it failed of."""
+    try:
+        path = work(task)
+        return (path, artifacts.sha256(path)), None
+    except PipelineError as error:
+        return None, PipelineError(str(error))
+    except Exception:
+        return None, RuntimeError(traceback.format_exc())
+
+
+def file_of(found: Answer) -> tuple[Path, str]:
+    """The file and its sha256 as a worker sent them; raises what the task failed of."""
+    done, failed = found
+    if failed or not done:
+        raise failed or RuntimeError("a worker sent nothing")
+    return done
+
+
+def as_written(path: Path, sha256: str) -> Path:
+    """The file; PipelineError if its worker wrote another content."""
+    if (found := artifacts.sha256(path)) != sha256:
+        raise PipelineError(f"{path}: expected what its worker wrote, found sha256 {found}")
+    return path
+
+
+def died_of(how: str) -> DiedError:
+    """What is told of a task whose worker died each time, the last time so."""
+    return DiedError(
+        f"expected its worker to stay alive, found {how}, {ATTEMPTS} times; is memory short?"
+    )

@@ -1,17 +1,16 @@
-"""The members of an ensemble fitted in several processes, to the bytes of one after the other."""
+"""The members of an ensemble fitted by several workers, to the bytes of one after the other."""
 
 import io
 import json
-import tempfile
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.config.experiment import Experiment
-from pipeline.experiments.executors import executor
 from pipeline.experiments.log import Epoch, Log
 from pipeline.experiments.task import prepared
+from pipeline.experiments.workers import Workers, executor
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.models.task import Task
@@ -21,7 +20,7 @@ from pipeline.runtime.progress import progress
 
 @dataclass(frozen=True)
 class Fit:
-    """What a process does: one member."""
+    """What a worker does: one member."""
 
     experiment: Experiment
     layout: Layout
@@ -55,9 +54,9 @@ def run(fit: Fit) -> Path:
 
 
 def fit_side_by_side(
-    experiment: Experiment, layout: Layout, task: Task, workers: int, log: Log
+    experiment: Experiment, layout: Layout, task: Task, workers: Workers, log: Log
 ) -> tuple[Any, list[Epoch]]:
-    """What `fit_networks` gives, by so many processes.
+    """What `fit_networks` gives, by so many workers.
 
     Epochs are told once their member is fitted, and those before it.
     """
@@ -66,11 +65,12 @@ def fit_side_by_side(
 
     spec, history = task.spec, list[Epoch]()
     with (
-        tempfile.TemporaryDirectory(prefix="members-") as directory,
-        executor(min(workers, spec.ensemble)) as at,
+        workers.temporary("members", layout.root) as directory,
+        executor(workers.at_most(spec.ensemble)) as at,
         progress("members", spec.ensemble) as tell,
     ):
-        fits = [Fit(experiment, layout, i, Path(directory)) for i in range(spec.ensemble)]
+        there = Layout(layout.root.resolve(), layout.project.resolve())
+        fits = [Fit(experiment, there, i, directory) for i in range(spec.ensemble)]
         waiting = [*fits]
         for _ in at.map(run, fits):
             tell("fitted")

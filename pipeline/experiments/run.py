@@ -7,18 +7,19 @@ from pipeline.experiments.ingest import ingest
 from pipeline.experiments.log import Logging, unwatched
 from pipeline.experiments.train import train
 from pipeline.experiments.window import window
+from pipeline.experiments.workers import ALONE, Workers
 from pipeline.files.layout import Layout
 
 
 def run_experiment(
-    experiment: Experiment, layout: Layout, logging: Logging = unwatched, workers: int = 1
+    experiment: Experiment, layout: Layout, logging: Logging = unwatched, workers: Workers = ALONE
 ) -> Evaluation:
     """From the raw table to scores: the files that `dvc repro` makes, but for the report.
 
     Args:
         layout: the data set is below its project, outputs go below its root.
         logging: what watches the training.
-        workers: processes that fit the members of an ensemble; 1 is this one.
+        workers: who fits the members of an ensemble; by default this process.
     """
     for step in (ingest, impute_scale, window):
         step(experiment, layout)

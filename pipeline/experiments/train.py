@@ -11,6 +11,7 @@ from pipeline.experiments import chosen, member_fits
 from pipeline.experiments.log import Logging, unwatched
 from pipeline.experiments.resume import Resuming, afresh
 from pipeline.experiments.task import prepared
+from pipeline.experiments.workers import ALONE, Workers
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.models.baselines import FittedBaseline
@@ -23,14 +24,14 @@ def train(
     layout: Layout,
     logging: Logging = unwatched,
     resuming: Resuming = afresh,
-    workers: int = 1,
+    workers: Workers = ALONE,
 ) -> None:
     """data/prepared and data/windows -> data/model and data/reports/history.csv.
 
     Args:
         logging: what watches it.
         resuming: what it goes on from, and keeps to be gone on from.
-        workers: processes that fit the members of an ensemble, to the same bytes; 1 is this one.
+        workers: who fits the members of an ensemble, to the same bytes; by default this process.
     """
     task = prepared(experiment, layout)
     experiment = chosen.before(experiment, task)
@@ -50,7 +51,7 @@ def train(
         if isinstance(spec.model, Baseline):
             model = FittedBaseline(spec, task.scaler)
             history = fit.solve(model, task, params.train, log.epoch)
-        elif workers > 1 and spec.ensemble > 1:
+        elif workers.several and spec.ensemble > 1:
             given = experiment, layout, task, workers, log
             model, history = member_fits.fit_side_by_side(*given)
         else:

@@ -7,7 +7,6 @@ a forecast by them takes.
 
 import argparse
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,8 +21,8 @@ from pipeline.config.params import Baseline
 from pipeline.config.reading import read_experiment, read_params
 from pipeline.errors import PipelineError
 from pipeline.evaluation.metrics import METRICS, deciding, skill
-from pipeline.experiments.executors import HELP, WORKERS, check
 from pipeline.experiments.task import prepared
+from pipeline.experiments.workers import add_arguments, workers_of
 from pipeline.files.layout import HERE, Layout
 from pipeline.files.yaml import load_yaml, read_record
 from pipeline.forecasting import numpy_backend
@@ -139,19 +138,19 @@ def main() -> None:
     parser.add_argument(
         "--members", type=int, default=COUNTS[-1], metavar="N", help="default %(default)s"
     )
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help=HELP)
+    add_arguments(parser)
     options = parser.parse_args()
-    check(options.workers)
+    workers = workers_of(options)
     if options.members < 2:
         raise PipelineError(f"members: expected at least 2, found {options.members}")
-    os.environ[WORKERS] = str(options.workers)  # which the train stage reads
+    os.environ.update(workers.of_shell())  # which the train stage reads
     able = {e.name: e for e in read_record(DEFINITIONS, Definitions).examples if is_network(e)}
     for name in options.names:
         if name not in able:
             raise PipelineError(f"{DEFINITIONS}: expected one of {', '.join(able)}, found {name}")
     lacking: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="members-") as temporary:
-        clone = clean_clone.make(Path(temporary) / "clone")
+    with workers.temporary("members") as temporary:
+        clone = clean_clone.make(temporary / "clone")
         with progress("examples", len(options.names or able)) as tell:
             for name in options.names or able:
                 example = able[name]

@@ -7,7 +7,6 @@ mean ± t(0.995, n - 1) s sqrt(1 + 1/n).
 """
 
 import argparse
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,9 +17,9 @@ from pipeline.config.experiment import Experiment
 from pipeline.config.params import Params
 from pipeline.config.reading import read_experiment, read_params
 from pipeline.errors import PipelineError
-from pipeline.experiments.executors import HELP, executor
 from pipeline.experiments.search import trial as trials
 from pipeline.experiments.search.trial import Trial
+from pipeline.experiments.workers import add_arguments, executor, workers_of
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, require
 from pipeline.files.records import Record
@@ -130,19 +129,20 @@ def main() -> None:
     """Derive the band of scores over seeds; commit what it writes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=LEAST, metavar="N", help="how many, from 1 on")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help=HELP)
+    add_arguments(parser)
     options = parser.parse_args()
     if options.seeds < LEAST:
         raise PipelineError(f"--seeds: expected at least {LEAST}, found {options.seeds}")
+    workers = workers_of(options)
     experiment, seeds = read_experiment(), range(1, options.seeds + 1)
     _check_committed(experiment)
     draws: dict[int, dict[str, float]] = {}
     with (
-        tempfile.TemporaryDirectory(prefix="seed-band-") as temporary,
-        executor(options.workers) as at,
+        workers.temporary("seed-band") as place,
+        executor(workers) as at,
         progress("seeds", options.seeds) as tell,
     ):
-        place, project = Path(temporary).resolve(), Path().resolve()
+        project = Path().resolve()
         runs = [Trial(place, project, experiment, 0, seed, {}) for seed in seeds]
         for run, summary in at.map(draw, runs):
             made = draws[run.seed] = scores(summary)

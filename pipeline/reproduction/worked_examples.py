@@ -8,7 +8,6 @@ import argparse
 import shlex
 import shutil
 import statistics
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ from pipeline.config.reading import read_experiment
 from pipeline.errors import PipelineError
 from pipeline.evaluation.forecasts import MODEL
 from pipeline.evaluation.metrics import BRIEF, METRICS, brief, deciding, listed, skill
-from pipeline.experiments.executors import HELP, executor
+from pipeline.experiments.workers import add_arguments, executor, workers_of
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.files.records import Record
@@ -269,9 +268,10 @@ def main() -> None:
     """Run the examples, all or those named, and write their rows; the others keep theirs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="of an example; all by default")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help=HELP)
+    add_arguments(parser)
     parser.add_argument("--page", action="store_true", help="only write the page from the JSON")
     options = parser.parse_args()
+    workers = workers_of(options)
     examples = read_record(DEFINITIONS, Definitions).examples
     known = [example.name for example in examples]
     for name in options.names:
@@ -279,11 +279,11 @@ def main() -> None:
             raise PipelineError(f"{DEFINITIONS}: expected one of {', '.join(known)}, found {name}")
     made: list[dict[str, Any]] = artifacts.read_json(RESULTS) if RESULTS.exists() else []
     wanted = [] if options.page else [e for e in examples if e.name in (options.names or known)]
-    with tempfile.TemporaryDirectory(prefix="worked-examples-") as temporary:
-        clone = clean_clone.make(Path(temporary) / "clone") if wanted else Path()
+    with workers.temporary("worked-examples") as temporary:
+        clone = clean_clone.make(temporary / "clone") if wanted else Path()
         tasks = [Task(clone, example, seed) for example in wanted for seed in SEEDS]
         runs: dict[str, dict[int, Run]] = defaultdict(dict)  # by example and seed
-        with executor(options.workers) as at, progress("runs", len(tasks)) as tell:
+        with executor(workers) as at, progress("runs", len(tasks)) as tell:
             for task, file in at.map(run, tasks):
                 example, own = task.example, runs[task.example.name]
                 own[task.seed] = artifacts.read_json_record(file, Run)

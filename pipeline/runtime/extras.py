@@ -39,3 +39,15 @@ def holidays() -> Any:
             "it with: pip install holidays"
         ) from None
     return holidays
+
+
+def ray() -> Any:
+    """Ray; PipelineError says how to get it where it is absent."""
+    try:
+        import ray
+    except ImportError as error:
+        raise PipelineError(
+            f"ray: expected the extra of that name to be installed, found: {error}; install it "
+            "with: pip install ray"
+        ) from None
+    return ray

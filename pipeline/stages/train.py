@@ -6,11 +6,11 @@ if __name__ == "__main__":
     process.start("pipeline.stages.train")  # settles it, then imports the rest
 
 from pipeline.config.reading import stage
-from pipeline.experiments.executors import member_workers
 from pipeline.experiments.resume import resumed
 from pipeline.experiments.train import train
+from pipeline.experiments.workers import of_members
 from pipeline.tracking.live_run import training_run
 
 main = stage(
-    lambda experiment, layout: train(experiment, layout, training_run, resumed, member_workers())
+    lambda experiment, layout: train(experiment, layout, training_run, resumed, of_members())
 )

@@ -15,7 +15,7 @@ from pipeline.evaluation.forecasts import MODEL
 from pipeline.experiments.backtest.fit import Fit
 from pipeline.experiments.backtest.places import Kept
 from pipeline.experiments.backtest.study import FORECASTS, SCORES, Backtest
-from pipeline.experiments.executors import check, executor
+from pipeline.experiments.workers import Workers, executor
 from pipeline.files import artifacts
 from pipeline.reports import backtest_page, backtest_text
 from pipeline.reports.backtest_progress import watched
@@ -30,10 +30,10 @@ SETTINGS = "pipeline.backtest.settings"  # how it went through time, as JSON
 PAGE = "backtest.html"
 
 
-def carry_out(tested: Backtest, workers: int, log: bool = True) -> dict[str, Any]:
+def carry_out(tested: Backtest, workers: Workers, log: bool = True) -> dict[str, Any]:
     """Run what is to run, write what was found and its page, and log it; the scores."""
     with Kept.held(tested.directory):
-        _check(tested, workers)
+        _check(tested)
         with logged(tested) if log else _unlogged() as finish:
             if tested.waiting:
                 with executor(workers) as at, watched(tested) as watch:
@@ -45,10 +45,9 @@ def carry_out(tested: Backtest, workers: int, log: bool = True) -> dict[str, Any
     return found
 
 
-def _check(tested: Backtest, workers: int) -> None:
+def _check(tested: Backtest) -> None:
     """What does not fit ends here, and leaves nothing behind."""
     try:
-        check(workers)
         _ = tested.calendar
     except PipelineError:
         if not (tested.directory / "fits").exists():

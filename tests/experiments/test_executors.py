@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.experiments.executors import DiedError, Executor, Inline, executor
+from pipeline.experiments.executors import DiedError, Executor, Inline
+from pipeline.experiments.workers import Workers, executor
 from pipeline.files import artifacts
 from tests.repositories import environment
 from tests.toys import ROOT
@@ -62,14 +63,14 @@ def test_one_process_and_several_leave_the_same_files(tmp_path: Path) -> None:
     """Inline in order, elsewhere as they end; the longest task comes last."""
     wanted = tasks(tmp_path, 1, 0, 0.2)
     assert texts(Inline(), wanted) == ["0", "1", "2"]
-    with executor(2) as at:
+    with executor(Workers(2)) as at:
         assert texts(at, wanted)[-1] == "0"
         assert sorted(texts(at, wanted)) == ["0", "1", "2"]
 
 
 def test_workers_stay_and_are_settled(tmp_path: Path) -> None:
     """As many interpreters as workers do all tasks, none of them this one, without GPUs."""
-    with executor(2) as at:
+    with executor(Workers(2)) as at:
         found = [path.read_text() for _, path in at.map(write_pid, tasks(tmp_path, *[0.1] * 6))]
     pids = {int(text.split()[0]) for text in found}
     assert len(pids) == 2
@@ -81,7 +82,7 @@ def test_workers_stay_and_are_settled(tmp_path: Path) -> None:
 def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
     """Its task is run again, and the others do not notice."""
     wanted = [*tasks(tmp_path, 0, 0), Word(tmp_path / "dies.txt", "lived", deaths=2)]
-    with executor(2) as at:
+    with executor(Workers(2)) as at:
         assert sorted(texts(at, wanted)) == ["0", "1", "lived"]
 
 
@@ -94,7 +95,7 @@ def test_a_task_that_kills_each_worker_is_told(tmp_path: Path) -> None:
         return task.path
 
     wanted = [Word(tmp_path / "dies.txt", "", deaths=9)]
-    with executor(2) as at:
+    with executor(Workers(2)) as at:
         with pytest.raises(DiedError, match="found SIGKILL, 3 times"):
             list(at.map(write, wanted))
         [(_, path)] = at.map(write, [Word(tmp_path / "again.txt", "", deaths=9)], died)
@@ -103,7 +104,10 @@ def test_a_task_that_kills_each_worker_is_told(tmp_path: Path) -> None:
 
 def test_what_a_task_refuses_is_one_line(tmp_path: Path) -> None:
     """A PipelineError comes back as it was."""
-    with executor(2) as at, pytest.raises(PipelineError, match=r"^refused: expected another word$"):
+    with (
+        executor(Workers(2)) as at,
+        pytest.raises(PipelineError, match=r"^refused: expected another word$"),
+    ):
         list(at.map(write, [Word(tmp_path / "a.txt", "refused")]))
 
 
@@ -112,7 +116,10 @@ def test_a_file_that_changed_on_its_way_is_named(
 ) -> None:
     """What a worker says it wrote has to be what lies there."""
     monkeypatch.setattr(artifacts, "sha256", lambda path: "another")
-    with executor(2) as at, pytest.raises(PipelineError, match=r"0\.txt: expected what its worker"):
+    with (
+        executor(Workers(2)) as at,
+        pytest.raises(PipelineError, match=r"0\.txt: expected what its worker"),
+    ):
         list(at.map(write, tasks(tmp_path, 0)))
 
 
@@ -121,8 +128,9 @@ def test_workers_end_with_their_parent(tmp_path: Path) -> None:
     """A parent that is killed leaves no orphan that writes on."""
     program = (
         "import sys; from pathlib import Path; from tests.experiments import test_executors as t;"
-        "from pipeline.experiments.executors import executor\n"
-        "with executor(2) as at: list(at.map(t.write_pid, t.tasks(Path(sys.argv[1]), 0, 9, 9)))"
+        "from pipeline.experiments.workers import Workers, executor\n"
+        "wanted = t.tasks(Path(sys.argv[1]), 0, 9, 9)\n"
+        "with executor(Workers(2)) as at: list(at.map(t.write_pid, wanted))"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, env=environment()

@@ -12,12 +12,13 @@ from pipeline.config.changes import NAME
 from pipeline.config.experiment import Experiment
 from pipeline.errors import PipelineError
 from pipeline.experiments.evaluate import Evaluation
-from pipeline.experiments.executors import Inline, member_workers
+from pipeline.experiments.executors import Inline
 from pipeline.experiments.run import run_experiment
 from pipeline.experiments.search import best
 from pipeline.experiments.search.study import Search
 from pipeline.experiments.task import prepared
 from pipeline.experiments.train import train
+from pipeline.experiments.workers import PROCESSES, Workers, of_members
 from pipeline.files.layout import Layout
 from pipeline.files.yaml import read_record
 from pipeline.forecasting.forecaster import Forecaster, stage_files
@@ -137,26 +138,32 @@ def test_several_processes_give_the_same_bytes(made: Made, tmp_path: Path) -> No
     for name in ("ingested", "prepared", "windows"):
         (tmp_path / "data" / name).symlink_to(layout.root / "data" / name)
     other = Layout(tmp_path, layout.project)
-    train(own, other, workers=2)
+    train(own, other, workers=Workers(2))
     for path in ("weights", "model_json", "history"):
         assert getattr(other, path).read_bytes() == getattr(layout, path).read_bytes(), path
     assert pd.read_csv(other.history)["member"].is_monotonic_increasing
     wild = {"train.ensemble": 2, "train.learning_rate": 1e9, "train.optimizer": "sgd"}
     with pytest.raises(PipelineError, match=r"in epoch \d of member \d of 2, expected a finite"):
         diverging = Experiment(toy_params(wild | {"train.loss": "mse"}), toy_card())
-        train(diverging, other, workers=2)
+        train(diverging, other, workers=Workers(2))
 
 
 def test_the_shell_says_how_many_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """One by default; what is no number ends in one line."""
-    monkeypatch.delenv("MEMBER_WORKERS", raising=False)
-    assert member_workers() == 1
+    for name in ("MEMBER_WORKERS", "MEMBER_EXECUTOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")  # which is for Ray alone
+    assert of_members() == Workers(1, PROCESSES)
     monkeypatch.setenv("MEMBER_WORKERS", "3")
-    assert member_workers() == 3
+    assert of_members() == Workers(3, PROCESSES)
     for text in ("0", "-1", "two", ""):
         monkeypatch.setenv("MEMBER_WORKERS", text)
         with pytest.raises(PipelineError, match=r"MEMBER_WORKERS: expected a number of processes"):
-            member_workers()
+            of_members()
+    monkeypatch.delenv("MEMBER_WORKERS")
+    monkeypatch.setenv("MEMBER_EXECUTOR", "slurm")
+    with pytest.raises(PipelineError, match="MEMBER_EXECUTOR: expected processes or ray, found sl"):
+        of_members()
 
 
 def test_seeds_of_members_are_those_of_an_ensemble() -> None:
