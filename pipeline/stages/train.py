@@ -8,9 +8,12 @@ if __name__ == "__main__":
 from pipeline.config.reading import stage
 from pipeline.experiments.executors import member_workers
 from pipeline.experiments.resume import resumed
+from pipeline.experiments.team_fits import train_workers
 from pipeline.experiments.train import train
 from pipeline.tracking.live_run import training_run
 
 main = stage(
-    lambda experiment, layout: train(experiment, layout, training_run, resumed, member_workers())
+    lambda experiment, layout: train(
+        experiment, layout, training_run, resumed, member_workers(), train_workers()
+    )
 )
