@@ -28,7 +28,8 @@ HANDSHAKE = 10  # and, once connected, to say who they are
 WAIT = 600  # seconds that an update of a worker's may take longer than the leader's own
 LONGEST = 2**24  # bytes of what a worker says of itself
 # A machine that has lost its power says nothing: after some 40 seconds its connection is closed.
-ALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 6}
+# The last counts milliseconds, of what was sent and not answered.
+ALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 6, "TCP_USER_TIMEOUT": 40_000}
 BROKEN = (AuthenticationError, EOFError, OSError, ValueError)
 
 
