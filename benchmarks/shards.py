@@ -15,10 +15,11 @@ import tensorflow as tf
 
 from benchmarks.measure import Row, in_turn, ratio, row
 from benchmarks.networks import ours
+from pipeline.config.params import Train
 from pipeline.experiments.executors import Processes
 from pipeline.runtime import determinism
 from pipeline.training import team
-from pipeline.training.batches import order
+from pipeline.training.batches import Examples, order
 from pipeline.training.fit import compiled
 from pipeline.training.parts import follow
 
@@ -45,7 +46,9 @@ def run(helping: Helping) -> Path:
     """Take part in them all."""
     determinism.settle(1)
     worker = team.join(helping.address, TOKEN, team.Hello(place=1, host="", process=0, about={}), 2)
-    trained, examples, settings = _made(helping.case, SHARDS, worker or team.ALONE)
+    if worker is None:
+        raise RuntimeError("expected who leads to listen, found nobody")
+    trained, examples, settings = _made(helping.case, SHARDS, worker)
     for _ in range(helping.fits):
         follow(trained, worker, examples, settings.batch_size)
     helping.file.write_text("done")
@@ -73,11 +76,11 @@ def rows(quick: bool) -> Iterator[Row]:
 
 def _measured(name: str, case: dict[str, Any], leader: team.Leader, rounds: int) -> Iterator[Row]:
     crossed = _counted(leader)
-    shared, *_ = _made(case, SHARDS, leader)
+    shared, *_ = made = _made(case, SHARDS, leader)
     programs = {
-        "no cut": _epoch(case, _made(case, 1)[0]),
-        "1 process": _epoch(case, _made(case, SHARDS)[0]),
-        "2 processes": _epoch(case, shared),
+        "no cut": _epoch(*_made(case, 1)),
+        "1 process": _epoch(*_made(case, SHARDS)),
+        "2 processes": _epoch(*made),
     }
     in_turn(programs, 1)  # all are warm
     crossed.clear()
@@ -102,9 +105,9 @@ def _made(case: dict[str, Any], shards: int, at: team.Alone = team.ALONE) -> Any
     return compiled(network, examples, settings, at), examples, settings
 
 
-def _epoch(case: dict[str, Any], trained: Any) -> Callable[[], float]:
+def _epoch(trained: Any, examples: Examples, settings: Train) -> Callable[[], float]:
     """An epoch without validation."""
-    positions = order(range(trained.shuffle.count), case["batch"])
+    positions = order(examples.train, settings.batch_size)
     given = {"callbacks": [trained.epochs], "shuffle": False, "verbose": 0}
     return _timed(lambda: trained.fit(positions, **given))
 
