@@ -26,6 +26,7 @@ PARTS = {  # and about how many minutes each takes
     "baselines": 2,
     "search": 5,
     "ensembles": 1,
+    "shards": 2,
     "serving": 30,
 }
 

@@ -53,6 +53,7 @@ def check(experiment: Experiment, layout: Layout = HERE) -> None:
     _check_own_past(experiment)
     _check_wrappers(params)
     _check_compiler(params)
+    _check_shards(params)
     _check_ensemble(params)
     _check_members(experiment, layout)
     _check_window(params)
@@ -146,6 +147,22 @@ def _check_compiler(params: Params) -> None:
             f"train.acceleration: expected none with train.model.name {model.name}, "
             "whose pooling XLA cannot repeat to the byte, found xla"
         )
+
+
+def _check_shards(params: Params) -> None:
+    """That there is something to cut; what `auto` is of a batch size, training knows."""
+    train, count = params.train, params.train.shards
+    if count == 1:
+        return
+    for wrong, expected in (
+        (isinstance(train.model, Baseline), f"1 with train.model.name {train.model.name}, which "
+         "has no batches"),
+        (train.acceleration == "xla", "1 with train.acceleration xla, which cuts batches in halves "
+         "of its own"),
+        (count > train.batch_size, f"at most train.batch_size ({train.batch_size:,})"),
+    ):  # fmt: skip
+        if wrong:
+            raise PipelineError(f"train.shards: expected {expected}, found {count:,}")
 
 
 def _check_ensemble(params: Params) -> None:

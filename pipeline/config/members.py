@@ -15,6 +15,7 @@ COMMON = {  # what no member has to itself, and why
     "train.ensemble": "train.ensemble says how many seeds each of them has",
     "train.members": "a member has no members",
     "train.mix": "it is the ensemble's forecast that is mixed",
+    "train.shards": "all members are cut as train.shards says",
     "train.quantiles": "the mean is of the same quantiles",
 }
 

@@ -262,6 +262,8 @@ class Train(Record):
     patience: Count
     # how a training step is computed: benchmarks/README.md says what gains where
     acceleration: Literal["none", "xla"] = "none"
+    # parts of each batch whose gradients are added up in order; several processes may share them
+    shards: Count = 1
     # networks that differ in their seed alone; their mean is forecast
     ensemble: Annotated[int, Field(ge=1, le=100)] = 1
     # what each member of an ensemble changes here, by dotted key; each has `ensemble` seeds

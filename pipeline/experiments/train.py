@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.config import automatic, network_size
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Baseline
-from pipeline.experiments import chosen, member_fits
+from pipeline.experiments import chosen, member_fits, team_fits
 from pipeline.experiments.log import Logging, unwatched
 from pipeline.experiments.resume import Resuming, afresh
 from pipeline.experiments.task import prepared
@@ -25,6 +25,7 @@ def train(
     logging: Logging = unwatched,
     resuming: Resuming = afresh,
     workers: Workers = ALONE,
+    team: int = 1,
 ) -> None:
     """data/prepared and data/windows -> data/model and data/reports/history.csv.
 
@@ -32,12 +33,14 @@ def train(
         logging: what watches it.
         resuming: what it goes on from, and keeps to be gone on from.
         workers: who fits the members of an ensemble, to the same bytes; by default this process.
+        team: processes that share the parts of each batch, to the same bytes; 1 is this one.
     """
     task = prepared(experiment, layout)
     experiment = chosen.before(experiment, task)
     params, spec = experiment.params, Spec.of(experiment, task.spec.holidays)
     task = replace(task, spec=spec)
     network_size.check(experiment, len(task.train))
+    team_fits.check(spec, workers, team)
 
     determinism.settle(params.train.seed)
     # TensorFlow comes with these, so only now that the input is right.
@@ -55,7 +58,8 @@ def train(
             given = experiment, layout, task, workers, log
             model, history = member_fits.fit_side_by_side(*given)
         else:
-            model, history = fit_networks(task, params.train, log.epoch, kept.file)
+            with team_fits.led(experiment, layout, team) as leads:
+                model, history = fit_networks(task, params.train, log.epoch, kept.file, leads)
         mixed = chosen.mixed(experiment.asked.train, model, task)
         spec = spec.model_copy(update={"mix": mixed.spec.mix if mixed else ()})
         experiment = experiment.after({chosen.MIX: ["linear"] if mixed else []})

@@ -20,7 +20,9 @@ from pipeline.training import repeats
 from pipeline.training.batches import Examples, order
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.losses import known, loss_weights, masked
+from pipeline.training.parts import InParts
 from pipeline.training.state import StateFile
+from pipeline.training.team import ALONE, Alone
 from pipeline.training.train_step import OnPositions
 from pipeline.training.xla import InHalves
 
@@ -36,6 +38,7 @@ def fit(
     on_epoch: Callable[[int, Epoch], None] = lambda epoch, scores: None,
     of: str = "",
     file: StateFile | None = None,
+    team: Alone = ALONE,
 ) -> list[Epoch]:
     """Fit the network in place, leave it with the weights of its best validation epoch.
 
@@ -44,16 +47,18 @@ def fit(
         of: whose epochs they are, where a line speaks of them.
         file: keeps the state after each epoch; the fit goes on from what it has. `on_epoch` is
             called for the epochs before as well.
+        team: who computes the parts of each batch, where `train.shards` cuts them.
 
     Returns:
         One record an epoch: train/loss, validation/loss, learning_rate, and whether it was kept, 0
         or 1.
 
     Raises:
-        PipelineError: the loss became NaN or infinite; names the epoch. Or the file is broken.
+        PipelineError: the loss became NaN or infinite; names the epoch. Or the file is broken, or
+            a process of the team is lost.
     """
     begun = file.read() if file else None
-    trained = compiled(network, examples, settings)
+    trained = compiled(network, examples, settings, team)
     repeats.check(trained)
     best = keras.callbacks.EarlyStopping(
         "val_loss", patience=settings.patience, restore_best_weights=True
@@ -91,13 +96,22 @@ def table(history: list[Epoch]) -> str:
     return frame.to_csv(index=False, lineterminator="\n")
 
 
-def compiled(network: keras.Model, examples: Examples, settings: Train) -> OnPositions:
+def compiled(
+    network: keras.Model, examples: Examples, settings: Train, team: Alone = ALONE
+) -> OnPositions:
     """The network as Keras is to train it, with its optimizer: on batches of positions."""
-    kind = InHalves if settings.acceleration == "xla" else OnPositions
-    trained = kind(network, examples, settings)
+    cut = settings.shards > 1
+    if cut:
+        trained: OnPositions = InParts(network, examples, settings, team)
+    else:
+        kind = InHalves if settings.acceleration == "xla" else OnPositions
+        trained = kind(network, examples, settings)
     updates = -(-len(examples.train) // settings.batch_size)
     trained.compile(
-        optimizer=optimizer(settings, updates), jit_compile=False, steps_per_execution=STEPS
+        optimizer=optimizer(settings, updates),
+        jit_compile=False,
+        run_eagerly=cut,
+        steps_per_execution=1 if cut else STEPS,
     )
     trained.optimizer.build(network.trainable_variables)  # or the first step is traced twice
     return trained

@@ -11,14 +11,33 @@ from keras import ops
 from pipeline.config.params import Train
 from pipeline.training.batches import Examples
 
+Loss = Callable[..., Any]
+
 
 def masked(
     name: str,
     delta: float = 1.0,
     weights: npt.NDArray[np.float32] | float = 1.0,
     quantiles: Sequence[float] = (),
-) -> Callable[..., Any]:
-    """The mean loss over a batch's observed targets: a target that is NaN has no weight.
+) -> Loss:
+    """The mean loss over a batch's observed targets; see `summed`."""
+    return mean(summed(name, delta, weights, quantiles))
+
+
+def mean(total: Loss) -> Loss:
+    """From a sum over a batch's observed targets to their mean."""
+    return lambda y_true, y_pred, shares=None: (
+        total(y_true, y_pred, shares) / ops.maximum(known(y_true), 1)
+    )
+
+
+def summed(
+    name: str,
+    delta: float = 1.0,
+    weights: npt.NDArray[np.float32] | float = 1.0,
+    quantiles: Sequence[float] = (),
+) -> Loss:
+    """The loss summed over a batch's observed targets: a target that is NaN has no weight.
 
     Of mse, mae or huber (Huber 1964), which turns from square to straight at `delta`; or of
     pinball (Koenker and Bassett 1978), the mean over the quantiles, of forecasts [B, H, K, Q].
@@ -41,7 +60,7 @@ def masked(
         came = ops.expand_dims(y_true, -1) if name == "pinball" else y_true
         error = ops.where(ops.isnan(came), y_pred, came) - y_pred
         each = element(error) * weights
-        return ops.sum(each if shares is None else each * shares) / ops.maximum(known(y_true), 1)
+        return ops.sum(each if shares is None else each * shares)
 
     return loss
 

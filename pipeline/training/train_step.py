@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from pipeline.config.params import Train
 from pipeline.training.batches import Examples, by_series, gatherers, lookup
-from pipeline.training.losses import known, loss_weights, masked
+from pipeline.training.losses import known, loss_weights, mean, summed
 from pipeline.training.shuffle import Shuffle
 
 
@@ -29,7 +29,8 @@ class OnPositions(keras.Model):
         self.train_rows, self.validation_rows = map(lookup, (examples.train, examples.validation))
         self.inputs, self.observed = gatherers(examples)
         weights = loss_weights(examples, settings)
-        self.masked = masked(settings.loss, settings.huber_delta, weights, settings.quantiles)
+        self.summed = summed(settings.loss, settings.huber_delta, weights, settings.quantiles)
+        self.masked = mean(self.summed)
         self.mean_loss = keras.metrics.Mean("loss", dtype="float64")
         spans, self.shares = (examples.train, examples.validation), None
         if settings.loss_by == "series" and (borders := examples.borders):

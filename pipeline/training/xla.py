@@ -4,7 +4,8 @@ What XLA makes of a recurrent network, whose steps wait for one another, runs on
 one core. Two halves of a batch are two such programs, which run at once; their losses and gradients
 add up to the batch's, since each is divided by the observed targets of both. Compiling takes time,
 so that it is a choice. The gain is in benchmarks/README.md, under "training", and below it what
-else was tried.
+else was tried. `train.shards: 2` is another cut, for several processes: there a process computes
+one part after the other, by itself; here both are in one graph, in which they run at once.
 """
 
 from collections.abc import Iterator
@@ -20,11 +21,11 @@ from pipeline.errors import PipelineError
 from pipeline.runtime import determinism
 from pipeline.training.batches import Examples
 from pipeline.training.losses import known
+from pipeline.training.parts import check_states, is_seed
 from pipeline.training.train_step import OnPositions
 
 # From the first half's random numbers to the second's; a layer draws once or twice an update.
 FAR = 2**30
-LINEAR_MAP = "linear/map"  # the one state that no update changes
 
 
 class InHalves(OnPositions):
@@ -41,13 +42,7 @@ class InHalves(OnPositions):
                 "train.acceleration: expected none on a GPU, where a batch's halves gain nothing "
                 f"and XLA has none of cuDNN's kernels; found xla on {min(gpus)}"
             )
-        fixed = [state.path for state in network.non_trainable_variables if not _is_seed(state)]
-        other = [path for path in fixed if path != LINEAR_MAP]
-        if other:
-            raise PipelineError(
-                "train.acceleration: expected none with a network that has states besides random "
-                f"numbers', which two halves of a batch cannot share, found {', '.join(other)}"
-            )
+        check_states(network, "train.acceleration: expected none", "two halves of a batch")
         self.size += self.size % 2
         # Keras takes no jit_compile beside deterministic kernels; XLA itself asks for as much and
         # refuses what it has in no deterministic form.
@@ -111,12 +106,7 @@ def _halved(inputs: Any) -> list[Any]:
 
 def _told(state: keras.Variable, drawn: int) -> tf.Tensor:
     """A state's value for a half that has drawn so many random numbers more."""
-    return tf.add(state.value, [0, drawn]) if _is_seed(state) else tf.identity(state.value)
-
-
-def _is_seed(state: keras.Variable) -> bool:
-    """Whether a variable is a random number generator's: the key, and how much was drawn by it."""
-    return bool(state.name == "seed_generator_state" and state.shape == (2,))
+    return tf.add(state.value, [0, drawn]) if is_seed(state) else tf.identity(state.value)
 
 
 @contextmanager
