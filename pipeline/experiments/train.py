@@ -40,7 +40,7 @@ def train(
     params, spec = experiment.params, Spec.of(experiment, task.spec.holidays)
     task = replace(task, spec=spec)
     network_size.check(experiment, len(task.train))
-    team_fits.check(spec, workers, team)
+    team_fits.check(spec, workers.count, team)
 
     determinism.settle(params.train.seed)
     # TensorFlow comes with these, so only now that the input is right.
