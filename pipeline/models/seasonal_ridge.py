@@ -22,8 +22,8 @@ Learned = dict[str, npt.NDArray[np.float64]]
 
 def shapes(spec: Spec, scaler: Scaler) -> dict[str, tuple[int, ...]]:
     """Of what is learned: a map of all series, then of each that has its own, of every target."""
-    maps = 1 + len(_series(spec.model, scaler)), len(spec.targets)
-    inputs = len(spec.model.lags(spec.horizon)) * (1 + len(spec.known_features))
+    maps = 1 + len(_series(_own(spec), scaler)), len(spec.targets)
+    inputs = len(_own(spec).lags(spec.horizon)) * (1 + len(spec.known_features))
     return {"kernel": (*maps, inputs), "bias": maps}
 
 
@@ -60,7 +60,7 @@ def fit(task: Task, model: SeasonalRidge) -> Learned:
 
 def forecast(spec: Spec, scaler: Scaler, learned: Learned, seen: Seen, origins: Rows) -> Floats:
     """Forecasts in the targets' units, origins [B] -> [B, H, K]."""
-    names = ["", *_series(spec.model, scaler)]
+    names = ["", *_series(_own(spec), scaler)]
     own = [names.index(name) if name in names else 0 for name in seen.each.names]
     number = np.array(own)[seen.each.number(origins)]
     made, before = changes(spec, seen, origins)
@@ -76,7 +76,7 @@ def changes(spec: Spec, seen: Seen, origins: Rows) -> tuple[Floats, Floats]:
     All is less its value that season before: the target's last value and that of each further
     season, what is known ahead of the step, and that of each further season.
     """
-    first, *further = spec.model.lags(spec.horizon)
+    first, *further = _own(spec).lags(spec.horizon)
     rows = origins[:, None] + np.arange(1, spec.horizon + 1)  # [B, H]
     past = {lag: np.maximum(rows - lag, 0) for lag in (first, *further)}
     own = seen.features[:, spec.positions].astype(np.float64)
@@ -89,6 +89,12 @@ def changes(spec: Spec, seen: Seen, origins: Rows) -> tuple[Floats, Floats]:
             each = np.moveaxis(known - then, -1, 0)[..., None]  # [G, B, H, 1]
             made += [np.broadcast_to(one, before.shape) for one in each]
     return np.stack(made, axis=-1), before
+
+
+def _own(spec: Spec) -> SeasonalRidge:
+    """The model's own keys."""
+    assert isinstance(spec.model, SeasonalRidge)
+    return spec.model
 
 
 def _series(model: SeasonalRidge, scaler: Scaler) -> list[str]:

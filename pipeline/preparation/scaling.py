@@ -180,7 +180,14 @@ def _fit(column: pd.Series, method: str, transform: Transform | None, firsts: An
     bent = _bend((column - median) / wide if wide != 1 or median else column, transform, power)
     table = bent.dropna().to_numpy(np.float64)[:, None]
     if table.min() == table.max():
-        return Scale(center=float(table[0, 0]), transform=transform, mean=mean, constant=True)
+        return Scale(
+            center=float(table[0, 0]),
+            transform=transform,
+            median=median,
+            spread=wide,
+            mean=mean,
+            constant=True,
+        )
     if method == "minmax":
         minmax = MinMaxScaler().fit(table)
         center, scale = minmax.data_min_[0], minmax.data_range_[0]

@@ -9,6 +9,7 @@ from pipeline.config.experiment import Experiment
 from pipeline.config.params import SeasonalRidge
 from pipeline.data.panel import Borders
 from pipeline.data.windows import ahead
+from pipeline.files.records import parse
 from pipeline.models import seasonal_ridge
 from pipeline.models.baselines import FittedBaseline
 from pipeline.models.spec import Spec
@@ -31,7 +32,7 @@ def spec(**model: Any) -> Spec:
         known_features=("b",),
         look_back=4,
         horizon=2,
-        model=SeasonalRidge(**(SEASONAL | model)),
+        model=parse(SEASONAL | model, SeasonalRidge, "model"),
         residual="none",
         normalisation="none",
     )
