@@ -6,6 +6,8 @@ Jenkins 1970), in the scale of the inputs, so that a card's transform holds for 
 each has its own. Prices are forecast from such inputs by Lago et al. (2021, arXiv 2008.08004).
 """
 
+from typing import cast
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -93,8 +95,7 @@ def changes(spec: Spec, seen: Seen, origins: Rows) -> tuple[Floats, Floats]:
 
 def _own(spec: Spec) -> SeasonalRidge:
     """The model's own keys."""
-    assert isinstance(spec.model, SeasonalRidge)
-    return spec.model
+    return cast(SeasonalRidge, spec.model)
 
 
 def _series(model: SeasonalRidge, scaler: Scaler) -> list[str]:
