@@ -67,7 +67,7 @@ End = Annotated[
         "days, a number of rows from 1 or a fraction up to 1.0",
     ),
 ]
-Transform = Literal["log1p", "asinh", "yeo_johnson"]
+Transform = Literal["log1p", "asinh", "median_asinh", "yeo_johnson"]
 
 
 class Column(Record):

@@ -12,6 +12,7 @@ from pipeline.config.params import (
     Linear,
     Params,
     SeasonalNaive,
+    SeasonalRidge,
     Segment,
 )
 from pipeline.errors import PipelineError
@@ -104,9 +105,9 @@ def _check_known_ahead(experiment: Experiment, own: Path) -> None:
     expand(names, card, key)
     if names and "known_ahead" not in params.train.model.takes:
         raise PipelineError(
-            "train.model.name: expected a network, ridge, linear or boosting, which can use what "
-            f"is known ahead ({key}: {', '.join(names)}), found {params.train.model.name}; "
-            "-S window.known_ahead=[] leaves it out"
+            "train.model.name: expected a network, ridge, linear, seasonal_ridge or boosting, "
+            f"which can use what is known ahead ({key}: {', '.join(names)}), found "
+            f"{params.train.model.name}; -S window.known_ahead=[] leaves it out"
         )
 
 
@@ -264,6 +265,8 @@ def _check_window(params: Params) -> None:
         needed = one.season if isinstance(one, SeasonalNaive) else 1
         if one.name in ("drift", "last_change", "boosting", "attention_lstm"):
             needed = 2
+        if isinstance(one, SeasonalRidge):
+            needed = max(one.lags(params.window.horizon))
         if look_back < needed:
             raise PipelineError(
                 f"window.look_back: expected at least {needed} with train.{key} {one.name}, "
@@ -317,12 +320,31 @@ def left_out(experiment: Experiment) -> Iterator[str]:
 def unfitted(experiment: Experiment) -> dict[str, str]:
     """The baselines that cannot be fitted, by name, each with the reason in one line."""
     reasons = {"ridge": _too_large(experiment), "drift": None}
+    reasons["seasonal_ridge"] = _without_seasons(experiment)
     if not experiment.card.step.tells:
         reasons["drift"] = (
             "with frequency: rows, what is served does not tell how many rows lie behind it, which "
             "drift counts"
         )
     return {name: reason for name, reason in reasons.items() if reason}
+
+
+def _without_seasons(experiment: Experiment) -> str | None:
+    """Why seasonal_ridge is not fitted beside the model, in one line; None where it is."""
+    params, seasons = experiment.params, experiment.card.seasons
+    listed = [one for one in params.evaluate.baselines if isinstance(one, SeasonalRidge)]
+    if "seasonal_ridge" in params.evaluate.baselines:
+        listed = [SeasonalRidge(name="seasonal_ridge", seasons=tuple(seasons))]
+    for one in listed:
+        if missing := [name for name in experiment.targets if name not in experiment.features]:
+            return f"it is made from the target's own past, and {missing[0]} is not an input"
+        rows, look_back = max(one.lags(params.window.horizon)), params.window.look_back
+        if look_back < rows:
+            return (
+                f"seasons of {', '.join(map(str, one.seasons))} rows take a window.look_back of at "
+                f"least {rows:,}, found {look_back:,}"
+            )
+    return None
 
 
 def _too_large(experiment: Experiment) -> str | None:

@@ -108,3 +108,13 @@ class Experiment:
             columns = self.card.columns.items()
             return {name: column.transform for name, column in columns if column.transform}
         return {column: cast(Transform, name) for name, column in self.terms}
+
+    @property
+    def from_zero(self) -> list[str]:
+        """The columns with a transform that bends what lies far from zero."""
+        return [name for name in self.transforms if name not in self.from_median]
+
+    @property
+    def from_median(self) -> list[str]:
+        """Those with one that bends what lies far from the median."""
+        return [name for name, transform in self.transforms.items() if transform == "median_asinh"]

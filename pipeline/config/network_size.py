@@ -92,6 +92,9 @@ def _parts(params: schema.Params, features: int, targets: int, known: int) -> It
         yield _dense(look_back * features + horizon * known, horizon * targets)
     if isinstance(model, schema.Linear):
         yield from _maps(model, look_back, horizon, targets, known)
+    if isinstance(model, schema.SeasonalRidge):
+        inputs = len(model.lags(horizon)) * (1 + known)
+        yield Size(targets * (inputs + 1), horizon * targets * inputs)
     if model.name == "drift":
         yield Size(2 * targets, 0)
     if isinstance(model, schema.Boosting):

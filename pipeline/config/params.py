@@ -170,6 +170,21 @@ class Linear(Baseline):
     alphas: Annotated[tuple[Positive, ...], Field(min_length=1)] = ALPHAS
 
 
+class SeasonalRidge(Baseline):
+    """Linear regression of a step's change since a season before, the same for every step."""
+
+    takes: ClassVar = frozenset({"known_ahead"})
+    name: Literal["seasonal_ridge"]
+    # rows; the first is the one before, the others tell more; look_back holds each
+    seasons: Annotated[tuple[Count, ...], Field(min_length=1)]
+    by_series: bool = True  # of a table with many series, a map of each; else one of all
+    alphas: Annotated[tuple[Positive, ...], Field(min_length=1)] = ALPHAS
+
+    def lags(self, horizon: int) -> tuple[int, ...]:
+        """Rows from each step back to whole seasons before it, as few as are known of all steps."""
+        return tuple(dict.fromkeys(-(-horizon // rows) * rows for rows in self.seasons))
+
+
 class Boosting(Baseline):
     """Gradient boosted trees by LightGBM; validation decides how many of the rounds are kept."""
 
@@ -182,7 +197,8 @@ class Boosting(Baseline):
 
 Network = Recurrent | Convolutional | Attention | EncoderDecoder | Segment
 Model = Annotated[
-    Network | Naive | SeasonalNaive | Ridge | Linear | Boosting, Field(discriminator="name")
+    Network | Naive | SeasonalNaive | Ridge | Linear | SeasonalRidge | Boosting,
+    Field(discriminator="name"),
 ]
 
 
@@ -284,12 +300,20 @@ class Train(Record):
         return self.quantiles if network and self.loss == "pinball" else None
 
 
-# A name is the baseline as it is without keys; seasonal_naive is one for each season of the card.
+# A name is the baseline as it is without keys; seasonal_naive is one for each season of the card,
+# seasonal_ridge has all of them.
 Listed = Literal[
-    "persistence", "seasonal_naive", "drift", "last_change", "ridge", "linear", "boosting"
+    "persistence",
+    "seasonal_naive",
+    "drift",
+    "last_change",
+    "ridge",
+    "linear",
+    "seasonal_ridge",
+    "boosting",
 ]
 # One that is written out, to give it its keys.
-Keyed = Annotated[Ridge | Linear | Boosting, Field(discriminator="name")]
+Keyed = Annotated[Ridge | Linear | SeasonalRidge | Boosting, Field(discriminator="name")]
 
 
 class Calibrated(Record):
@@ -308,8 +332,8 @@ Level = Annotated[float, Field(gt=0, lt=100)]  # of an interval, in percent
 class Evaluate(Record):
     """What stands beside the model, how sure it is, and what the report draws."""
 
-    # all but boosting, which takes longest
-    baselines: Annotated[tuple[Listed | Keyed, ...], Field(min_length=1)] = get_args(Listed)[:-1]
+    # all but boosting, which takes longest, and seasonal_ridge, which takes a longer look-back
+    baselines: Annotated[tuple[Listed | Keyed, ...], Field(min_length=1)] = get_args(Listed)[:-2]
     levels: Annotated[tuple[Level, ...], Field(min_length=1, max_length=9), Rising] = (80, 95)
     calibration: Calibrated = Calibrated()
     stretch: Count  # rows of the test span in the picture of forecast against observed

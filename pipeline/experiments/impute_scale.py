@@ -26,7 +26,7 @@ def impute_scale(experiment: Experiment, layout: Layout) -> None:
     if card.series:
         moving = [name for name in card.numeric if name not in card.static]
         own = (
-            OwnUnits.fit(train, moving, experiment.transforms, card.season)
+            OwnUnits.fit(train, moving, experiment.from_zero, card.season, experiment.from_median)
             if settings.by_series
             else OwnUnits.none(train, moving)
         )

@@ -21,10 +21,11 @@ from pipeline.config.params import (
     Naive,
     Ridge,
     SeasonalNaive,
+    SeasonalRidge,
 )
 from pipeline.data import windows
 from pipeline.data.windows import Rows
-from pipeline.models import boosting
+from pipeline.models import boosting, seasonal_ridge
 from pipeline.models import linear as linear_maps
 from pipeline.models.ridge import Spans, solve_ridge
 from pipeline.models.spec import Spec
@@ -43,6 +44,8 @@ def beside(evaluate: Evaluate, seasons: Sequence[int]) -> dict[str, Baseline]:
             for season in seasons:
                 name = one if len(seasons) == 1 else f"{one}_{season}"
                 found[name] = SeasonalNaive(name=one, season=season)
+        elif one == "seasonal_ridge":
+            found[one] = SeasonalRidge(name=one, seasons=tuple(seasons))
         else:
             found[one] = BY_NAME[one]
     return found
@@ -75,6 +78,8 @@ class FittedBaseline:
             self.learned = solve(task.seen, task.wanted, spans)
         elif isinstance(self.model, Boosting):
             self.learned = boosting.fit(task, self.model)
+        elif isinstance(self.model, SeasonalRidge):
+            self.learned = seasonal_ridge.fit(task, self.model)
         return self
 
     def forecast(self, seen: Seen, origins: Rows) -> Floats:
@@ -172,6 +177,8 @@ def learned_shapes(spec: Spec, scaler: Scaler) -> dict[str, tuple[int, ...]]:
         for name, one, rows in members(spec.model, spec.look_back):
             kernels[name] = linear_maps.kernel_shape(one, rows, spec.horizon)
         return kernels
+    if isinstance(spec.model, SeasonalRidge):
+        return seasonal_ridge.shapes(spec, scaler)
     steps, window = spec.horizon * len(spec.targets), spec.look_back * len(spec.features)
     window += spec.horizon * len(spec.known_features)
     each = [len(scaler.own.series)] if scaler.own else []
@@ -277,6 +284,9 @@ BASELINES: dict[str, Callable[[FittedBaseline, Seen, Rows], Floats]] = {
     "seasonal_naive": seasonal_naive,
     "ridge": ridge,
     "linear": linear,
+    "seasonal_ridge": lambda own, *of: seasonal_ridge.forecast(
+        own.spec, own.scaler, own.learned, *of
+    ),
     "boosting": lambda own, *of: boosting.forecast(own.spec, own.scaler, own.learned, *of),
 }
 # Those that a name alone tells; a seasonal naive has its season from the card.

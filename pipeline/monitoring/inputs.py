@@ -160,6 +160,8 @@ def in_training(train: Rows, length: int) -> pd.DataFrame:
         others = {one: learn(train.part(year != one), by_year) for one in np.unique(year).tolist()}
     rows = {}
     for number, chunk in train.chunks(length):
+        if not len(chunk.at):  # between series that are years apart
+            continue
         if by_year:
             # A chunk over New Year is measured by the year in which most of it lies.
             rest = others[int(pd.Series(chunk.times.year).mode()[0])]

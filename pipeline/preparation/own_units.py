@@ -35,6 +35,7 @@ class OwnUnits(Record):
         columns: Sequence[str],
         from_zero: Collection[str],
         least: int,
+        by_median: Collection[str] = (),
     ) -> Self:
         """Learn from each series' training rows, missing values as NaN.
 
@@ -44,22 +45,25 @@ class OwnUnits(Record):
         Args:
             columns: those that get units of their own.
             from_zero: the columns that keep their zero, as a transform of theirs needs it.
+            by_median: those whose centre and size are their median and `spread`.
             least: observed values that it takes; a series with fewer has the units of all series
                 together, and so has one that is first seen at prediction. A column that is the same
                 in all of a series has their size.
         """
-        zero = np.isin(columns, list(from_zero))
+        zero, middle = (np.isin(columns, list(some)) for some in (from_zero, by_median))
         # Column by column: of all series only one is held twice.
         each = (
             np.concatenate([frame[[c]].to_numpy() for frame in train.values()]) for c in columns
         )
-        pooled = np.concatenate([_units(all_of, zero[[i]]) for i, all_of in enumerate(each)])
+        pooled = np.concatenate(
+            [_units(all_of, zero[[i]], middle[[i]]) for i, all_of in enumerate(each)]
+        )
         centers, sizes = np.nan_to_num(pooled).T
         pooled = np.stack([centers, np.where(sizes > 0, sizes, 1.0)], axis=1)
         series = {}
         for name, frame in train.items():
             values = frame[list(columns)].to_numpy(np.float64)
-            own = _units(values, zero)
+            own = _units(values, zero, middle)
             own[:, 1] = np.where(own[:, 1] > 0, own[:, 1], pooled[:, 1])
             few = (~np.isnan(values)).sum(axis=0) < max(least, 2)
             series[name] = _records(np.where(few[:, None], pooled, own), columns)
@@ -90,14 +94,29 @@ class OwnUnits(Record):
         return numbers[..., 0], numbers[..., 1]
 
 
-def _units(values: Floats, zero: npt.NDArray[np.bool_]) -> Floats:
+def spread(values: Floats) -> tuple[float, float]:
+    """Median and spread of observed values: 1.4826 times their median distance from the median.
+
+    That is the standard deviation of normal values; where half of the values are the same, it is
+    that of the values themselves.
+    """
+    median = float(np.median(values))
+    distance = 1.4826 * float(np.median(np.abs(values - median)))
+    return median, distance or float(values.std()) or 1.0
+
+
+def _units(values: Floats, zero: npt.NDArray[np.bool_], middle: npt.NDArray[np.bool_]) -> Floats:
     """Centre and size of each column, [rows, C] -> [C, 2]; NaN where nothing was observed."""
     with np.errstate(invalid="ignore"):
         count = (~np.isnan(values)).sum(axis=0)
         mean = np.where(zero, 0.0, np.nansum(values, axis=0) / count)
         absolute = np.nansum(np.abs(values), axis=0) / count
         deviation = np.sqrt(np.nansum((values - mean) ** 2, axis=0) / count)
-    return np.stack([mean, np.where(zero, absolute, deviation)], axis=1)
+    units = np.stack([mean, np.where(zero, absolute, deviation)], axis=1)
+    for column in np.flatnonzero(middle & (count > 0)):
+        there = values[:, column]
+        units[column] = spread(there[~np.isnan(there)])
+    return units
 
 
 def _records(units: Floats, columns: Sequence[str]) -> dict[str, Own]:

@@ -11,7 +11,7 @@ from pydantic import Field
 from pipeline.config.cards import Transform
 from pipeline.errors import PipelineError
 from pipeline.files.records import Record
-from pipeline.preparation.own_units import OwnUnits
+from pipeline.preparation.own_units import OwnUnits, spread
 
 Floats = npt.NDArray[np.floating]
 
@@ -23,6 +23,9 @@ class Scale(Record):
     scale: float = 1.0
     transform: Transform | None = None
     power: float = 1.0  # Yeo and Johnson's lambda
+    # of median_asinh, asinh((x - median) / spread); absent of the others
+    median: float = Field(default=0.0, exclude_if=lambda given: given == 0)
+    spread: float = Field(default=1.0, exclude_if=lambda given: given == 1)
     mean: float = 0.0  # of x itself in the training span,
     deviation: float = 1.0  # and its standard deviation: what a target is standardised with
     change: float = 1.0  # of the scaled value from row to row in training: standard deviation
@@ -114,6 +117,9 @@ class Scaler(Record):
             if bent.any():
                 powers = self._each("power", columns)
                 straight = straighten(ops.where(bent, units, 0), powers, ops)
+                if name == "median_asinh":
+                    straight = straight * self._each("spread", columns, values.dtype)
+                    straight = straight + self._each("median", columns, values.dtype)
                 units = ops.where(bent, straight, units)
         return units
 
@@ -181,10 +187,20 @@ def _fit(column: pd.Series, method: str, transform: Transform | None, firsts: An
     power = 1.0
     if transform == "yeo_johnson" and values.min() < values.max():
         power = _fitted_power(values)
-    bent = _bend(column, transform, power)
+    median, wide = 0.0, 1.0
+    if transform == "median_asinh":
+        median, wide = spread(values.to_numpy(np.float64))
+    bent = _bend((column - median) / wide if wide != 1 or median else column, transform, power)
     table = bent.dropna().to_numpy(np.float64)[:, None]
     if table.min() == table.max():
-        return Scale(center=float(table[0, 0]), transform=transform, mean=mean, constant=True)
+        return Scale(
+            center=float(table[0, 0]),
+            transform=transform,
+            median=median,
+            spread=wide,
+            mean=mean,
+            constant=True,
+        )
     if method == "minmax":
         minmax = MinMaxScaler().fit(table)
         center, scale = minmax.data_min_[0], minmax.data_range_[0]
@@ -203,6 +219,8 @@ def _fit(column: pd.Series, method: str, transform: Transform | None, firsts: An
         scale=float(scale),
         transform=transform,
         power=power,
+        median=median,
+        spread=wide,
         mean=mean,
         deviation=deviation,
         change=float(change) if change > 0 else 1.0,
@@ -217,7 +235,7 @@ def _bend(column: pd.Series, transform: Transform | None, power: float) -> pd.Se
         bad, expected = column <= -1, "values above -1"
         bent = np.log1p(column.mask(bad))
     else:
-        bent = np.arcsinh(column) if transform == "asinh" else _yeo_johnson(column, power)
+        bent = np.arcsinh(column) if transform.endswith("asinh") else _yeo_johnson(column, power)
         bad, expected = bent.abs() > np.finfo(np.float32).max, "smaller values"
     if bad.any():
         row = int(bad.to_numpy().argmax())
@@ -266,6 +284,7 @@ def _from_yeo_johnson(values: Any, power: npt.NDArray[np.float64], ops: Any) -> 
 INVERSE: dict[Transform, Callable[[Any, npt.NDArray[np.float64], Any], Any]] = {
     "log1p": lambda values, _, ops: ops.expm1(values),
     "asinh": lambda values, _, ops: ops.sinh(values),
+    "median_asinh": lambda values, _, ops: ops.sinh(values),
     "yeo_johnson": _from_yeo_johnson,
 }
 
@@ -274,4 +293,6 @@ def _transform(column: pd.Series, scale: Scale) -> pd.Series:
     if scale.constant:
         # Whatever comes later, a network that never saw this column move must not see it either.
         return column.where(column.isna(), 0.0)
+    if scale.transform == "median_asinh":
+        column = (column - scale.median) / scale.spread
     return (_bend(column, scale.transform, scale.power) - scale.center) / scale.scale

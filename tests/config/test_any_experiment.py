@@ -28,6 +28,7 @@ OWN: dict[str, dict[str, Any]] = {
     "seasonal_naive": {"season": 6},
     "ridge": {"alphas": [1.0]},
     "linear": {"members": [{"look_back": 4}, {"less": "mean", "period": 1}]},
+    "seasonal_ridge": {"seasons": [2, 6]},
     "boosting": {"rounds": 5},
     "cnn_lstm": {"units": [4], "filters": 3, "kernel": 3, "pool": 2},
     "attention_lstm": {"units": [4], "filters": 3},

@@ -206,7 +206,7 @@ def test_a_model_that_cannot_use_what_is_known_ahead_is_named(
     """No column is left out in silence: another model is asked for, or the key to empty."""
     changes = {"train.model": model, "train.residual": "none", "window.known_ahead": ["hour"]}
     line = complaint(project.write(params=changes))
-    assert line.startswith("train.model.name: expected a network, ridge, linear or boosting")
+    assert line.startswith("train.model.name: expected a network, ridge, linear, seasonal_ridge")
     assert f"(window.known_ahead: hour), found {model['name']}; -S window.known_ahead=[]" in line
 
 

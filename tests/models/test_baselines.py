@@ -217,6 +217,9 @@ def test_ridge_learns_targets_that_are_never_known_together() -> None:
     np.testing.assert_allclose(forecast, expected[:, :1, :1].repeat(60, axis=2), atol=0.05)
 
 
+SEASONS = {"seasonal_naive": {"season": 6}, "seasonal_ridge": {"seasons": [6]}}
+
+
 @pytest.mark.parametrize("name", BASELINES)
 def test_a_baseline_as_a_model_is_its_row_of_the_report(
     project: Project, name: str, tmp_path: Path
@@ -225,7 +228,7 @@ def test_a_baseline_as_a_model_is_its_row_of_the_report(
     table = toy_table()
     table["level"] += 20  # no forecast is below the card's minimum
     project.write(table)
-    model = {"name": name} | ({"season": 6} if name == "seasonal_naive" else {})
+    model = {"name": name} | SEASONS.get(name, {})
     own = {"train.model": model, "train.residual": "none", "evaluate.baselines": [name]}
     experiment = Experiment(toy_params(own), toy_card())
     scored = run_experiment(experiment, Layout(tmp_path, project.root)).metrics

@@ -51,7 +51,7 @@ WEIGHED = [*MODELS, "ridge"]  # those that can learn a window by heart
 SEES = [*WEIGHED, "boosting"]  # those that see the whole window
 # Of these each model gets the keys that it knows.
 SMALL = {"units": [8], "filters": 8, "segment": 4, "season": 6, "alphas": [1e-6, 1.0, 100.0]}
-SMALL |= {"rounds": 100, "learning_rate": 0.2}
+SMALL |= {"seasons": [6, 12], "rounds": 100, "learning_rate": 0.2}
 LOOK_BACK = 12
 
 

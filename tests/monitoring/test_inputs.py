@@ -147,3 +147,12 @@ def test_too_few_chunks_give_no_limit() -> None:
     """Nine weeks do not show what is usual."""
     usual = inputs.frame({n: {("a", "ks"): 0.1} for n in range(9)})
     assert limits.learned(usual).empty
+
+
+@pytest.mark.parametrize("years", [1, 4])
+def test_between_series_that_are_years_apart_there_is_nothing_to_measure(years: int) -> None:
+    """Chunks in which no series has a row are left out; the others are measured."""
+    one, other = stream(1, 6 * WEEK), stream(2, 6 * WEEK)
+    other.index = other.index + pd.Timedelta(days=365 * years)
+    found = inputs.in_training(rows(pd.concat([one, other])), WEEK)
+    assert 10 <= len(found) <= 13

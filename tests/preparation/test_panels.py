@@ -23,7 +23,7 @@ from pipeline.forecasting.conformal import Method
 from pipeline.models.task import Seen
 from pipeline.preparation import features
 from pipeline.preparation.imputation import FILLED, OBSERVED, Imputer
-from pipeline.preparation.own_units import OwnUnits
+from pipeline.preparation.own_units import Own, OwnUnits
 from pipeline.preparation.scaling import Scaler
 from tests.toys import (
     PANEL,
@@ -384,3 +384,16 @@ def test_no_window_that_lacks_rows_is_trained_on(sites: Project) -> None:
     task = prepared(experiment, Layout(sites.root))
     assert np.asarray(task.train).tolist() == [2, 3]
     assert np.asarray(task.validation).tolist() == [5, 6, 7, 8, 14]
+
+
+def test_own_units_by_the_median() -> None:
+    """One spike moves neither centre nor size; where half are the same, the deviation is the size.
+
+    The median of 0, 1, 2, 3 and 100 is 2, the median distance from it 1.
+    """
+    spiky, flat = [0.0, 1, 2, 3, 100, np.nan], [5.0, 5, 5, 5, 9, np.nan]
+    train = {name: pd.DataFrame({"y": y}) for name, y in (("a", spiky), ("b", flat))}
+    own = OwnUnits.fit(train, ["y"], from_zero=(), least=2, by_median=["y"])
+    assert own.of("a")["y"] == Own(center=2, size=1.4826)
+    assert own.of("b")["y"].center == 5
+    assert own.of("b")["y"].size == pytest.approx(np.nanstd(flat))
