@@ -59,22 +59,25 @@ class Growing:
     """A long array [rows] that is appended to until it is read."""
 
     def __init__(self, dtype: npt.DTypeLike) -> None:
-        self.dtype, self._rows = np.dtype(dtype), 0
+        self._begin(np.dtype(dtype))
+
+    def _begin(self, dtype: np.dtype[Any]) -> None:
+        self._dtype, self._rows = dtype, 0
         self._file, self._place = _nameless()
 
     def append(self, values: npt.NDArray[Any]) -> None:
-        """Put values below those before; all get a dtype that holds them.
+        """Put values below those before; all get a dtype that holds both.
 
         PipelineError of a full disk.
         """
-        dtype = np.promote_types(self.dtype, values.dtype)
-        if dtype != self.dtype:
+        dtype = np.promote_types(self._dtype, values.dtype)
+        if dtype != self._dtype:
             before = self.array()
-            self.__init__(dtype)  # type: ignore[misc]
+            self._begin(dtype)
             for part in blocks(len(before)):
-                self.append(before[part].astype(dtype))
+                self.append(before[part])
         try:
-            self._file.write(np.ascontiguousarray(values, self.dtype).data.cast("B"))
+            self._file.write(np.ascontiguousarray(values, dtype).view(np.uint8).data)
         except OSError as error:
             raise unwritten(self._place, error) from error
         self._rows += len(values)
@@ -82,12 +85,12 @@ class Growing:
     def array(self) -> npt.NDArray[Any]:
         """All of them, mapped."""
         if not self._rows:
-            return np.empty(0, self.dtype)
+            return np.empty(0, self._dtype)
         try:
             self._file.flush()
         except OSError as error:
             raise unwritten(self._place, error) from error
-        return _mapped(self._file, (self._rows,), self.dtype)
+        return _mapped(self._file, (self._rows,), self._dtype)
 
 
 def _nameless() -> tuple[IO[bytes], Path]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.signal import lfilter
 from scipy.stats import ks_2samp
 
-from pipeline.monitoring import inputs, limits
+from pipeline.monitoring import inputs, limits, reference
 from pipeline.monitoring.inputs import Mix, Rows
 
 HOUR, WEEK = pd.Timedelta("1h"), 168
@@ -44,7 +44,7 @@ class Learned:
     def __init__(self, seed: int) -> None:
         whole = stream(seed, TRAIN + 52 * 168)
         train = rows(whole.iloc[:TRAIN])
-        self.limits = limits.learned(inputs.in_training(train, WEEK))
+        self.limits = limits.learned(reference.in_training(train, WEEK))
         self.columns = inputs.learn(train, inputs.yearly(train.times))
         self.later = whole.iloc[TRAIN:]
 
