@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks import project
+from benchmarks.growth import MOST, exponent
 from benchmarks.measure import Row
 from pipeline.reports.pictures import style
 from pipeline.runtime import determinism
@@ -47,12 +48,28 @@ def markdown(rows: Sequence[Row], command: str) -> str:
 
 
 def plot(rows: Sequence[Row]) -> Figure:
-    """Each figure with an aim, over its aim; and seconds and memory by rows."""
-    figure = Figure(figsize=(14, 10), layout="constrained")
-    axes = figure.subplot_mosaic([["aims", "s"], ["aims", "MB"]], width_ratios=[2, 1])
-    _aims(axes["aims"], [row for row in rows if row.met is not None])
-    for unit in ("s", "MB"):
-        _growth(axes[unit], [row for row in rows if row.part == "growth" and row.unit == unit])
+    """Each figure with an aim, over its aim."""
+    figure = Figure(figsize=(11, 10), layout="constrained")
+    _aims(figure.subplots(), [row for row in rows if row.met is not None])
+    return figure
+
+
+def growth(rows: Sequence[Row]) -> Figure:
+    """Seconds and memory of each stage by rows and by series, and by what power they grow."""
+    figure = Figure(figsize=(12, 8), layout="constrained")
+    panels = figure.subplots(2, 2, sharey="row", sharex="col")
+    own = [row for row in rows if row.part == "growth"]
+    for line, (unit, name) in zip(panels, (("s", "seconds"), ("MB", "memory (MB)")), strict=True):
+        for axes, of in zip(line, ("rows", "series"), strict=True):
+            _growth(axes, [row for row in own if row.unit == unit and row.program.endswith(of)])
+            axes.set(xscale="log", yscale="log")
+        line[0].set_ylabel(name)
+    panels[1, 0].axhline(MOST, color="black", linewidth=0.8, linestyle="--")
+    panels[1, 1].axhline(MOST, color="black", linewidth=0.8, linestyle="--")
+    panels[0, 0].set_title("One series, by its rows")
+    panels[0, 1].set_title(f"Series of {project.ROWS:,} rows, by their number")
+    panels[1, 0].set_xlabel("rows")
+    panels[1, 1].set_xlabel("series")
     return figure
 
 
@@ -78,13 +95,13 @@ def _aims(axes: Axes, rows: Sequence[Row]) -> None:
 
 def _growth(axes: Axes, rows: Sequence[Row]) -> None:
     style(axes)
-    for number, stage in enumerate(dict.fromkeys(row.case for row in rows)):
-        for of, line, each in (("rows", "o-", 1), ("series", "x--", project.ROWS)):
-            own = [row for row in rows if row.case == stage and row.program.endswith(of)]
-            sizes = [each * int(row.program.split()[0]) for row in own]
-            name = stage if of == "rows" else None
-            axes.plot(sizes, [row.value or 0 for row in own], line, color=f"C{number}", label=name)
+    for number, stage in enumerate(project.STAGES):
+        own = [row for row in rows if row.case == stage]
+        if not own:
+            continue
+        sizes = [int(row.program.split()[0]) for row in own]
+        values = [row.value or 0 for row in own]
+        slope = f"  {exponent(values):.2f}" if len(own) > 1 else ""
+        axes.plot(sizes, values, "o-", color=f"C{number}", label=stage + slope)
     if rows:
-        axes.set(xscale="log", yscale="log", ylabel=rows[0].unit)
-        axes.set_xlabel(f"rows; dashed: in series of {project.ROWS:,}")
-        axes.legend(frameon=False, fontsize="small")
+        axes.legend(frameon=False, fontsize="small", title="exponent of the last decade")

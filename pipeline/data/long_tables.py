@@ -15,15 +15,15 @@ from pipeline.data.values import read_column
 from pipeline.files import on_disk
 
 
-def read(path: Path, card: Card, rows: int = on_disk.BLOCK) -> pd.DataFrame:
-    """The raw table as `reading.read_table` has it; of more than so many rows, what can be narrow.
+def read(path: Path, card: Card, rows: int | None = None) -> pd.DataFrame:
+    """The raw table as `reading.read_table` has it; of more rows than a block, what can be narrow.
 
     That are numbers, as float64, and the time of one column, as datetime64: text takes many times
     the memory. What the card excludes is then left out.
 
     PipelineError names the first row that is not as the card says.
     """
-    blocks = reading.blocks(path, card, rows)
+    blocks = reading.blocks(path, card, rows or on_disk.BLOCK)
     first = [*islice(blocks, 2)]
     one_file = len({where for where, _ in first}) == 1
     if len(first) < 2 or not one_file or card.wide:

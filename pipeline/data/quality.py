@@ -67,7 +67,9 @@ def _constant(column: pd.Series) -> bool:
         return False
     first = column.iloc[int(there.argmax())]
     parts = on_disk.blocks(len(column))
-    return not any((there[part] & (column.iloc[part] != first).to_numpy(bool)).any() for part in parts)
+    return not any(
+        (there[part] & (column.iloc[part] != first).to_numpy(bool)).any() for part in parts
+    )
 
 
 def check_usable(quality: dict[str, Any], card: Card, where: str) -> None:

@@ -19,7 +19,7 @@ Around = Callable[[], tuple[Bands, dict[float, Floats]]]  # intervals, and quant
 Part = slice | Rows
 MODEL = "model"
 MOST = 2**18  # values that are forecast and scored at once: with all that is made of them, 150 MB
-LONGEST = 2**22  # of one series; what is more is scored in parts
+LONGEST = 2**19  # windows of one series; of more, as many values are scored at once
 
 
 @dataclass(frozen=True)
@@ -209,11 +209,11 @@ def parts(origins: Rows, borders: Borders | None) -> Iterator[tuple[int, slice]]
 def grouped(origins: Rows, borders: Borders | None, each: int) -> Iterator[slice]:
     """Origins of whole series, up to MOST values at a time with so many at each, or one series.
 
-    Of a series with more than LONGEST values as many at a time as are no more.
+    Of a series with more than LONGEST windows, LONGEST values at a time.
     """
     for group in _of_series(origins, borders, each):
         rows = group.stop - group.start
-        many = max(LONGEST // each, 1) if rows * each > LONGEST else max(rows, 1)
+        many = max(LONGEST // each, 1) if rows > LONGEST else max(rows, 1)
         for part in on_disk.blocks(rows, many):
             yield slice(group.start + part.start, group.start + part.stop)
 

@@ -14,13 +14,14 @@ from pipeline.files import artifacts, on_disk
 def read(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     """`artifacts.read_frame` of a frame over times; what is long lies on disk."""
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, pre_buffer=False) as file:  # or it would hold all it read
             schema, rows = file.schema_arrow, file.metadata.num_rows
             index = _index(schema)
             names = [
                 name
                 for name in schema.names
-                if (columns is None or name in columns) and pa.types.is_float64(schema.field(name).type)
+                if (columns is None or name in columns)
+                and pa.types.is_float64(schema.field(name).type)
             ]
             if index is None or not names or rows * 8 < on_disk.LONG:
                 return artifacts.read_frame(path, columns)
@@ -36,7 +37,7 @@ def read(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
             stamps = times.view(f"datetime64[{schema.field(index).type.unit}]")
     except (OSError, ValueError) as error:
         raise artifacts.broken(path, error) from None
-    found = pd.DatetimeIndex(stamps, name=index)
+    found = pd.DatetimeIndex(stamps, name=index, copy=False)
     if zone := schema.field(index).type.tz:
         found = found.tz_localize("UTC").tz_convert(zone)
     wanted = [name for name in schema.names if name != index] if columns is None else columns

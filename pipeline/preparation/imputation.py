@@ -120,9 +120,7 @@ def _usual_step(train: pd.DataFrame, borders: Borders) -> int:
         rows = np.concatenate([last, rows])
         steps = np.bincount(np.diff(rows)[np.diff(borders.number(rows)) == 0], minlength=2)
         longer = max(len(counts), len(steps))
-        counts = np.pad(counts, (0, longer - len(counts))) + np.pad(
-            steps, (0, longer - len(steps))
-        )
+        counts = np.pad(counts, (0, longer - len(counts))) + np.pad(steps, (0, longer - len(steps)))
         last = rows[-1:]
     return int(counts.argmax()) or 1
 

@@ -1,4 +1,4 @@
-"""Means and deviations of long columns, to the last digit as pandas has them, without its copies."""
+"""Means and deviations of long columns, to the last digit as pandas has them, in less memory."""
 
 import numpy as np
 import numpy.typing as npt

@@ -5,7 +5,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, BinaryIO
 
@@ -32,7 +32,7 @@ def parse_table(content: bytes, card: Card, where: str) -> pd.DataFrame:
 def blocks(
     file: BinaryIO, card: Card, where: str, rows: int = on_disk.BLOCK
 ) -> Iterator[pd.DataFrame]:
-    """A CSV file as tables of strings, so many rows or some more at a time; one at least.
+    """A CSV file as tables of strings, so many rows at a time; one at least.
 
     PipelineError names a line that is not as the card says.
     """
@@ -43,12 +43,8 @@ def blocks(
     names = _header(head, card, where)
     named, first = _to_the_last(names), 1
     encoded = io.BufferedReader(_Encoded(chain([head], text)), HEAD)
-    waiting: list[pa.RecordBatch] = []
-    for batch in chain(_batches(encoded, names, card, where), [None]):
-        waiting += [] if batch is None else [batch]
-        if batch is not None and sum(map(len, waiting)) < rows or not waiting:
-            continue
-        read = pa.Table.from_batches(waiting).to_pandas()
+    for table in in_parts(_batches(encoded, names, card, where), rows):
+        read = table.to_pandas()
         for column in range(named, len(names)):
             if (filled := read.iloc[:, column] != "").any():
                 raise PipelineError(
@@ -58,8 +54,22 @@ def blocks(
                     f"{first + int(filled.to_numpy().argmax())}; write one there"
                 )
         first += len(read)
-        waiting.clear()
         yield read.iloc[:, :named] if named < len(names) else read
+
+
+def in_parts(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """Batches as tables of so many rows, the last of which may have fewer."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(map(len, waiting)) < rows:
+            continue
+        whole = pa.Table.from_batches(waiting)
+        many = len(whole) // rows * rows
+        yield from (whole.slice(start, rows) for start in range(0, many, rows))
+        waiting = [batch for batch in whole.slice(many).to_batches() if len(batch)]
+    if waiting:
+        yield pa.Table.from_batches(waiting)
 
 
 def _batches(

@@ -23,7 +23,8 @@ def blocks(file: BinaryIO, card: Card, where: str, rows: int) -> Iterator[pd.Dat
     PipelineError if it is no Parquet.
     """
     try:
-        source = pq.ParquetFile(file if isinstance(file, io.BufferedReader) else _whole(file))
+        whole = file if isinstance(file, io.BufferedReader) else _whole(file)
+        source = pq.ParquetFile(whole, pre_buffer=False)  # or it would hold all it has read
         units = _units(source)
         parts = source.iter_batches(rows) if source.metadata.num_rows else [_none(source)]
         for batch in parts:
@@ -62,9 +63,7 @@ def query(content: bytes) -> str | None:
     return metadata[QUERY].decode() if QUERY in metadata else None
 
 
-def to_frame(
-    table: pa.Table, where: str, units: Mapping[str, str] | None = None
-) -> pd.DataFrame:
+def to_frame(table: pa.Table, where: str, units: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Numbers as they are; text, and times as ISO 8601 writes them; None where missing.
 
     Single and decimal numbers become the double that their shortest text reads as. Times have as
@@ -82,9 +81,7 @@ def to_frame(
     return pd.DataFrame(columns)
 
 
-def _plain(
-    column: pa.ChunkedArray, name: str, where: str, unit: str | None
-) -> pa.ChunkedArray:
+def _plain(column: pa.ChunkedArray, name: str, where: str, unit: str | None) -> pa.ChunkedArray:
     of = column.type
     if pa.types.is_dictionary(of):
         return _plain(column.cast(of.value_type), name, where, unit)
