@@ -194,7 +194,8 @@ def _rising(times: pd.DatetimeIndex) -> bool:
 def _first_off(times: pd.DatetimeIndex, card: Card) -> int | None:
     """The first row that is not on the grid from the first row on."""
     for part in on_disk.blocks(len(times)):
-        off = ~card.step.on_grid(times[:1].append(times[part]))[1:]
+        here = pd.DatetimeIndex(times[:1].append(times[part]))
+        off = ~card.step.on_grid(here)[1:]
         if off.any():
             return part.start + int(off.argmax())
     return None

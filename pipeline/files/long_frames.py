@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,8 +43,10 @@ def read(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
         found = found.tz_localize("UTC").tz_convert(zone)
     wanted = [name for name in schema.names if name != index] if columns is None else columns
     others = [name for name in wanted if name not in numbers]
-    beside = artifacts.read_frame(path, others).set_axis(found) if others else None
-    parts = {name: numbers[name] if name in numbers else beside[name] for name in wanted}
+    parts: dict[str, Any] = dict(numbers)
+    if others:
+        parts |= dict(artifacts.read_frame(path, others).set_axis(found).items())
+    parts = {name: parts[name] for name in wanted}
     pa.default_memory_pool().release_unused()
     return pd.DataFrame(parts, index=found, copy=False)
 

@@ -125,7 +125,7 @@ def in_training(train: Rows, length: int) -> pd.DataFrame:
     by_year, times = inputs.yearly(train.times), train.times
     labels, years = train.at, dict[int, dict[str, Column]]()
     if by_year:
-        labels = on_disk.by_rows(lambda part: times[part].year, train.at.shape, np.int64)
+        labels = on_disk.by_rows(lambda part: times[part].year.to_numpy(), train.at.shape, np.int64)
     reference, rows = Reference(train, labels, by_year), {}
     for number, chunk in train.chunks(length):
         if by_year:
