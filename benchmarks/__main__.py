@@ -99,7 +99,7 @@ def keep(rows: list[Row], folder: Path) -> None:
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
     report.plot(rows).savefig(folder / "results.png", dpi=120, metadata={"Software": None})
-    if any(row.part == "growth" for row in rows):
+    if report.grows(rows):
         picture = report.growth(rows)
         picture.savefig(folder / "growth.png", dpi=120, metadata={"Software": None})
     page = folder / "README.md"

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -33,8 +34,9 @@ def markdown(rows: Sequence[Row], command: str) -> str:
         f"Aims met: {sum(row.met is True for row in rows)}; "
         f"not met: {sum(row.met is False for row in rows)}.",
         "",
-        "![The figures beside their aims, and growth](results.png)",
+        "![The figures beside their aims](results.png)",
         "",
+        *(["![Growth by rows and series](growth.png)", ""] if grows(rows) else []),
     ]
     for part in dict.fromkeys(row.part for row in rows):
         lines += [f"### {part}", "", "| case | program | figure | aim | |", "|---|---|---|---|---|"]
@@ -45,6 +47,11 @@ def markdown(rows: Sequence[Row], command: str) -> str:
                 lines.append(f"| {row.case} | {row.program} | {value} | {row.aim} | {verdict} |")
         lines.append("")
     return "\n".join(lines)
+
+
+def grows(rows: Sequence[Row]) -> bool:
+    """Whether there is growth to be drawn."""
+    return any(row.part == "growth" for row in rows)
 
 
 def plot(rows: Sequence[Row]) -> Figure:
@@ -64,8 +71,8 @@ def growth(rows: Sequence[Row]) -> Figure:
             _growth(axes, [row for row in own if row.unit == unit and row.program.endswith(of)])
             axes.set(xscale="log", yscale="log")
         line[0].set_ylabel(name)
-    panels[1, 0].axhline(MOST, color="black", linewidth=0.8, linestyle="--")
-    panels[1, 1].axhline(MOST, color="black", linewidth=0.8, linestyle="--")
+    for axes in panels[1]:
+        axes.axhline(MOST, color="black", linewidth=0.8, linestyle="--")
     panels[0, 0].set_title("One series, by its rows")
     panels[0, 1].set_title(f"Series of {project.ROWS:,} rows, by their number")
     panels[1, 0].set_xlabel("rows")
@@ -104,4 +111,5 @@ def _growth(axes: Axes, rows: Sequence[Row]) -> None:
         slope = f"  {exponent(values):.2f}" if len(own) > 1 else ""
         axes.plot(sizes, values, "o-", color=f"C{number}", label=stage + slope)
     if rows:
-        axes.legend(frameon=False, fontsize="small", title="exponent of the last decade")
+        look: Any = {"facecolor": "white", "edgecolor": "none", "framealpha": 1}
+        axes.legend(fontsize="small", title="exponent of the last decade", **look)
