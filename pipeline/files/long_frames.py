@@ -45,7 +45,8 @@ def read(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     others = [name for name in wanted if name not in numbers]
     parts: dict[str, Any] = dict(numbers)
     if others:
-        parts |= dict(artifacts.read_frame(path, others).set_axis(found).items())
+        beside = artifacts.read_frame(path, others).set_axis(found)
+        parts |= {name: beside[name] for name in others}
     parts = {name: parts[name] for name in wanted}
     pa.default_memory_pool().release_unused()
     return pd.DataFrame(parts, index=found, copy=False)
