@@ -34,9 +34,8 @@ class Yardstick:
     def of(cls, train: pd.DataFrame, season: int, block: int = 1) -> "Yardstick":
         """From the targets' training rows, missing values as NaN."""
         errors = [metrics.seasonal_error(train[name], season) for name in train]
-        columns = (train[name].to_numpy(np.float64) for name in train)
-        deviations = [moments.mean_and_deviation(column)[1] for column in columns]
-        return cls(np.array(errors), np.array(deviations), block)
+        spread = [moments.mean_and_deviation(train[n].to_numpy(np.float64))[1] for n in train]
+        return cls(np.array(errors), np.array(spread), block)
 
     def of_target(self, k: int) -> "Yardstick":
         """One target's own."""
@@ -249,10 +248,7 @@ def _targets(
 def by_hour(
     forecasts: Windows, times: pd.DatetimeIndex, yardstick: Yardstick
 ) -> dict[str, list[float]]:
-    """What `metrics.error` gives for the targets of each hour of the day, NaN where none is.
-
-    `times` [rows] are those of each row of the series, by the clock.
-    """
+    """What `metrics.error` gives for the targets of each hour of `times` [rows], NaN where none."""
     total = Tree()
     for group in forecasts.groups():
         seen = group.observed
