@@ -45,8 +45,8 @@ def main() -> None:
         "--rows",
         type=int,
         default=growth.ROWS,
-        help="of the part growth: those of the largest table; 100_000_000 takes about an hour and "
-        "15 GB of disk; default %(default)s",
+        help="of the part growth: those of the largest table; 100_000_000 takes some "
+        "20 GB of disk; default %(default)s",
     )
     parser.add_argument("--output", type=Path, help="keep results here instead of benchmarks/")
     wanted = parser.parse_args()

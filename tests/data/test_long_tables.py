@@ -20,7 +20,7 @@ from pipeline.monitoring.reference import Reference
 from pipeline.preparation import moments
 from tests.toys import Project, toy_card, toy_table
 
-OWN = 1400  # MB of the largest stage at a million rows: twice what it takes
+OWN = 1400  # MB: more than evaluate takes at ten million
 
 
 @pytest.fixture
