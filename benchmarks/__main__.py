@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import report, serving
+from benchmarks import growth, report, serving
 from benchmarks.measure import Row
 from pipeline.runtime import determinism, process
 
@@ -21,7 +21,7 @@ PARTS = {  # and about how many minutes each takes
     "training": 3,
     "score": 8,
     "overhead": 3,
-    "growth": 2,
+    "growth": 5,
     "prediction": 1,
     "baselines": 2,
     "search": 5,
@@ -42,9 +42,16 @@ def main() -> None:
         default=serving.SECONDS,
         help="of the part serving: how long each load lasts; default %(default)g",
     )
+    parser.add_argument(
+        "--rows",
+        type=int,
+        default=growth.ROWS,
+        help="of the part growth: those of the largest table; 100_000_000 takes some "
+        "20 GB of disk; default %(default)s",
+    )
     parser.add_argument("--output", type=Path, help="keep results here instead of benchmarks/")
     wanted = parser.parse_args()
-    serving.SECONDS = wanted.seconds
+    serving.SECONDS, growth.ROWS = wanted.seconds, wanted.rows
     folder = wanted.output
     if folder is None and not wanted.only and not wanted.quick:
         folder = Path(__file__).parent
@@ -87,12 +94,15 @@ def _summary(rows: list[Row]) -> Table:
 
 
 def keep(rows: list[Row], folder: Path) -> None:
-    """results.csv, results.png and, where there is one, the table in README.md."""
+    """results.csv, its pictures and, where there is one, the table in README.md."""
     with (folder / "results.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, [f.name for f in fields(Row)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
     report.plot(rows).savefig(folder / "results.png", dpi=120, metadata={"Software": None})
+    if report.grows(rows):
+        picture = report.growth(rows)
+        picture.savefig(folder / "growth.png", dpi=120, metadata={"Software": None})
     page = folder / "README.md"
     if page.exists():
         command = " ".join(["python -m benchmarks", *sys.argv[1:]])

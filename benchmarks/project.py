@@ -2,16 +2,24 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
 
 from benchmarks.measure import ROOT
+from pipeline.files import artifacts, on_disk
+from pipeline.files.on_disk import DISK as DISK
 
 STAGES = ("ingest", "impute_scale", "window", "train", "evaluate")
 # What of this project makes a repository of a user's own.
@@ -32,7 +40,8 @@ CARD: dict[str, Any] = {
     "inputs": ["level"],
     "split": {"train": 0.8, "validation": 0.9, "test": 1.0},
 }
-ROWS = 10_000  # of each series of a panel
+ROWS = 1_000  # of each series of a panel
+PLAIN = pa.csv.WriteOptions(quoting_style="none", quoting_header="none")
 PANEL: dict[str, Any] = {  # what the card of many series has beside or instead
     "frequency": "1h",
     "series": "meter",
@@ -69,36 +78,59 @@ def write(directory: Path, **params: dict[str, Any]) -> None:
     (directory / VERSIONS).write_bytes((ROOT / VERSIONS).read_bytes())
 
 
-def write_table(directory: Path, rows: int) -> None:
-    """data/raw/walk/walk.csv, one value in twenty missing."""
+def write_table(directory: Path, rows: int, form: str = "csv") -> None:
+    """data/raw/walk/walk.csv or .parquet, one value in twenty missing."""
     random = np.random.default_rng(1)
-    level = np.sin(np.arange(rows) * np.pi / 12) + random.normal(0, 0.1, rows).cumsum() / 10
-    table = pd.DataFrame(
-        {
-            "time": pd.date_range("2000-01-01", periods=rows, freq="10s").astype("str"),
-            "level": pd.Series(level).round(3).mask(random.random(rows) < 0.05),
-        }
-    )
-    (directory / "data/raw/walk").mkdir(parents=True, exist_ok=True)
-    table.to_csv(directory / "data/raw/walk/walk.csv", index=False)
+    last = 0.0
+
+    def block(part: slice) -> pa.Table:
+        nonlocal last
+        at = np.arange(part.start, part.stop)
+        walk = last + random.normal(0, 0.1, len(at)).cumsum() / 10
+        last = walk[-1]
+        gone = random.random(len(at)) < 0.05
+        level = (np.sin(at * np.pi / 12) + walk).round(3)
+        times = np.datetime64("2000-01-01", "s") + 10 * at
+        return pa.table({"time": times, "level": pa.array(level, mask=gone)})
+
+    _write(directory, form, map(block, on_disk.blocks(rows)))
 
 
 def write_panel(directory: Path, series: int, rows: int = ROWS) -> None:
     """data/raw/walk/walk.csv, so many series of hourly rows with a daily wave, each of its size."""
     random = np.random.default_rng(1)
     wave = 2 + np.sin(np.arange(rows) * np.pi / 12)
-    level = wave + random.normal(0, 0.3, (series, rows))
-    level *= random.lognormal(3, 1, (series, 1))
-    times = pd.date_range("2000-01-01", periods=rows, freq="h").astype("str").to_numpy(object)
-    table = pd.DataFrame(
-        {
-            "time": np.tile(times, series),
-            "meter": np.repeat([f"m{number:04}" for number in range(series)], rows),
-            "level": level.ravel().round(3),
-        }
-    )
-    (directory / "data/raw/walk").mkdir(parents=True, exist_ok=True)
-    table.to_csv(directory / "data/raw/walk/walk.csv", index=False)
+    times = np.datetime64("2000-01-01T00", "s") + 3600 * np.arange(rows)
+
+    def block(number: int) -> pa.Table:
+        level = (wave + random.normal(0, 0.3, rows)) * random.lognormal(3, 1)
+        names = [f"m{number:05}"] * rows
+        return pa.table({"time": times, "meter": names, "level": level.round(3)})
+
+    _write(directory, "csv", map(block, range(series)))
+
+
+def _write(directory: Path, form: str, blocks: Iterator[pa.Table]) -> None:
+    folder = directory / "data/raw/walk"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    first = next(blocks)
+    kind = pq.ParquetWriter if form == "parquet" else partial(pa.csv.CSVWriter, write_options=PLAIN)
+    with kind(folder / f"walk.{form}", first.schema) as file:
+        for table in chain([first], blocks):
+            file.write_table(table)
+
+
+def digests(directory: Path) -> dict[str, str]:
+    """The sha256 of all that the stages leave, but of what says which file the table was."""
+    told = {"quality.json", "report.md"}
+    outputs = (directory / "data").glob("*/**/*")
+    return {
+        str(path.relative_to(directory)): artifacts.sha256(path)
+        for path in sorted(outputs)
+        if path.is_file() and path.name not in told and "raw" not in path.parts
+        and "datasets" not in path.parts
+    }  # fmt: skip
 
 
 def repository(directory: Path, rows: int = 300) -> Path:

@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks import project
+from benchmarks.growth import MOST, exponent
 from benchmarks.measure import Row
 from pipeline.reports.pictures import style
 from pipeline.runtime import determinism
@@ -32,8 +34,9 @@ def markdown(rows: Sequence[Row], command: str) -> str:
         f"Aims met: {sum(row.met is True for row in rows)}; "
         f"not met: {sum(row.met is False for row in rows)}.",
         "",
-        "![The figures beside their aims, and growth](results.png)",
+        "![The figures beside their aims](results.png)",
         "",
+        *(["![Growth by rows and series](growth.png)", ""] if grows(rows) else []),
     ]
     for part in dict.fromkeys(row.part for row in rows):
         lines += [f"### {part}", "", "| case | program | figure | aim | |", "|---|---|---|---|---|"]
@@ -46,13 +49,34 @@ def markdown(rows: Sequence[Row], command: str) -> str:
     return "\n".join(lines)
 
 
+def grows(rows: Sequence[Row]) -> bool:
+    """Whether there is growth to be drawn."""
+    return any(row.part == "growth" for row in rows)
+
+
 def plot(rows: Sequence[Row]) -> Figure:
-    """Each figure with an aim, over its aim; and seconds and memory by rows."""
-    figure = Figure(figsize=(14, 10), layout="constrained")
-    axes = figure.subplot_mosaic([["aims", "s"], ["aims", "MB"]], width_ratios=[2, 1])
-    _aims(axes["aims"], [row for row in rows if row.met is not None])
-    for unit in ("s", "MB"):
-        _growth(axes[unit], [row for row in rows if row.part == "growth" and row.unit == unit])
+    """Each figure with an aim, over its aim."""
+    figure = Figure(figsize=(11, 10), layout="constrained")
+    _aims(figure.subplots(), [row for row in rows if row.met is not None])
+    return figure
+
+
+def growth(rows: Sequence[Row]) -> Figure:
+    """Seconds and memory of each stage by rows and by series, and by what power they grow."""
+    figure = Figure(figsize=(12, 8), layout="constrained")
+    panels = figure.subplots(2, 2, sharey="row", sharex="col")
+    own = [row for row in rows if row.part == "growth"]
+    for line, (unit, name) in zip(panels, (("s", "seconds"), ("MB", "memory (MB)")), strict=True):
+        for axes, of in zip(line, ("rows", "series"), strict=True):
+            _growth(axes, [row for row in own if row.unit == unit and row.program.endswith(of)])
+            axes.set(xscale="log", yscale="log")
+        line[0].set_ylabel(name)
+    for axes in panels[1]:
+        axes.axhline(MOST, color="black", linewidth=0.8, linestyle="--")
+    panels[0, 0].set_title("One series, by its rows")
+    panels[0, 1].set_title(f"Series of {project.ROWS:,} rows, by their number")
+    panels[1, 0].set_xlabel("rows")
+    panels[1, 1].set_xlabel("series")
     return figure
 
 
@@ -78,13 +102,14 @@ def _aims(axes: Axes, rows: Sequence[Row]) -> None:
 
 def _growth(axes: Axes, rows: Sequence[Row]) -> None:
     style(axes)
-    for number, stage in enumerate(dict.fromkeys(row.case for row in rows)):
-        for of, line, each in (("rows", "o-", 1), ("series", "x--", project.ROWS)):
-            own = [row for row in rows if row.case == stage and row.program.endswith(of)]
-            sizes = [each * int(row.program.split()[0]) for row in own]
-            name = stage if of == "rows" else None
-            axes.plot(sizes, [row.value or 0 for row in own], line, color=f"C{number}", label=name)
+    for number, stage in enumerate(project.STAGES):
+        own = [row for row in rows if row.case == stage]
+        if not own:
+            continue
+        sizes = [int(row.program.split()[0]) for row in own]
+        values = [row.value or 0 for row in own]
+        slope = f"  {exponent(values):.2f}" if len(own) > 1 else ""
+        axes.plot(sizes, values, "o-", color=f"C{number}", label=stage + slope)
     if rows:
-        axes.set(xscale="log", yscale="log", ylabel=rows[0].unit)
-        axes.set_xlabel(f"rows; dashed: in series of {project.ROWS:,}")
-        axes.legend(frameon=False, fontsize="small")
+        look: Any = {"facecolor": "white", "edgecolor": "none", "framealpha": 1}
+        axes.legend(fontsize="small", title="exponent of the last decade", **look)

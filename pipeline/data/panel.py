@@ -14,7 +14,7 @@ import pandas as pd
 from pipeline.config.cards import Card
 from pipeline.config.steps import Step
 from pipeline.data.windows import Rows
-from pipeline.files import artifacts
+from pipeline.files import artifacts, long_frames
 
 SECOND = pd.Timedelta("1s")
 FAULTS = 20  # that are told at once
@@ -159,7 +159,7 @@ def write(path: Path, panel: Panel, card: Card) -> None:
 def read(path: Path, card: Card, columns: Sequence[str] | None = None) -> Panel:
     """What `write` wrote; of the card's columns those that are named, or all."""
     named = [card.series] if card.series else []
-    frame = artifacts.read_frame(path, None if columns is None else list({*named, *columns}))
+    frame = long_frames.read(path, None if columns is None else list({*named, *columns}))
     if not card.series:
         return Panel(frame, Borders.of({"": len(frame)}))
     names = frame[card.series].cat

@@ -80,7 +80,7 @@ def regular_series(
         read = read_column
     times = timestamps.stamps(table, card, where)
     columns_read = {name: read(table[name], name, card, where) for name in needed}
-    frame = pd.DataFrame(columns_read, index=table.index).set_index(times)
+    frame = pd.DataFrame(columns_read, index=table.index, copy=False).set_index(times)
     frame, numbers, given = row_order.settle(frame, table.index, card)
     if card.wide:
         frame = wide.unfold(frame, card, card.wide, of_day, where, numbers)
@@ -137,6 +137,8 @@ def typed(table: pd.DataFrame, card: Card, columns: Sequence[str]) -> pd.DataFra
         name, written = card.rename.get(header, header), header or NAMELESS
         if name in card.time.names:
             result[written] = pd.to_numeric(table[header]) if card.time.parts else table[header]
+            if pd.api.types.is_datetime64_any_dtype(table[header]):  # of a long table
+                result[written] = table[header].dt.strftime(card.time.format).astype("str")
         elif name == card.series:
             result[written] = table[header].astype("str")
         elif name in columns or (card.wide and name not in card.excluded):

@@ -10,6 +10,7 @@ from pipeline.config.cards import Card
 from pipeline.data import local_times, row_order, stamp_text
 from pipeline.data.local_times import without_zone
 from pipeline.errors import PipelineError
+from pipeline.files import on_disk
 
 SPARSE = 100  # fewer rows than one in this many are taken for a mistake
 YEAR = 1000  # the first valid one: 14 is not 2014
@@ -21,6 +22,17 @@ def stamps(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
 
     PipelineError names the first row, by its number in the rows' index, whose time is not one, or
     not of the zone.
+    """
+    moments = pd.DatetimeIndex(as_written(table, card, where))
+    _check_zone(moments, card, where, table.index)
+    return local_times.in_utc(moments, card, where, table.index)
+
+
+def as_written(table: pd.DataFrame, card: Card, where: str) -> pd.Series:
+    """The time of each raw row as it is written: in UTC where stamps have offsets, else local.
+
+    PipelineError names the first row whose time is not one, or has another offset where the card
+    names no zone.
     """
     names, text = list(card.time.names), None
     if card.time.format:
@@ -53,9 +65,7 @@ def stamps(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
         )
     if text is not None:
         _check_offsets(text, card, where)
-    moments = pd.DatetimeIndex(times)
-    _check_zone(moments, card, where, table.index)
-    return local_times.in_utc(moments, card, where, table.index)
+    return times
 
 
 def _of_periods(table: pd.DataFrame, card: Card, length: str) -> pd.Series:
@@ -142,36 +152,60 @@ def regular(
     """
     times = pd.DatetimeIndex(series.index)
     column = ", ".join(card.time.names)
-    steps = np.diff(times.asi8)
-    if (steps <= 0).any():
+    if not _rising(times):
+        steps = np.diff(times.asi8)
         raise PipelineError(
             f"{where}: column {column}, row {_disorder(times, steps, card, numbers)}"
         )
     origin = times[0]
     if not card.step.tells:
         return series.rename_axis("time")
-    off = ~card.step.on_grid(times)
-    if off.any():
-        row = int(off.argmax())
+    row = _first_off(times, card)
+    if row is not None:
         raise PipelineError(
             f"{where}: column {column}, row {numbers[row // card.rows_each]}: "
             f"{_off_grid(times, row, card)}"
         )
-    rows = card.step.between(origin, times)
-    if rows[-1] >= SPARSE * len(times):
-        row = int(steps.argmax()) + 1
+    (last,) = card.step.between(times[:1], times[-1:])
+    if last >= SPARSE * len(times):
+        row = int(np.diff(times.asi8).argmax()) + 1
         raise PipelineError(
             f"{where}: column {column}, row {numbers[row // card.rows_each]}: expected rows every "
             f"{card.frequency}, found {times[row]} after {times[row - 1]}, which leaves fewer than "
             f"one row in {SPARSE}; is a year mistyped, or the frequency wrong?"
         )
-    if step and len(rows) > 1 and (shortest := int(np.diff(rows).min())) > step:
+    if step and len(times) > 1 and (shortest := _shortest(times, card)) > step:
         raise PipelineError(
             f"{where}: column {column}: expected rows at most {step} x {card.frequency} apart, as "
             f"in training, found all {shortest} x {card.frequency} or more apart; "
             "is the frequency different?"
         )
-    return series.reindex(card.step.grid(origin, int(rows[-1]) + 1).rename("time"))
+    if last + 1 == len(times):  # none is absent
+        return series.rename_axis("time")
+    return series.reindex(card.step.grid(origin, int(last) + 1).rename("time"))
+
+
+def _rising(times: pd.DatetimeIndex) -> bool:
+    """Whether each time is later than the one before."""
+    parts = (times[part.start : part.stop + 1].asi8 for part in on_disk.blocks(len(times)))
+    return all((np.diff(part) > 0).all() for part in parts)
+
+
+def _first_off(times: pd.DatetimeIndex, card: Card) -> int | None:
+    """The first row that is not on the grid from the first row on."""
+    for part in on_disk.blocks(len(times)):
+        here = pd.DatetimeIndex(times[:1].append(times[part]))
+        off = ~card.step.on_grid(here)[1:]
+        if off.any():
+            return part.start + int(off.argmax())
+    return None
+
+
+def _shortest(times: pd.DatetimeIndex, card: Card) -> int:
+    """The fewest steps from a row to the next."""
+    parts = (times[part.start : part.stop + 1] for part in on_disk.blocks(len(times)))
+    steps = (np.diff(card.step.between(times[0], part)) for part in parts if len(part) > 1)
+    return min(int(own.min()) for own in steps)
 
 
 def _off_grid(times: pd.DatetimeIndex, row: int, card: Card) -> str:

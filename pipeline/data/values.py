@@ -1,14 +1,17 @@
 """A column of raw rows becomes numbers, or words of its categories."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pipeline.config.cards import Card
 from pipeline.data import number_text, stamp_text
 from pipeline.data.number_text import STYLES, Written
 from pipeline.errors import PipelineError
+from pipeline.files import on_disk
 
 
 def _missing(column: pd.Series, card: Card) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -39,10 +42,12 @@ def number(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
     # A mark that is a number may be sent as one, or be written as -999.0 in some rows.
     marks = number_text.parse(pd.Series(card.missing, dtype="str"), written).dropna()
     if len(marks):
-        missing = missing | values.isin(marks).to_numpy()
-        values = values.mask(missing)
+        marked = _each(values, lambda part: part.isin(marks))
+        if (marked & ~missing).any():
+            values = values.mask(marked)
+        missing = missing | marked
     # What float32 cannot hold is infinite to a network, and so are its squares to a scale.
-    bad = ~missing & ~(values.abs() <= np.finfo(np.float32).max).to_numpy()
+    bad = ~missing & ~_each(values, lambda part: part.abs() <= np.finfo(np.float32).max)
     if bad.any():
         row = int(bad.argmax())
         found = str(column.iloc[row])[:60]
@@ -51,6 +56,12 @@ def number(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
             f"the card's missing marks, found {found!r}{_hint(found, written)}"
         )
     return values
+
+
+def _each(values: pd.Series, test: Callable[[pd.Series], pd.Series]) -> npt.NDArray[np.bool_]:
+    """Of which values something holds, some at a time."""
+    parts = on_disk.blocks(len(values))
+    return np.concatenate([test(values.iloc[part]).to_numpy(bool) for part in parts])
 
 
 def _hint(found: str, written: Written) -> str:

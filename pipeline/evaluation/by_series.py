@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.evaluation import metrics
+from pipeline.evaluation import metrics, sums
 from pipeline.evaluation.forecasts import MODEL, Forecasts, Made
 from pipeline.evaluation.metrics import TARGETS, Scores
-from pipeline.evaluation.scoring import Yardstick, pooled
+from pipeline.evaluation.scoring import Yardstick, summed
+from pipeline.evaluation.sums import Sum, Tree
 
 
 def yardsticks(
@@ -25,13 +26,13 @@ def yardsticks(
     return pooled, [replace(one, deviation=pooled.deviation) for one in each]
 
 
-def of_one(group: Forecasts, made: Made, yardsticks: Mapping[str, Yardstick]) -> dict[str, Scores]:
-    """By name what one model scores, and n, on each series of which a target was observed."""
+def of_one(group: Forecasts, made: Made, yardsticks: Mapping[str, Yardstick]) -> Tree:
+    """By name what adds up to one model's scores, and n, on each series with an observed target."""
     seen, known = group.observed, ~np.isnan(group.observed)
     return {
         name: {
-            "n": int(known[part].sum()),
-            **pooled(seen[part], made.part(part), yardsticks[name], TARGETS),
+            "n": Sum(sums.COUNT, (int(known[part].sum()),)),
+            **summed(seen[part], made.part(part), yardsticks[name], TARGETS),
         }
         for name, part in group.series()
         if known[part].any()
@@ -42,7 +43,7 @@ def table(found: Mapping[str, Mapping[str, Scores]], series: str) -> pd.DataFram
     """A row for each series: its name, n, scores, and skill by baseline.
 
     Args:
-        found: what `of_one` gives, by model.
+        found: the scores of what `of_one` gives, by model.
         series: what the column of names is called.
     """
     rows = []

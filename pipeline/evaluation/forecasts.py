@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from pipeline.data.panel import Borders
 from pipeline.data.windows import Rows
+from pipeline.files import on_disk
 from pipeline.files.on_disk import Kept
 
 Floats = npt.NDArray[np.float64]
@@ -18,6 +19,7 @@ Around = Callable[[], tuple[Bands, dict[float, Floats]]]  # intervals, and quant
 Part = slice | Rows
 MODEL = "model"
 MOST = 2**18  # values that are forecast and scored at once: with all that is made of them, 150 MB
+LONGEST = 2**19  # windows of one series; of more, as many values are scored at once
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,12 @@ class Windows:
     borders: Borders | None  # of many series below each other; one if None
 
     def groups(self) -> "Iterator[Forecasts]":
-        """The forecasts of some series after the other, each series as a whole, and their number
-        such that they and all that is made of them fit into memory."""
+        """The forecasts of some series after the other, such that they and all that is made of
+        them fit into memory: each series as a whole, or a part of a long one."""
+        raise NotImplementedError
+
+    def whole_series(self) -> "Iterator[Forecasts]":
+        """The same, each series as a whole however long it is."""
         raise NotImplementedError
 
     def of(self, part: Part) -> "Forecasts":
@@ -88,6 +94,10 @@ class Forecasts(Windows):
     uncut: Callable[[], Bands] | None = None  # the model's, below the least value of a target too
 
     def groups(self) -> "Iterator[Forecasts]":
+        """They are in memory already."""
+        yield self
+
+    def whole_series(self) -> "Iterator[Forecasts]":
         """They are in memory already."""
         yield self
 
@@ -122,7 +132,7 @@ class Forecasts(Windows):
         horizon = self.observed.shape[1]
         first = slice(0, max(most // horizon, 1))
         rows = self.origins[first, None] + np.arange(1, horizon + 1)
-        made = self.made(MODEL).part(np.s_[first, :, k])
+        made = self.of(first).made(MODEL).part(np.s_[..., k])
         bands = {level: (low.ravel(), high.ravel()) for level, (low, high) in made.bands.items()}
         return rows.ravel(), self.observed[first, :, k].ravel(), Made(made.point.ravel(), bands)
 
@@ -165,8 +175,14 @@ class OnDisk(Windows):
         return list(grouped(self.origins, self.borders, each))
 
     def groups(self) -> Iterator[Forecasts]:
-        """Those of several series at a time."""
+        """Those of several series at a time, or a part of one."""
         for part in self.cuts:
+            yield self.of(part)
+
+    def whole_series(self) -> Iterator[Forecasts]:
+        """Those of several series at a time."""
+        each = int(np.prod(self.observed.shape[1:]))
+        for part in _of_series(self.origins, self.borders, each):
             yield self.of(part)
 
     def of(self, part: Part) -> Forecasts:
@@ -191,7 +207,19 @@ def parts(origins: Rows, borders: Borders | None) -> Iterator[tuple[int, slice]]
 
 
 def grouped(origins: Rows, borders: Borders | None, each: int) -> Iterator[slice]:
-    """Origins of whole series, up to MOST values at a time with so many at each, or one series."""
+    """Origins of whole series, up to MOST values at a time with so many at each, or one series.
+
+    Of a series with more than LONGEST windows, LONGEST values at a time.
+    """
+    for group in _of_series(origins, borders, each):
+        rows = group.stop - group.start
+        many = max(LONGEST // each, 1) if rows > LONGEST else max(rows, 1)
+        for part in on_disk.blocks(rows, many):
+            yield slice(group.start + part.start, group.start + part.stop)
+
+
+def _of_series(origins: Rows, borders: Borders | None, each: int) -> Iterator[slice]:
+    """Origins of whole series, up to MOST values at a time, or one series."""
     first = end = 0
     for _, part in parts(origins, borders):
         if first < end and (part.stop - first) * each > MOST:

@@ -12,6 +12,7 @@ import pandas as pd
 from pipeline.evaluation import sums
 from pipeline.evaluation.sampling import counted
 from pipeline.evaluation.sums import How, Sum
+from pipeline.preparation import moments
 
 Floats = npt.NDArray[np.float64]
 Scores = dict[str, float]
@@ -230,8 +231,11 @@ def error(scores: Scores) -> float:
 
 def seasonal_error(train: pd.Series, season: int) -> float:
     """The mean absolute difference of training values one season apart; 0 if there are none."""
-    differences = (train - train.shift(season)).abs().dropna()
-    return float(differences.mean()) if len(differences) else 0.0
+    if not season:  # of many series together
+        return 0.0
+    differences = moments.known(moments.changes(train.to_numpy(np.float64), season))
+    np.abs(differences, out=differences)
+    return float(differences.sum() / len(differences)) if len(differences) else 0.0
 
 
 def skill(error: float, naive_error: float) -> float | None:

@@ -14,6 +14,7 @@ from pipeline.evaluation import metrics, sums
 from pipeline.evaluation.forecasts import MODEL, Bands, Floats, Forecasts, Made, Windows
 from pipeline.evaluation.metrics import BASELINES, BRIEF, STORED, Scores
 from pipeline.evaluation.sums import Sum, Tree
+from pipeline.preparation import moments
 from pipeline.preparation.imputation import BEYOND, OBSERVED, gap_state
 
 NamedSpans = Mapping[str, tuple[int, int]]
@@ -33,7 +34,8 @@ class Yardstick:
     def of(cls, train: pd.DataFrame, season: int, block: int = 1) -> "Yardstick":
         """From the targets' training rows, missing values as NaN."""
         errors = [metrics.seasonal_error(train[name], season) for name in train]
-        return cls(np.array(errors), train.std(ddof=0).to_numpy(), block)
+        spread = [moments.mean_and_deviation(train[n].to_numpy(np.float64))[1] for n in train]
+        return cls(np.array(errors), np.array(spread), block)
 
     def of_target(self, k: int) -> "Yardstick":
         """One target's own."""
@@ -137,7 +139,7 @@ def rolling(
     `follow` gives these intervals.
     """
     total = Tree()
-    for group in forecasts.groups():
+    for group in forecasts.whole_series():
         seen, made = group.observed, Made(group.model, follow(group))
         blocks = group.blocks(yardstick.block)
         own = summed(seen, made, yardstick, blocks=blocks)
@@ -244,16 +246,14 @@ def _targets(
 
 
 def by_hour(
-    forecasts: Windows, hours: npt.NDArray[np.int64], yardstick: Yardstick
+    forecasts: Windows, times: pd.DatetimeIndex, yardstick: Yardstick
 ) -> dict[str, list[float]]:
-    """What `metrics.error` gives for the targets of each hour of the day, NaN where none is.
-
-    `hours` [rows] is the hour of each row of the series, from 0.
-    """
+    """What `metrics.error` gives for the targets of each hour of `times` [rows], NaN where none."""
     total = Tree()
     for group in forecasts.groups():
         seen = group.observed
-        of_target = hours[group.origins[:, None] + np.arange(1, seen.shape[1] + 1)]
+        rows = group.origins[:, None] + np.arange(1, seen.shape[1] + 1)
+        of_target = times[rows.ravel()].hour.to_numpy().reshape(rows.shape)
         for name, values in group.by.items():
             inside = [(str(hour), of_target == hour) for hour in range(24)]
             own = {

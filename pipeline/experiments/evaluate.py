@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.config.experiment import Experiment
-from pipeline.data import panel, splits
+from pipeline.data import long_tables, panel, splits
 from pipeline.data.panel import Panel
-from pipeline.data.sources import reading
 from pipeline.data.splits import Spans
 from pipeline.data.windows import Runs
 from pipeline.evaluation import by_series, network_memory, scoring
@@ -52,10 +51,10 @@ def evaluate(experiment: Experiment, layout: Layout) -> Evaluation:
     forecaster = Forecaster.load(files)
     spec = forecaster.spec
     raw = layout.raw_table(experiment.dataset, card.file)
-    table = reading.read_table(raw, card)
+    table = long_tables.read(raw, card)
     seen = forecaster.prepare(forecaster.read(table, str(raw), experiment.params.ingest.series))
     example = newest(table, spec, card, forecaster.imputer)
-    del table  # its text takes more memory than all that follows
+    del table
     series = panel.read(layout.series, card)
     targets, times = series.frame[list(spec.targets)], pd.DatetimeIndex(series.frame.index)
     origins = {

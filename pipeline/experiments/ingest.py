@@ -2,7 +2,7 @@
 
 from pipeline.config.experiment import Experiment
 from pipeline.config.reading import raw_table
-from pipeline.data import panel, quality, raw_panel
+from pipeline.data import long_tables, panel, quality, raw_panel
 from pipeline.data.sources import reading
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
@@ -13,7 +13,7 @@ def ingest(experiment: Experiment, layout: Layout) -> None:
     """data/raw/NAME and its card -> data/ingested; what the table lacks is told."""
     card, raw = experiment.card, raw_table(experiment, layout)
     sha256 = reading.verify(raw, card)
-    table, wanted = reading.read_table(raw, card), experiment.params.ingest.series
+    table, wanted = long_tables.read(raw, card), experiment.params.ingest.series
     series, given = raw_panel.to_panel(table, card, str(raw), wanted=wanted)
     found = quality.of_panel(series, given, card) | {"sha256": sha256}
     quality.check_usable(found, card, str(raw))

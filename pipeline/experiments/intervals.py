@@ -227,6 +227,8 @@ def followed(group: Forecasts, lowest: Floats) -> Bands:
         )
         for _, part in group.series()
     ]
+    if len(found) == 1:
+        return found[0]
     return {
         level: (
             np.concatenate([one[level][0] for one in found]),

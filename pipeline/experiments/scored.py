@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from pipeline.config.experiment import Experiment
-from pipeline.evaluation import by_series, predictions, scoring
+from pipeline.evaluation import by_series, predictions, scoring, sums
 from pipeline.evaluation.forecasts import MODEL, Forecasts, Made, OnDisk
-from pipeline.evaluation.metrics import Scores
 from pipeline.evaluation.scoring import Yardstick
+from pipeline.evaluation.sums import Tree
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.forecasting.conformal import columns
@@ -30,7 +30,7 @@ def all_scores(
     What makes intervals is done once for all three.
     """
     targets, name_of = experiment.targets, experiment.card.series
-    own: dict[str, dict[str, Scores]] = {name: {} for name in forecasts["test"].by}
+    own: Tree = {name: {} for name in forecasts["test"].by}
     bounds = [end for level in experiment.params.evaluate.levels for end in columns(level)]
     groups = sum(len(made.cuts) * len(made.by) for made in forecasts.values())
     written = sum(int(np.prod(made.observed.shape)) for made in forecasts.values())
@@ -47,8 +47,8 @@ def all_scores(
                 lacking = [end for end in bounds if end not in frame]
                 append(frame.assign(**dict.fromkeys(lacking, np.nan)))
             if span == "test":
-                own[name] |= by_series.of_one(group, made, yardsticks)
+                own[name] = sums.joined(own[name], by_series.of_one(group, made, yardsticks))
             tell(name)
 
         metrics = scoring.report(forecasts, targets, yardstick, experiment.card.spans, watch)
-    return metrics, by_series.table(own, name_of or "series")
+    return metrics, by_series.table(sums.finished(own), name_of or "series")

@@ -41,13 +41,14 @@ def validate(experiment: Experiment, layout: Layout) -> Scores:
     yardstick, each = by_series.yardsticks(train, card.season)
     if not card.series:
         return scoring.rounded(pooled(forecasts, yardstick))
-    yardsticks, own = dict(zip(ingested.borders.names, each, strict=True)), dict[str, Scores]()
+    yardsticks, own = dict(zip(ingested.borders.names, each, strict=True)), Tree()
 
     def watch(_: str, group: Forecasts, __: str, made: Made) -> None:
-        own.update(by_series.of_one(group, Made(made.point), yardsticks))
+        nonlocal own
+        own = sums.joined(own, by_series.of_one(group, Made(made.point), yardsticks))
 
     found = pooled(forecasts, yardstick, watch)
-    many = by_series.summary(by_series.table({MODEL: own}, card.series))
+    many = by_series.summary(by_series.table({MODEL: sums.finished(own)}, card.series))
     found |= {"mase": many["mase"]} if "mase" in many else {}
     return scoring.rounded(found)
 

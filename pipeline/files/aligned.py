@@ -10,12 +10,16 @@ is made. The gain: features and targets are in memory once, however long the ser
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.files import on_disk
+
 ALIGNMENT = 64  # bytes
 
 
 def aligned_zeros(rows: int, columns: int) -> npt.NDArray[np.float32]:
     """An array of zeros, [rows, columns], that TensorFlow can use without a copy."""
     size = rows * columns * np.dtype(np.float32).itemsize
+    if size >= on_disk.LONG:
+        return on_disk.zeros((rows, columns), np.float32)  # a page of memory is aligned
     memory = np.zeros(size + ALIGNMENT, np.uint8)
     first = -memory.ctypes.data % ALIGNMENT
     return memory[first : first + size].view(np.float32).reshape(rows, columns)

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.data.windows import Rows
+from pipeline.files import on_disk
 from pipeline.forecasting.conformal import Bands, Floats, nested
 
 # Twice as fast, intervals of 80% chase single episodes; half as fast, a season is over before they
@@ -42,12 +43,15 @@ def replay(
         gain: how fast the factor follows.
     """
     levels = np.array(sorted(bands))
-    lows, highs = (np.stack([bands[level][side] for level in levels], axis=1) for side in (0, 1))
     miss_rate = (1 - levels / 100)[:, None, None]
-    centre = np.clip(middle[:, None], lows, highs)
-    down, up = centre - lows, highs - centre  # [N, levels, H, K]
-    factor = np.ones(down.shape[1:])
-    made = np.empty((2, *down.shape))
+    shape = len(middle), len(levels), *middle.shape[1:]
+    down, up, centre = (on_disk.zeros(shape, np.float64) for _ in range(3))  # [N, levels, H, K]
+    for i, level in enumerate(levels):
+        low, high = bands[level]
+        centre[:, i] = np.clip(middle, low, high)
+        down[:, i], up[:, i] = centre[:, i] - low, high - centre[:, i]
+    factor = np.ones(shape[1:])
+    made = on_disk.zeros((2, *shape), np.float64)
     ahead = np.arange(1, observed.shape[1] + 1)
     for t in range(len(observed)):
         # What has become known since the last origin: rows after it, up to this one.

@@ -25,6 +25,7 @@ from pipeline.config.params import (
 )
 from pipeline.data import windows
 from pipeline.data.windows import Rows
+from pipeline.files import on_disk
 from pipeline.models import boosting, seasonal_ridge
 from pipeline.models import linear as linear_maps
 from pipeline.models.ridge import Spans, solve_ridge
@@ -95,7 +96,11 @@ class FittedBaseline:
         return {"kernel": kernel, "bias": bias}
 
     def _maps(self, seen: Seen, wanted: Floats, spans: Spans) -> dict[str, Floats]:
-        known = self.scaler.standardise(seen.known, self.spec.targets)
+        known = on_disk.by_rows(
+            lambda part: self.scaler.standardise(seen.known[part], self.spec.targets),
+            seen.known.shape,
+            np.float64,
+        )
         if self.spec.known_features:
             kernel, _ = solve_ridge(
                 lambda rows: self._straight(seen.ahead[rows]),

@@ -46,7 +46,7 @@ def fit(
     # The channels one after the other, [K * rows, 1]; an origin's rows all lie in its own channel.
     offsets = rows * np.arange(k)
     known, targets = (part.T.reshape(-1, 1) for part in (known, targets))
-    last = (last + offsets).T.reshape(-1, 1)
+    last = (last + offsets if k > 1 else last).T.reshape(-1, 1)
     train, validation = (
         (span[span >= look_back - 1] + offsets[:, None]).ravel() for span in origins
     )

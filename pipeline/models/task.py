@@ -14,6 +14,7 @@ from pipeline.config.steps import Fixed, Step
 from pipeline.data.panel import Borders
 from pipeline.data.windows import Rows, Runs, ahead, seen
 from pipeline.errors import PipelineError
+from pipeline.files import on_disk
 from pipeline.models.spec import Spec
 from pipeline.preparation.features import Gaps, build, by_clock
 from pipeline.preparation.scaling import Scaler
@@ -82,9 +83,16 @@ class Seen:
 
         The first row of the series, if it was not observed up to there.
         """
-        rows = np.arange(len(self.targets))[:, None]
-        first = np.repeat(self.each.firsts, self.each.lengths)[:, None]
-        return np.maximum.accumulate(np.where(np.isnan(self.targets), first, rows))
+        found = on_disk.zeros(self.targets.shape, np.int64)
+        for _, own in self.each.parts():
+            last = np.full((1, self.targets.shape[1]), own.start)
+            for block in on_disk.blocks(own.stop - own.start):
+                part = slice(own.start + block.start, own.start + block.stop)
+                rows = np.arange(part.start, part.stop)[:, None]
+                seen = np.where(np.isnan(self.targets[part]), own.start, rows)
+                found[part] = np.maximum.accumulate(np.vstack([last, seen]))[1:]
+                last = found[part][-1:] if len(rows) else last
+        return found
 
     @property
     def step(self) -> Step:
@@ -104,7 +112,8 @@ class Seen:
         parts = [rows for _, rows in self.each.parts()]
         found = [rows.start + (~np.isnan(self.targets[rows])).argmax(axis=0) for rows in parts]
         rows = np.stack(found)
-        return np.take_along_axis(self.targets, rows, axis=0), self.times.as_unit("ns").asi8[rows]
+        times = self.times[rows.ravel()].as_unit("ns").asi8.reshape(rows.shape)
+        return np.take_along_axis(self.targets, rows, axis=0), times
 
     def in_units(self, forecasts: Floats, origins: Rows) -> Floats:
         """Forecasts in the series' own units, [N, H, K] or [N, H, K, Q], in those of the card."""
@@ -119,7 +128,8 @@ class Seen:
     @cached_property
     def known(self) -> Floats:
         """[rows, K] the last observed targets, in units as `targets`; NaN before the first."""
-        return np.take_along_axis(self.targets, self.last, axis=0)
+        last, own = self.last, np.arange(self.targets.shape[1])
+        return on_disk.by_rows(lambda part: self.targets[last[part], own], last.shape, np.float64)
 
     def windows(self, spec: Spec, origins: Rows) -> npt.NDArray[np.float32]:
         """What is seen from origins [B]: [B, L, F].
@@ -178,8 +188,10 @@ class Task:
     @cached_property
     def wanted(self) -> Floats:
         """[rows, K] the targets standardised, NaN where not observed."""
-        standard: Floats = self.scaler.standardise(self.seen.targets, self.spec.targets)
-        return standard
+        targets, names = self.seen.targets, self.spec.targets
+        return on_disk.by_rows(
+            lambda part: self.scaler.standardise(targets[part], names), targets.shape, np.float64
+        )
 
 
 class Model(Protocol):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -9,9 +10,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.config.cards import Card
-from pipeline.data.panel import Panel
+from pipeline.data.panel import Panel, joined
 from pipeline.data.windows import Rows as Indices
+from pipeline.files import on_disk
 from pipeline.files.records import Record
+from pipeline.preparation import moments
 from pipeline.preparation.own_units import OwnUnits
 
 Floats = npt.NDArray[np.float64]
@@ -61,30 +64,47 @@ class Rows:
         values, changes = [], []
         for name, frame in panel.parts():
             part = frame[list(columns)]
-            part = own.into(part, name) if own else part.copy()
+            part = own.into(part, name) if own else part.copy(deep=False)
             for column in columns:
                 if levels := card.columns[column].categories:
                     codes = pd.Categorical(part[column], categories=levels).codes.astype(float)
                     part[column] = np.where(codes < 0, np.nan, codes)
             values.append(part.astype(np.float64))
-            changes.append(values[-1].diff())
+            differences = {
+                column: moments.changes(values[-1][column].to_numpy()) for column in columns
+            }
+            changes.append(pd.DataFrame(differences, index=part.index, copy=False))
         counts = {name: len(card.columns[name].categories) for name in columns}
         counts = {name: count for name, count in counts.items() if count}
         times = pd.DatetimeIndex(panel.frame.index)
-        at = card.step.between(times.min(), times)
-        return cls(times, at, pd.concat(values), pd.concat(changes), counts)
+        first = times.min()
+        at = on_disk.by_rows(
+            lambda part: card.step.between(first, times[part]), (len(times),), np.int64
+        )
+        return cls(times, at, joined(values), joined(changes), counts)
 
-    def part(self, of: npt.NDArray[np.bool_]) -> "Rows":
+    def part(self, of: slice | Indices | npt.NDArray[np.bool_]) -> "Rows":
         """Some of the rows."""
-        return Rows(self.times[of], self.at[of], self.values[of], self.changes[of], self.levels)
+        frames = self.values.iloc[of], self.changes.iloc[of]
+        return Rows(self.times[of], self.at[of], *frames, self.levels)
 
     def chunks(self, length: int) -> Iterator[tuple[int, "Rows"]]:
         """The rows of each chunk of so many steps, numbered from 0; the last one ends with the last
         row, and what is less than a chunk at the beginning is left out."""
-        count = int(self.at.max() - self.at.min() + 1) // length
-        number = count - 1 - (self.at.max() - self.at) // length
-        for one in range(count):
-            yield one, self.part(number == one)
+        least, most = int(self.at.min()), int(self.at.max())
+        count = (most - least + 1) // length
+        number = on_disk.by_rows(
+            lambda part: count - 1 - (most - self.at[part]) // length, self.at.shape, np.int32
+        )
+        one_series = all(
+            (np.diff(number[part.start : part.stop + 1]) >= 0).all()
+            for part in on_disk.blocks(len(number))
+        )
+        order = None if one_series else np.argsort(number, kind="stable")
+        ends = np.searchsorted(number, np.arange(count + 1), sorter=order)
+        for one, (first, end) in enumerate(pairwise(ends.tolist())):
+            rows = slice(first, end)
+            yield one, self.part(rows if order is None else order[rows])
 
 
 def chunk_rows(rows: int, card: Card) -> int:
@@ -94,9 +114,26 @@ def chunk_rows(rows: int, card: Card) -> int:
     return card.season * int(np.clip(rows // (40 * card.season), 1, wanted))
 
 
-def seasons(times: pd.DatetimeIndex, yearly: bool) -> npt.NDArray[np.str_]:
-    """The season of each row: its month, 01 to 12, or ALL."""
-    return times.strftime("%m").to_numpy(str) if yearly else np.full(len(times), ALL)
+def seasons(times: pd.DatetimeIndex, yearly: bool) -> npt.NDArray[np.int8]:
+    """The season of each row: its month, from 1, or 0."""
+    if not yearly:
+        return np.zeros(len(times), np.int8)
+    return on_disk.by_rows(lambda part: times[part].month.to_numpy(), (len(times),), np.int8)
+
+
+def name_of(season: int) -> str:
+    """What a season is called: 01 to 12, or ALL."""
+    return f"{season:02d}" if season else ALL
+
+
+def by_season(
+    values: Floats, times: pd.DatetimeIndex, yearly: bool
+) -> Iterator[tuple[str, Indices]]:
+    """Each season with observed values, and their rows."""
+    season, there = seasons(times, yearly), ~np.isnan(values)
+    for one in range(13):
+        if len(rows := np.flatnonzero(there & (season == one))):
+            yield name_of(one), rows
 
 
 def yearly(times: pd.DatetimeIndex) -> bool:
@@ -106,7 +143,6 @@ def yearly(times: pd.DatetimeIndex) -> bool:
 
 def learn(rows: Rows, by_year: bool) -> dict[str, Column]:
     """What each column was in these rows; without those that were never observed."""
-    season = seasons(rows.times, by_year)
     found = {}
     for name in map(str, rows.values):
         values, changes = (part[name].to_numpy() for part in (rows.values, rows.changes))
@@ -116,8 +152,8 @@ def learn(rows: Rows, by_year: bool) -> dict[str, Column]:
         found[name] = Column(
             lowest=None if counted else float(np.nanmin(values)),
             highest=None if counted else float(np.nanmax(values)),
-            values=_by_season(values, season, counted),
-            changes={} if counted else _by_season(changes, season, None),
+            values=_learned(values, rows.times, by_year, counted),
+            changes={} if counted else _learned(changes, rows.times, by_year, None),
         )
     return found
 
@@ -146,30 +182,6 @@ def measure(chunk: Rows, columns: Mapping[str, Column]) -> dict[tuple[str, str],
         if len(steps) and column.changes:
             found[name, "changes"] = ks(steps, _mixed(column.changes, season, None))
     return found
-
-
-def in_training(train: Rows, length: int) -> pd.DataFrame:
-    """What `measure` gives for each chunk of the training span against the rest of it.
-
-    The rest is the same months of the other years; of a span without other years, all chunks but
-    this one and its neighbours, which are like it. [chunks, (column, statistic)]
-    """
-    by_year, year = yearly(train.times), train.times.year.to_numpy()
-    others: dict[int, dict[str, Column]] = {}
-    if by_year:
-        others = {one: learn(train.part(year != one), by_year) for one in np.unique(year).tolist()}
-    rows = {}
-    for number, chunk in train.chunks(length):
-        if not len(chunk.at):  # between series that are years apart
-            continue
-        if by_year:
-            # A chunk over New Year is measured by the year in which most of it lies.
-            rest = others[int(pd.Series(chunk.times.year).mode()[0])]
-        else:
-            first, last = chunk.at.min() - length, chunk.at.max() + length
-            rest = learn(train.part((train.at < first) | (train.at > last)), by_year)
-        rows[number] = measure(chunk, rest)
-    return frame(rows)
 
 
 def frame(rows: Mapping[int, Mapping[tuple[str, str], float]]) -> pd.DataFrame:
@@ -202,31 +214,48 @@ def psi(values: Floats, mix: Mix, edges: Floats) -> float:
     return float(((p - q) * np.log(p / q)).sum())
 
 
-def _by_season(
-    values: Floats, season: npt.NDArray[np.str_], counted: int | None
+def _learned(
+    values: Floats, times: pd.DatetimeIndex, by_year: bool, counted: int | None
 ) -> dict[str, tuple[float, ...]]:
     """Of the observed values of each season the quantiles, or the shares of so many levels."""
-    known = ~np.isnan(values)
     found = {}
-    for one in np.unique(season[known]):
-        own = values[known & (season == one)]
+    for one, rows in by_season(values, times, by_year):
+        own = values[rows]
         if counted:
-            of: Floats = np.bincount(own.astype(int), minlength=counted) / len(own)
-        else:  # of the values themselves: nothing lies between two counts
-            at = (np.arange(POINTS) + 0.5) / POINTS
-            of = np.quantile(own, at, method="inverted_cdf")
-        found[str(one)] = tuple(float(f"{value:.10g}") for value in of)
+            found[one] = shown(shares(own, counted))
+            continue
+        places = inverted(len(own), POINTS)
+        own.partition(np.unique(places))
+        found[one] = shown(own[places])
     return found
+
+
+def inverted(count: int, points: int) -> Indices:
+    """Where so many quantiles stand among sorted values: of them, since nothing lies between two
+    counts. As NumPy's method inverted_cdf has it."""
+    at = (np.arange(points) + 0.5) / points
+    return np.ceil(count * at - 1).clip(0).astype(np.int64)
+
+
+def shares(levels: Floats, counted: int) -> Floats:
+    """The share of each of so many levels."""
+    found: Floats = np.bincount(levels.astype(int), minlength=counted) / len(levels)
+    return found
+
+
+def shown(values: Floats) -> tuple[float, ...]:
+    """Values as they are written."""
+    return tuple(float(f"{value:.10g}") for value in values)
 
 
 def _mixed(
     by_season: Mapping[str, tuple[float, ...]],
-    season: npt.NDArray[np.str_],
+    season: npt.NDArray[np.int8],
     counted: int | None,
 ) -> Mix:
     """The distribution of rows of these seasons; of seasons that were never observed, of all."""
     names, counts = np.unique(season, return_counts=True)
-    shares = {str(name): count for name, count in zip(names, counts, strict=True)}
+    shares = {name_of(int(one)): n for one, n in zip(names, counts, strict=True)}
     shares = {name: share for name, share in shares.items() if name in by_season}
     shares = shares or dict.fromkeys(by_season, 1)
     total, points, weights = sum(shares.values()), [], []

@@ -13,7 +13,7 @@ from pipeline.config import input_names
 from pipeline.config.cards import Card
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Naive, SeasonalNaive
-from pipeline.data.panel import Borders, Panel
+from pipeline.data.panel import Borders, Panel, joined
 from pipeline.data.windows import Rows as Indices
 from pipeline.evaluation import predictions, scoring
 from pipeline.evaluation.forecasts import MODEL, Windows
@@ -22,8 +22,9 @@ from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.files.records import Record
 from pipeline.models.spec import Spec
-from pipeline.monitoring import inputs, limits, scores
+from pipeline.monitoring import inputs, limits, reference, scores
 from pipeline.monitoring.inputs import Column, Rows
+from pipeline.preparation import moments
 from pipeline.preparation.scaling import Scaler
 from pipeline.runtime.progress import say
 
@@ -100,11 +101,11 @@ def of(
     frames = [series.frame.iloc[first:end] for first, end in train]
     lengths = dict(zip(series.borders.names, map(len, frames), strict=True))
     rows = Rows.of(
-        Panel(pd.concat(frames), Borders.of(lengths)), card, watched(spec, card), scaler.own
+        Panel(joined(frames), Borders.of(lengths)), card, watched(spec, card), scaler.own
     )
     until = rows.times.max()
     chunk = inputs.chunk_rows(int(rows.at.max()) + 1, card)
-    chunks = inputs.in_training(rows, chunk)
+    chunks = reference.in_training(rows, chunk)
     baseline = _baseline(spec, card, series, forecasts["test"])
     tallies = {
         span: _tally(spec, card, series, baseline, forecasts[span], chunk)
@@ -135,7 +136,8 @@ def _baseline(spec: Spec, card: Card, series: Panel, test: Windows) -> Naive | S
     total, squares = np.zeros((2, len(spec.targets)))
     missed, count = np.zeros((2, len(found), len(spec.targets)))
     values = series.frame[list(spec.targets)]
-    around = values.mean().fillna(0).to_numpy(np.float64)  # or squares would lose their digits
+    means = [moments.mean_and_deviation(values[name].to_numpy(np.float64))[0] for name in values]
+    around = np.nan_to_num(np.array(means))  # or squares would lose their digits
     n = np.zeros(len(spec.targets))
     for group in test.groups():
         seen = group.observed - around

@@ -11,6 +11,7 @@ from pydantic import Field
 from pipeline.data.panel import Borders
 from pipeline.data.windows import true_runs
 from pipeline.errors import PipelineError
+from pipeline.files import on_disk
 from pipeline.files.records import Record
 
 REGULAR = 4  # times that a gap has come, to be expected again
@@ -54,14 +55,11 @@ class Imputer(Record):
                 f"column {name}: expected observed values in the training span, found none; move "
                 "it from columns to excluded in the card"
             )
-        rows = np.flatnonzero(train.notna().any(axis=1))
-        number = (borders or Borders.of({"": len(train)})).number(rows)
-        steps = np.diff(rows)[np.diff(number) == 0]
         return cls(
             method=method,
             limit=limit,
             season=season,
-            step=int(np.bincount(steps).argmax()) if len(steps) else 1,
+            step=_usual_step(train, borders or Borders.of({"": len(train)})),
             means={str(name): float(mean) for name, mean in means.items()},
             static=tuple(static),
         )
@@ -102,14 +100,29 @@ class Imputer(Record):
 
 def gap_state(series: pd.DataFrame, limit: int) -> npt.NDArray[np.uint8]:
     """OBSERVED, FILLED or, after `limit` rows of a gap, BEYOND for each value: [rows, columns]."""
-    missing = series.isna()
     state = np.full(series.shape, OBSERVED, np.uint8)
-    state[missing.to_numpy()] = FILLED
-    if state.any():
-        count = missing.cumsum()
-        since = count - count.where(~missing).ffill().fillna(0).astype("int64")  # a gap's first row
-        state[(since > limit).to_numpy()] = BEYOND
+    for column, name in enumerate(series):
+        missing = series[name].isna().to_numpy()
+        state[missing, column] = FILLED
+        first, end = true_runs(missing)
+        long = end - first > limit
+        opens = np.zeros(len(missing) + 1, np.int8)
+        opens[first[long] + limit], opens[end[long]] = 1, -1
+        state[np.cumsum(opens[:-1], dtype=np.int8) > 0, column] = BEYOND
     return state
+
+
+def _usual_step(train: pd.DataFrame, borders: Borders) -> int:
+    """Rows from one with a value to the next of its series, most often."""
+    counts, last = np.zeros(2, np.int64), np.empty(0, np.int64)
+    for part in on_disk.blocks(len(train)):
+        rows = part.start + np.flatnonzero(train.iloc[part].notna().any(axis=1))
+        rows = np.concatenate([last, rows])
+        steps = np.bincount(np.diff(rows)[np.diff(borders.number(rows)) == 0], minlength=2)
+        longer = max(len(counts), len(steps))
+        counts = np.pad(counts, (0, longer - len(counts))) + np.pad(steps, (0, longer - len(steps)))
+        last = rows[-1:]
+    return int(counts.argmax()) or 1
 
 
 def regular_gaps(series: Iterable[pd.DataFrame], limit: int) -> dict[tuple[int, int], list[str]]:
@@ -162,4 +175,4 @@ def one_hot(series: pd.DataFrame, categories: Mapping[str, Sequence[str]]) -> pd
         for level in levels:
             is_level = (series[name] == level).astype("float64")
             parts[f"{name}={level}"] = is_level.where(series[name].notna())
-    return pd.DataFrame(parts, index=series.index)
+    return pd.DataFrame(parts, index=series.index, copy=False)

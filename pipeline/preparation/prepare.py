@@ -5,6 +5,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.data.panel import Borders
+from pipeline.files import on_disk
 from pipeline.preparation.imputation import Imputer
 from pipeline.preparation.scaling import Scaler, check_range
 
@@ -18,13 +19,18 @@ def prepare(
     without it there is none.
     """
     # Channel by channel, as pandas has them.
-    values = np.empty(channels.shape, np.float32, order="F")
-    state = np.empty(channels.shape, np.uint8)
+    values = on_disk.zeros(channels.shape[::-1], np.float32).T
+    state = on_disk.zeros(channels.shape, np.uint8)
     for name, rows in borders.parts():
-        part = channels.iloc[rows]
-        filled, state[rows] = imputer.apply(scaler.in_own_units(part, name))
-        scaled = scaler.transform(filled)
-        if where:
-            check_range(scaled, filled, f"{where}: series {name}" if name else where)
-        values[rows] = scaled.to_numpy(np.float32)
+        for block in on_disk.blocks(rows.stop - rows.start):
+            here = slice(rows.start + block.start, rows.start + block.stop)
+            # Rows before that decide how a gap is filled at the first.
+            before = min(block.start, imputer.context)
+            part = channels.iloc[here.start - before : here.stop]
+            filled, states = imputer.apply(scaler.in_own_units(part, name))
+            scaled = scaler.transform(filled).iloc[before:]
+            if where:
+                of = f"{where}: series {name}" if name else where
+                check_range(scaled, filled.iloc[before:], of)
+            values[here], state[here] = scaled.to_numpy(np.float32), states[before:]
     return values, state

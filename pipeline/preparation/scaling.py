@@ -11,6 +11,7 @@ from pydantic import Field
 from pipeline.config.cards import Transform
 from pipeline.errors import PipelineError
 from pipeline.files.records import Record
+from pipeline.preparation import moments
 from pipeline.preparation.own_units import OwnUnits, spread
 
 Floats = npt.NDArray[np.floating]
@@ -182,16 +183,16 @@ def _fit(column: pd.Series, method: str, transform: Transform | None, firsts: An
     # scikit-learn takes a second to import, which only the stage that fits should pay.
     from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 
-    values = column.dropna()
-    mean, deviation = float(values.mean()), float(values.std(ddof=0))
+    values = moments.known(column.to_numpy(np.float64))
+    mean, deviation = moments.mean_and_deviation(values)
     power = 1.0
     if transform == "yeo_johnson" and values.min() < values.max():
         power = _fitted_power(values)
     median, wide = 0.0, 1.0
     if transform == "median_asinh":
-        median, wide = spread(values.to_numpy(np.float64))
+        median, wide = spread(values)
     bent = _bend((column - median) / wide if wide != 1 or median else column, transform, power)
-    table = bent.dropna().to_numpy(np.float64)[:, None]
+    table = (values if transform is None else bent.dropna().to_numpy(np.float64))[:, None]
     if table.min() == table.max():
         return Scale(
             center=float(table[0, 0]),
@@ -211,9 +212,9 @@ def _fit(column: pd.Series, method: str, transform: Transform | None, firsts: An
         robust = RobustScaler().fit(table)
         center, scale = robust.center_[0], robust.scale_[0]
     # Of neighbours that were both observed; 0 or NaN where there are none that differ.
-    changes = bent.diff()
-    changes.iloc[firsts] = np.nan
-    change = changes.std(ddof=0) / scale
+    changes = moments.changes(bent.to_numpy(np.float64))
+    changes[np.asarray(firsts)] = np.nan
+    change = moments.mean_and_deviation(changes)[1] / scale
     return Scale(
         center=float(center),
         scale=float(scale),
@@ -258,11 +259,10 @@ def _yeo_johnson(values: pd.Series, power: float) -> pd.Series:
     return np.sign(values) * logarithm.where(powers == 0, powered)
 
 
-def _fitted_power(values: pd.Series) -> float:
+def _fitted_power(table: Floats) -> float:
     """The most likely lambda from 0 to 2, to the digits that mean the same on every processor."""
     from scipy import optimize, stats
 
-    table = values.to_numpy(np.float64)
     # Values that lie too close for any spread are infinitely likely.
     with np.errstate(all="ignore"):
         found = optimize.minimize_scalar(

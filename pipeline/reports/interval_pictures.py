@@ -58,7 +58,7 @@ def draw_fan(
         horizon = forecasts.observed.shape[1]
         at = (slice(0, stretch), horizon - 1, 0)
         places, seen = forecasts.origins[:stretch] + horizon, forecasts.observed[at]
-        shown = forecasts.made(MODEL).part(at)
+        shown = forecasts.of(slice(0, stretch)).made(MODEL).part(at)
     rows = along(times, card)[places]
     shade(axes, rows, shown.bands)
     axes.plot(rows, shown.point, color=COLOURS[MODEL], linewidth=1.2, label="forecast")

@@ -1,6 +1,7 @@
 """Pictures of an experiment, as matplotlib figures; nothing here touches pyplot's global state."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.config.cards import Card
-from pipeline.config.steps import Fixed
+from pipeline.config.steps import Fixed, Rows
 from pipeline.evaluation.forecasts import MODEL, Forecasts, Windows
 from pipeline.evaluation.metrics import OWN, deciding, error
 from pipeline.reports.formatting import escape_mathtext, number
@@ -142,14 +143,13 @@ def windows(forecasts: Forecasts, series: pd.Series, look_back: int, card: Card)
     Of a long look-back, only the end is drawn, or the forecast would be too small to see. Only
     complete windows; if a long horizon leaves none, those with up to twice the smallest gaps.
     """
-    made = forecasts.made(MODEL).part(np.s_[..., 0])
-    seen, model = forecasts.observed[..., 0], made.point
+    seen, model = forecasts.observed[..., 0], forecasts.model[..., 0]
     horizon = seen.shape[1]
     gaps = np.isnan(seen).sum(axis=1)
     shown = (gaps <= 2 * gaps.min()) & (gaps < horizon)
     error = np.full(len(seen), np.nan)
     error[shown] = np.sqrt(np.nanmean((model[shown] - seen[shown]) ** 2, axis=1))
-    order = [int(i) for i in np.argsort(error)[: int((~np.isnan(error)).sum())]]
+    order = np.argsort(error)[: int((~np.isnan(error)).sum())]
     figure = Figure(figsize=(9, 5.4), layout="constrained")
     panels = figure.subplots(2, EACH)
     past = min(look_back, max(LEAST_PAST, PAST * horizon))
@@ -166,7 +166,8 @@ def windows(forecasts: Forecasts, series: pd.Series, look_back: int, card: Card)
             origin = int(forecasts.origins[i])
             window = slice(max(origin - past + 1, 0), origin + horizon + 1)
             after = slice(origin + 1, origin + horizon + 1)
-            shade(axes, x[after], made.part(i).bands)
+            made = forecasts.of(slice(i, i + 1)).made(MODEL)
+            shade(axes, x[after], made.part(np.s_[0, ..., 0]).bands)
             axes.plot(x[window], series.iloc[window], mark, color="black", label="observed")
             axes.plot(x[after], model[i], mark, color=COLOURS[MODEL], label="forecast")
             axes.axvline(x[origin], color="#999999", linewidth=0.8, label="origin")  # type: ignore[arg-type]
@@ -183,19 +184,27 @@ def missing(series: pd.DataFrame, starts: Sequence[int], card: Card, bins: int =
     `series` is the regular series, `starts` are the rows that a new span starts in.
     """
     edges = np.unique(np.linspace(0, len(series), min(bins, len(series)) + 1).astype(int))
-    gone = series.isna().to_numpy(np.float64)
-    share = np.add.reduceat(gone, edges[:-1], axis=0) / np.diff(edges)[:, None]
+    gone = series.isna().to_numpy()
+    counts = [np.count_nonzero(gone[first:end], axis=0) for first, end in pairwise(edges)]
+    share = np.array(counts) / np.diff(edges)[:, None]
     figure = Figure(figsize=(9, 1.4 + 0.3 * series.shape[1]), layout="constrained")
     axes = figure.subplots()
     times = pd.DatetimeIndex(series.index)
     end = times[-1:] + pd.Timedelta("1s")  # after the last row, which no other follows
     if card.step.tells:
         end = card.step.shift(times[-1:], 1)
-    x, y = along(pd.DatetimeIndex(times.append(end)), card), np.arange(series.shape[1] + 1)
-    picture = axes.pcolormesh(x[edges], y, share.T, cmap="OrRd", vmin=0, vmax=1)
-    axes.vlines(x[list(starts)], 0, series.shape[1], color="black", linestyle="--", linewidth=1)
-    counts = series.isna().sum()
-    labels = [escape_mathtext(f"{name} ({n:,})" if n else str(name)) for name, n in counts.items()]
+    y = np.arange(series.shape[1] + 1)
+
+    def place(rows: Rows) -> Any:
+        """Of rising rows, the last of which may be that after the last."""
+        inside = times[rows[rows < len(times)]]
+        return inside.append(end[: len(rows) - len(inside)]) if card.step.tells else rows
+
+    picture = axes.pcolormesh(place(edges), y, share.T, cmap="OrRd", vmin=0, vmax=1)
+    lines = place(np.array(starts))
+    axes.vlines(lines, 0, series.shape[1], color="black", linestyle="--", linewidth=1)
+    total = zip(series, np.count_nonzero(gone, axis=0).tolist(), strict=True)
+    labels = [escape_mathtext(f"{name} ({n:,})" if n else str(name)) for name, n in total]
     axes.set_yticks(np.arange(series.shape[1]) + 0.5, labels)
     axes.invert_yaxis()
     dates(axes, card, times)
@@ -293,12 +302,12 @@ def style(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _apart(ranked: Sequence[int], distance: int, count: int) -> list[int]:
+def _apart(ranked: Sequence[int] | Rows, distance: int, count: int) -> list[int]:
     """The first `count` of the ranked that are at least `distance` from one another."""
     chosen: list[int] = []
     for i in ranked:
         if len(chosen) < count and all(abs(i - other) >= distance for other in chosen):
-            chosen.append(i)
+            chosen.append(int(i))
     return chosen
 
 

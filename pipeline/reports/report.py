@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -13,7 +12,7 @@ from pipeline.data.splits import SCORED
 from pipeline.evaluation import by_series, scoring
 from pipeline.evaluation.forecasts import Forecasts
 from pipeline.experiments.evaluate import Evaluation
-from pipeline.files import artifacts
+from pipeline.files import artifacts, on_disk
 from pipeline.files.layout import Layout
 from pipeline.lstm import plots
 from pipeline.lstm.memory_profile import memory_sentence
@@ -68,8 +67,8 @@ def draw(
         first = evaluation.series.borders.firsts[number]
         ends = [evaluation.spans[span][number, 0] - first for span in SCORED]
         drawn["missing"] = pictures.missing(shown, ends, card)
-    clock = _local(evaluation.series.frame, card).hour.to_numpy()
-    if not card.step.daily and len(np.unique(clock)) > 1:
+    clock = _local(evaluation.series.frame, card)
+    if not card.step.daily and _hours(clock) > 1:
         hours = scoring.by_hour(every, clock, evaluation.yardstick)
         drawn["error_by_hour"] = pictures.error_by_hour(hours, evaluation.metrics, names, card)
     if card.series:
@@ -93,6 +92,12 @@ def alone(evaluation: Evaluation, number: int, card: Card) -> tuple[Forecasts, p
 def _local(frame: pd.DataFrame, card: Card) -> pd.DatetimeIndex:
     times = pd.DatetimeIndex(frame.index)
     return times if times.tz is None else times.tz_convert(card.time.timezone).tz_localize(None)
+
+
+def _hours(times: pd.DatetimeIndex) -> int:
+    """How many hours of the day there are."""
+    parts = (times[part].hour.unique() for part in on_disk.blocks(len(times)))
+    return len({hour for part in parts for hour in part})
 
 
 def _middle(evaluation: Evaluation) -> int:

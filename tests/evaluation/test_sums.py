@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.evaluation import scoring, sums
+from pipeline.data.panel import Borders
+from pipeline.evaluation import forecasts, scoring, sums
 from pipeline.evaluation.forecasts import Made
 from pipeline.evaluation.scoring import Yardstick
 
@@ -40,3 +41,12 @@ def test_parts_have_the_scores_of_the_whole(
         return
     whole = scoring.pooled(seen, made, yardstick, blocks=blocks)
     assert sums.finished(total) == pytest.approx(whole, rel=1e-8, abs=1e-8)
+
+
+def test_a_long_series_is_scored_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Series are whole up to LONGEST windows; of a longer one, as many values come at a time."""
+    monkeypatch.setattr(forecasts, "LONGEST", 6)
+    monkeypatch.setattr(forecasts, "MOST", 10)
+    borders = Borders.of({"a": 3, "b": 15, "c": 6})
+    found = [(part.start, part.stop) for part in forecasts.grouped(np.arange(24), borders, 2)]
+    assert found == [(0, 3), (3, 6), (6, 9), (9, 12), (12, 15), (15, 18), (18, 24)]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.signal import lfilter
 from scipy.stats import ks_2samp
 
-from pipeline.monitoring import inputs, limits
+from pipeline.monitoring import inputs, limits, reference
 from pipeline.monitoring.inputs import Mix, Rows
 
 HOUR, WEEK = pd.Timedelta("1h"), 168
@@ -44,7 +44,7 @@ class Learned:
     def __init__(self, seed: int) -> None:
         whole = stream(seed, TRAIN + 52 * 168)
         train = rows(whole.iloc[:TRAIN])
-        self.limits = limits.learned(inputs.in_training(train, WEEK))
+        self.limits = limits.learned(reference.in_training(train, WEEK))
         self.columns = inputs.learn(train, inputs.yearly(train.times))
         self.later = whole.iloc[TRAIN:]
 
@@ -154,5 +154,5 @@ def test_between_series_that_are_years_apart_there_is_nothing_to_measure(years: 
     """Chunks in which no series has a row are left out; the others are measured."""
     one, other = stream(1, 6 * WEEK), stream(2, 6 * WEEK)
     other.index = other.index + pd.Timedelta(days=365 * years)
-    found = inputs.in_training(rows(pd.concat([one, other])), WEEK)
+    found = reference.in_training(rows(pd.concat([one, other])), WEEK)
     assert 10 <= len(found) <= 13

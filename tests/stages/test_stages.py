@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +33,17 @@ def test_stages_read_their_deps_and_write_their_outs(
     The raw table is parsed once and hashed once in ingest, parsed once for scores and MLflow.
     """
     done: list[str] = []
-    parse_table, file_digest = delimited.parse_table, hashlib.file_digest
+    blocks, file_digest = delimited.blocks, hashlib.file_digest
 
-    def parse(content: bytes, card: Card, where: str) -> pd.DataFrame:
+    def parse(file: Any, card: Card, where: str, rows: int) -> Iterator[pd.DataFrame]:
         done.append(f"{stage} parses {where}")
-        return parse_table(content, card, where)
+        return blocks(file, card, where, rows)
 
     def digest(file: Any, name: str) -> Any:
         done.append(f"{stage} hashes {file.name}")
         return file_digest(file, name)
 
-    monkeypatch.setattr(delimited, "parse_table", parse)
+    monkeypatch.setattr(delimited, "blocks", parse)
     monkeypatch.setattr(hashlib, "file_digest", digest)
     whole = projects("whole")
     write_holidays(whole.root)

@@ -1,10 +1,13 @@
 """Delimited text as a table of strings, or one line that says why it is none."""
 
+import codecs
 import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any, BinaryIO
 
 import pandas as pd
 import pyarrow as pa
@@ -13,21 +16,68 @@ import pyarrow.csv
 from pipeline.config.cards import Card
 from pipeline.data import cells
 from pipeline.errors import PipelineError
+from pipeline.files import on_disk
+
+PIECE = 2**22  # bytes that are read at once
+HEAD = 2**20  # letters among which the header is
+LINE_END = re.compile("[\r\n]")
 
 
 def parse_table(content: bytes, card: Card, where: str) -> pd.DataFrame:
     """A CSV file's bytes as a table of strings; PipelineError names a line not as the card says."""
-    text = _text(content, card, where)
-    del content  # a large file should be held once, not twice, while it is parsed
-    if not text:
+    parts = [*blocks(io.BytesIO(content), card, where)]
+    return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+
+
+def blocks(
+    file: BinaryIO, card: Card, where: str, rows: int = on_disk.BLOCK
+) -> Iterator[pd.DataFrame]:
+    """A CSV file as tables of strings, so many rows at a time; one at least.
+
+    PipelineError names a line that is not as the card says.
+    """
+    text = _text(file, card, where)
+    head = "".join(_first(text, HEAD))
+    if not head:
         raise PipelineError(f"{where}: empty, expected a header line and rows")
-    names = _header(text, card, where)
-    named = _to_the_last(names)
-    rows = io.BytesIO(text.encode())
-    del text
+    names = _header(head, card, where)
+    named, first = _to_the_last(names), 1
+    encoded = io.BufferedReader(_Encoded(chain([head], text)), HEAD)
+    for table in in_parts(_batches(encoded, names, card, where), rows):
+        read = table.to_pandas()
+        for column in range(named, len(names)):
+            if (filled := read.iloc[:, column] != "").any():
+                raise PipelineError(
+                    f"{where}: line 1: expected a name for every column, found none for column "
+                    f"{column + 1} of {len(names)}, which has "
+                    f"{read.iloc[:, column][filled].iloc[0]!r} in row "
+                    f"{first + int(filled.to_numpy().argmax())}; write one there"
+                )
+        first += len(read)
+        yield read.iloc[:, :named] if named < len(names) else read
+
+
+def in_parts(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """Batches as tables of so many rows, the last of which may have fewer."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(map(len, waiting)) < rows:
+            continue
+        whole = pa.Table.from_batches(waiting)
+        many = len(whole) // rows * rows
+        yield from (whole.slice(start, rows) for start in range(0, many, rows))
+        waiting = [batch for batch in whole.slice(many).to_batches() if len(batch)]
+    if waiting:
+        yield pa.Table.from_batches(waiting)
+
+
+def _batches(
+    file: BinaryIO, names: Sequence[str], card: Card, where: str
+) -> Iterator[pa.RecordBatch]:
     try:
-        table = pa.csv.read_csv(
-            rows,
+        yield from pa.csv.open_csv(
+            file,
             # One thread counts the rows, so that an error can name its line.
             read_options=pa.csv.ReadOptions(use_threads=False),
             parse_options=pa.csv.ParseOptions(
@@ -43,36 +93,67 @@ def parse_table(content: bytes, card: Card, where: str) -> pd.DataFrame:
         said = said.replace("Row #", "line ").replace("Expected", "expected")
         said = said.replace("columns, got", "fields, found")
         raise PipelineError(f"{where}: {said}") from None
-    read = table.to_pandas()
-    for column in range(named, len(names)):
-        if (filled := read.iloc[:, column] != "").any():
+
+
+class _Encoded(io.RawIOBase):
+    """Pieces of text as a file in UTF-8."""
+
+    def __init__(self, pieces: Iterator[str]) -> None:
+        self._pieces, self._left = pieces, b""
+
+    def readable(self) -> bool:
+        """It is read, and nothing else."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """As much as there is room for; 0 at the end."""
+        while not self._left:
+            if (piece := next(self._pieces, None)) is None:
+                return 0
+            self._left = piece.encode()
+        count = min(len(buffer), len(self._left))
+        buffer[:count], self._left = self._left[:count], self._left[count:]
+        return count
+
+
+def _first(pieces: Iterator[str], least: int) -> Iterator[str]:
+    """Pieces until so many letters are there, or all."""
+    length = 0
+    while length < least and (piece := next(pieces, None)) is not None:
+        length += len(piece)
+        yield piece
+
+
+def _text(file: BinaryIO, card: Card, where: str) -> Iterator[str]:
+    """The text in pieces, without a byte-order mark and the lines at its end that have no value."""
+    decoder = codecs.getincrementaldecoder(card.encoding)()
+    begun, held, lines = False, "", 1
+    while True:
+        content = file.read(PIECE)
+        try:
+            text = decoder.decode(content, final=not content)
+        except UnicodeError as error:
+            read, start = content, 0
+            if isinstance(error, UnicodeDecodeError):
+                read, start = error.object, error.start
+            before = len(read) - len(content)  # bytes of a letter that was begun
+            line = lines - read.count(b"\n", 0, before) + read.count(b"\n", 0, start)
             raise PipelineError(
-                f"{where}: line 1: expected a name for every column, found none for column "
-                f"{column + 1} of {len(names)}, which has {read.iloc[:, column][filled].iloc[0]!r} "
-                f"in row {int(filled.to_numpy().argmax()) + 1}; write one there"
-            )
-    return read.iloc[:, :named] if named < len(names) else read
-
-
-def _text(content: bytes, card: Card, where: str) -> str:
-    """The text without a byte-order mark, and without the lines at its end that have no value."""
-    try:
-        text = content.decode(card.encoding).removeprefix("\ufeff").rstrip("\r\n")
-    except UnicodeError as error:
-        start = error.start if isinstance(error, UnicodeDecodeError) else 0
-        line = content.count(b"\n", 0, start) + 1
-        found = f"byte 0x{content[start]:02x}"
-        raise PipelineError(
-            f"{where}: line {line}: expected text in {card.encoding}, found {found}; see the "
-            "card's encoding"
-        ) from None
-
-    end = len(text)
-    while (line := max(text.rfind("\n", 0, end), text.rfind("\r", 0, end)) + 1) and not text[
-        line:end
-    ].strip(card.delimiter + "\r\n"):
-        end = line - 1
-    return text[:end]
+                f"{where}: line {line}: expected text in {card.encoding}, found byte "
+                f"0x{read[start]:02x}; see the card's encoding"
+            ) from None
+        lines += content.count(b"\n")
+        if text and not begun:
+            begun, text = True, text.removeprefix("\ufeff")
+        text = held + text
+        last = len(text.rstrip(card.delimiter + "\r\n"))  # what follows may be the end
+        end = LINE_END.search(text, last)
+        cut = end.start() if end else len(text)
+        if cut:
+            yield text[:cut]
+        held = text[cut:]
+        if not content:
+            return
 
 
 def _to_the_last(names: Sequence[str]) -> int:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +27,26 @@ def writing(raw: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
     first, *_ = files = matching(raw)
     if reading.kind(first.name) == ".zip" and len(sizes := reading.members(first)) > 1:
         keys["member"], beside["member"] = _largest(sizes), list(sizes)
-    where, content = next((name, read()) for name, read in reading.contents(first, bare(keys)))
-    if (parse := reading.TYPED.get(reading.kind(where))) is not None:
-        if parse == workbooks.parse_table and len(rows := workbooks.sheets(content, where)) > 1:
+    where, content = next(_whole(first, bare(keys)))
+    if (blocks := reading.BLOCKS.get(reading.kind(where))) is not None:
+        if blocks == workbooks.blocks and len(rows := workbooks.sheets(content, where)) > 1:
             keys["sheet"], beside["sheet"] = _largest(rows), list(rows)
-        if parse == parquet.parse_table and (query := parquet.query(content)):
+        if blocks == parquet.blocks and (query := parquet.query(content)):
             keys["query"] = query
         return keys, beside
     if not content:
         raise PipelineError(f"{where}: empty, expected a header line and rows")
-    parts = (read() for file in files for _, read in reading.contents(file, bare(keys)))
+    parts = (content for file in files for _, content in _whole(file, bare(keys)))
     found = [encoding(part) for part in parts]
     written = next((name for name in found if name != "utf-8"), "utf-8")
     return keys | {"encoding": written, "delimiter": delimiter(content, written, where)}, beside
+
+
+def _whole(file: Path, card: Card) -> Iterator[tuple[str, bytes]]:
+    """The name and the bytes of each table in a file."""
+    for where, opened in reading.contents(file, card):
+        with opened() as stream, reading.readable(where):
+            yield where, stream.read()
 
 
 def _largest(sizes: Mapping[str, int]) -> str:

@@ -15,7 +15,7 @@ def in_place(table: Path) -> Path:
     """The table as data/raw/NAME/FILE; PipelineError with what puts it there."""
     table = _all_in(table) if table.is_dir() else table
     require(table, "expected the data set's table here")
-    kind, known = reading.kind(table.name), (*reading.TEXT, *reading.TYPED, ".zip")
+    kind, known = reading.kind(table.name), (*reading.TEXT, *reading.BLOCKS, ".zip")
     if kind not in known:
         raise PipelineError(
             f"{table}: expected a table ({', '.join(known)}, or one of them with .gz), found "

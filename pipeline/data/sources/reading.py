@@ -1,14 +1,14 @@
 """A raw table from its file or files; what a file is, its ending says."""
 
 import gzip
-import io
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pandas as pd
 
@@ -16,14 +16,16 @@ from pipeline.config.cards import Card
 from pipeline.data import cells
 from pipeline.data.sources import delimited, parquet, workbooks
 from pipeline.errors import PipelineError
+from pipeline.files import on_disk
 from pipeline.files.artifacts import table_sha256
 from pipeline.files.layout import matching
 
-Read = Callable[[], bytes]
+Open = Callable[[], BinaryIO]
+Blocks = Callable[[BinaryIO, Card, str, int], Iterator[pd.DataFrame]]
 TEXT = (".csv", ".txt", ".tsv", ".dat")  # but whatever else a file is called, it is read as text
-TYPED: dict[str, Callable[[bytes, Card, str], pd.DataFrame]] = {
-    **dict.fromkeys((".parquet", ".pq"), parquet.parse_table),
-    **dict.fromkeys((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), workbooks.parse_table),
+BLOCKS: dict[str, Blocks] = {  # of a file with types
+    **dict.fromkeys((".parquet", ".pq"), parquet.blocks),
+    **dict.fromkeys((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), workbooks.blocks),
 }
 
 
@@ -48,12 +50,16 @@ def read_table(path: Path, card: Card) -> pd.DataFrame:
     Every field of a text is a string; a workbook and Parquet have numbers as numbers, and times as
     ISO 8601 writes them: 2024-01-31 13:00:00. PipelineError if it is malformed.
     """
-    parts = [
-        (where, _parsed(where, read, card))
-        for file in matching(path) or [path]
-        for where, read in contents(file, card)
-    ]
-    return parts[0][1] if len(parts) == 1 else _joined(parts)
+    return joined(blocks(path, card))
+
+
+def blocks(path: Path, card: Card, rows: int = on_disk.BLOCK) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The same so many rows or some more at a time, each with the name of its file."""
+    for file in matching(path) or [path]:
+        for where, opened in contents(file, card):
+            with opened() as stream, readable(where):
+                for table in BLOCKS.get(kind(where), delimited.blocks)(stream, card, where, rows):
+                    yield where, _plain(table, card, where)
 
 
 def kind(where: str) -> str:
@@ -61,10 +67,10 @@ def kind(where: str) -> str:
     return Path(where.lower().removesuffix(".gz")).suffix
 
 
-def contents(file: Path, card: Card) -> Iterator[tuple[str, Read]]:
-    """The name of the table in a file, or of each in an archive, and what reads its bytes."""
+def contents(file: Path, card: Card) -> Iterator[tuple[str, Open]]:
+    """The name of the table in a file, or of each in an archive, and what opens it."""
     if kind(file.name) != ".zip":
-        yield str(file), lambda: _unzipped(str(file), _read(file))
+        yield str(file), partial(_opened, file)
         return
     with _archive(file) as archive:
         names = list(_sizes(archive))
@@ -79,8 +85,20 @@ def contents(file: Path, card: Card) -> Iterator[tuple[str, Read]]:
             yield f"{file}/{name}", partial(_member, archive, name)
 
 
-def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    return _unzipped(name, archive.read(name))
+def _opened(file: Path) -> BinaryIO:
+    try:
+        return _unzipped(file.name, file.open("rb"))
+    except OSError as error:
+        raise PipelineError(f"{file}: could not be read: {error.strerror}") from None
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> BinaryIO:
+    with _damaged(archive.filename):
+        return _unzipped(name, archive.open(name))
+
+
+def _unzipped(name: str, stream: Any) -> Any:
+    return gzip.GzipFile(fileobj=stream) if name.lower().endswith(".gz") else stream
 
 
 def members(file: Path) -> dict[str, int]:
@@ -97,36 +115,52 @@ def _sizes(archive: zipfile.ZipFile) -> dict[str, int]:
 @contextmanager
 def _archive(file: Path) -> Iterator[zipfile.ZipFile]:
     try:
-        with zipfile.ZipFile(io.BytesIO(_read(file))) as archive:
-            yield archive
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
-        raise PipelineError(f"{file}: expected a zip archive, found: {error}") from None
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
+        opened = file.open("rb")
     except OSError as error:
         raise PipelineError(f"{file}: could not be read: {error.strerror}") from None
+    with opened, _damaged(str(file)), zipfile.ZipFile(opened) as archive:
+        yield archive
 
 
-def _unzipped(where: str, content: bytes) -> bytes:
-    if not where.lower().endswith(".gz"):
-        return content
+@contextmanager
+def _damaged(archive: str | None) -> Iterator[None]:
     try:
-        return gzip.decompress(content)
+        yield
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
+        raise PipelineError(f"{archive}: expected a zip archive, found: {error}") from None
+
+
+@contextmanager
+def readable(where: str) -> Iterator[None]:
+    """Say in one line what is wrong with a compressed file, or a part of one."""
+    try:
+        yield
     except (OSError, EOFError, zlib.error) as error:
-        raise PipelineError(f"{where}: expected a whole gzip file, found {error}") from None
+        if where.lower().endswith(".gz"):
+            raise PipelineError(f"{where}: expected a whole gzip file, found {error}") from None
+        raise
+    except zipfile.BadZipFile as error:
+        raise PipelineError(f"{where}: expected a whole file in the archive: {error}") from None
 
 
-def _parsed(where: str, read: Read, card: Card) -> pd.DataFrame:
-    parse = TYPED.get(kind(where), delimited.parse_table)
-    # The bytes have no name here: a large file should be held once while it is parsed.
-    table = parse(read(), card, where)
-    if parse is delimited.parse_table:
+def _plain(table: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
+    """What a file with types has, as text holds it; text is so already."""
+    if kind(where) not in BLOCKS:
         return table
     named = cells.as_written(table.rename(columns=card.rename), card, where)
     return named.set_axis(table.columns, axis=1)
+
+
+def joined(blocks: Iterable[tuple[str, pd.DataFrame]]) -> pd.DataFrame:
+    """Blocks of one file or several below each other."""
+    by_file: dict[str, list[pd.DataFrame]] = {}
+    for where, table in blocks:
+        by_file.setdefault(where, []).append(table)
+    parts = [
+        (where, tables[0] if len(tables) == 1 else pd.concat(tables, ignore_index=True))
+        for where, tables in by_file.items()
+    ]
+    return parts[0][1] if len(parts) == 1 else _joined(parts)
 
 
 def _joined(parts: list[tuple[str, pd.DataFrame]]) -> pd.DataFrame:
