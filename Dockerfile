@@ -1,6 +1,6 @@
 # A server of forecasts: one model, by NumPy, as an ordinary user on a read-only file system.
 #   docker build -t forecasts .
-# With TensorFlow, which runs every network (3 GB):
+# With TensorFlow, which runs every network (2.7 GB):
 #   docker build -t forecasts --build-arg BACKEND=tensorflow --build-arg LOCK=requirements.lock .
 # docs/operations.md says how to run it.
 FROM python:3.11-slim AS build

@@ -27,7 +27,11 @@ setup: .venv/.installed ## create the locked environment in .venv (LOCK=requirem
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11, 3.12 or 3.13 is needed, found none on PATH" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	@echo "installing the locked packages; the first time takes some minutes"
+	@# Two builds of TensorFlow in one environment overwrite each other: the other lock's goes first.
+	@.venv/bin/python -m pip uninstall -qqy tensorflow$(if $(findstring cuda,$(LOCK)),-cpu)
 	.venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r $(LOCK)
+	@# Eleven thousand headers, with which one may write operations for TensorFlow in C++.
+	@rm -rf .venv/lib/python*/site-packages/tensorflow/include
 	@touch $@
 
 # Without what Python would read from the shell, as stages run in dvc.yaml.
@@ -80,7 +84,8 @@ COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-ha
 lock: ## write the lock files from pyproject.toml (needs uv)
 	$(COMPILE) --extra dev pyproject.toml --output-file requirements.lock
 	$(COMPILE) --group numpy --constraint requirements.lock --output-file requirements-numpy.lock
-	$(COMPILE) --extra dev --extra cuda --constraint requirements.lock pyproject.toml \
+	$(COMPILE) --extra dev --group cuda --no-emit-package tensorflow-cpu \
+		--constraint requirements.lock pyproject.toml \
 		--output-file requirements-cuda.lock
 	$(COMPILE) --group serve --constraint requirements.lock --output-file requirements-serve.lock
 

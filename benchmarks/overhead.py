@@ -45,7 +45,7 @@ def rows(quick: bool) -> Iterator[Row]:
         cost = ratio(measured["five stages"], measured["dvc --version"])
         yield row("overhead", "five stages less fit", "dvc --version", cost, "x its time")
         seconds = median(measured["five stages"])
-        yield row("overhead", "five stages less fit", "ours", seconds, "s", at_most=25)
+        yield row("overhead", "five stages less fit", "ours", seconds, "s", at_most=12)
         trivial = project.trivial(directory / "trivial")
         for _ in "ab":  # the first writes reference.json, the second finds everything up to date
             project.command(directory, *MAKE)

@@ -17,12 +17,14 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from setuptools import find_packages
 
+from pipeline.runtime import determinism
 from tests.repositories import copy_code
 from tests.test_architecture import MODULES, imports
 from tests.toys import ROOT, Project
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 RUN = {"dvc", "ruamel-yaml-clib"}  # by the commands, by DVC; not imported
+BUILDS = {determinism.PROCESSORS: "tensorflow"}  # of one library
 THEIRS = {
     "anyio",
     "fastapi",
@@ -53,10 +55,14 @@ def test_dependencies_are_what_is_imported() -> None:
         name for extra in ("boosting", "excel", "holidays", "ray") for name in extras[extra]
     )
     needed = [*project["dependencies"], *imported]
-    declared = {canonicalize_name(Requirement(name).name) for name in needed}
+    names = {canonicalize_name(Requirement(name).name) for name in needed}
+    declared = {BUILDS.get(name, name) for name in names}
     providers = packages_distributions()
     tops = {name.split(".")[0] for file in MODULES for name in imports(file)}
-    used = [{canonicalize_name(name) for name in providers[top]} for top in tops & providers.keys()]
+    used = [
+        {BUILDS.get(name := canonicalize_name(one), name) for one in providers[top]}
+        for top in tops & providers.keys()
+    ]
     assert [names for names in used if not names & (declared | THEIRS)] == []
     assert declared - RUN - set().union(*used) == set()
 
@@ -71,6 +77,21 @@ def test_the_lock_file_for_a_gpu_adds_nvidias_libraries_alone() -> None:
 
     usual, cuda = locked("requirements.lock"), locked("requirements-cuda.lock")
     assert len(usual) > 100
+    # The one build of TensorFlow in the place of the other, at one version.
+    processors, whole = usual.pop(determinism.PROCESSORS), usual.pop("tensorflow")
+    (number, *hashes), (same, *others) = cuda.pop("tensorflow").split(), whole.split()
+    assert number == same == processors.split()[0]
+    assert set(hashes) <= set(others)
+    where = {
+        Requirement("tensorflow==" + one.partition("\\")[0]).marker for one in (processors, whole)
+    }
+    linux = {"sys_platform": "linux", "platform_machine": "x86_64"}
+    for machine in (
+        linux,
+        linux | {"platform_machine": "aarch64"},
+        linux | {"sys_platform": "darwin"},
+    ):
+        assert sum(marker is not None and marker.evaluate(machine) for marker in where) == 1
     assert usual.items() <= cuda.items()
     added = cuda.keys() - usual.keys()
     assert {"nvidia-cudnn-cu12", "nvidia-cublas-cu12"} <= added

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pipeline.errors import PipelineError
 from pipeline.lstm.cell import LSTM
-from pipeline.lstm.stack import last_state
+from pipeline.lstm.joined import join, last_state
 from pipeline.lstm.weights import read_keras_weights
 from pipeline.models import quantiles
 from pipeline.models.baselines import threads
@@ -61,6 +61,8 @@ def _network(spec: Spec, scaler: Scaler, weights: Path, group: str) -> Steps:
             f"model.json has {expected}"
         )
 
+    rows = [join(layer) for layer in layers]
+
     def network(inputs: Any) -> Windows:
         windows, known = inputs if spec.known_features else (inputs, None)
         # Products so small are computed sooner by one thread than by two that have to meet at each
@@ -69,7 +71,7 @@ def _network(spec: Spec, scaler: Scaler, weights: Path, group: str) -> Steps:
             return forward(windows, known)
 
     def forward(windows: Windows, known: Windows | None) -> Windows:
-        state = last_state(layers, windows, stack.activation)
+        state = last_state(rows, windows, stack.activation)
         steps: Any = (state @ head.W + head.b).reshape(len(windows), spec.horizon, -1)
         if known is not None:
             (kernel, bias), (shared,), (last, offset) = (others[name] for name in KNOWN)

@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.lstm import cell, elman
 from pipeline.lstm.cell import LSTM, Array, slope
 from pipeline.lstm.elman import Elman
-from pipeline.lstm.stack import Recurrent
+from pipeline.lstm.joined import Recurrent
 
 
 def lstm_jacobian(p: LSTM, trace: cell.Trace, t: int, activation: str) -> tuple[Array, Array]:

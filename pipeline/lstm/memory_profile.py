@@ -21,7 +21,7 @@ import numpy as np
 
 from pipeline.lstm.cell import LSTM, Array
 from pipeline.lstm.jacobian import run, stack_jacobian
-from pipeline.lstm.stack import Recurrent
+from pipeline.lstm.joined import Recurrent
 
 THRESHOLD = 0.01
 NEGLIGIBLE = 1e-8  # an influence that no picture shows

@@ -8,11 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.lstm import cell, elman
+from pipeline.lstm import cell
 from pipeline.lstm.cell import LSTM, Array, Gradients, Mask, Trace
-from pipeline.lstm.elman import Elman
-
-Recurrent = LSTM | Elman
+from pipeline.lstm.joined import Recurrent, join, last_state
 
 
 class Dense(NamedTuple):
@@ -60,36 +58,10 @@ def backward(
 def forecast(layers: Sequence[Recurrent], head: Dense, X: Array, activation: str = "tanh") -> Array:
     """Forecast [B, out] from windows `X` [B, L, F], in the dtype of the weights.
 
-    ValueError as of `last_state`.
+    ValueError as of `joined.last_state`.
     """
-    return last_state(layers, X, activation) @ head.W + head.b
-
-
-def last_state(layers: Sequence[Recurrent], X: Array, activation: str = "tanh") -> Array:
-    """The top layer's state [B, U] after windows `X` [B, L, F], in the dtype of the weights.
-
-    All layers go forward together, a step at a time, so that memory does not grow with L.
-    ValueError if `X` is not [B, L, F] with the features that the first layer expects.
-    """
-    features = layers[0][0].shape[0]
-    if X.ndim != 3 or X.shape[2] != features or X.shape[1] == 0:
-        raise ValueError(
-            f"X: expected shape [B, L, {features}] with L of at least 1, found {list(X.shape)}"
-        )
-    X = X.astype(layers[0][0].dtype, copy=False)
-    # h and C; a plain layer has no C and leaves it at zero.
-    states = [(np.zeros((len(X), p[-1].size), X.dtype),) * 2 for p in layers]
-    for t in range(X.shape[1]):
-        x = X[:, t]
-        for n, p in enumerate(layers):
-            h, C = states[n]
-            if isinstance(p, LSTM):
-                h, C, _ = cell.step(p, x, h, C, activation)
-            else:
-                h = elman.step(p, x, h, activation)
-            states[n] = (h, C)
-            x = h
-    return states[-1][0]
+    state = last_state([join(p) for p in layers], X, activation)
+    return state @ head.W + head.b
 
 
 def initial_lstm(rng: np.random.Generator, features: int, units: int) -> LSTM:

@@ -15,7 +15,8 @@ import numpy as np
 
 from pipeline.lstm.cell import Array, from_keras
 from pipeline.lstm.elman import Elman
-from pipeline.lstm.stack import Dense, Recurrent
+from pipeline.lstm.joined import Recurrent
+from pipeline.lstm.stack import Dense
 
 # State that no forecast reads: the optimizer's, and that of dropout's random numbers.
 NOT_READ = re.compile(r"^optimizer/|(^|/)seed_generator/")

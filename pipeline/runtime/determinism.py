@@ -31,6 +31,7 @@ STEERING = re.compile(
     r"(BLIS|DNNL|MKL|NPY|ONEDNN|OPENBLAS)_(?!NUM_THREADS|VERBOSE)|ARROW_USER_SIMD_LEVEL$"
     r"|CUDA_VISIBLE_DEVICES$|GLIBC_TUNABLES$|LD_PRELOAD$"
 )
+PROCESSORS = "tensorflow-cpu"  # the same library without what a GPU needs; half as large
 # Sums are split over threads, so the number of threads is part of the arithmetic.
 THREADS = 2
 
@@ -162,6 +163,16 @@ def steering() -> dict[str, str]:
     return {name: value for name, value in found.items() if (name, value) != (GPUS, NONE)}
 
 
+def tensorflow() -> str:
+    """The distribution that TensorFlow is of: its build for processors alone, or the whole."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    with suppress(PackageNotFoundError):
+        version(PROCESSORS)
+        return PROCESSORS
+    return "tensorflow"
+
+
 def libraries() -> dict[str, str]:
     """The versions of the libraries that make the bytes of a series, a scale or a network.
 
@@ -170,7 +181,7 @@ def libraries() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     names = ("keras", "tensorflow", "numpy", "pandas", "scikit-learn", "pyarrow", "h5py")
-    found = {name: version(name) for name in names}
+    found = {name: version(tensorflow() if name == "tensorflow" else name) for name in names}
     with suppress(PackageNotFoundError):  # only boosting needs it
         found["lightgbm"] = version("lightgbm")
     return found

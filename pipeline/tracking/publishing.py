@@ -46,7 +46,7 @@ RESTORED, TRAINED_IN = "pipeline.restored", "pipeline.trained_in"
 CALIBRATION, CODE = "pipeline.calibration", "scores.pipeline.code"  # sha256 of both
 REPEATED_BY = "pipeline.repeated_by"  # of a run that never gets scores, since this one has them
 # What a served model needs, at the versions that made its scores.
-LIBRARIES = "keras mlflow numpy pandas pyarrow pydantic ruamel.yaml tensorflow"
+LIBRARIES = "keras mlflow numpy pandas pyarrow pydantic ruamel.yaml"
 PACKAGE = Path(pipeline.__file__).parent
 SERVED = "__init__.py config data errors.py files forecasting lstm models preparation runtime"
 
@@ -262,7 +262,15 @@ def requirements(experiment: Experiment) -> list[str]:
     train = experiment.params.train
     boosted = any(isinstance(one, Boosting) for one in (train.model, *train.mixed))
     names = LIBRARIES + " lightgbm" * boosted
-    return [f"{name}=={version(name)}" for name in names.split()]
+    pinned = [f"{name}=={version(name)}" for name in names.split()]
+    found = determinism.tensorflow()
+    whole = f"tensorflow=={version(found)}"
+    if found == "tensorflow":
+        return [*pinned, whole]
+    # Where that build is; elsewhere, the whole is for processors alone as well.
+    there = "sys_platform == 'linux' and platform_machine == 'x86_64'"
+    other = "sys_platform != 'linux' or platform_machine != 'x86_64'"
+    return [*pinned, f"{found}=={version(found)}; {there}", f"{whole}; {other}"]
 
 
 def _not_served(directory: str, names: list[str]) -> set[str]:

@@ -2,13 +2,17 @@
 
 import json
 import re
+from importlib import metadata
 
 import pytest
+from packaging.requirements import Requirement
 
 from pipeline.commands import check, unchanged
+from pipeline.config.experiment import Experiment
 from pipeline.errors import PipelineError
 from pipeline.runtime import determinism
-from tests.toys import ROOT, Project
+from pipeline.tracking import publishing
+from tests.toys import ROOT, Project, toy_card, toy_params
 
 STAGES = ("ingest", "impute_scale", "window", "train", "evaluate")
 
@@ -59,8 +63,39 @@ def test_the_committed_versions_are_those_of_the_lock_file_for_every_python() ->
     locked = (ROOT / "requirements.lock").read_text()
     committed = json.loads((ROOT / "data/versions.json").read_text())
     for name, version in committed.items():
-        assert re.findall(rf"^{name}==(.*?) \\$", locked, re.MULTILINE) == [version]
+        assert re.findall(rf"^{name}==(\S+)", locked, re.MULTILINE) == [version]
     assert not committed.keys() & {"python", "dvc", "mlflow", "ruff"}
+
+
+@pytest.mark.parametrize("there", ["tensorflow", "tensorflow-cpu"])
+def test_either_build_of_tensorflow_is_the_same_library(
+    there: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have its name in the file; a served model asks for one that its machine has."""
+    whole = metadata.version
+
+    def version(name: str) -> str:
+        if name.startswith("tensorflow"):
+            if name != there:
+                raise metadata.PackageNotFoundError(name)
+            return "2.21.0"
+        return whole(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    monkeypatch.setattr(publishing, "version", version)
+    assert determinism.libraries()["tensorflow"] == "2.21.0"
+    asked = [*map(Requirement, publishing.requirements(Experiment(toy_params({}), toy_card())))]
+    for machine in ("x86_64", "arm64"):
+        wanted = [
+            str(one.name)
+            for one in asked
+            if one.name.startswith("tensorflow")
+            and (
+                one.marker is None
+                or one.marker.evaluate({"platform_machine": machine, "sys_platform": "linux"})
+            )
+        ]
+        assert wanted == [there if machine == "x86_64" else "tensorflow"]
 
 
 def test_another_library_makes_dvc_look_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,3 +104,14 @@ def test_a_user_chooses_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:2"  # or cuDNN's sums may differ
     assert usual.difference(chosen) == "CUDA_VISIBLE_DEVICES in the shell is 0, not unset"
     assert determinism.settings()["env.CUDA_VISIBLE_DEVICES"] == "0"
+
+
+def test_nothing_looks_for_garbage_at_the_end() -> None:
+    """What a process of ours has loaded is not looked through as it ends, since all of it goes."""
+    program = (
+        "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 1000));"
+        "from pipeline.runtime import process; process.settle()"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
