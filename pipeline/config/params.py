@@ -1,6 +1,6 @@
 """params.yaml as frozen, strict records: one section a stage, every value typed and bounded."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, PlainSerializer, WrapValidator
 
 from pipeline.config.cards import LONGEST, Split, Transform
 from pipeline.config.times import Word
-from pipeline.files.records import Record
+from pipeline.files.records import Record, flatten
 
 Count = Annotated[int, Field(ge=1, le=LONGEST)]
 AUTO = -1  # a number, until an experiment has what it is chosen by
@@ -244,17 +244,11 @@ def _each_once(mix: tuple[Any, ...]) -> tuple[Any, ...]:
 
 Mixable = Linear | Ridge | Boosting
 MIXABLE: dict[str, Mixable] = {
-    "linear": Linear(name="linear"),
-    "ridge": Ridge(name="ridge"),
-    "boosting": Boosting(name="boosting"),
+    one.name: one for one in (Linear(name="linear"), Ridge(name="ridge"), Boosting(name="boosting"))
 }
-Mix = Annotated[
-    tuple[
-        Literal["linear", "ridge", "boosting"] | Annotated[Mixable, Field(discriminator="name")],
-        ...,
-    ],
-    AfterValidator(_each_once),
-]
+Named = Literal["linear", "ridge", "boosting"]
+WithKeys = Annotated[Mixable, Field(discriminator="name")]
+Mix = Annotated[tuple[Named | WithKeys, ...], AfterValidator(_each_once)]
 
 
 class Train(Record):
@@ -351,12 +345,3 @@ class Params(Record):
     def flat(self) -> dict[str, Any]:
         """Every hyperparameter by its dotted name, in the order of the file."""
         return dict(flatten(self.model_dump(mode="json")))
-
-
-def flatten(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value of nested mappings by its dotted name."""
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

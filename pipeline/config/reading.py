@@ -8,10 +8,10 @@ from typing import Any, get_args
 from pipeline.config import checks, versions
 from pipeline.config.cards import read_card
 from pipeline.config.experiment import Experiment
-from pipeline.config.params import Baseline, Params, flatten
+from pipeline.config.params import Baseline, Params
 from pipeline.errors import PipelineError
 from pipeline.files.layout import HERE, Layout, require
-from pipeline.files.records import parse
+from pipeline.files.records import flatten, parse
 from pipeline.files.yaml import read_yaml
 
 

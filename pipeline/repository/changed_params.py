@@ -4,10 +4,10 @@ import json
 import re
 from typing import Any
 
-from pipeline.config.params import Params, flatten
+from pipeline.config.params import Params
 from pipeline.errors import PipelineError
 from pipeline.files.layout import HERE
-from pipeline.files.records import parse
+from pipeline.files.records import flatten, parse
 from pipeline.files.yaml import load_yaml
 from pipeline.repository import git
 

@@ -13,8 +13,9 @@ from typing import Any
 from pipeline.config import members
 from pipeline.config.cards import Card
 from pipeline.config.experiment import Experiment
-from pipeline.config.params import Params, Stack, flatten
+from pipeline.config.params import Params, Stack
 from pipeline.evaluation.metrics import METRICS, Metric, brief, deciding, of_intervals
+from pipeline.files.records import flatten
 from pipeline.reports import markdown
 from pipeline.reports.formatting import escape_markdown, number
 from pipeline.repository import changed_params

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pipeline.config import network_size
 from pipeline.config.checks import check
 from pipeline.config.experiment import Experiment
-from pipeline.config.params import flatten
 from pipeline.config.reading import read_experiment
 from pipeline.errors import PipelineError
+from pipeline.files.records import flatten
 from pipeline.models.baselines import BASELINES, learned_shapes
 from pipeline.models.registry import MODELS, build
 from pipeline.models.spec import Spec

@@ -156,12 +156,12 @@ def test_what_does_not_repeat_is_refused_on_a_gpu(monkeypatch: pytest.MonkeyPatc
     """Other bits of a gradient, or a kernel without a deterministic form; else the fit begins."""
     monkeypatch.setattr(determinism, "gpus", lambda: GPU)
     assert fitted()
-    exact = train_step.masked
+    exact = train_step.mean
 
     def shaky(*given: Any) -> Any:
         return lambda *of: exact(*given)(*of) * (1 + tf.random.normal([]) * 1e-6)
 
-    monkeypatch.setattr(train_step, "masked", shaky)
+    monkeypatch.setattr(train_step, "mean", shaky)
     with pytest.raises(
         PipelineError, match=r"on .*GPU:0 \(a card\), found other bits in those of "
     ):
@@ -170,7 +170,7 @@ def test_what_does_not_repeat_is_refused_on_a_gpu(monkeypatch: pytest.MonkeyPatc
     def absent(*_: Any) -> Any:
         raise tf.errors.UnimplementedError(None, None, "no deterministic kernel of Cumsum\nat x.py")
 
-    monkeypatch.setattr(train_step, "masked", lambda *_: absent)
+    monkeypatch.setattr(train_step, "mean", lambda *_: absent)
     with pytest.raises(
         PipelineError, match=r"found none: no deterministic kernel of Cumsum; train"
     ):

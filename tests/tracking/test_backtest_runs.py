@@ -11,6 +11,7 @@ from mlflow.entities import Run
 from pipeline.commands import compare, promote
 from pipeline.errors import PipelineError
 from pipeline.experiments.backtest.study import Backtest
+from pipeline.experiments.workers import ALONE
 from pipeline.tracking import backtest_runs, backtest_scores, logged_runs, store
 from pipeline.tracking.logged_runs import Trial
 from tests.commands.test_compare_promote import trial
@@ -32,7 +33,7 @@ def tested(root: Path) -> Logged:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root / 'mlflow.db'}")
         patch.chdir(root)
-        found = backtest_runs.carry_out(made, 1)
+        found = backtest_runs.carry_out(made, ALONE)
     return made, found
 
 
