@@ -93,7 +93,7 @@ def run(main: Callable[[], object]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit tries again
         sys.exit(1)
     finally:
-        # What is left is Python's own end, where an exception goes nowhere and is printed at length.
+        # What is left is the end of Python, where an exception is printed and goes nowhere.
         for number in (signal.SIGTERM, signal.SIGINT):
             if signal.getsignal(number) is _interrupt:
                 signal.signal(number, signal.SIG_DFL)
