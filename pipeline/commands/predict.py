@@ -10,9 +10,10 @@ from pipeline.data.sources import reading
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, require
+from pipeline.forecasting.answers import portable
 from pipeline.forecasting.backends import Backend
 from pipeline.forecasting.forecast_log import ForecastLog, MadeBy
-from pipeline.forecasting.forecaster import Forecaster, portable, stage_files
+from pipeline.forecasting.forecaster import Forecaster, stage_files
 from pipeline.models.spec import Spec
 from pipeline.runtime import determinism, process
 
@@ -75,7 +76,7 @@ def main() -> None:
     if options.log:
         by = MadeBy(name, forecaster.content, forecaster.spec)
         with ForecastLog(options.log) as log:
-            log.add(by, uuid4().hex, portable(forecast))
+            log.add(by, uuid4().hex, forecast)
     if suffix == ".parquet":
         artifacts.write_frame(options.output, forecast)
     else:

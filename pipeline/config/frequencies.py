@@ -1,6 +1,7 @@
 """What a card calls the step between two rows: 1h, MS, W-MON, rows."""
 
 import re
+from functools import lru_cache
 
 import pandas as pd
 
@@ -25,6 +26,7 @@ def fixed(length: str) -> pd.Timedelta:
     return found
 
 
+@lru_cache
 def step(frequency: str, zone: str | None = None) -> Step:
     """What a card calls the step between two rows; of the calendar, by the clock of `zone`.
 

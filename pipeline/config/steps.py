@@ -80,7 +80,7 @@ class Fixed(Step):
 
     def shift(self, times: pd.DatetimeIndex, steps: Rows | int) -> pd.DatetimeIndex:
         """Each time, so many steps later."""
-        return times + pd.to_timedelta(steps * self.length)
+        return times + steps * self.length.to_timedelta64()
 
     def far(self, count: int) -> str:
         """24 steps of 1h."""
@@ -88,15 +88,23 @@ class Fixed(Step):
 
     def between(self, first: Any, times: Any) -> Rows:
         """How many whole steps lie from a time to each time."""
-        return np.asarray((times - first) // self.length, np.int64)
+        # By NumPy: pandas takes as long for ten times as for a hundred thousand.
+        apart = np.asarray(_in_utc(times) - _in_utc(first))
+        return np.asarray(apart // self.length.to_timedelta64(), np.int64)
 
     def on_grid(self, times: pd.DatetimeIndex) -> npt.NDArray[np.bool_]:
         """Which times are a whole number of steps after the first."""
-        return np.asarray((times - times[0]) % self.length == pd.Timedelta(0))
+        apart = _in_utc(times) - _in_utc(times[0])
+        return np.asarray(apart % self.length.to_timedelta64() == np.timedelta64(0))
 
     def grid(self, first: pd.Timestamp, rows: int) -> pd.DatetimeIndex:
         """The times of so many rows."""
         return pd.date_range(first, periods=rows, freq=self.length)
+
+
+def _in_utc(times: Any) -> Any:
+    """A time, or many of them, as NumPy has them."""
+    return times.to_datetime64() if isinstance(times, pd.Timestamp) else times.values
 
 
 class Unequal(Step):

@@ -31,7 +31,7 @@ def settle(
     moved = merged = 0
     stamps = pd.DatetimeIndex(frame.index)
     times = rounded(stamps, card)
-    beside = int((times != stamps).sum())
+    beside = 0 if times is stamps else int((times != stamps).sum())
     if card.time.sort and (backwards := np.diff(times.asi8) < 0).any():
         order = np.argsort(times.asi8, kind="stable")
         moved = int(backwards.sum())

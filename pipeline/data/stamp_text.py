@@ -22,7 +22,9 @@ CLOCK = re.compile(r"[ T]%[HI]\W?(%[MSp]|\.%f|\W)*$")  # of a format, what follo
 
 def by_blocks(parse: Callable[[pd.Series], pd.Series], written: pd.Series) -> pd.Series:
     """What was written, parsed some rows at a time: pandas makes an object of each meanwhile."""
-    starts = range(0, max(1, len(written)), BLOCK)
+    if len(written) <= BLOCK:
+        return parse(written)
+    starts = range(0, len(written), BLOCK)
     return pd.concat([parse(written.iloc[start : start + BLOCK]) for start in starts])
 
 
@@ -61,7 +63,7 @@ def read(text: pd.Series, form: str, utc: bool | None = None) -> pd.Series:
         return _quarters(text, form, zoned)
     times = _parsed(text, form, zoned)
     for tried in (_ends_of_days, _midnights, _named_zones):
-        if (lacking := times.isna() & text.notna()).any():
+        if times.hasnans and (lacking := times.isna() & text.notna()).any():
             times = times.fillna(tried(text[lacking], form, zoned))
     return times
 

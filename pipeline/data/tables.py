@@ -26,7 +26,7 @@ def numbered(table: pd.DataFrame, card: Card, where: str) -> pd.DataFrame:
     names = dict(card.rename)
     if "" in names and "" not in table:
         names[NAMELESS] = names.pop("")
-    table = table.rename(columns=names)
+    table = table.set_axis([names.get(name, name) for name in map(str, table)], axis="columns")
     if not table.columns.is_unique:
         twice = str(table.columns[table.columns.duplicated()][0])
         raise PipelineError(

@@ -1,5 +1,8 @@
 """Time stamps: read as the card describes them, and checked against a regular grid."""
 
+from collections.abc import Sequence
+from contextlib import suppress
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -13,7 +16,8 @@ from pipeline.errors import PipelineError
 from pipeline.files import on_disk
 
 SPARSE = 100  # fewer rows than one in this many are taken for a mistake
-YEAR = 1000  # the first valid one: 14 is not 2014
+# The first and the last of each part of a time: a year of 14 is not 2014.
+PARTS = {"year": (1000, 9999), "month": (1, 12), "day": (1, 31), "hour": (0, 24), "minute": (0, 59)}
 HOUR = pd.Timedelta("1h")
 
 
@@ -37,9 +41,9 @@ def as_written(table: pd.DataFrame, card: Card, where: str) -> pd.Series:
     names, text = list(card.time.names), None
     if card.time.format:
         times = table[names[0]]
-        others = table[names[1:]].isna().to_numpy()
         expected = f"a time written as {card.time.format}"
-        if pd.api.types.is_datetime64_any_dtype(times) and others.all():
+        others = (table[name] for name in names[1:])
+        if pd.api.types.is_datetime64_any_dtype(times) and all(o.isna().all() for o in others):
             pass
         elif card.time.period:
             times = _of_periods(table, card, card.time.period)
@@ -48,12 +52,7 @@ def as_written(table: pd.DataFrame, card: Card, where: str) -> pd.Series:
             text = stamp_text.joined(table, names)
             times = stamp_text.read(text, card.time.format, card.time.offsets)
     else:
-        whole = table[names].apply(pd.to_numeric, errors="coerce")
-        whole = whole if "day" in whole else whole.assign(day=1)
-        # pandas takes an hour of 99 or a year of 14 without a word; the hour 24 is a day's end.
-        clock = whole.reindex(columns=["hour", "minute"], fill_value=0)
-        possible = ((clock >= 0) & (clock <= [24, 59])).all(axis=1) & (whole["year"] >= YEAR)
-        times = pd.to_datetime(whole.where(whole % 1 == 0), errors="coerce").where(possible)
+        times = _of_parts(table, names)
         expected = f"a date from {', '.join(names)}"
     bad = times.isna().to_numpy()
     if bad.any():
@@ -66,6 +65,28 @@ def as_written(table: pd.DataFrame, card: Card, where: str) -> pd.Series:
     if text is not None:
         _check_offsets(text, card, where)
     return times
+
+
+def _of_parts(table: pd.DataFrame, names: Sequence[str]) -> pd.Series:
+    """When year, month, day, hour and minute are; NaT where they are none. An hour 24 ends a day.
+
+    Without a day it is the first, without an hour midnight.
+    """
+    given = {
+        name: pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64, na_value=np.nan)
+        for name in names
+    }
+    parts, possible = [], np.ones(len(table), bool)
+    for name, (first, last) in PARTS.items():
+        part = given.get(name, np.full(len(table), float(first)))
+        possible &= (part >= first) & (part <= last) & (np.floor(part) == part)
+        parts.append(part)
+    year, month, day, hour, minute = (np.where(possible, p, 1).astype(np.int64) for p in parts)
+    months = (12 * (year - 1970) + month - 1).astype("datetime64[M]")
+    days = months.astype("datetime64[D]") + (day - 1)
+    possible &= days.astype("datetime64[M]") == months  # there is no 30 February
+    minutes = days.astype("datetime64[m]") + (60 * hour + minute)
+    return pd.Series(minutes.astype("datetime64[us]"), table.index).where(possible)
 
 
 def _of_periods(table: pd.DataFrame, card: Card, length: str) -> pd.Series:
@@ -84,33 +105,45 @@ def _of_periods(table: pd.DataFrame, card: Card, length: str) -> pd.Series:
     return (days + after).where(possible)
 
 
-def moment(written: str, card: Card) -> pd.Timestamp:
-    """A time that a caller names: as the card's table has it or by ISO 8601; local without a zone.
+def moments(written: Sequence[str], card: Card) -> pd.DatetimeIndex:
+    """Times that a caller names: as the card's table has them or by ISO 8601; local without a zone.
 
-    ValueError if it is neither; PipelineError if it has a zone, and the card's table none.
+    ValueError if one is neither; PipelineError if one has a zone, and the card's table none.
     """
-    own = card.time.format
-    time = stamp_text.read(pd.Series([str(written)]), own).iloc[0] if own else pd.NaT
-    if pd.isna(time):
-        time = pd.to_datetime(written, format="ISO8601")
-        if pd.isna(time):
-            raise ValueError(f"expected a time, found {written!r}")
+    if not card.time.round:  # which counts from each time's own midnight
+        with suppress(ValueError):
+            return _alike(written, card)
+    first, *others = (_alike([one], card) for one in written)
+    return pd.DatetimeIndex(first.append(others))
+
+
+def _alike(written: Sequence[str], card: Card) -> pd.DatetimeIndex:
+    """The same of times that are all written in one way; ValueError if they are not."""
+    own, text = card.time.format, pd.Series([*map(str, written)], dtype="str")
+    read = stamp_text.read(text, own) if own else None
+    if read is None or read.isna().all():
+        read = pd.to_datetime(text, format="ISO8601")
+    times = pd.DatetimeIndex(read)
+    if times.hasnans:
+        raise ValueError(f"expected times, found {[*written]}")
     if not card.time.timezone and not card.time.offsets:
-        if time.tz is not None:
+        if times.tz is not None:
             raise PipelineError(
                 f"origins: expected times without a zone, as in the table of the card, found "
-                f"{written}; set time.timezone in the card if its times have a zone"
+                f"{text.iloc[0]}; set time.timezone in the card if its times have a zone"
             )
-        return row_order.rounded(pd.DatetimeIndex([time]), card)[0]
-    if time.tz is None:
+        return row_order.rounded(times, card)
+    if times.tz is None:
         shift = card.step.length if card.time.stamps == "end" else pd.Timedelta(0)
-        time = (time - shift).tz_localize(card.time.timezone or "UTC") + shift
-    return row_order.rounded(pd.DatetimeIndex([time.tz_convert("UTC")]), card)[0]
+        times = (times - shift).tz_localize(card.time.timezone or "UTC") + shift
+    return row_order.rounded(times.tz_convert("UTC"), card)
 
 
-def as_text(times: pd.Series) -> pd.Series:
+def as_text(times: pd.Series) -> list[str]:
     """Time stamps as text, each with its hour: pandas leaves it out where all are at midnight."""
-    return times.map({time: str(time) for time in times.unique()})
+    written = times.tolist()
+    text = {time: str(time) for time in set(written)}
+    return [text[time] for time in written]
 
 
 def _check_offsets(stamps: pd.Series, card: Card, where: str) -> None:
@@ -194,8 +227,9 @@ def _rising(times: pd.DatetimeIndex) -> bool:
 def _first_off(times: pd.DatetimeIndex, card: Card) -> int | None:
     """The first row that is not on the grid from the first row on."""
     for part in on_disk.blocks(len(times)):
-        here = pd.DatetimeIndex(times[:1].append(times[part]))
-        off = ~card.step.on_grid(here)[1:]
+        own = times[part]
+        here = pd.DatetimeIndex(times[:1].append(own)) if part.start else own
+        off = ~card.step.on_grid(here)[-len(own) :]
         if off.any():
             return part.start + int(off.argmax())
     return None

@@ -1,6 +1,7 @@
 """A column of raw rows becomes numbers, or words of its categories."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ from pipeline.data import number_text, stamp_text
 from pipeline.data.number_text import STYLES, Written
 from pipeline.errors import PipelineError
 from pipeline.files import on_disk
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 
 def _missing(column: pd.Series, card: Card) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -31,7 +35,8 @@ def number(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
     """The column as float64, NaN where missing; PipelineError names the first bad row."""
     written = Written(card.decimal, card.thousands)
     if pd.api.types.is_numeric_dtype(column):
-        values, missing = column.astype("float64"), column.isna().to_numpy(bool)
+        values = column if column.dtype == np.float64 else column.astype("float64")
+        missing = column.isna().to_numpy(bool)
     else:
         text = column.astype("str").str.strip()
         missing = _missing(text, card)
@@ -40,14 +45,13 @@ def number(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
             lambda rows: number_text.parse(rows, written, unit), text.mask(missing)
         )
     # A mark that is a number may be sent as one, or be written as -999.0 in some rows.
-    marks = number_text.parse(pd.Series(card.missing, dtype="str"), written).dropna()
-    if len(marks):
-        marked = _each(values, lambda part: part.isin(marks))
+    if len(marks := _numbers(card.missing, written)):
+        marked = _each(values, lambda part: np.isin(part, marks))
         if (marked & ~missing).any():
             values = values.mask(marked)
         missing = missing | marked
     # What float32 cannot hold is infinite to a network, and so are its squares to a scale.
-    bad = ~missing & ~_each(values, lambda part: part.abs() <= np.finfo(np.float32).max)
+    bad = ~missing & ~_each(values, lambda part: np.abs(part) <= np.finfo(np.float32).max)
     if bad.any():
         row = int(bad.argmax())
         found = str(column.iloc[row])[:60]
@@ -58,10 +62,16 @@ def number(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
     return values
 
 
-def _each(values: pd.Series, test: Callable[[pd.Series], pd.Series]) -> npt.NDArray[np.bool_]:
+@lru_cache
+def _numbers(marks: tuple[str, ...], written: Written) -> Floats:
+    """The marks that are numbers."""
+    return number_text.parse(pd.Series(marks, dtype="str"), written).dropna().to_numpy()
+
+
+def _each(values: pd.Series, test: Callable[[Floats], Flags]) -> Flags:
     """Of which values something holds, some at a time."""
-    parts = on_disk.blocks(len(values))
-    return np.concatenate([test(values.iloc[part]).to_numpy(bool) for part in parts])
+    numbers = values.to_numpy(np.float64)
+    return np.concatenate([test(numbers[part]) for part in on_disk.blocks(len(values))])
 
 
 def _hint(found: str, written: Written) -> str:

@@ -35,7 +35,8 @@ from pipeline.data import cells
 from pipeline.data.sources import delimited
 from pipeline.errors import PipelineError
 from pipeline.files.records import shown
-from pipeline.forecasting.forecaster import Forecaster, portable
+from pipeline.forecasting.answers import plain
+from pipeline.forecasting.forecaster import Forecaster
 from pipeline.forecasting.service import Service
 
 LIMIT = 32 * 2**20  # bytes of a request, and cells of a Parquet table, which may pack them small
@@ -111,13 +112,13 @@ def answer(forecaster: Forecaster, kind: str, content: bytes, keep: Keep | None 
         else:
             rows, params = _from_json(content)
         with _Heard() as remarks:
-            forecast = portable(forecaster.predict(rows, **params))
+            forecast = forecaster.predict(rows, **params)
     except RecursionError:
         raise PipelineError("input: expected rows, found brackets nested too deep") from None
     except UnicodeEncodeError:  # JSON may escape half of a surrogate pair
         raise PipelineError("input: expected text, found half of a surrogate pair") from None
-    columns = (forecast[name].tolist() for name in forecast)  # plain numbers, with all their digits
-    made = [dict(zip(forecast, row, strict=True)) for row in zip(*columns, strict=True)]
+    columns = plain(forecast)
+    made = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     if keep:
         keep(forecast)
     return json.dumps({"predictions": made} | ({"warnings": remarks} if remarks else {}))

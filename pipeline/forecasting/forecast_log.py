@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import PipelineError
+from pipeline.forecasting.answers import plain
 from pipeline.models.spec import Spec
 
 WAITING = 1000  # answers that wait for the disk at most; the next are dropped and counted
@@ -70,7 +71,7 @@ class ForecastLog:
         self._tell(last=True)
 
     def add(self, made_by: MadeBy, request: str, forecast: pd.DataFrame) -> None:
-        """Log a forecast as `portable` has it; returns at once."""
+        """Log a forecast as `Forecaster.predict` has it; returns at once."""
         with self._counting:
             fits = not self._rows or self._rows + len(forecast) <= ROWS
             self._rows += len(forecast) * fits
@@ -102,10 +103,10 @@ class ForecastLog:
                     self._drop(len(lines))
 
     def _line(self, when: str, by: MadeBy, request: str, forecast: pd.DataFrame) -> str:
-        rows = with_steps(forecast, by.spec).to_dict("split")
         about = {"model": by.model, "content": by.content, "request": request}
+        columns = plain(with_steps(forecast, by.spec))
+        rows = {"columns": [*columns], "data": [*zip(*columns.values(), strict=True)]}
         content = {"at": when, **about, **rows}
-        del content["index"]
         return json.dumps(content, ensure_ascii=False) + "\n"
 
     def _file(self, when: str) -> Path:

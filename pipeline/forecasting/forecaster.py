@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from pipeline.config import input_names
 from pipeline.config.cards import Card, read_card_file
-from pipeline.data import cells, panel, raw_panel, tables, timestamps
+from pipeline.data import cells, panel, raw_panel, tables
 from pipeline.data.panel import Borders, Panel
 from pipeline.data.windows import Rows
 from pipeline.errors import PipelineError
@@ -91,12 +90,6 @@ def newest(table: pd.DataFrame, spec: Spec, card: Card, imputer: Imputer) -> pd.
 def read_calibration(path: Path | None) -> Calibration | None:
     """What was learned of a model's errors, if that is there."""
     return artifacts.read_json_record(path, Calibration) if path and path.exists() else None
-
-
-def portable(forecast: pd.DataFrame) -> pd.DataFrame:
-    """A forecast with its time stamps as text, which every caller reads the same way."""
-    named = [name for name in ("origin", "time") if name in forecast]
-    return forecast.assign(**{name: timestamps.as_text(forecast[name]) for name in named})
 
 
 class Forecaster:
@@ -285,10 +278,12 @@ class Forecaster:
         borders = Borders.of({name: len(frame) for name, frame in frames.items()})
         frame, rows = panel.joined([*frames.values()]), np.concatenate(parts)
         values = self.forecast(self.prepare(Panel(frame, borders)), rows)
-        answer = self.frame(pd.DatetimeIndex(frame.index), rows, self.spec.point(values))
+        answer: dict[str, Any] = {}
+        point = self.spec.point(values)
         if self.card.series:
             of = np.array(borders.names, object)[borders.number(rows)]
-            answer.insert(0, self.card.series, of.repeat(len(answer) // len(rows)))
+            answer[self.card.series] = of.repeat(point[0].size)
+        answer |= self._long(pd.DatetimeIndex(frame.index), rows, point)
         bands: Bands = {}
         if self.calibration:
             of_each = self.calibration.parts(borders.names, borders.number(rows))
@@ -296,7 +291,7 @@ class Forecaster:
         for level in chosen:
             for name, bound in zip(columns(level), bands[level], strict=True):
                 answer[name] = bound.ravel()
-        return answer
+        return pd.DataFrame(answer)
 
     def _from(
         self, regular: pd.DataFrame, origins: Sequence[str], name: str, where: str
@@ -328,10 +323,8 @@ class Forecaster:
             raise PipelineError(f"levels: expected {expected}, found {shown(odd[0])}")
         return [level for level in there if level in asked]
 
-    def frame(
-        self, times: pd.DatetimeIndex, origins: Rows, values: npt.NDArray[np.float64]
-    ) -> pd.DataFrame:
-        """Forecasts [N, H, K] as a long table: origin, time, target, forecast.
+    def _long(self, times: pd.DatetimeIndex, origins: Rows, values: Floats) -> dict[str, Any]:
+        """Forecasts [N, H, K] as columns of a long table: origin, time, target, forecast.
 
         Where no row tells the next one's time, how many rows ahead: step in place of time.
         """
@@ -340,11 +333,9 @@ class Forecaster:
         when: dict[str, Any] = {"step": steps.repeat(k)}
         if self.card.step.tells:
             when = {"time": self.card.step.shift(start.repeat(horizon), steps).repeat(k)}
-        return pd.DataFrame(
-            {
-                "origin": start.repeat(horizon * k),
-                **when,
-                "target": np.tile(np.array(self.spec.targets, dtype=object), n * horizon),
-                "forecast": values.ravel(),
-            }
-        )
+        return {
+            "origin": start.repeat(horizon * k),
+            **when,
+            "target": np.tile(np.array(self.spec.targets, dtype=object), n * horizon),
+            "forecast": values.ravel(),
+        }

@@ -21,7 +21,7 @@ LOG = logging.getLogger(__name__)
 def named(origins: Sequence[str], times: pd.DatetimeIndex, card: Card, where: str = "") -> Rows:
     """The rows of time stamps; PipelineError of one that is none, or not among the rows."""
     try:
-        stamps = pd.DatetimeIndex([timestamps.moment(origin, card) for origin in origins])
+        stamps = timestamps.moments(origins, card)
     except (ValueError, TypeError):
         raise PipelineError(
             "origins: expected time stamps (where clocks change, with the offset, as in "
@@ -47,10 +47,12 @@ def newest(regular: pd.DataFrame, spec: Spec, card: Card, where: str) -> Rows:
     columns = unknown = [name for name in regular if name not in (*known, *card.static)]
     if known:
         columns = [name for name in spec.targets if name in unknown] or unknown or list(regular)
-    there = np.flatnonzero(regular[columns].notna().any(axis=1))
+    there = np.flatnonzero(np.any([regular[name].notna() for name in columns], axis=0))
     last = int(there[-1]) if len(there) else len(regular) - 1
     later = regular.iloc[last + 1 :]
-    if len(later) and not known:
+    if not len(later):
+        return np.array([last])
+    if not known:
         LOG.warning(
             "%s: no row after %s has a value (found %d): the forecast starts from there",
             where, regular.index[last], len(later),
@@ -100,7 +102,7 @@ def reaching(
             )
         step = card.step if card.step.tells else Fixed(pd.Timedelta("1s"))
         later = step.shift(times[-1:].repeat(more), np.arange(1, more + 1))
-        times = pd.DatetimeIndex([*times, *later], name=times.name)
+        times = pd.DatetimeIndex(times.append(later.rename(times.name)))
     lacking = []
     for name in input_names.told(spec.known_ahead, card):
         given = np.flatnonzero(regular[name].notna())

@@ -64,7 +64,8 @@ def on_units(regular: pd.DataFrame, series: str, scaler: Scaler, card: Card, whe
         )  # fmt: skip
         return
     units = own.of(series) if own else {}
-    for name in regular.columns.intersection(card.numeric):
+    numeric = card.numeric
+    for name in (name for name in regular if name in numeric):
         scale, middle = scaler.columns[name], regular[name].median()
         center, size = (units[name].center, units[name].size) if name in units else (0.0, 1.0)
         mean, deviation = scale.mean * size + center, scale.deviation * size

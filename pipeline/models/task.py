@@ -64,7 +64,9 @@ class Seen:
         features = build(values, channels, spec.features, *with_past)
         known = spec.known_features
         steps = build(values, channels, known, *with_past, ahead=True) if known else nothing()
-        targets = series.reindex(columns=names).to_numpy(np.float64)
+        lacking = np.full(len(times), np.nan)
+        one, *more = (np.asarray(series.get(name, lacking), np.float64) for name in names)
+        targets = np.stack([one, *more]).T if more else one[:, None]  # of one, no copy
         own = None
         if scaler.own and borders:
             own = scaler.own.table(borders.names, names)

@@ -17,7 +17,7 @@ from pipeline.files.aligned import aligned_zeros
 Mask = npt.NDArray[np.bool_]
 # Each term's period, and where in it a time stamp lies.
 CALENDAR = {
-    "hour": (24.0, lambda times: times.hour + times.minute / 60),
+    "hour": (24.0, lambda times: np.asarray(times.hour) + np.asarray(times.minute) / 60),
     "weekday": (7.0, lambda times: times.day_of_week),
     "day_of_year": (365.25, lambda times: times.day_of_year - 1),
     "month": (12.0, lambda times: times.month - 1),

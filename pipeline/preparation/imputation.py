@@ -85,8 +85,12 @@ class Imputer(Record):
             state[:, known] = np.minimum(state[:, known], FILLED)
         if not state.any():
             return series, state
-        filled = series.fillna(self._estimate(series)).mask(state == BEYOND)
-        return filled.fillna(self.means), state
+        values, gaps = series.to_numpy(np.float64, copy=True), state == FILLED
+        values[gaps] = self._estimate(series).to_numpy(np.float64)[gaps]
+        values[state == BEYOND] = np.nan
+        means = np.array([self.means[name] for name in map(str, series)])
+        values = np.where(np.isnan(values), means, values)
+        return pd.DataFrame(values, series.index, series.columns), state
 
     def _estimate(self, series: pd.DataFrame) -> pd.DataFrame:
         if self.method == "ffill":
@@ -103,6 +107,8 @@ def gap_state(series: pd.DataFrame, limit: int) -> npt.NDArray[np.uint8]:
     state = np.full(series.shape, OBSERVED, np.uint8)
     for column, name in enumerate(series):
         missing = series[name].isna().to_numpy()
+        if not missing.any():
+            continue
         state[missing, column] = FILLED
         first, end = true_runs(missing)
         long = end - first > limit
@@ -171,8 +177,10 @@ def one_hot(series: pd.DataFrame, categories: Mapping[str, Sequence[str]]) -> pd
     for name in map(str, series.columns):
         levels = categories.get(name, ())
         if not levels:
-            parts[name] = series[name].astype("float64")
+            parts[name] = series[name].to_numpy(np.float64)
+            continue
+        missing = series[name].isna().to_numpy()
         for level in levels:
-            is_level = (series[name] == level).astype("float64")
-            parts[f"{name}={level}"] = is_level.where(series[name].notna())
+            is_level = (series[name] == level).to_numpy()
+            parts[f"{name}={level}"] = np.where(missing, np.nan, is_level)
     return pd.DataFrame(parts, index=series.index, copy=False)

@@ -88,10 +88,8 @@ class Scaler(Record):
 
     def transform(self, series: pd.DataFrame) -> pd.DataFrame:
         """Original units to scaled values, [rows, columns] of float64."""
-        return pd.DataFrame(
-            {name: _transform(series[name], self.columns[name]) for name in series.columns},
-            index=series.index,
-        )
+        made = {name: _transform(series[name], self.columns[name]) for name in series.columns}
+        return pd.DataFrame(made, index=series.index)
 
     def scaled(self, values: Floats, columns: Sequence[str]) -> Floats:
         """Forecasts in units [..., columns] to scaled values, as `transform` makes them of rows.
@@ -103,7 +101,7 @@ class Scaler(Record):
             scale, own = self.columns[name], values[..., i]
             own = np.maximum(own, 0) if scale.transform == "log1p" else own
             column = pd.Series(own.ravel(), name=name)
-            made[..., i] = _transform(column, scale).to_numpy().reshape(own.shape)
+            made[..., i] = _transform(column, scale).reshape(own.shape)
         return made
 
     def inverse(self, values: Any, columns: Collection[str], ops: Any = np) -> Any:
@@ -289,10 +287,11 @@ INVERSE: dict[Transform, Callable[[Any, npt.NDArray[np.float64], Any], Any]] = {
 }
 
 
-def _transform(column: pd.Series, scale: Scale) -> pd.Series:
+def _transform(column: pd.Series, scale: Scale) -> npt.NDArray[np.float64]:
     if scale.constant:
         # Whatever comes later, a network that never saw this column move must not see it either.
-        return column.where(column.isna(), 0.0)
+        return np.where(column.isna(), np.nan, 0.0)
     if scale.transform == "median_asinh":
         column = (column - scale.median) / scale.spread
-    return (_bend(column, scale.transform, scale.power) - scale.center) / scale.scale
+    bent = _bend(column, scale.transform, scale.power).to_numpy(np.float64)
+    return (bent - scale.center) / scale.scale

@@ -97,7 +97,7 @@ def test_time_is_made_of_any_columns(name: str) -> None:
         tables.to_series(cells.with_time(indexed, card), card, "frame"), load.to_frame()
     )
     origin = pd.Timestamp("2004-03-10 23:00")
-    assert timestamps.moment(origin.strftime(time["format"]), card) == origin
+    assert timestamps.moments([origin.strftime(time["format"])], card)[0] == origin
 
 
 def test_numbered_half_hours_begin_with_the_local_day() -> None:
@@ -254,7 +254,7 @@ def test_stamps_at_the_ends_of_their_steps_are_told_and_read() -> None:
     load = read(at(autumn), time=BERLIN | {"stamps": "end"})
     assert len(load.dropna()) == 4
     card = toy_card(**BASE | {"time": BERLIN | {"stamps": "end"}})
-    assert f"{timestamps.moment('2014-03-30 02:00', card):%H:%M}" == "01:00"
+    assert f"{timestamps.moments(['2014-03-30 02:00'], card)[0]:%H:%M}" == "01:00"
 
 
 def test_stamps_that_jitter_are_rounded_and_counted() -> None:
@@ -415,7 +415,7 @@ def test_times_are_read_as_people_write_them(name: str) -> None:
     load = read(text, **keys)
     last = "2004-03-08 00:00" if step == "7D" else "2004-03-11 00:00"
     assert f"{load.index[-1]:%Y-%m-%d %H:%M}" == last and load.tolist() == [0, 1]
-    assert timestamps.moment(stamps[1], toy_card(**BASE | keys)) == load.index[-1]
+    assert timestamps.moments([stamps[1]], toy_card(**BASE | keys))[0] == load.index[-1]
 
 
 @pytest.mark.parametrize(

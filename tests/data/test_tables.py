@@ -626,10 +626,27 @@ def test_a_time_is_named_as_the_table_writes_it(written: str, expected: str | No
     card = toy_card(time=BERLIN | {"format": "%d.%m.%Y %H:%M"})
     if expected is None:
         with pytest.raises(ValueError, match=written or "found .."):
-            timestamps.moment(written, card)
+            timestamps.moments([written], card)
     else:
-        assert timestamps.moment(written, card) == pd.Timestamp(expected, tz="UTC")
-    assert timestamps.moment("2014-08-06 20:00", toy_card()) == pd.Timestamp("2014-08-06 20:00")
+        assert timestamps.moments([written], card)[0] == pd.Timestamp(expected, tz="UTC")
+    plain = "2014-08-06 20:00"
+    assert timestamps.moments([plain], toy_card())[0] == pd.Timestamp(plain)
+
+
+@pytest.mark.parametrize("round_to", [None, "1h"])
+def test_times_are_named_each_in_its_own_way(round_to: str | None) -> None:
+    """Times of one call, written as in the table, by ISO 8601 and with offsets, are as each alone."""
+    card = toy_card(time=BERLIN | {"format": "%d.%m.%Y %H:%M", "round": round_to})
+    written = [
+        "06.08.2014 20:00",
+        "2014-08-06T21:00",
+        "2014-08-06 20:00+00:00",
+        "2014-12-06 20:01Z",
+    ]
+    for some in (written, written[:1] * 3, written[1:3], written[2:]):
+        alone = [timestamps.moments([one], card)[0] for one in some]
+        assert timestamps.moments(some, card).tolist() == alone
+    assert f"{timestamps.moments(written, card)[1]}" == "2014-08-06 19:00:00+00:00"
 
 
 def wide_card(**changes: Any) -> Card:
