@@ -635,7 +635,7 @@ def test_a_time_is_named_as_the_table_writes_it(written: str, expected: str | No
 
 @pytest.mark.parametrize("round_to", [None, "1h"])
 def test_times_are_named_each_in_its_own_way(round_to: str | None) -> None:
-    """Times of one call, written as in the table, by ISO 8601 and with offsets, are as each alone."""
+    """Times of one call, as in the table, by ISO 8601 and with offsets, are as each alone."""
     card = toy_card(time=BERLIN | {"format": "%d.%m.%Y %H:%M", "round": round_to})
     written = [
         "06.08.2014 20:00",
