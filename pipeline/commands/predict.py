@@ -10,10 +10,9 @@ from pipeline.data.sources import reading
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, require
-from pipeline.forecasting.answers import portable
 from pipeline.forecasting.backends import Backend
 from pipeline.forecasting.forecast_log import ForecastLog, MadeBy
-from pipeline.forecasting.forecaster import Forecaster, stage_files
+from pipeline.forecasting.forecaster import Forecaster, portable, stage_files
 from pipeline.models.spec import Spec
 from pipeline.runtime import determinism, process
 

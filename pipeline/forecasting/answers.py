@@ -14,8 +14,3 @@ def plain(forecast: pd.DataFrame) -> dict[str, list[Any]]:
         str(name): timestamps.as_text(column) if times(column.dtype) else column.tolist()
         for name, column in forecast.items()
     }
-
-
-def portable(forecast: pd.DataFrame) -> pd.DataFrame:
-    """A forecast with its time stamps as text, which every caller reads the same way."""
-    return pd.DataFrame(plain(forecast))

@@ -18,7 +18,7 @@ from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, Layout
 from pipeline.files.records import shown
-from pipeline.forecasting import conformal, content, remarks
+from pipeline.forecasting import answers, conformal, content, remarks
 from pipeline.forecasting import origins as origins_of
 from pipeline.forecasting.backends import Backend, load
 from pipeline.forecasting.conformal import Bands, Calibration, columns
@@ -90,6 +90,11 @@ def newest(table: pd.DataFrame, spec: Spec, card: Card, imputer: Imputer) -> pd.
 def read_calibration(path: Path | None) -> Calibration | None:
     """What was learned of a model's errors, if that is there."""
     return artifacts.read_json_record(path, Calibration) if path and path.exists() else None
+
+
+def portable(forecast: pd.DataFrame) -> pd.DataFrame:
+    """A forecast with its time stamps as text, which every caller reads the same way."""
+    return pd.DataFrame(answers.plain(forecast))
 
 
 class Forecaster:

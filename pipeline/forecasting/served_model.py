@@ -12,9 +12,8 @@ from mlflow.pyfunc import scoring_server
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from pipeline.errors import PipelineError
-from pipeline.forecasting.answers import portable
 from pipeline.forecasting.backends import Backend
-from pipeline.forecasting.forecaster import Forecaster, bundled_files
+from pipeline.forecasting.forecaster import Forecaster, bundled_files, portable
 from pipeline.runtime import determinism
 
 

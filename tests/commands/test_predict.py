@@ -22,8 +22,7 @@ from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE
 from pipeline.forecasting import forecaster
-from pipeline.forecasting.answers import portable
-from pipeline.forecasting.forecaster import Forecaster, Network, stage_files
+from pipeline.forecasting.forecaster import Forecaster, Network, portable, stage_files
 from pipeline.models.spec import Spec
 from pipeline.preparation.scaling import Scaler
 from tests.toys import Project, made_up_calibration, shaped, toy_params, toy_table, toy_times

@@ -25,9 +25,8 @@ from pipeline.experiments.run import run_experiment
 from pipeline.experiments.task import prepared
 from pipeline.files.layout import Layout
 from pipeline.forecasting import endpoints
-from pipeline.forecasting.answers import portable
 from pipeline.forecasting.backends import Backend
-from pipeline.forecasting.forecaster import Forecaster, stage_files
+from pipeline.forecasting.forecaster import Forecaster, portable, stage_files
 from pipeline.forecasting.service import Served, Service
 from pipeline.models.task import forecasts
 from tests.experiments import test_panels

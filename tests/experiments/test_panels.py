@@ -16,8 +16,7 @@ from pipeline.experiments.evaluate import Evaluation
 from pipeline.experiments.run import run_experiment
 from pipeline.files.layout import Layout
 from pipeline.forecasting import endpoints
-from pipeline.forecasting.answers import portable
-from pipeline.forecasting.forecaster import Forecaster, stage_files
+from pipeline.forecasting.forecaster import Forecaster, portable, stage_files
 from tests.test_leakage import LEARNED
 from tests.toys import PANEL, Project, toy_times
 
