@@ -36,13 +36,18 @@ from pipeline.data.sources import delimited
 from pipeline.errors import PipelineError
 from pipeline.files.records import shown
 from pipeline.forecasting.answers import plain
+from pipeline.forecasting.backends import Backend
 from pipeline.forecasting.forecaster import Forecaster
 from pipeline.forecasting.service import Service
 
 LIMIT = 32 * 2**20  # bytes of a request, and cells of a Parquet table, which may pack them small
 CSV, JSON, PARQUET = "text/csv", "application/json", "application/vnd.apache.parquet"
 TOGETHER = 8 * LIMIT  # bytes of all requests that are read or wait for their turn
-AT_ONCE = 4  # requests that are answered; the others wait, so that memory is bounded
+# Requests that are answered at once; the others wait, so that memory is bounded. NumPy gives up the
+# interpreter at each of its hundreds of small products: threads that take turns at it need half as
+# long again. TensorFlow computes outside of it.
+AT_ONCE: dict[Backend, int] = {"numpy": 1, "tensorflow": 4}
+SMALL = 2**16  # bytes of a request that waits for no larger one; of those one is answered at a time
 NAME = 100  # characters of a request's id
 Keep = Callable[[pd.DataFrame], None]
 LENGTH = 1000  # characters of an answer that says what is wrong
@@ -55,7 +60,7 @@ def app(service: Service) -> Starlette:
     A request's id is its header X-Request-ID, or a new one; the answer has it too, and in X-Model
     which model made it.
     """
-    turns = Semaphore(AT_ONCE)
+    turns, turns_of_large = Semaphore(AT_ONCE[service.now.forecaster.backend]), Semaphore(1)
 
     async def invocations(request: Request) -> Response:
         with _held(service) as hold:
@@ -64,14 +69,15 @@ def app(service: Service) -> Starlette:
             content = await _content(request, service.patience, hold)
             name = request.headers.get("x-request-id", "")[:NAME] or uuid4().hex
             try:
-                await _turn(turns, service.patience)
+                own = turns if len(content) <= SMALL else turns_of_large
+                await _turn(own, service.patience)
                 try:
                     keep = partial(served.keep, name)
                     answered = await to_thread.run_sync(
                         answer, served.forecaster, kind, content, keep, abandon_on_cancel=True
                     )
                 finally:
-                    turns.release()
+                    own.release()
             except asyncio.CancelledError:  # by the server, when its time to stop is over
                 raise HTTPException(503, "the server stops, and this took too long") from None
         about = {"X-Request-ID": name, "X-Model": quote(served.name, safe=":/@")}

@@ -112,7 +112,7 @@ class Forecaster:
         content: str = "",
     ) -> None:
         self.card, self.spec, self.imputer, self.scaler = card, spec, imputer, scaler
-        self.calibration, self.content = calibration, content
+        self.calibration, self.content, self.backend = calibration, content, backend
         try:
             self.model = load(spec, scaler, weights, backend)
         except (OSError, ValueError, KeyError) as error:

@@ -413,7 +413,7 @@ def test_an_answer_is_in_the_log_with_its_request(
     body, headers = as_csv(table()), {"Content-Type": endpoints.CSV, "X-Request-ID": "mine-7"}
     answer = requests.post(f"{address}/invocations", body, headers=headers, timeout=60)
     assert answer.headers["X-Request-ID"] == "mine-7"
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 100
     found = pd.DataFrame()
     while not len(found) and time.monotonic() < deadline:
         (file,) = (model.parent / "log").glob("forecasts-*.jsonl")
