@@ -175,7 +175,7 @@ def test_a_share_by_hand(weight: float, missing: int) -> None:
     one, other = random.normal(size=(2, 6, 2, 1))
     came = one + weight * (other - one)
     came[:missing] = np.nan
-    share, left = mix.shares([np.stack([one, other]) - came], 1, 2)
+    share, left = mix.shares(mix.products([np.stack([one, other]) - came], 2, 2), [0])
     np.testing.assert_allclose(share[0], np.clip(weight, 0, 1), atol=1e-9)
     known = np.isfinite(came)
     mixed = one + np.clip(weight, 0, 1) * (other - one)
