@@ -67,8 +67,8 @@ class Walk:
 def experiments(walk: Walk) -> None:
     """Two models, three seeds."""
     walk.tell(
-        f"## Six experiments\n\nTwo networks by themselves with three seeds each, for {EPOCHS} epochs to "
-        "keep it short. The first command and the end of its output:"
+        f"## Six experiments\n\nTwo networks by themselves with three seeds each, for {EPOCHS} "
+        "epochs to keep it short. The first command and the end of its output:"
     )
     for model, units in MODELS.items():
         for seed in SEEDS:
