@@ -152,7 +152,10 @@ def test_a_node_that_goes_changes_no_byte(
         search.run(at)
         removed.result()
     assert "its task runs again" in capsys.readouterr().err
-    assert len([node for node in at.ray.nodes() if node["Alive"]]) == 2
+    end = time.monotonic() + PATIENCE  # the cluster learns it a while after who waits for a task
+    while len([node for node in at.ray.nodes() if node["Alive"]]) != 2:
+        assert time.monotonic() < end
+        time.sleep(0.1)
     assert results(search) == alone.trials
 
 
