@@ -150,7 +150,8 @@ def test_its_steps_serve_a_model_where_nothing_can_be_written(built: Path, tmp_p
         np.testing.assert_allclose(made, FORECAST, rtol=1e-5)
         check = json.loads(of("HEALTHCHECK")[0].partition("CMD ")[2])
         check = [places.get(word, word.replace("8080", str(port))) for word in check]
-        assert subprocess.run(check, check=False).returncode == 0
+        tries = (subprocess.run(check, check=False).returncode for _ in range(3))
+        assert 0 in tries  # as Docker does before it calls a container unhealthy
         if command[0] == "unshare":
             status = Path(f"/proc/{server.pid}/status").read_text()
             assert re.search(rf"^Uid:\s+{NOBODY}\s", status, re.MULTILINE)

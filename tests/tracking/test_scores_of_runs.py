@@ -89,6 +89,16 @@ def score(rmse: float, **others: float | None) -> None:
     artifacts.write_json(HERE.metrics, metrics)
 
 
+def test_what_was_auto_is_a_tag_of_its_run(trained: Callable[[], str]) -> None:
+    """A run says what was chosen for each `auto`; where there was none, it has no such tag."""
+    (first,) = logged()
+    assert store.CHOSEN not in first.data.tags
+    chosen = {"train.epochs": 24, "train.mix": []}
+    artifacts.write_json(HERE.model_json, artifacts.read_json(HERE.model_json) | {"chosen": chosen})
+    found = store.connect().get_run(trained())
+    assert json.loads(found.data.tags[store.CHOSEN]) == chosen
+
+
 def test_scores_of_uncommitted_code_are_a_run_of_their_own(toy: Path) -> None:
     """The committed run keeps its scores and stays clean; the other is not, until it is committed.
 
