@@ -38,8 +38,12 @@ def run(search: Search, workers: Workers, members: int | None = None) -> Params:
     """
     if members is not None:
         best.check(search, members)
-    held, logged = places.held(search.directory), search_runs.logged(search)
-    with held, executor(workers) as at, logged as runs, watched(search) as watch:
+    with (
+        places.held(search.directory),
+        executor(workers) as at,
+        search_runs.logged(search, at) as runs,
+        watched(search) as watch,
+    ):
         search.run(at, watch, runs.trials_of)
         metrics = search.score(at)
         page = search_page.html(search, metrics)
