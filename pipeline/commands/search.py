@@ -7,6 +7,7 @@ code decide; with any of them changed it is another search.
 
 import argparse
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -81,13 +82,19 @@ def listed() -> None:
     found = places.known(Path())
     for directory in found:
         kept = places.read(directory)
-        numbers = {outcome.number for outcome in places.outcomes(directory)}
+        ended = {outcome.number for outcome in places.outcomes(directory)}
+        count = kept.settings["trials"]
+        with suppress(PipelineError):  # it may be of code that knew other parameters
+            search = kept.search(Path(), directory)
+            count = search.count
+            search.run(None)
+            ended |= {one.number for one in search.finished}  # also those that repeat others
         size = sum(f.stat().st_size for f in directory.rglob("*") if not f.is_symlink())
         last = time.localtime((directory / places.KEPT).stat().st_mtime)
         shown.add_row(
             directory.name,
             kept.params["ingest"]["dataset"],
-            f"{len(numbers)} of {kept.settings['trials']}",
+            f"{len(ended)} of {count}",
             f"{size / 2**20:.1f} MiB",
             time.strftime("%Y-%m-%d %H:%M", last),
         )

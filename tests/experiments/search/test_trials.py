@@ -376,7 +376,9 @@ def test_searches_are_listed_shown_and_deleted(repository: Path, tmp_path: Path)
     """By their names; a name that is none lists those there are."""
     other = copied_whole(repository, tmp_path / "listed")
     [place] = places.known(other)
-    assert place.name in run(other, *COMMAND, "--list")
+    said = run(other, *COMMAND, "--list")
+    assert place.name in said
+    assert "14 of 14" in said  # though some repeat others
     assert "Best on validation: trial" in run(other, *COMMAND, "--show", place.name)
     said = run(other, *COMMAND, "--delete", "none", status=1)
     assert f"expected a search ({place.name}), found none" in said
