@@ -14,13 +14,15 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from pipeline.commands import search as command
 from pipeline.config.changes import NAME
 from pipeline.config.reading import read_experiment
+from pipeline.errors import PipelineError
 from pipeline.experiments.executors import Executor, Inline
 from pipeline.experiments.search import places
 from pipeline.experiments.search.settings import Settings
 from pipeline.experiments.search.study import Search
-from pipeline.experiments.workers import Workers, executor
+from pipeline.experiments.workers import ALONE, Workers, executor
 from pipeline.files.layout import Layout
 from pipeline.files.records import parse
 from pipeline.repository import provenance
@@ -194,6 +196,15 @@ def test_a_search_is_sent_exactly_once(found: Search) -> None:
         n: run.info.run_id for n, run in few.items()
     }
     assert set(children) == {one.number for one in found.finished if not one.repeats}
+
+
+@pytest.mark.usefixtures("local")
+def test_a_search_that_runs_is_left_alone(found: Search, tmp_path: Path) -> None:
+    """A second command on it ends in one line before it asks the store for what is half there."""
+    refused = pytest.raises(PipelineError, match="another process runs this search")
+    with places.held(found.directory), refused:
+        command.run(again(found), ALONE)
+    assert not (tmp_path / "mlflow.db").exists()
 
 
 def test_a_store_that_is_down_stops_no_search(
