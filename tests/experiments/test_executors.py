@@ -129,7 +129,7 @@ def test_a_file_that_changed_on_its_way_is_named(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1800)
 def test_workers_end_with_their_parent(tmp_path: Path) -> None:
     """A parent that is killed leaves no orphan that writes on."""
     program = (

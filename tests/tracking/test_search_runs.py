@@ -237,7 +237,7 @@ class Dying(TrialRun):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_workers_write_to_a_server(
     found: Search,
     tmp_path: Path,
@@ -279,7 +279,7 @@ def test_workers_write_to_a_server(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_the_best_trial_is_two_clicks_away(found: Search, local: str, tmp_path: Path) -> None:
     """From the table of runs to the search, and from its note to the trial with its scores."""
     if not pages.installed():

@@ -127,6 +127,7 @@ def test_a_fit_is_the_experiment_with_its_split(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_nothing_later_changes_a_network(tmp_path: Path) -> None:
     """Neither its weights nor the epoch at which it stops: the history has the same bytes."""
     params = {"train.epochs": 4, "train.patience": 1, "evaluate.baselines": ["persistence"]}
@@ -367,7 +368,7 @@ def fresh(repository: Path, directory: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_two_workers_find_what_one_does(repository: Path, tmp_path: Path) -> None:
     """The same bytes of scores, forecasts and models."""
     other = fresh(repository, tmp_path / "two")
@@ -376,7 +377,7 @@ def test_two_workers_find_what_one_does(repository: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_backtest_that_is_killed_goes_on_to_the_same(repository: Path, tmp_path: Path) -> None:
     """kill -9 once the first fit has ended, while the second runs; no fit that ended runs again."""
     other = fresh(repository, tmp_path / "killed")
@@ -395,6 +396,7 @@ def test_a_backtest_that_is_killed_goes_on_to_the_same(repository: Path, tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_backtests_are_listed_shown_and_deleted(repository: Path, tmp_path: Path) -> None:
     """By their names; what cannot be asked for ends in one line and leaves nothing."""
     other = Path(shutil.copytree(repository, tmp_path / "listed", symlinks=True))
@@ -417,7 +419,7 @@ def test_backtests_are_listed_shown_and_deleted(repository: Path, tmp_path: Path
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_make_backtest_is_compared_and_decides(finished_toy: Path, tmp_path: Path) -> None:
     """The committed run's own backtest puts it beside others, and is among the rules it meets."""
     directory = copied(finished_toy, tmp_path / "made")

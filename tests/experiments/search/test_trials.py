@@ -237,7 +237,7 @@ def fresh(repository: Path, directory: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_two_workers_find_what_one_does(repository: Path, tmp_path: Path) -> None:
     """The same trials, scores and weights, and in the end the same command."""
     other = fresh(repository, tmp_path / "two")
@@ -301,7 +301,7 @@ def test_another_model_leaves_the_comments_of_the_rest(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_the_winner_is_made_again_by_dvc(repository: Path, tmp_path: Path) -> None:
     """`--apply` and `dvc repro`, or the printed flags, give its bytes; comments stay."""
     applied = copied_whole(repository, tmp_path / "applied")
@@ -324,7 +324,7 @@ def test_the_winner_is_made_again_by_dvc(repository: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_an_ensemble_of_the_best_is_made_by_dvc(repository: Path, tmp_path: Path) -> None:
     """`--apply --ensemble 2` and `dvc repro`: its members have the trials' very weights.
 
@@ -372,6 +372,7 @@ def same(one: Layout, other: Layout) -> set[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_searches_are_listed_shown_and_deleted(repository: Path, tmp_path: Path) -> None:
     """By their names; a name that is none lists those there are."""
     other = copied_whole(repository, tmp_path / "listed")
