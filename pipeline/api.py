@@ -198,7 +198,7 @@ def search(
         if not log:
             made.run(at, watch)
         else:
-            with search_runs.logged(made) as runs:
+            with search_runs.logged(made, at) as runs:
                 made.run(at, watch, runs.trials_of)
                 runs.finish(search_page.html(made, made.score(at)))
         [trial, *_] = made.best.runs

@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,24 @@ def run(
     )
     assert status in (None, done.returncode), f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr
+
+
+def kill_when(
+    true: Callable[[], object], directory: Path, *command: str, env: Mapping[str, str] | None = None
+) -> None:
+    """Start a command in a repository and kill -9 it as soon as something is so."""
+    with (directory / "said.txt").open("w+b") as said:
+        process = subprocess.Popen(
+            command, cwd=directory, env=environment(env), stdout=said, stderr=subprocess.STDOUT
+        )
+        try:
+            while not true() and process.poll() is None:
+                time.sleep(0.02)
+        finally:
+            process.kill()
+            process.wait()
+        said.seek(0)
+        assert process.returncode == -signal.SIGKILL, f"it ended before:\n{said.read().decode()}"
 
 
 def stage(directory: Path, name: str, status: int = 0, env: Mapping[str, str] = NO_STORE) -> str:

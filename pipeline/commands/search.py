@@ -7,6 +7,7 @@ code decide; with any of them changed it is another search.
 
 import argparse
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -38,8 +39,12 @@ def run(search: Search, workers: Workers, members: int | None = None) -> Params:
     """
     if members is not None:
         best.check(search, members)
-    held, logged = places.held(search.directory), search_runs.logged(search)
-    with held, executor(workers) as at, logged as runs, watched(search) as watch:
+    with (
+        places.held(search.directory),
+        executor(workers) as at,
+        search_runs.logged(search, at) as runs,
+        watched(search) as watch,
+    ):
         search.run(at, watch, runs.trials_of)
         metrics = search.score(at)
         page = search_page.html(search, metrics)
@@ -77,13 +82,19 @@ def listed() -> None:
     found = places.known(Path())
     for directory in found:
         kept = places.read(directory)
-        numbers = {outcome.number for outcome in places.outcomes(directory)}
+        ended = {outcome.number for outcome in places.outcomes(directory)}
+        count = kept.settings["trials"]
+        with suppress(PipelineError):  # it may be of code that knew other parameters
+            search = kept.search(Path(), directory)
+            count = search.count
+            search.run(None)
+            ended |= {one.number for one in search.finished}  # also those that repeat others
         size = sum(f.stat().st_size for f in directory.rglob("*") if not f.is_symlink())
         last = time.localtime((directory / places.KEPT).stat().st_mtime)
         shown.add_row(
             directory.name,
             kept.params["ingest"]["dataset"],
-            f"{len(numbers)} of {kept.settings['trials']}",
+            f"{len(ended)} of {count}",
             f"{size / 2**20:.1f} MiB",
             time.strftime("%Y-%m-%d %H:%M", last),
         )

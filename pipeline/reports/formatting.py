@@ -1,7 +1,7 @@
 """How numbers and names are written in reports and pictures; no name is read as markup."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 # What opens something in Markdown; an underscore within a word does not. `&`, `<`, `>` and `$`,
 # which some renderers know no backslash before, are written as HTML has them.
@@ -14,10 +14,10 @@ def escape_markdown(name: object) -> str:
     return SIGNS.sub(lambda sign: ENTITIES.get(sign[0], f"\\{sign[0]}"), _one_line(name))
 
 
-def table(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """A Markdown table of plain cells; every column but the first is aligned to the right."""
+def table(header: Sequence[str], body: Sequence[Sequence[str]], words: Collection[str] = ()) -> str:
+    """A Markdown table of plain cells; all but the first column and those of words to the right."""
     first, *lines = ([escape_markdown(cell) for cell in line] for line in (header, *body))
-    rule = ["---", *["---:"] * (len(header) - 1)]
+    rule = ["---", *("---" if name in words else "---:" for name in header[1:])]
     return "\n".join(f"| {' | '.join(line)} |" for line in (first, rule, *lines))
 
 

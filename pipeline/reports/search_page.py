@@ -34,6 +34,6 @@ def html(search: Search, metrics: dict[str, Any]) -> str:
     for of, figure in search_pictures.draw(search).items():
         text.append(f"![{of}]({of}.png)\n\n{CAPTIONS[of]}")
         images[f"{of}.png"] = artifacts.png(figure)
-    text += ["## Trials", table(*search_text.table(search))]
+    text += ["## Trials", table(*search_text.table(search), words=["settings"])]
     text.append(f"Written {time.strftime('%Y-%m-%d %H:%M %z')}.")
     return page.html(f"Search {name}", "\n\n".join(text), images)

@@ -56,7 +56,7 @@ def history(search: Search) -> Figure:
     _room_for_the_best(axes, errors)
     if stopped := [one.number for one in search_text.pruned(search)]:
         _at_the_top(axes, stopped, label="pruned: stopped early, without a score")
-    axes.legend(frameon=False)
+    axes.legend(facecolor="white", edgecolor="none", framealpha=0.9)
     return figure
 
 

@@ -4,9 +4,12 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+from mlflow import MlflowClient
 from mlflow.entities import RunTag
 
 from pipeline.errors import PipelineError
@@ -15,7 +18,8 @@ from pipeline.evaluation.forecasts import MODEL
 from pipeline.experiments.backtest.fit import Fit
 from pipeline.experiments.backtest.places import Kept
 from pipeline.experiments.backtest.study import FORECASTS, SCORES, Backtest
-from pipeline.experiments.workers import Workers, executor
+from pipeline.experiments.executors import Executor
+from pipeline.experiments.workers import ALONE, Workers, executor
 from pipeline.files import artifacts
 from pipeline.reports import backtest_page, backtest_text
 from pipeline.reports.backtest_progress import watched
@@ -34,9 +38,12 @@ def carry_out(tested: Backtest, workers: Workers, log: bool = True) -> dict[str,
     """Run what is to run, write what was found and its page, and log it; the scores."""
     with Kept.held(tested.directory):
         _check(tested)
-        with logged(tested) if log else _unlogged() as finish:
+        with (
+            executor(workers if tested.waiting else ALONE) as at,
+            logged(tested, at) if log else _unlogged() as finish,
+        ):
             if tested.waiting:
-                with executor(workers) as at, watched(tested) as watch:
+                with watched(tested) as watch:
                     tested.run(at, watch)
             found = tested.collect()
             page = backtest_page.html(tested, found)
@@ -56,9 +63,9 @@ def _check(tested: Backtest) -> None:
 
 
 @contextmanager
-def logged(tested: Backtest) -> Iterator[Callable[[dict[str, Any]], None]]:
+def logged(tested: Backtest, at: Executor) -> Iterator[Callable[[dict[str, Any]], None]]:
     """A backtest's run, which ends as FAILED or KILLED if the backtest does; yields its end."""
-    with families.open_until_the_end(BacktestRuns(tested)) as runs:
+    with families.open_until_the_end(BacktestRuns(tested, at)) as runs:
         yield runs.finish
 
 
@@ -67,14 +74,51 @@ def _unlogged() -> Iterator[Callable[[dict[str, Any]], None]]:
     yield lambda _: None
 
 
+@dataclass(frozen=True)
+class FoldRun:
+    """A fold's run: the parameters of its fit, and its scores by model and baseline."""
+
+    fold: dict[str, Any]  # as scores.json has it
+    fit: Fit
+
+    @property
+    def number(self) -> int:
+        """See `Child`."""
+        return int(self.fold["fold"])
+
+    @property
+    def called(self) -> str:
+        """See `Child`."""
+        when = f", {self.fold['from']} to {self.fold['to']}" if self.fold["from"] else ""
+        return f"fold {self.number}{when}"
+
+    @property
+    def note(self) -> str:
+        """See `Child`."""
+        return f"{self.called.capitalize()}, by fit {self.fold['fit']}."
+
+    @property
+    def file(self) -> Path:
+        """See `Child`."""
+        return self.fit.file
+
+    def log(self, client: MlflowClient, run_id: str) -> str:
+        """See `Child`."""
+        fold = self.fold
+        store.describe(client, run_id, self.fit.experiment, self.fit.layout)
+        flat = _flat(fold["scores"]) | _rolling(fold["rolling"]) | {"test/n": fold["n"]}
+        client.log_batch(run_id, store.metrics(flat))
+        return "FINISHED"
+
+
 class BacktestRuns(Family):
     """A backtest's run and those of its folds."""
 
     word, parent, child = "backtest", BACKTEST, FOLD
 
-    def __init__(self, tested: Backtest) -> None:
+    def __init__(self, tested: Backtest, at: Executor) -> None:
         self.tested = tested
-        super().__init__(tested.directory.name, tested.base.dataset)
+        super().__init__(tested.directory.name, tested.base.dataset, at)
 
     def more_tags(self) -> dict[str, str]:
         """A training's run knows itself by the same digest: so the two find each other."""
@@ -90,24 +134,10 @@ class BacktestRuns(Family):
 
     def finish(self, found: dict[str, Any]) -> None:
         """The folds, their mean and the page."""
-        for fold in found["folds"]:
-            if fold["fold"] not in self.children:
-                self.send(partial(self._fold, fold))
+        fits = self.tested.fits
+        self.add([FoldRun(fold, fits[fold["fit"] - 1]) for fold in found["folds"]])
         self.send(partial(self._whole, found))
         self.send(partial(self.end, "FINISHED"))
-
-    def _fold(self, fold: dict[str, Any]) -> None:
-        """A fold's run: the parameters of its fit, and its scores by model and baseline."""
-        tested, client, number = self.tested, self.client, fold["fold"]
-        when = f", {fold['from']} to {fold['to']}" if fold["from"] else ""
-        note = f"Fold {number}{when}, by fit {fold['fit']}."
-        run_id = self.create(number, f"fold {number}{when}", note)
-        fit: Fit = tested.fits[fold["fit"] - 1]
-        store.describe(client, run_id, fit.experiment, fit.layout)
-        flat = _flat(fold["scores"]) | _rolling(fold["rolling"]) | {"test/n": fold["n"]}
-        client.log_batch(run_id, store.metrics(flat))
-        client.set_terminated(run_id)
-        self.children[number] = run_id
 
     def _whole(self, found: dict[str, Any]) -> None:
         """The means and spreads, each fold as a step, tables, pictures and page."""
@@ -118,7 +148,7 @@ class BacktestRuns(Family):
         for fold in found["folds"]:
             own = _flat(fold["scores"]) | _rolling(fold["rolling"])
             points += store.metrics({f"fold/{k}": v for k, v in own.items()}, fold["fold"])
-        self.log(self.id, points)
+        families.log(self.client, self.id, points)
         told = [backtest_text.plan(self.tested, found), *backtest_text.notes(self.tested, found)]
         tags = {NOTE: "\n\n".join(map(escape_markdown, told)), FOLDS: json.dumps(places(found))}
         self.client.log_batch(self.id, tags=[RunTag(key, value) for key, value in tags.items()])

@@ -1,24 +1,117 @@
-"""A run in the MLflow store with others below it: a search, a backtest."""
+"""A run in the MLflow store with others below it: a search, a backtest.
+
+A store takes the runs of children from one process at a time, if it is a database, and from all
+workers, if it is a server.
+"""
 
 import json
+import os
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, TypeVar
+from io import StringIO
+from pathlib import Path
+from typing import ClassVar, Protocol, TypeVar
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from pipeline.errors import PipelineError
+from pipeline.experiments.executors import Executor, Inline
 from pipeline.reports.formatting import escape_markdown
 from pipeline.repository import provenance
 from pipeline.runtime import determinism
 from pipeline.runtime.progress import say
 from pipeline.tracking import labels, store
+from pipeline.tracking.database import StoreError
 
 NOTE = "mlflow.note.content"
 BATCH = 1000  # metrics that MLflow takes at once
+
+
+class Child(Protocol):
+    """What a child's run is of. It is pickled on its way to a worker."""
+
+    @property
+    def number(self) -> int:
+        """By which it is known."""
+        ...
+
+    @property
+    def called(self) -> str:
+        """The run's name."""
+        ...
+
+    @property
+    def note(self) -> str:
+        """What to know of it, in plain text."""
+        ...
+
+    @property
+    def file(self) -> Path:
+        """Where its results lie."""
+        ...
+
+    def log(self, client: MlflowClient, run_id: str) -> str:
+        """Log parameters and scores; how it ended, as MLflow says it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Sending:
+    """A child's run that is to be written, as a worker is told of it."""
+
+    child: Child
+    group: str
+    tags: dict[str, str]
+    mine: str  # the filter that finds it
+    start: int  # in milliseconds: the UI lists runs by it
+    settings: dict[str, str]  # variables that say how the store is reached
+
+
+def write(sending: Sending) -> Path:
+    """Write a child's run unless the store has it; the file of its results.
+
+    A half one was left by a worker that died here, and is made again.
+
+    Raises:
+        StoreError: the store does not take it.
+    """
+    os.environ.update(sending.settings)
+    child = sending.child
+    try:
+        client = store.connect()
+        if not whole(client, sending.group, sending.mine):
+            run = client.create_run(
+                sending.group,
+                start_time=sending.start,
+                tags=sending.tags | {NOTE: escape_markdown(child.note)},
+                run_name=child.called[: labels.LONGEST],
+            )
+            status = child.log(client, run.info.run_id)
+            with redirect_stdout(StringIO()):  # a server's client prints an address for each run
+                client.set_terminated(run.info.run_id, status)
+    except store.unavailable() as error:
+        raise StoreError(store.masked(error).splitlines()[0]) from None
+    return child.file
+
+
+def whole(client: MlflowClient, group: str, mine: str) -> list[Run]:
+    """The children's runs that a filter finds; half ones among them are deleted."""
+    runs = client.search_runs([group], mine, max_results=50_000)
+    for run in runs:
+        if run.info.status == "RUNNING":
+            client.delete_run(run.info.run_id)
+    return [run for run in runs if run.info.status != "RUNNING"]
+
+
+def log(client: MlflowClient, run_id: str, points: Sequence[Metric]) -> None:
+    """Log any number of metrics."""
+    for i in range(0, len(points), BATCH):
+        client.log_batch(run_id, points[i : i + BATCH])
 
 
 class Family:
@@ -28,8 +121,8 @@ class Family:
     parent: ClassVar[str]  # the tag with its name, which the children have as well
     child: ClassVar[str]  # the tag with a child's number
 
-    def __init__(self, name: str, dataset: str) -> None:
-        self.name, self.dataset = name, dataset
+    def __init__(self, name: str, dataset: str, at: Executor) -> None:
+        self.name, self.dataset, self.at = name, dataset, at
         self.offline = False
         self.children: dict[int, str] = {}  # runs by number
         self.send(self._begin)
@@ -59,17 +152,42 @@ class Family:
         """How it ended."""
         self.client.set_terminated(self.id, status)
 
-    def create(self, number: int, called: str, note: str) -> str:
-        """A child's run, of which `children` knows once it has all: its id."""
-        tags = {MLFLOW_PARENT_RUN_ID: self.id, self.child: str(number), NOTE: escape_markdown(note)}
-        called = called[: labels.LONGEST]
-        run = self.client.create_run(self.group, tags=self.tags | tags, run_name=called)
-        return str(run.info.run_id)
+    def add(self, children: Sequence[Child]) -> None:
+        """Write the runs of those that the store lacks, and know them all."""
+        lacking = [child for child in children if child.number not in self.children]
+        if lacking:
+            self.send(partial(self._add, lacking))
 
-    def log(self, run_id: str, points: Sequence[Metric]) -> None:
-        """Log any number of metrics."""
-        for i in range(0, len(points), BATCH):
-            self.client.log_batch(run_id, points[i : i + BATCH])
+    def _add(self, lacking: Sequence[Child]) -> None:
+        served = store.served()
+        if served:
+            self.client.get_experiment(self.group)  # one that is gone keeps no worker waiting
+        told = {key: value for key, value in os.environ.items() if key.startswith("MLFLOW_")}
+        now = int(time.time() * 1000)
+        tasks = [
+            Sending(
+                child,
+                self.group,
+                self.tags | {MLFLOW_PARENT_RUN_ID: self.id, self.child: str(child.number)},
+                f"{self._mine} AND tags.`{self.child}` = '{child.number}'",
+                now + place,
+                told,
+            )
+            for place, child in enumerate(lacking)
+        ]
+        for _ in (self.at if served else Inline()).map(write, tasks):
+            pass
+        self._know()
+
+    def _know(self) -> None:
+        """Which children the store has."""
+        runs = whole(self.client, self.group, f"{self._mine} AND tags.`{self.child}` != ''")
+        self.children = {int(run.data.tags[self.child]): run.info.run_id for run in runs}
+
+    @property
+    def _mine(self) -> str:
+        """The filter of all runs of this family."""
+        return f"tags.`{self.parent}` = '{self.name}'"
 
     def _begin(self) -> None:
         self.client: MlflowClient = store.connect()
@@ -80,14 +198,10 @@ class Family:
             provenance.ENVIRONMENT: json.dumps(determinism.settings()),
             **self.more_tags(),
         }
-        mine = f"tags.`{self.parent}` = '{self.name}'"
-        runs: list[Run] = list(self.client.search_runs([self.group], mine, max_results=50_000))
-        for run in runs:
-            number = run.data.tags.get(self.child)
-            if number and run.info.status == "RUNNING":  # a half one is made again
-                self.client.delete_run(run.info.run_id)
-            elif number:
-                self.children[int(number)] = run.info.run_id
+        self._know()
+        runs: list[Run] = list(
+            self.client.search_runs([self.group], self._mine, max_results=50_000)
+        )
         own = next((run for run in runs if self.child not in run.data.tags), None)
         if own is None:
             called = f"{self.word} {self.name}"

@@ -3,13 +3,17 @@
 import statistics
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
 from pipeline.evaluation.metrics import deciding
+from pipeline.experiments.executors import Executor
 from pipeline.experiments.search.study import Finished, Search
 from pipeline.reports import search_text
 from pipeline.reports.formatting import escape_markdown
@@ -19,14 +23,53 @@ from pipeline.tracking.families import NOTE, Family
 SEARCH, TRIAL = "pipeline.search", "pipeline.trial"  # tags: the search's name, a trial's number
 
 
+@dataclass(frozen=True)
+class TrialRun:
+    """A trial's run."""
+
+    one: Finished
+
+    @property
+    def number(self) -> int:
+        """See `Child`."""
+        return self.one.number
+
+    @property
+    def called(self) -> str:
+        """See `Child`."""
+        return f"trial {self.number}: {search_text.settings(self.one)}"
+
+    @property
+    def note(self) -> str:
+        """See `Child`."""
+        stopped = f"{self.called}\n\npruned: {self.one.pruned}"
+        return self.one.failed or (stopped if self.one.pruned else self.called)
+
+    @property
+    def file(self) -> Path:
+        """See `Child`."""
+        return self.one.runs[0].file
+
+    def log(self, client: MlflowClient, run_id: str) -> str:
+        """See `Child`."""
+        one, trial = self.one, self.one.runs[0]
+        if one.failed:
+            flat = {key: str(value) for key, value in trial.changes.items()}
+            client.log_batch(run_id, params=[Param(key, value) for key, value in flat.items()])
+            return "FAILED"
+        store.describe(client, run_id, trial.experiment, trial.layout)
+        families.log(client, run_id, _points(one))
+        return "KILLED" if one.pruned else "FINISHED"
+
+
 class SearchRuns(Family):
     """A search's run and those of its trials."""
 
     word, parent, child = "search", SEARCH, TRIAL
 
-    def __init__(self, search: Search) -> None:
+    def __init__(self, search: Search, at: Executor) -> None:
         self.search = search
-        super().__init__(search.directory.name, search.base.dataset)
+        super().__init__(search.directory.name, search.base.dataset, at)
 
     def describe(self) -> None:
         """See `Family`."""
@@ -35,9 +78,7 @@ class SearchRuns(Family):
 
     def trials_of(self, generation: Sequence[Finished]) -> None:
         """The trials of a generation that has ended, and the best so far."""
-        for one in generation:
-            if one.number not in self.children and not one.repeats:
-                self.send(partial(self._trial, one))
+        self.add([TrialRun(one) for one in generation if not one.repeats])
         if self.search.ranked:
             self.send(self._best)
 
@@ -45,22 +86,6 @@ class SearchRuns(Family):
         """The page, and that the search ended."""
         self.send(lambda: self.client.log_text(self.id, page, "search/search.html"))
         self.send(partial(self.end, "FINISHED"))
-
-    def _trial(self, one: Finished) -> None:
-        trial, client = one.runs[0], self.client
-        described = f"trial {one.number}: {search_text.settings(one)}"
-        stopped = f"{described}\n\npruned: {one.pruned}"
-        note = one.failed or (stopped if one.pruned else described)
-        run_id = self.create(one.number, described, note)
-        if one.failed:
-            flat = {key: str(value) for key, value in trial.changes.items()}
-            client.log_batch(run_id, params=[Param(key, value) for key, value in flat.items()])
-        else:
-            store.describe(client, run_id, trial.experiment, trial.layout)
-            self.log(run_id, _points(one))
-        ended = "FAILED" if one.failed else "KILLED" if one.pruned else "FINISHED"
-        client.set_terminated(run_id, ended)
-        self.children[one.number] = run_id
 
     def _best(self) -> None:
         best = self.search.best
@@ -74,9 +99,9 @@ class SearchRuns(Family):
         store.offer_view(self.client, self.group, deciding(best.outcomes[0].scores))
 
 
-def logged(search: Search) -> AbstractContextManager[SearchRuns]:
+def logged(search: Search, at: Executor) -> AbstractContextManager[SearchRuns]:
     """A search's run; it ends as FAILED or KILLED if the search does."""
-    return families.open_until_the_end(SearchRuns(search))
+    return families.open_until_the_end(SearchRuns(search, at))
 
 
 def _points(one: Finished) -> list[Metric]:

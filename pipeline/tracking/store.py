@@ -19,6 +19,7 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from pipeline.config.experiment import Experiment
@@ -48,6 +49,11 @@ _PASSWORD = re.compile(r"(://[^\s:/@]*:)\S+(?=@)|([?&]password=)[^\s&]+")
 def store() -> str:
     """The tracking URI: MLFLOW_TRACKING_URI, or SQLite at the repository's root."""
     return os.environ.get("MLFLOW_TRACKING_URI") or database.address(database.own())
+
+
+def served() -> bool:
+    """Whether it is a server, which many processes may write to; a database takes one at a time."""
+    return store().startswith(("http://", "https://"))
 
 
 def masked(text: object) -> str:
@@ -136,11 +142,15 @@ def digest(*files: Path) -> str:
 
 
 def abandoned(client: MlflowClient, experiment: str) -> list[Run]:
-    """Runs that are said to be running, by a process of this host that is gone."""
+    """Runs that are said to be running, by a process of this host that is gone.
+
+    A half run below another, such as a search's, is not ended: what it is of makes it again.
+    """
     return [
         run
         for run in client.search_runs([experiment], "attributes.status = 'RUNNING'")
-        if provenance.gone(run.data.tags.get(provenance.PROCESS, ""))
+        if MLFLOW_PARENT_RUN_ID not in run.data.tags
+        and provenance.gone(run.data.tags.get(provenance.PROCESS, ""))
     ]
 
 

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -26,12 +26,15 @@ class Word:
     path: Path
     text: str
     seconds: float = 0
+    after: Path | None = None  # not before this file is there
     deaths: int = 0  # of the workers that write it first
 
 
 def write(task: Word) -> Path:
     """Write the word, or die."""
     time.sleep(task.seconds)
+    while task.after and not task.after.exists():
+        time.sleep(0.02)
     if task.text == "refused":
         raise PipelineError("refused: expected another word")
     before = task.path.with_suffix(".deaths")
@@ -60,12 +63,14 @@ def texts(at: Executor, wanted: list[Word]) -> list[str]:
 
 
 def test_one_process_and_several_leave_the_same_files(tmp_path: Path) -> None:
-    """Inline in order, elsewhere as they end; the longest task comes last."""
-    wanted = tasks(tmp_path, 1, 0, 0.2)
+    """Inline in order, elsewhere as they end: one that waits does not keep the others."""
+    wanted, awaited = tasks(tmp_path, 0, 0, 0), tmp_path / "awaited"
     assert texts(Inline(), wanted) == ["0", "1", "2"]
     with executor(Workers(2)) as at:
-        assert texts(at, wanted)[-1] == "0"
-        assert sorted(texts(at, wanted)) == ["0", "1", "2"]
+        found = at.map(write, [replace(wanted[0], after=awaited), *wanted[1:]])
+        assert {next(found)[1].read_text() for _ in "12"} == {"1", "2"}
+        awaited.touch()
+        assert [path.read_text() for _, path in found] == ["0"]
 
 
 def test_workers_stay_and_are_settled(tmp_path: Path) -> None:
@@ -124,24 +129,30 @@ def test_a_file_that_changed_on_its_way_is_named(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_workers_end_with_their_parent(tmp_path: Path) -> None:
     """A parent that is killed leaves no orphan that writes on."""
     program = (
         "import sys; from pathlib import Path; from tests.experiments import test_executors as t;"
         "from pipeline.experiments.workers import Workers, executor\n"
-        "wanted = t.tasks(Path(sys.argv[1]), 0, 9, 9)\n"
+        "wanted = t.tasks(Path(sys.argv[1]), 0, 999, 999)\n"
         "with executor(Workers(2)) as at: list(at.map(t.write_pid, wanted))"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, env=environment()
     )
-    while not (tmp_path / "0.txt").exists():
+
+    def workers() -> list[psutil.Process]:
+        children = psutil.Process(parent.pid).children(recursive=True)
+        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+    while not (tmp_path / "0.txt").exists() or len(workers()) < 2:
+        assert parent.poll() is None
         time.sleep(0.1)
-    children = psutil.Process(parent.pid).children(recursive=True)
-    workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
-    assert len(workers) == 2
+    left = workers()
+    assert len(left) == 2
     parent.kill()
     parent.wait()
-    _, alive = psutil.wait_procs(workers, timeout=5)
+    _, alive = psutil.wait_procs(left, timeout=120)
     assert alive == []
     assert not (tmp_path / "1.txt").exists()

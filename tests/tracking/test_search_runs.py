@@ -1,23 +1,33 @@
 """A search in the MLflow store: one run above its trials, sent exactly once."""
 
+import os
+import signal
+import socket
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from pipeline.commands import search as command
 from pipeline.config.changes import NAME
 from pipeline.config.reading import read_experiment
-from pipeline.experiments.executors import Inline
+from pipeline.errors import PipelineError
+from pipeline.experiments.executors import Executor, Inline
 from pipeline.experiments.search import places
 from pipeline.experiments.search.settings import Settings
 from pipeline.experiments.search.study import Search
+from pipeline.experiments.workers import ALONE, Workers, executor
 from pipeline.files.layout import Layout
 from pipeline.files.records import parse
+from pipeline.repository import provenance
 from pipeline.tracking import logged_runs, search_runs, store
+from pipeline.tracking.search_runs import TrialRun
 from tests import browser as pages
 from tests.serving import free_port, serving
 from tests.toys import Project, toy_table
@@ -70,7 +80,7 @@ def again(search: Search) -> Search:
     return Search(search.settings, search.base, search.project, search.directory)
 
 
-def log(search: Search, generations: int = 99) -> None:
+def log(search: Search, generations: int = 99, at: Executor | None = None) -> None:
     """Send a search, or as many generations as there were before a kill."""
     left = iter(range(generations))
 
@@ -83,7 +93,7 @@ def log(search: Search, generations: int = 99) -> None:
         runs.trials_of(one)
 
     try:
-        runs = search_runs.SearchRuns(search)
+        runs = search_runs.SearchRuns(search, at or Inline())
         search.run(None, done=lambda one: sent(runs, one))
         runs.finish("<html></html>")
     except KilledError:
@@ -145,7 +155,7 @@ def test_a_pruned_trial_is_a_killed_run(found: Search) -> None:
     stopped = outcome.model_copy(
         update={"pruned": "loss 3 after 2 epochs", "losses": (4.0, 3.0), "scores": {}}
     )
-    search_runs.SearchRuns(other).trials_of(
+    search_runs.SearchRuns(other, Inline()).trials_of(
         [other.finished[0], replace(other.finished[2], outcomes=(stopped, stopped))]
     )
     _, children = logged()
@@ -165,8 +175,16 @@ def test_a_search_is_sent_exactly_once(found: Search) -> None:
     client = store.connect()
     half = client.create_run(
         first.info.experiment_id,
-        tags={search_runs.SEARCH: found.directory.name, "pipeline.trial": "4"},
+        tags={
+            search_runs.SEARCH: found.directory.name,
+            search_runs.TRIAL: "4",
+            MLFLOW_PARENT_RUN_ID: first.info.run_id,
+            provenance.PROCESS: f"{socket.gethostname()} 0 0",
+        },
     )
+    # A training that begins ends what was left running, but not this, which would then seem whole.
+    left = [run.info.run_id for run in store.abandoned(client, first.info.experiment_id)]
+    assert left == []
     log(again(found))
     log(again(found))
     parent, children = logged()
@@ -178,6 +196,15 @@ def test_a_search_is_sent_exactly_once(found: Search) -> None:
         n: run.info.run_id for n, run in few.items()
     }
     assert set(children) == {one.number for one in found.finished if not one.repeats}
+
+
+@pytest.mark.usefixtures("local")
+def test_a_search_that_runs_is_left_alone(found: Search, tmp_path: Path) -> None:
+    """A second command on it ends in one line before it asks the store for what is half there."""
+    refused = pytest.raises(PipelineError, match="another process runs this search")
+    with places.held(found.directory), refused:
+        command.run(again(found), ALONE)
+    assert not (tmp_path / "mlflow.db").exists()
 
 
 def test_a_store_that_is_down_stops_no_search(
@@ -192,8 +219,67 @@ def test_a_store_that_is_down_stops_no_search(
     assert said[0].endswith("its results are on disk, and the same command sends them later")
 
 
+@dataclass(frozen=True)
+class Dying(TrialRun):
+    """A trial's run; the first worker that writes trial 2's dies when half of it is there."""
+
+    mark: Path
+    parent: int = field(default_factory=os.getpid)
+
+    def log(self, client: MlflowClient, run_id: str) -> str:
+        """Log all of it, in another process than the parent's."""
+        assert os.getpid() != self.parent
+        ended = super().log(client, run_id)
+        if self.number == 2 and not self.mark.exists():
+            self.mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return ended
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
+def test_workers_write_to_a_server(
+    found: Search,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Each trial once, in order, though a worker dies as it writes and the server goes away."""
+    port = free_port()
+    base = f"http://127.0.0.1:{port}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", base)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    database, kept = f"sqlite:///{tmp_path / 'mlflow.db'}", str(tmp_path / "artifacts")
+    command = ["mlflow", "server", "--workers", "1", "--port", str(port)]
+    command += ["--backend-store-uri", database, "--artifacts-destination", kept]
+    monkeypatch.setattr(search_runs, "TrialRun", partial(Dying, mark=tmp_path / "died"))
+    with executor(Workers(2)) as at:
+        with serving(command, f"{base}/health", tmp_path / "server.log"):
+            log(again(found), generations=2, at=at)
+            before, few = logged()
+        capfd.readouterr()
+        log(again(found), at=at)
+        said = capfd.readouterr()
+        assert said.err.count("\n") == 1
+        assert "the same command sends them later" in said.err
+        with serving(command, f"{base}/health", tmp_path / "server.log"):
+            log(again(found), at=at)
+            parent, children = logged()
+    assert "View run trial" not in capfd.readouterr().out
+    assert parent.info.run_id == before.info.run_id
+    assert len(few) < len(children)
+    assert set(children) == {one.number for one in found.finished if not one.repeats}
+    assert (tmp_path / "died").exists()
+    for number, run in children.items():
+        assert run.info.status == ("FAILED" if found.finished[number].failed else "FINISHED")
+        if number in few:
+            assert run.info.run_id == few[number].info.run_id
+    begun = sorted(children, key=lambda number: children[number].info.start_time)
+    assert begun == sorted(children)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_the_best_trial_is_two_clicks_away(found: Search, local: str, tmp_path: Path) -> None:
     """From the table of runs to the search, and from its note to the trial with its scores."""
     if not pages.installed():

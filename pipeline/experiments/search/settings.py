@@ -1,6 +1,7 @@
 """search.yaml: which settings are tried, how many times, and by which score they are judged."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from itertools import product
 from typing import Annotated, Any, Literal
 
@@ -155,11 +156,19 @@ class Settings(Record):
             if not users:
                 raise PipelineError(
                     f"{place}: expected a key that a model tried here uses ({', '.join(names)})"
+                    f"{_near(key, names)}"
                 )
             for name in users if key != NAME else ():
                 first = {NAME: name} | {k: one.ends[0] for k, one in self.drawn(name)}
                 for value in own.ends:
                     changed(base, first | {key: value}, where)
+
+
+def _near(key: str, names: Iterable[str]) -> str:
+    """What may be meant by a key that none of the models has."""
+    own = {field for name in names if (model := kind(name)) for field in model.model_fields}
+    near = get_close_matches(key.removeprefix(MODEL), sorted(own), n=1)
+    return f"; did you mean {MODEL}{near[0]}?" if near else ""
 
 
 def _useful(key: str, own: Range, name: str) -> bool:

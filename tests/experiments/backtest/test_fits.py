@@ -2,11 +2,8 @@
 
 import re
 import shutil
-import signal
 import sqlite3
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +24,7 @@ from pipeline.experiments.run import run_experiment
 from pipeline.files.layout import Layout
 from pipeline.files.records import parse
 from pipeline.reports import backtest_page, backtest_text
-from tests.repositories import NO_STORE, copied, environment, run, toy_repository
+from tests.repositories import NO_STORE, copied, kill_when, run, toy_repository
 from tests.toys import PANEL, Project, toy_table, toy_times
 
 RIDGE: dict[str, Any] = {
@@ -130,6 +127,7 @@ def test_a_fit_is_the_experiment_with_its_split(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_nothing_later_changes_a_network(tmp_path: Path) -> None:
     """Neither its weights nor the epoch at which it stops: the history has the same bytes."""
     params = {"train.epochs": 4, "train.patience": 1, "evaluate.baselines": ["persistence"]}
@@ -370,7 +368,7 @@ def fresh(repository: Path, directory: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_two_workers_find_what_one_does(repository: Path, tmp_path: Path) -> None:
     """The same bytes of scores, forecasts and models."""
     other = fresh(repository, tmp_path / "two")
@@ -379,22 +377,17 @@ def test_two_workers_find_what_one_does(repository: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_backtest_that_is_killed_goes_on_to_the_same(repository: Path, tmp_path: Path) -> None:
     """kill -9 once the first fit has ended, while the second runs; no fit that ended runs again."""
     other = fresh(repository, tmp_path / "killed")
-    process = subprocess.Popen(
-        [*COMMAND, *REFIT],
-        cwd=other,
-        env=environment(NO_STORE),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    while not (done := [*other.glob("data/backtests/*/fits/0000/all/result.json")]):
-        time.sleep(0.2)
-    time.sleep(1)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    first, second = (f"data/backtests/*/fits/000{i}/all" for i in (0, 1))
+
+    def begun() -> bool:
+        return any(other.glob(f"{first}/result.json")) and any(other.glob(second))
+
+    kill_when(begun, other, *COMMAND, *REFIT, env=NO_STORE)
+    done = [*other.glob(f"{first}/result.json")]
     when = done[0].stat().st_mtime_ns
     assert not [*other.glob("data/backtests/*/fits/0002/all/result.json")]
     run(other, *COMMAND, *REFIT, env=NO_STORE)
@@ -403,6 +396,7 @@ def test_a_backtest_that_is_killed_goes_on_to_the_same(repository: Path, tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_backtests_are_listed_shown_and_deleted(repository: Path, tmp_path: Path) -> None:
     """By their names; what cannot be asked for ends in one line and leaves nothing."""
     other = Path(shutil.copytree(repository, tmp_path / "listed", symlinks=True))
@@ -425,7 +419,7 @@ def test_backtests_are_listed_shown_and_deleted(repository: Path, tmp_path: Path
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_make_backtest_is_compared_and_decides(finished_toy: Path, tmp_path: Path) -> None:
     """The committed run's own backtest puts it beside others, and is among the rules it meets."""
     directory = copied(finished_toy, tmp_path / "made")

@@ -317,6 +317,10 @@ def test_a_best_at_the_end_of_its_range_is_told(tmp_path: Path) -> None:
             "train.model.segment: expected a key that a model tried here uses (lstm)",
         ),
         (
+            {"ranges": {"train.model.unit": {"choice": [[4], [8]]}}},
+            "a model tried here uses (lstm); did you mean train.model.units?",
+        ),
+        (
             {"ranges": {"window.look_back": {"int": [1, 9], "models": ["gru"]}}},
             "window.look_back.models: expected models that are tried (lstm), found gru",
         ),

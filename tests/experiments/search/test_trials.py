@@ -1,10 +1,11 @@
 """Real trials of toys: their scores, what they share, what they leave, and the command."""
 
+import os
 import shutil
-import signal
-import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,12 @@ from pipeline.experiments.search import places
 from pipeline.experiments.search.settings import Settings
 from pipeline.experiments.search.study import Search
 from pipeline.experiments.search.trial import Outcome
-from pipeline.experiments.shared import SHARED, shared_said
+from pipeline.experiments.shared import RESULT, SHARED, shared_said
 from pipeline.files.layout import Layout
 from pipeline.files.records import parse
 from pipeline.reports import search_text
 from tests.experiments import test_panels
-from tests.repositories import NO_STORE, environment, run, set_params, toy_repository
+from tests.repositories import NO_STORE, kill_when, run, set_params, toy_repository
 from tests.test_architecture import DVC
 from tests.toys import ROOT, Project, arrays, from_yaml, to_yaml, toy_table
 
@@ -212,6 +213,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 COMMAND = (sys.executable, "-m", "pipeline", "search")
+RESULTS = f"data/searches/*/trials/*/*/{RESULT}"
 
 
 def results(directory: Path) -> list[Outcome]:
@@ -235,7 +237,7 @@ def fresh(repository: Path, directory: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_two_workers_find_what_one_does(repository: Path, tmp_path: Path) -> None:
     """The same trials, scores and weights, and in the end the same command."""
     other = fresh(repository, tmp_path / "two")
@@ -249,22 +251,33 @@ def test_two_workers_find_what_one_does(repository: Path, tmp_path: Path) -> Non
     assert "dvc exp run -S" in ends.pop()
 
 
+def beginning(directory: Path, what: str, before: int) -> bool:
+    """Whether a trial that has not ended has this of its own, made since a time in nanoseconds."""
+    trials = directory.glob("data/searches/*/trials/*/*")
+    unfinished = (one / what for one in trials if not (one / RESULT).exists())
+    with suppress(FileNotFoundError):  # it has just been moved or removed
+        return any(one.lstat().st_mtime_ns > before for one in unfinished if os.path.lexists(one))
+    return False
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_search_killed_at_ten_points_finds_the_same(repository: Path, tmp_path: Path) -> None:
-    """kill -9 after some seconds each time, with one worker and with two."""
+    """kill -9 as it begins, as trials begin, as they train, as they end; by one and by two."""
     other = fresh(repository, tmp_path / "killed")
+
+    def reached(point: int) -> Callable[[], object]:
+        now, ended = time.time_ns(), len([*other.glob(RESULTS)])
+        if point == 0:
+            return lambda: any(other.glob("data/searches/*/search.json"))
+        if point % 3 == 0:
+            return lambda: len([*other.glob(RESULTS)]) > ended
+        return lambda: beginning(other, "" if point % 3 == 1 else "data/windows", now)
+
     for i in range(10):
-        process = subprocess.Popen(
-            [*COMMAND, "--workers", str(1 + i % 2)],
-            cwd=other,
-            env=environment(NO_STORE),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        time.sleep(3 + 1.3 * i)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        kill_when(reached(i), other, *COMMAND, "--workers", str(1 + i % 2), env=NO_STORE)
+    ran = len([*other.glob(RESULTS)])
+    assert 3 <= ran < len(results(repository))
     run(other, *COMMAND, env=NO_STORE)
     assert results(other) == results(repository)
 
@@ -288,7 +301,7 @@ def test_another_model_leaves_the_comments_of_the_rest(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_the_winner_is_made_again_by_dvc(repository: Path, tmp_path: Path) -> None:
     """`--apply` and `dvc repro`, or the printed flags, give its bytes; comments stay."""
     applied = copied_whole(repository, tmp_path / "applied")
@@ -311,7 +324,7 @@ def test_the_winner_is_made_again_by_dvc(repository: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_an_ensemble_of_the_best_is_made_by_dvc(repository: Path, tmp_path: Path) -> None:
     """`--apply --ensemble 2` and `dvc repro`: its members have the trials' very weights.
 
@@ -359,11 +372,14 @@ def same(one: Layout, other: Layout) -> set[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_searches_are_listed_shown_and_deleted(repository: Path, tmp_path: Path) -> None:
     """By their names; a name that is none lists those there are."""
     other = copied_whole(repository, tmp_path / "listed")
     [place] = places.known(other)
-    assert place.name in run(other, *COMMAND, "--list")
+    said = run(other, *COMMAND, "--list")
+    assert place.name in said
+    assert "14 of 14" in said  # though some repeat others
     assert "Best on validation: trial" in run(other, *COMMAND, "--show", place.name)
     said = run(other, *COMMAND, "--delete", "none", status=1)
     assert f"expected a search ({place.name}), found none" in said
