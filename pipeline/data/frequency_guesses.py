@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.config.automatic import SHORT, of_season
-from pipeline.config.calendar_steps import MONTHS, WEEKDAYS, BusinessDays, Calendar
+from pipeline.config.calendar_steps import MONTHS, WEEKDAYS, BusinessDays, Calendar, Days
 from pipeline.config.steps import Fixed, Step
 
 WEEK = pd.Timedelta("7D")
@@ -17,11 +17,40 @@ WINDOWS = 8  # more than one: what intervals of 80% need
 LATE = 21  # a day of the month from which on it stands for the month's end
 
 
+_JITTER = ("1s", "10s", "1min", "5min", "10min", "15min", "30min", "1h")  # units of rounding
+
+
 class Guess(NamedTuple):
     """How a card writes the step, and what stamps are rounded to where they lie beside it."""
 
     frequency: str
     round: str | None = None
+
+
+def usual(ordered: pd.Series) -> pd.Timedelta:
+    """The most common step forward of sorted times."""
+    steps = ordered.diff().iloc[1:]
+    return steps[steps > pd.Timedelta(0)].mode().iloc[0]
+
+
+def jitter(ordered: pd.Series, length: pd.Timedelta) -> str | None:
+    """What sorted times, whose usual step is that long, are to be rounded to for one grid."""
+    if length >= MONTH or not _off_grid(ordered, length):
+        return None
+    return next((each for each in _JITTER if _jitters(ordered, pd.Timedelta(each))), None)
+
+
+def _off_grid(ordered: pd.Series, step: pd.Timedelta) -> bool:
+    return bool(((ordered - ordered.iloc[0]) % step != pd.Timedelta(0)).any())
+
+
+def _jitters(ordered: pd.Series, unit: pd.Timedelta) -> bool:
+    """Whether the times lie on one grid, were they not up to a quarter of a unit beside it."""
+    near = ordered.dt.round(unit)
+    if (near - ordered).abs().max() > unit / 4 or near.nunique() < ordered.nunique():
+        return False
+    step = usual(near)
+    return not _off_grid(near, step) and bool((near.diff().iloc[1:] == step).mean() > 0.5)
 
 
 def guess(times: pd.DatetimeIndex, length: pd.Timedelta) -> Guess:
@@ -57,7 +86,7 @@ def season(step: Step, times: pd.DatetimeIndex, rows: int) -> tuple[int, str]:
 
 def _cycles(step: Step, times: pd.DatetimeIndex) -> list[tuple[int, str]]:
     if isinstance(step, Calendar):
-        name = "week" if isinstance(step, BusinessDays) else "year"
+        name = "week" if isinstance(step, Days | BusinessDays) else "year"
         return [(rows, name) for rows in step.cycles]
     if not isinstance(step, Fixed):  # rows of most days are as many
         of_day = pd.Series(times.normalize()).value_counts()
