@@ -9,6 +9,7 @@ from pipeline.config.automatic import SHORT, of_season
 from pipeline.config.calendar_steps import MONTHS, WEEKDAYS, BusinessDays, Calendar, Days
 from pipeline.config.steps import Fixed, Step
 
+DAY = pd.Timedelta("1D")
 WEEK = pd.Timedelta("7D")
 MONTH = pd.Timedelta("28D")  # the shortest
 FORTNIGHT = 10  # business days that must be there
@@ -60,12 +61,26 @@ def guess(times: pd.DatetimeIndex, length: pd.Timedelta) -> Guess:
         return _months(times)
     weekdays = times.day_of_week < 5
     clock = times.normalize() == times
-    if length == pd.Timedelta("1D") and weekdays.all() and clock.all() and len(times) >= FORTNIGHT:
+    if length == DAY and weekdays.all() and clock.all() and len(times) >= FORTNIGHT:
         return Guess("B")
     if length % WEEK == pd.Timedelta(0) and not ((times - times[0]) % WEEK).any():
         count = length // WEEK  # by the clock, so that a zone may have clocks change in between
         return Guess(f"{count if count > 1 else ''}W-{WEEKDAYS[times[0].day_of_week]}")
     return Guess(text(length))
+
+
+def of_index(index: pd.DatetimeIndex) -> Guess:
+    """The frequency of a frame's rows, whose shortest step is taken for the usual one.
+
+    Days and longer steps go by the clock of the index's zone.
+    """
+    shown = index if index.tz is None else index.tz_localize(None)
+    length = shown.to_series().diff().min()
+    if index.tz is None or length < DAY:
+        return guess(index, index.to_series().diff().min())
+    found = guess(shown, length)
+    changed = ((index - index[0]) % DAY != pd.Timedelta(0)).any()
+    return found._replace(frequency="D") if found.frequency == "1D" and changed else found
 
 
 def text(length: pd.Timedelta) -> str:

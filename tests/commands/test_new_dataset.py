@@ -503,7 +503,8 @@ def test_a_name_that_yaml_reads_otherwise_stays_a_name(name):
         ("10min", 144 * 14, "-S window.look_back=auto -S window.horizon=auto", (144, 144)),
         ("1D", 200, "-S window.look_back=auto -S window.horizon=auto", (21, 7)),
         ("1h", 400, "", (24, 24)),
-        ("10min", 144 * 4, "", (24, 24)),
+        ("10min", 144 * 4, "-S window.look_back=auto", (144, 24)),
+        ("10min", 144 * 3, "", (24, 24)),
         ("MS", 240, "-S window.look_back=auto -S window.horizon=auto", (36, 12)),
         (
             "QS",
@@ -519,7 +520,8 @@ def test_a_name_that_yaml_reads_otherwise_stays_a_name(name):
         ),
     ],
     ids=[
-        *("ten minutes", "days", "hours, as in params.yaml", "too few days", "months"),
+        *("ten minutes", "days", "hours, as in params.yaml", "too few days to forecast one"),
+        *("too few days", "months"),
         *("too few quarters for a level", "too few months for a year ahead"),
     ],
 )

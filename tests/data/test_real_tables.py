@@ -453,10 +453,9 @@ def test_days_with_the_offsets_of_local_midnights_are_business_days_by_the_clock
     days = pd.bdate_range("2024-03-06", periods=6, tz="America/New_York")
     text = "\n".join(["time,load", *(f"{day},{i}" for i, day in enumerate(days)), ""])
     form = {"column": "time", "format": "%Y-%m-%d %H:%M:%S%z"}
-    assert "set time.timezone in the card" in refusal(text, time=form, frequency="1D")
+    assert "name the zone under time in the card" in refusal(text, time=form, frequency="1D")
     zoned = form | {"timezone": "America/New_York"}
-    assert "or set frequency to a step of the calendar, B of days" in refusal(
-        text, time=zoned, frequency="1D"
-    )
+    said = refusal(text, time=zoned, frequency="1D")
+    assert "set frequency to a step of it, such as B, days from Monday to Friday" in said
     load = read(text, time=zoned, frequency="B")
     assert load.tolist() == list(range(6)) and load.index.tolist() == days.tolist()
