@@ -245,6 +245,10 @@ ACCEPTED = {
     ),
     "a time without a name": (table(header=",load"), {"time.column": "index"}),
     "newest first": (table(times=HOURS[::-1]), {"time.sort": True}),
+    "times of UTC by name": (
+        table("%Y-%m-%d %H:%M:%S UTC"),
+        {"time.format": "%Y-%m-%d %H:%M:%S UTC"},
+    ),
     "Windows line ends": (table().replace("\n", "\r\n"), {"targets": ("load",)}),
 }
 

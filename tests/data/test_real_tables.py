@@ -257,6 +257,26 @@ def test_stamps_at_the_ends_of_their_steps_are_told_and_read() -> None:
     assert f"{timestamps.moment('2014-03-30 02:00', card):%H:%M}" == "01:00"
 
 
+@pytest.mark.parametrize("sort", [False, True])
+def test_an_hour_that_clocks_skip_may_stand_there_empty(sort: bool) -> None:
+    """The row is left out and counted; one with a value is refused, and so are such rows alone."""
+    rows = ["00:00,1", "01:00,2", "02:00,", "03:00,3"]
+    text = "\n".join(["time,load", *(f"2024-03-31 {row}" for row in rows), ""])
+    time = BERLIN | {"sort": sort}
+    load = read(text, time=time)
+    assert load.tolist() == [1, 2, 3]
+    assert "rows without a value at times that daylight saving skips, left out: 1" in counts(
+        text, time=time
+    )
+    ordered = tables.in_order(
+        parse_table(text.encode(), toy_card(**BASE), "file"), toy_card(**BASE | {"time": time})
+    )
+    assert ordered["load"].tolist() == (["1", "2", "3"] if sort else ["1", "2", "", "3"])
+    line = refusal(text.replace("02:00,", "02:00,9"), time=time)
+    assert "row 3" in line and "daylight saving skips (only a row without values may" in line
+    assert "daylight saving skips" in refusal("time,load\n2024-03-31 02:00,\n", time=time)
+
+
 def test_stamps_that_jitter_are_rounded_and_counted() -> None:
     """Rows lie beside the grid by seconds: refused without the key, on the grid with it."""
     stamps = ["00:00:01", "00:10:00", "00:19:59", "00:30:02"]
