@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipeline.config import frequencies, input_names
+from pipeline.config.automatic import LONG
 from pipeline.config.cards import Card, read_card_file
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Params
@@ -209,7 +210,8 @@ def remarked(tried: Tried, card: Card, params: Params) -> Iterator[str]:
     sentence, *others = remarks(count, card.targets)
     of = "params.yaml" if tried.suited.asked == params else "the command below"
     if any(key.startswith("window.") for key in tried.suited.chosen):
-        of += f", by the season of {card.season:,} rows"
+        most = f" (at most {LONG})" if card.season > LONG else ""
+        of += f", by the season of {card.season:,} rows{most}"
     yield f"with look-back {window.look_back:,} and horizon {window.horizon:,} of {of}: {sentence}"
     yield from others
     if (levels := tried.suited.params.evaluate.levels) != params.evaluate.levels:
