@@ -13,8 +13,9 @@ _NUMBER = rf"[-+]?\d[\d.,'’{BLANKS}]*"
 _WITH_UNIT = re.compile(rf"([$€£¥]?)\s*{_NUMBER}\s*([^\d\s:.,'/-][^\d:]{{0,11}}|)")
 # What may stand in brackets after a name: MW, µg/m³, EUR/MWh, no GT of CO(GT).
 _UNIT = (
-    r"%|°|°\s?[CFK]|deg[CFK]?|[kMGT]?(?:W|Wh|VA|VAh|VAr|var|varh|J|Hz)(?:el|th)?|[kMm]?[VA]|[nuµμm]?[gls]|[cdkmn]?m"
-    r"|[cdkm]?m[²³23]|kg|t|h|hr?s?|min|sec|[hkM]?Pa|m?bar|pp[mbt]|mph|kn|knots|mol|[CFK]|[$€£¥]|ct"
+    r"%|°|°\s?[CFK]|deg[CFK]?|[kMGT]?(?:W|Wh|VA|VAh|VAr|var|varh|J|Hz)(?:el|th)?"
+    r"|[kMm]?[VA]|[nuµμm]?[gls]|[cdkmn]?m|[cdkm]?m[²³23]|kg|t|h|hr?s?|min|sec"
+    r"|[hkM]?Pa|m?bar|pp[mbt]|mph|kn|knots|mol|[CFK]|[$€£¥]|ct"
     r"|(?:thousand |mn |bn |k)?(?:EUR|USD|GBP|CHF|JPY|SEK|NOK|DKK|PLN|CAD|AUD|INR|CNY|cents?)"
 )
 _PER = rf"[/·* ](?:{_UNIT}|day|d|a|year|month|week)"

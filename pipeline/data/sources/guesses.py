@@ -43,12 +43,14 @@ def writing(raw: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
     return keys | {"encoding": written, "delimiter": delimiter(content, written, where)}, beside
 
 
-def zones(raw: Path, writing: Mapping[str, str]) -> dict[str, str]:
+def zones(raw: Path, keys: Mapping[str, str]) -> dict[str, str]:
     """The time zone that Parquet names for a column of times, where its clocks are not UTC's."""
-    where, content = next(_whole(matching(raw)[0], bare(writing)))
-    if reading.BLOCKS.get(reading.kind(where)) != parquet.blocks:
-        return {}
-    return parquet.zones(content)
+    found: dict[str, str] = {}
+    for where, opened in reading.contents(matching(raw)[0], bare(keys)):
+        if reading.BLOCKS.get(reading.kind(where)) == parquet.blocks:
+            with opened() as stream:
+                found |= parquet.zones(stream.read())
+    return found
 
 
 def _whole(file: Path, card: Card) -> Iterator[tuple[str, bytes]]:
