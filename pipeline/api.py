@@ -105,8 +105,7 @@ def of_frame(
         )
     every, rounding = frequency, None
     if every is None:
-        shortest = index.to_series().diff().min()
-        every, rounding = frequency_guesses.guess(index, shortest)
+        every, rounding = frequency_guesses.of_index(index)
     cycle = season
     if cycle is None:
         cycle = frequency_guesses.season(frequencies.step(every), index, len(frame))[0]

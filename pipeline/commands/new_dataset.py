@@ -7,7 +7,6 @@ next commands are printed. An existing card is kept and tried again.
 """
 
 import argparse
-import json
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,16 +15,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipeline.config import frequencies, input_names
+from pipeline.config.automatic import LONG
 from pipeline.config.cards import Card, read_card_file
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Params
 from pipeline.config.reading import read_params
 from pipeline.data import column_guesses, quality, raw_panel, splits, windows
-from pipeline.data.date_formats import Question, Stamps
+from pipeline.data.card_draft import draft, told
+from pipeline.data.date_formats import Question
 from pipeline.data.panel import Panel
 from pipeline.data.sources import reading
 from pipeline.data.sources.placement import in_place
-from pipeline.data.starter_card import Look, draft, look
+from pipeline.data.starter_card import Look, look
 from pipeline.errors import PipelineError
 from pipeline.experiments.suited import suited
 from pipeline.files import artifacts
@@ -123,7 +124,7 @@ def begin(
     card = write(path, draft(raw, seen))
     target, why = seen.target
     print(f"{path}: a starter card for {raw}, forecasts {target} ({why})")
-    for line in _told(seen):
+    for line in told(raw, seen):
         print(f"  {line}")
     if refused:
         raise refused
@@ -149,40 +150,6 @@ def _fault(raw: Path, seen: Look, path: Path) -> PipelineError | None:
         f"{path} is written, but ingest will refuse {raw}: {faults[0]}{more}; or take the "
         f"column out of columns, targets and inputs and put it under excluded; {AGAIN}"
     )
-
-
-def _told(seen: Look) -> Iterator[str]:
-    """What was guessed and deserves a word on the screen, one line each."""
-    for old, new in seen.renamed.items():
-        yield f"renamed in the card: {json.dumps(old, ensure_ascii=False)} is {new}"
-    for key, mark, check in seen.numbers:
-        yield f"numbers are read with {key}: {json.dumps(mark)}{check.replace(' #', ';')}"
-    if seen.series:
-        yield (
-            f"check: series: {seen.series}, since times repeat, and once for each of its "
-            f"{seen.names:,} names; frequency and season are those of {seen.longest}"
-        )
-    for name, found in seen.columns.items():
-        if found.used and found.unit:
-            yield f"unit: {name} is in {found.unit}, as its cells say"
-        if not found.used:
-            yield f"not used: {name} ({found.note})"
-        elif found.check:
-            yield f"check: {name}: {found.check}"
-    if isinstance(seen.stamps, Stamps):
-        yield from (f"check: {rival} fits every time too" for rival in seen.stamps.rivals)
-    yield from (f"check: time.{key}: {value}: {why}" for key, (value, why) in seen.order.items())
-    yield from (f"check: {remark}" for remark in seen.beyond)
-    if isinstance(seen.stamps, Stamps) and len(seen.stamps.names) > 1 and seen.stamps.format:
-        joined = ", ".join(seen.stamps.names)
-        how = f"joined by a blank: {seen.stamps.format}"
-        if seen.stamps.period:
-            how = f"the last of which counts periods of {seen.stamps.period} in a day"
-        yield f"time is made of the columns {joined}, {how}"
-    if seen.times_of_day:
-        yield "check: layout: wide, since the other columns are the times of one day"
-    if seen.hours:
-        yield f"check: {seen.hours}"
 
 
 def _costly(tried: Tried, seen: Look, card: Card) -> dict[str, str]:
@@ -243,7 +210,8 @@ def remarked(tried: Tried, card: Card, params: Params) -> Iterator[str]:
     sentence, *others = remarks(count, card.targets)
     of = "params.yaml" if tried.suited.asked == params else "the command below"
     if any(key.startswith("window.") for key in tried.suited.chosen):
-        of += f", by the season of {card.season:,} rows"
+        most = f" (at most {LONG})" if card.season > LONG else ""
+        of += f", by the season of {card.season:,} rows{most}"
     yield f"with look-back {window.look_back:,} and horizon {window.horizon:,} of {of}: {sentence}"
     yield from others
     if (levels := tried.suited.params.evaluate.levels) != params.evaluate.levels:
@@ -305,5 +273,5 @@ def commands(raw: Path, params: Params, wanted: Params) -> list[str]:
         f"git add {raw.parent}.dvc {HERE.card(name)}",
         f'git commit -m "Add the data set {name}"',
         f"dvc exp run {settings}",
-        "dvc exp show --only-changed --drop '.*/|Created'",
+        "dvc exp show --only-changed --drop '.*/|Created|.*(mape|_80|_95)|skill|validation'",
     ]

@@ -41,7 +41,8 @@ def main() -> None:
         begin(given.dataset, given.query)
         return
     pin, card = pin_table(given.dataset, given.force)
-    print(f"{pin}: pins it; next: git add {pin} {card} && git commit")
+    commit = f'git commit -m "New rows of {given.dataset}"'
+    print(f"{pin}: pins it; next: git add {pin} {card} && {commit}")
 
 
 def pin_table(dataset: str, force: bool = False) -> list[Path]:

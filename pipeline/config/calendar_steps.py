@@ -1,4 +1,4 @@
-"""Steps by the calendar: months, quarters, years, weeks and business days."""
+"""Steps by the calendar: months, quarters, years, weeks, days and business days."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import pandas as pd
 
 from pipeline.config.steps import Rows, Step
 
-Days = npt.NDArray[np.datetime64]
+Dates = npt.NDArray[np.datetime64]
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 _FIRST = np.datetime64("0001-01-01")  # a Monday
@@ -28,11 +28,11 @@ class Calendar(Step):
     days: str  # what days on the grid are
 
     @abstractmethod
-    def number(self, days: Days) -> Rows:
+    def number(self, days: Dates) -> Rows:
         """The number of the last day on the grid up to each day."""
 
     @abstractmethod
-    def day(self, numbers: Rows) -> Days:
+    def day(self, numbers: Rows) -> Dates:
         """The days on the grid that have these numbers."""
 
     def shift(self, times: pd.DatetimeIndex, steps: Rows | int) -> pd.DatetimeIndex:
@@ -62,7 +62,7 @@ class Calendar(Step):
         days, clock = self._parts(times)
         return self._times(self.day(self.number(self._within(days))), 0 * clock, times)
 
-    def _within(self, days: Days) -> Days:
+    def _within(self, days: Dates) -> Dates:
         """For each day one up to which the day on the grid that stands for it is the last."""
         return days
 
@@ -80,7 +80,7 @@ class Calendar(Step):
         """How often a row comes: every month, every 2 months."""
         return f" every {self.unit if self.count == 1 else self.name}"
 
-    def _parts(self, times: pd.DatetimeIndex) -> tuple[Days, npt.NDArray[np.timedelta64]]:
+    def _parts(self, times: pd.DatetimeIndex) -> tuple[Dates, npt.NDArray[np.timedelta64]]:
         """Days by the clock, and the times of day."""
         if times.tz is not None:
             times = times.tz_convert(self.zone).tz_localize(None)
@@ -89,7 +89,7 @@ class Calendar(Step):
         return days, wall - days
 
     def _times(
-        self, days: Days, clock: npt.NDArray[np.timedelta64], like: pd.DatetimeIndex
+        self, days: Dates, clock: npt.NDArray[np.timedelta64], like: pd.DatetimeIndex
     ) -> pd.DatetimeIndex:
         wall = pd.DatetimeIndex(days + clock).as_unit(like.unit)
         if like.tz is None:
@@ -130,17 +130,17 @@ class Months(Calendar):
         each = self.count * self.each
         return (0 if 12 % each else 12 // each,)
 
-    def number(self, days: Days) -> Rows:
+    def number(self, days: Dates) -> Rows:
         """The number of the last day on the grid up to each day."""
         months = (days + int(self.end)).astype("datetime64[M]").astype(np.int64)
         return (months - self.end - self.anchor) // self.each
 
-    def day(self, numbers: Rows) -> Days:
+    def day(self, numbers: Rows) -> Dates:
         """The days on the grid that have these numbers."""
         months = numbers * self.each + self.anchor + self.end
         return months.astype("datetime64[M]").astype("datetime64[D]") - int(self.end)
 
-    def _within(self, days: Days) -> Days:
+    def _within(self, days: Dates) -> Dates:
         """Of the last day of a month, that of the day's own month, not of the one before."""
         if not self.end:
             return days
@@ -179,13 +179,37 @@ class Weeks(Calendar):
         """Rows of a year, a day or two aside."""
         return (52 // self.count,)
 
-    def number(self, days: Days) -> Rows:
+    def number(self, days: Dates) -> Rows:
         """The number of the last day on the grid up to each day."""
         return ((days - _FIRST).astype(np.int64) - self.weekday) // 7
 
-    def day(self, numbers: Rows) -> Days:
+    def day(self, numbers: Rows) -> Dates:
         """The days on the grid that have these numbers."""
         return _FIRST + (7 * numbers + self.weekday)
+
+
+@dataclass(frozen=True)
+class Days(Calendar):
+    """Days by the clock of a zone: of 23 or 25 hours where it is changed."""
+
+    zone: str | None = None
+    count: int = 1
+    unit: str = "day"
+    days: str = "a day"
+    cycles: tuple[int, ...] = (7,)  # rows of a week
+
+    @property
+    def length(self) -> pd.Timedelta:  # type: ignore[override]
+        """Where clocks do not change."""
+        return pd.Timedelta("1D")
+
+    def number(self, days: Dates) -> Rows:
+        """The number of each day."""
+        return (days - _FIRST).astype(np.int64)
+
+    def day(self, numbers: Rows) -> Dates:
+        """The days that have these numbers."""
+        return _FIRST + numbers
 
 
 @dataclass(frozen=True)
@@ -207,11 +231,11 @@ class BusinessDays(Calendar):
         """Rows of a week."""
         return (0 if 5 % self.count else 5 // self.count,)
 
-    def number(self, days: Days) -> Rows:
+    def number(self, days: Dates) -> Rows:
         """The number of the last day on the grid up to each day."""
         return np.asarray(np.busday_count(_FIRST, days + 1) - 1, np.int64)
 
-    def day(self, numbers: Rows) -> Days:
+    def day(self, numbers: Rows) -> Dates:
         """The days on the grid that have these numbers."""
         return np.busday_offset(_FIRST, numbers)
 

@@ -5,16 +5,16 @@ from functools import lru_cache
 
 import pandas as pd
 
-from pipeline.config.calendar_steps import MONTHS, WEEKDAYS, BusinessDays, Months, Weeks
+from pipeline.config.calendar_steps import MONTHS, WEEKDAYS, BusinessDays, Days, Months, Weeks
 from pipeline.config.steps import Fixed, Step, Unequal
 
 ROWS = "rows"
 EXAMPLES = (
-    "15min, 1h or 1D, of the calendar B, W-MON, MS, ME, QS, QE, YS or YE, or rows where each row "
-    "is one step"
+    "15min, 1h or 1D, of the calendar D, B, W-MON, MS, ME, QS, QE, YS or YE, or rows where each "
+    "row is one step"
 )
 _CALENDAR = re.compile(
-    rf"(\d{{1,4}})?(MS|ME|QS|QE|YS|YE|W|B)(?:-({'|'.join((*MONTHS, *WEEKDAYS))}))?"
+    rf"(\d{{1,4}})?(MS|ME|QS|QE|YS|YE|W|D|B)(?:-({'|'.join((*MONTHS, *WEEKDAYS))}))?"
 )
 _UNITS = {"M": ("month", 1), "Q": ("quarter", 3), "Y": ("year", 12)}
 
@@ -35,15 +35,15 @@ def step(frequency: str, zone: str | None = None) -> Step:
     if frequency == ROWS:
         return Unequal()
     found = _CALENDAR.fullmatch(frequency)
-    if not found or (found[1] and found[2] == "W" and not found[3]):  # 1W is seven days
+    if not found or (found[1] and found[2] in ("W", "D") and not found[3]):  # 1W is seven days
         return Fixed(fixed(frequency), frequency)
     count, kind, anchor = int(found[1] or 1), found[2], found[3]
     if count < 1 or (anchor in WEEKDAYS) != (kind == "W" and anchor is not None):
         raise ValueError(frequency)
-    if kind == "B":
+    if kind in ("D", "B"):
         if anchor:
             raise ValueError(frequency)
-        return BusinessDays(count, zone)
+        return Days(zone) if kind == "D" else BusinessDays(count, zone)
     if kind == "W":
         return Weeks(count, WEEKDAYS.index(anchor or "SUN"), zone)
     end = kind[1] == "E"

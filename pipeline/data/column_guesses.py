@@ -29,7 +29,7 @@ _TARGETS = (
 _DRIVERS = re.compile(
     r"t\d*|rh\d*|rv\d*|pres|press.*|.*(temp|dew|hum|rain|snow|precip|wind|cloud|weather).*|visib.*|"
     r"sun|.*day|week|weekend|month|year|yr|hour|hr|minute|season|holiday|"
-    r"id|no|index|row|random.*|noise.*|lat|lon|latitude|longitude|station"
+    r"id|no|index|row|random.*|noise.*|lat|lon|latitude|longitude|station|batt|battery|rssi"
 )
 # Other names of year, month, day and hour.
 _PARTS = dict.fromkeys(("yr", "jahr"), "year") | dict.fromkeys(("mo", "mnth", "monat"), "month")
@@ -53,7 +53,8 @@ class Finding:
     follows: bool = False  # whether a value tells something of the next
     fault: str = ""  # why ingest will refuse it: words among numbers
     suspects: tuple[str, ...] = ()  # numbers that may mean missing
-    unit: str = ""  # what stands beside the numbers
+    unit: str = ""  # what stands beside the numbers, or in the column's name
+    cells: bool = False  # whether it is the former
 
 
 def finding(column: pd.Series, a_row: int = 1, written: Written = PLAIN) -> Finding:
@@ -87,7 +88,8 @@ def finding(column: pd.Series, a_row: int = 1, written: Written = PLAIN) -> Find
         follows=bool(abs(ranks.corr(ranks.shift())) > 0.1),
         fault=_among_numbers(words, text, a_row),
         suspects=suspects,
-        unit=unit,
+        unit=unit or number_text.unit_of_name(str(column.name)),
+        cells=bool(unit),
     )
 
 

@@ -16,7 +16,6 @@ from pipeline.config import frequencies
 from pipeline.config.steps import Fixed, Step
 from pipeline.config.times import EPOCHS, PARTS
 from pipeline.data import frequency_guesses, stamp_text
-from pipeline.data.frequency_guesses import MONTH
 from pipeline.data.time_formats import clock, fits, formats, is_dates, read_most
 from pipeline.errors import PipelineError
 
@@ -24,7 +23,6 @@ _PERIODS = r"(?i)period|interval|slot|^sp$|mtu"  # in the name of a column that 
 # Names of columns of ISO 8601's year and week.
 _WEEK = r"(?i)(iso[ _]?)?(year|jahr|année)", r"(?i)(iso[ _]?)?(week|wk|kw|woche|semaine)"
 HOUR = pd.Timedelta("1h")
-_JITTER = ("1s", "10s", "1min", "5min", "10min", "15min", "30min", "1h")  # units of rounding
 _NATURAL = ("1s", "10s", "1min", "5min", "10min", "15min", "30min", "1h", "3h", "6h", "1D", "7D")
 
 
@@ -125,18 +123,31 @@ def stamps(
 
 
 def _readings(table: pd.DataFrame, form: str | None, every: str | None) -> list[Stamps]:
-    readings: list[tuple[list[str], str | None, pd.Series]] = []
     if form is None and set(PARTS[:2]) <= set(table.columns):
         names = [name for name in PARTS if name in table.columns]
         parts = table[names].apply(pd.to_numeric, errors="coerce")
-        readings.append((names, form, _of_parts(parts)))
-    else:
-        for name in table.columns:
-            text = table[name].str.strip()
-            for tried in [form] if form else formats(text):
-                if (times := read_most(text, tried)) is not None:
-                    readings.append(([str(name)], tried, times))
-    return [found for reading in readings if (found := _regularity(*reading, every))]
+        found = _regularity(names, form, _of_parts(parts), every)
+        return [found] if found else []
+    readings = []
+    for name in table.columns:
+        text = table[name].str.strip()
+        tries = [form] if form else formats(text)
+        readings += [_reading(str(name), text, tried, every) for tried in tries]
+    return [reading for reading in readings if reading]
+
+
+def _reading(name: str, text: pd.Series, form: str, every: str | None) -> Stamps | None:
+    """A column's times in a format; as clocks show them where these are steadier than UTC's."""
+    if (times := read_most(text, form)) is None:
+        return None
+    found = _regularity([name], form, times, every)
+    parts = text.str.extract(r"^(.*?)\s*(Z|[+-]\d{2}:?\d{2})$")
+    if not found or not form.endswith("%z") or parts[1].isin(["Z", "+00:00", "+0000"]).all():
+        return found
+    shown = _regularity([name], form, stamp_text.read(parts[0], form[:-2].strip()), every)
+    if not shown or shown.score <= found.score:
+        return found
+    return replace(shown, frequency="D") if shown.frequency == "1D" else shown
 
 
 def _ranked(readings: list[Stamps]) -> list[Stamps]:
@@ -151,12 +162,10 @@ def _regularity(
     ordered = times.dropna().sort_values()
     if ordered.nunique() < 2:
         return None
-    length, unit = _usual(ordered), None
-    if every is None and length < MONTH and _off_grid(ordered, length):
-        unit = next((each for each in _JITTER if _jitters(ordered, pd.Timedelta(each))), None)
-        if unit:
-            ordered = ordered.dt.round(unit)
-            length = _usual(ordered)
+    length, unit = frequency_guesses.usual(ordered), None
+    if every is None and (unit := frequency_guesses.jitter(ordered, length)):
+        ordered = ordered.dt.round(unit)
+        length = frequency_guesses.usual(ordered)
     back = times.dropna().diff().iloc[1:]
     backwards = int(((back < pd.Timedelta(0)) & (back != length - HOUR)).sum())
     moments = pd.DatetimeIndex(ordered.unique())
@@ -181,25 +190,6 @@ def _regularity(
 def _of_parts(parts: pd.DataFrame) -> pd.Series:
     """Times of columns year, month, ...; where they have no day, the first of the month."""
     return pd.to_datetime(parts if "day" in parts else parts.assign(day=1), errors="coerce")
-
-
-def _usual(ordered: pd.Series) -> pd.Timedelta:
-    """The most common step forward."""
-    steps = ordered.diff().iloc[1:]
-    return steps[steps > pd.Timedelta(0)].mode().iloc[0]
-
-
-def _off_grid(ordered: pd.Series, step: pd.Timedelta) -> bool:
-    return bool(((ordered - ordered.iloc[0]) % step != pd.Timedelta(0)).any())
-
-
-def _jitters(ordered: pd.Series, unit: pd.Timedelta) -> bool:
-    """Whether the times lie on one grid, were they not up to a quarter of a unit beside it."""
-    near = ordered.dt.round(unit)
-    if (near - ordered).abs().max() > unit / 4 or near.nunique() < ordered.nunique():
-        return False
-    step = _usual(near)
-    return not _off_grid(near, step) and bool((near.diff().iloc[1:] == step).mean() > 0.5)
 
 
 def _apart(table: pd.DataFrame, form: str | None, every: str | None) -> Iterator[Stamps]:
@@ -233,10 +223,10 @@ def _numbered(table: pd.DataFrame, form: str | None, every: str | None) -> list[
                 continue
             length = pd.Timedelta("1D") / int(usual[0])
             for tried in [form] if form else formats(table[date].str.strip()):
-                if (days := read_most(table[date].str.strip(), tried)) is None:
+                day = re.sub("%[HMS]", "00", tried)  # that may be written with its midnight
+                if (days := read_most(table[date].str.strip(), day)) is None:
                     continue
-                found = _regularity([date, number], tried, days + (count - 1) * length, every)
-                if found and "%H" not in tried:
+                if found := _regularity([date, number], day, days + (count - 1) * length, every):
                     readings.append(replace(found, period=frequency_guesses.text(length)))
     return readings
 

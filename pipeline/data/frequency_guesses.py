@@ -6,15 +6,19 @@ import numpy as np
 import pandas as pd
 
 from pipeline.config.automatic import SHORT, of_season
-from pipeline.config.calendar_steps import MONTHS, WEEKDAYS, BusinessDays, Calendar
+from pipeline.config.calendar_steps import MONTHS, WEEKDAYS, BusinessDays, Calendar, Days
 from pipeline.config.steps import Fixed, Step
 
+DAY = pd.Timedelta("1D")
 WEEK = pd.Timedelta("7D")
 MONTH = pd.Timedelta("28D")  # the shortest
 FORTNIGHT = 10  # business days that must be there
 SHARES = {"train": 0.7, "validation": 0.85, "test": 1.0}
 WINDOWS = 8  # more than one: what intervals of 80% need
 LATE = 21  # a day of the month from which on it stands for the month's end
+
+
+_JITTER = ("1s", "10s", "1min", "5min", "10min", "15min", "30min", "1h")  # units of rounding
 
 
 class Guess(NamedTuple):
@@ -24,6 +28,32 @@ class Guess(NamedTuple):
     round: str | None = None
 
 
+def usual(ordered: pd.Series) -> pd.Timedelta:
+    """The most common step forward of sorted times."""
+    steps = ordered.diff().iloc[1:]
+    return steps[steps > pd.Timedelta(0)].mode().iloc[0]
+
+
+def jitter(ordered: pd.Series, length: pd.Timedelta) -> str | None:
+    """What sorted times, whose usual step is that long, are to be rounded to for one grid."""
+    if length >= MONTH or not _off_grid(ordered, length):
+        return None
+    return next((each for each in _JITTER if _jitters(ordered, pd.Timedelta(each))), None)
+
+
+def _off_grid(ordered: pd.Series, step: pd.Timedelta) -> bool:
+    return bool(((ordered - ordered.iloc[0]) % step != pd.Timedelta(0)).any())
+
+
+def _jitters(ordered: pd.Series, unit: pd.Timedelta) -> bool:
+    """Whether the times lie on one grid, were they not up to a quarter of a unit beside it."""
+    near = ordered.dt.round(unit)
+    if (near - ordered).abs().max() > unit / 4 or near.nunique() < ordered.nunique():
+        return False
+    step = usual(near)
+    return not _off_grid(near, step) and bool((near.diff().iloc[1:] == step).mean() > 0.5)
+
+
 def guess(times: pd.DatetimeIndex, length: pd.Timedelta) -> Guess:
     """The frequency of rising times, whose most common step is that long."""
     steps = np.diff(times.asi8)
@@ -31,12 +61,26 @@ def guess(times: pd.DatetimeIndex, length: pd.Timedelta) -> Guess:
         return _months(times)
     weekdays = times.day_of_week < 5
     clock = times.normalize() == times
-    if length == pd.Timedelta("1D") and weekdays.all() and clock.all() and len(times) >= FORTNIGHT:
+    if length == DAY and weekdays.all() and clock.all() and len(times) >= FORTNIGHT:
         return Guess("B")
     if length % WEEK == pd.Timedelta(0) and not ((times - times[0]) % WEEK).any():
         count = length // WEEK  # by the clock, so that a zone may have clocks change in between
         return Guess(f"{count if count > 1 else ''}W-{WEEKDAYS[times[0].day_of_week]}")
     return Guess(text(length))
+
+
+def of_index(index: pd.DatetimeIndex) -> Guess:
+    """The frequency of a frame's rows, whose shortest step is taken for the usual one.
+
+    Days and longer steps go by the clock of the index's zone.
+    """
+    shown = index if index.tz is None else index.tz_localize(None)
+    length = shown.to_series().diff().min()
+    if index.tz is None or length < DAY:
+        return guess(index, index.to_series().diff().min())
+    found = guess(shown, length)
+    changed = ((index - index[0]) % DAY != pd.Timedelta(0)).any()
+    return found._replace(frequency="D") if found.frequency == "1D" and changed else found
 
 
 def text(length: pd.Timedelta) -> str:
@@ -57,7 +101,7 @@ def season(step: Step, times: pd.DatetimeIndex, rows: int) -> tuple[int, str]:
 
 def _cycles(step: Step, times: pd.DatetimeIndex) -> list[tuple[int, str]]:
     if isinstance(step, Calendar):
-        name = "week" if isinstance(step, BusinessDays) else "year"
+        name = "week" if isinstance(step, Days | BusinessDays) else "year"
         return [(rows, name) for rows in step.cycles]
     if not isinstance(step, Fixed):  # rows of most days are as many
         of_day = pd.Series(times.normalize()).value_counts()

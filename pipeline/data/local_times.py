@@ -11,10 +11,13 @@ from pipeline.errors import PipelineError
 Flags = npt.NDArray[np.bool_]
 
 
-def in_utc(times: pd.DatetimeIndex, card: Card, where: str, numbers: pd.Index) -> pd.DatetimeIndex:
+def in_utc(
+    times: pd.DatetimeIndex, card: Card, where: str, numbers: pd.Index, strict: bool = True
+) -> pd.DatetimeIndex:
     """Local stamps as UTC where the card names a time zone, so that every step is as long.
 
-    PipelineError names the first row, by its number, that is no time of the zone, or one of two.
+    PipelineError names the first row, by its number, that is no time of the zone, or one of two;
+    NaT stands for the former unless `strict`.
     """
     zone = card.time.timezone
     if times.tz is not None:
@@ -24,6 +27,11 @@ def in_utc(times: pd.DatetimeIndex, card: Card, where: str, numbers: pd.Index) -
     try:
         return _by_clock(times, card, card.time.stamps == "end")
     except ValueError:
+        if not strict and (absent := _skipped(times, card)).any() and not absent.all():
+            there = in_utc(times[~absent], card, where, numbers[~absent])
+            result = pd.Series(pd.NaT, numbers, there.dtype)
+            result[~absent] = there
+            return pd.DatetimeIndex(result)
         row, problem = _daylight_fault(times, card)
         raise PipelineError(
             f"{where}: column {', '.join(card.time.names)}, row {numbers[row]}: expected local "
@@ -106,9 +114,9 @@ def without_zone(local: pd.DatetimeIndex, card: Card) -> str:
     if not (card.step.tells and ascends(local) and card.step.on_grid(local).all()):
         return ""
     if card.time.offsets:  # which differ, and need the zone
+        days = "B, days from Monday to Friday" if (local.day_of_week < 5).all() else "D, days"
         return (
-            "; the times are regular by the clock: write them in the table without offsets, or set "
-            "frequency to a step of the calendar, B of days without weekends"
+            f"; the times are regular by the clock: set frequency to a step of it, such as {days}"
         )
     return "; the times are regular as written: leave out time.timezone"
 
@@ -137,14 +145,23 @@ def _at_ends(times: pd.DatetimeIndex, card: Card) -> str:
     return "; as the ends of their steps, all are: set time.stamps to end"
 
 
+def _skipped(times: pd.DatetimeIndex, card: Card) -> Flags:
+    """Which rows are of an hour that clocks leave out."""
+    if card.time.stamps == "end":
+        times = times - card.step.length
+    one = np.ones(len(times), bool)
+    known = times.tz_localize(card.time.timezone, ambiguous=one, nonexistent="NaT")
+    return np.asarray(known.isna())
+
+
 def _daylight_fault(times: pd.DatetimeIndex, card: Card) -> tuple[int, str]:
     """The first row that is no local time, or one of two, and what is wrong with it."""
     zone = card.time.timezone
+    if (absent := _skipped(times, card)).any():
+        problem = "which daylight saving skips (only a row without values may stand there)"
+        return int(absent.argmax()), problem
     if card.time.stamps == "end":
         times = times - card.step.length
-    absent = times.tz_localize(zone, ambiguous=np.ones(len(times), bool), nonexistent="NaT").isna()
-    if absent.any():
-        return int(absent.argmax()), "which daylight saving skips"
     repeated = np.flatnonzero(times.tz_localize(zone, ambiguous="NaT").isna())
     days = times[repeated].normalize()
     for day in days.unique():

@@ -11,6 +11,15 @@ BLANKS = " \u00a0\u202f\u2009"  # what may stand between thousands where the car
 _SEPARATED = f"[,'’{BLANKS}]"
 _NUMBER = rf"[-+]?\d[\d.,'’{BLANKS}]*"
 _WITH_UNIT = re.compile(rf"([$€£¥]?)\s*{_NUMBER}\s*([^\d\s:.,'/-][^\d:]{{0,11}}|)")
+# What may stand in brackets after a name: MW, µg/m³, EUR/MWh, no GT of CO(GT).
+_UNIT = (
+    r"%|°|°\s?[CFK]|deg[CFK]?|[kMGT]?(?:W|Wh|VA|VAh|VAr|var|varh|J|Hz)(?:el|th)?"
+    r"|[kMm]?[VA]|[nuµμm]?[gls]|[cdkmn]?m|[cdkm]?m[²³23]|kg|t|h|hr?s?|min|sec"
+    r"|[hkM]?Pa|m?bar|pp[mbt]|mph|kn|knots|mol|[CFK]|[$€£¥]|ct"
+    r"|(?:thousand |mn |bn |k)?(?:EUR|USD|GBP|CHF|JPY|SEK|NOK|DKK|PLN|CAD|AUD|INR|CNY|cents?)"
+)
+_PER = rf"[/·* ](?:{_UNIT}|day|d|a|year|month|week)"
+_IN_NAME = re.compile(rf"\(((?:{_UNIT})(?:{_PER})?)\)\s*$")
 CELLS = 5000  # different ones of a column that a guess looks at
 
 
@@ -62,6 +71,14 @@ def unit(column: pd.Series) -> str:
     found = [match for cell in cells if (match := _WITH_UNIT.fullmatch(cell))]
     units = [word for match in found if (word := match[1] or match[2].strip())]
     return units[0] if len(set(units)) == 1 and 2 * len(units) > len(found) else ""
+
+
+def unit_of_name(name: str) -> str:
+    """The unit in a column's name, as in Load [MW] and Temp (°C); or nothing."""
+    if square := re.search(r"\[\s*([^\[\]\d][^\[\]]{0,15}?)\s*\]", name):
+        return square[1]
+    found = _IN_NAME.search(name)
+    return found[1] if found else ""
 
 
 def style(columns: Iterable[pd.Series]) -> tuple[Written, str]:

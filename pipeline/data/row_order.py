@@ -18,6 +18,7 @@ class Given(NamedTuple):
     rounded: int = 0  # stamps that were not round
     moved: int = 0  # rows that were earlier than the row before
     merged: int = 0  # rows that repeated a time, and were left out or averaged
+    skipped: int = 0  # rows without a value at times that clocks skip, left out
 
 
 def settle(
@@ -56,6 +57,7 @@ def allowed(card: Card) -> list[str]:
     """What the card allows to be done to rows, by its name in `Given`."""
     time = card.time
     keys = {"rounded": time.round, "moved": time.sort, "merged": time.repeated}
+    keys |= {"skipped": time.timezone}
     return [name for name, key in keys.items() if key]
 
 
@@ -65,6 +67,7 @@ def remarks(done: Mapping[str, Any]) -> Iterator[str]:
         ("rounded", "time stamps rounded (time.round)"),
         ("moved", "rows earlier than the row before, now sorted by time (time.sort)"),
         ("merged", "rows that repeat a time, now made one with it (time.repeated)"),
+        ("skipped", "rows without a value at times that daylight saving skips, left out"),
     ):
         if count := done.get(name):
             yield f"{what}: {count:,}"

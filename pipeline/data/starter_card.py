@@ -1,12 +1,10 @@
-"""The text of a starter card, from what a table shows of itself; every guess is marked."""
+"""What a table shows of itself, for a starter card: guesses, each with its reason."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from pipeline.config import frequencies
@@ -19,13 +17,11 @@ from pipeline.data import (
     stamp_text,
     time_formats,
 )
-from pipeline.data.card_text import line, word, words
 from pipeline.data.column_guesses import COUNTS, Finding
 from pipeline.data.date_formats import Question, Stamps
 from pipeline.data.number_text import PLAIN, Written
 from pipeline.data.sources import guesses, reading
 from pipeline.errors import PipelineError
-from pipeline.files import artifacts
 
 
 @dataclass(frozen=True)
@@ -48,6 +44,7 @@ class Look:
     names: int = 1  # of series
     longest: str = ""  # the series that shows the step
     static: tuple[str, ...] = ()  # columns with one value in each series
+    zone: str = ""  # that the file names for its times
 
     @property
     def step(self) -> Step | None:
@@ -83,7 +80,7 @@ class Look:
             return ""
         return (
             f"{names[0]} to {names[-1]}: hours of a day? rename them 00:00 to 23:00 and run "
-            "new_dataset again with --force: then they are one hourly series"
+            "new-dataset again with --force: then they are one hourly series"
         )
 
     def without(self, unused: Mapping[str, str]) -> "Look":
@@ -96,6 +93,7 @@ class Look:
 
 
 LEAST = 8  # rows, on the mean, of what may be a series
+TOGETHER = 0.05  # of the rows, at least, repeat a time where there are many series
 
 
 def look(raw: Path, form: str | None = None, every: str | None = None) -> Look:
@@ -108,6 +106,9 @@ def look(raw: Path, form: str | None = None, every: str | None = None) -> Look:
     apart = not any(time_formats.is_dates(table[name]) for name in table.columns)
     renamed = column_guesses.renamed([str(name) for name in table.columns], apart)
     table = table.rename(columns=renamed)
+    zones = {renamed.get(name, name): zone for name, zone in guesses.zones(raw, writing).items()}
+    for name, zone in zones.items():
+        table[name] = _local(table[name], zone)
     stamps = date_formats.stamps(table, str(raw), form, every)
     names = [stamps.name] if isinstance(stamps, Question) else stamps.names
     series, longest, whole = _series(table, names), "", table
@@ -153,11 +154,11 @@ def look(raw: Path, form: str | None = None, every: str | None = None) -> Look:
         counted = {name for name, found in columns.items() if found.note == COUNTS}
         order = dict(_order(stamps, one.drop(columns=list(counted))))
     how = (writing, beside, written, unclear, renamed)
-    of_many: dict[str, Any] = {}
+    of_many: dict[str, Any] = {"zone": zones.get(names[0], "")}
     if series:
         each = table.groupby(series)[others].nunique(dropna=True).max()
         static = tuple(name for name in others if each[name] <= 1 and columns[name].used)
-        of_many = {"series": series, "names": table[series].nunique(), "longest": longest}
+        of_many |= {"series": series, "names": table[series].nunique(), "longest": longest}
         of_many["static"] = static
     seen = Look(*how, stamps, times, frequency, rows, columns, order, beyond, **of_many)
     if not seen.numeric:
@@ -166,10 +167,20 @@ def look(raw: Path, form: str | None = None, every: str | None = None) -> Look:
     return seen
 
 
+def _local(column: pd.Series, zone: str) -> pd.Series:
+    """Text of times in UTC as the clocks of a zone show them, where it is of whole seconds."""
+    text = column.str.strip()
+    times = stamp_text.read(text, "%Y-%m-%d %H:%M:%S%z")
+    if times[text != ""].isna().any():
+        return column
+    return times.dt.tz_convert(zone).dt.strftime("%Y-%m-%d %H:%M:%S%z").fillna("")
+
+
 def _series(table: pd.DataFrame, time: Sequence[str]) -> str:
     """The column that tells series apart: every time that repeats is of another name; or ""."""
     stamps = table[list(time)].agg(" ".join, axis=1)
-    if not stamps.duplicated().any() or table.duplicated().any():
+    # An hour that clocks repeat makes no series of what is measured.
+    if stamps.duplicated().mean() < TOGETHER or table.duplicated().any():
         return ""
     for name in (str(name) for name in table if name not in time):
         count = table[name].nunique()
@@ -203,132 +214,3 @@ def _to_come(day: pd.Series, times: str) -> int:
     marks = column_guesses.MISSING | column_guesses.EITHER
     written = [str(day.iloc[i]).strip().lower() not in marks for i in order]
     return written[::-1].index(True) if any(written) else 0
-
-
-def draft(raw: Path, seen: Look) -> str:
-    """The text of a starter card."""
-    target, why = seen.target
-    unused = [
-        f"  - {word(name)} # {line(found.note)}"
-        for name, found in seen.columns.items()
-        if not found.used
-    ]
-    return "\n".join(
-        [
-            f"# A starter card, written from {raw}. Look at each line marked check:, change what",
-            "# is wrong and delete the mark. docs/own-data.md says what every key means.",
-            f"title: {word(raw.parent.name)} # check: what the data are",
-            "source: not stated # check: where they come from",
-            "licence: not stated # check: who may use them",
-            f"file: {word(raw.name)}",
-            f"sha256: {artifacts.table_sha256(raw)} # of the file as it is; ingest refuses another",
-            "",
-            *_writing(seen),
-            *_time(seen),
-            "columns: # check: units; minimum: 0 (no forecast falls below 0) is set where no value",
-            "  # is negative: delete it where one may be",
-            *(_column(name, found) for name, found in seen.used.items()),
-            *(["excluded: # check: columns that are not used", *unused] if unused else []),
-            *_many(seen),
-            "",
-            f"targets: [{word(target)}] # check: what to forecast; {why}",
-            f"inputs: {words(seen.used)} # check: what to forecast from",
-            "known_ahead: [] # check: what is known of the steps ahead when a forecast is made:",
-            "  # plans, published forecasts, hour or weekday; no measured column, as its values to",
-            "  # come are in the table, but not yet there when a forecast is made",
-            *_split(seen),
-            "",
-        ]
-    )
-
-
-def _many(seen: Look) -> list[str]:
-    if not seen.series:
-        return []
-    lines = [f"series: {word(seen.series)} # check: it tells {seen.names:,} series apart"]
-    if seen.static:
-        lines.append(f"static: {words(seen.static)} # check: one value in each series")
-    return lines
-
-
-def _writing(seen: Look) -> Iterator[str]:
-    if query := seen.writing.get("query"):
-        yield f"query: {word(query)} # snapshot asks the database this"
-    for key, names in seen.beside.items():
-        yield f"{key}: {word(seen.writing[key])} # check: which one of {line(', '.join(names))}?"
-    if (delimiter := seen.writing.get("delimiter", ",")) != ",":
-        yield f"delimiter: {json.dumps(delimiter)}"
-    if (encoding := seen.writing.get("encoding", "utf-8")) != "utf-8":
-        yield f"encoding: {encoding} # check: are letters such as é and µ right?"
-    yield from (f"{key}: {json.dumps(mark)}{check}" for key, mark, check in seen.numbers)
-    marks = dict.fromkeys(mark for found in seen.used.values() for mark in found.missing)
-    if marks:
-        yield f"missing: {words(marks)} # check: how a missing value is written"
-    if seen.renamed:
-        yield "rename: # the names of columns in the table, and in this card"
-        yield from (f"  {word(old)}: {word(new)}" for old, new in seen.renamed.items())
-    if seen.times_of_day:
-        times = word(seen.times_of_day)
-        yield "layout: wide # check: one row for each day, one column for each time of day"
-        yield f"wide: {{column: value, times: {times}}} # value: rename it, here and below"
-    elif seen.hours:
-        yield f"layout: long # check: {line(seen.hours)}"
-
-
-def _time(seen: Look) -> list[str]:
-    stamps, step = seen.stamps, seen.step
-    moments = pd.DatetimeIndex([])
-    if isinstance(stamps, Question):
-        time = [f"  column: {word(stamps.name)}", f"  format: null # check: {stamps}"]
-        steps = "from the columns' names"
-    else:
-        moments = pd.DatetimeIndex(stamps.times)
-        also = "".join(f"; {rival} fits every row too" for rival in stamps.rivals)
-        asked = (
-            "day and month in this order?" if "%m" in str(stamps.format) else "written like this?"
-        )
-        written = f"{json.dumps(stamps.format)} # check: {asked}{also}"
-        apart = len(stamps.names) > 1
-        one = f"  column: {word(stamps.names[0])}"
-        time = [f"  columns: {words(stamps.names)}" if apart else one]
-        if stamps.format:
-            time.append(f"  format: {written}")
-        if stamps.period:
-            time.append(f"  period: {stamps.period} # check: {stamps.names[-1]} counts them")
-        time += [f"  {key}: {value} # check: {why}" for key, (value, why) in seen.order.items()]
-        steps = (
-            f"the most common step (rows with another step: {stamps.others:,}; absent times: "
-            f"{stamps.absent:,} of {stamps.rows:,})"
-        )
-    if step is None:
-        every = "null # check: the step between two rows, such as 1h, 15min or 1D"
-        cycle = "1 # check: rows in one cycle, such as 24 for hours of a day"
-    else:
-        every = f"{seen.frequency} # check: {steps}"
-        rows, name = frequency_guesses.season(step, moments, seen.rows)
-        cycle = f"{rows} # check: rows in one cycle, here {name}"
-    return ["time:", *time, f"frequency: {every}", f"season: {cycle}", ""]
-
-
-def _column(name: str, found: Finding) -> str:
-    known = f"unit: {word(found.unit)}" + ", minimum: 0" * found.minimum
-    if found.levels:
-        known = f"categories: {words(found.levels)}"
-    remark = f"; check: {line(found.check)}" if found.check else ""
-    return f"  {word(name)}: {{{known}}} # {line(found.note)}{remark}"
-
-
-def _split(seen: Look) -> list[str]:
-    why = "split: # check: the last time of each span"
-    ends: Mapping[str, object] = frequency_guesses.SHARES
-    if seen.series:
-        why = "split: # check: shares of each series, or the last time of each span for all"
-    elif isinstance(seen.stamps, Stamps) and seen.step:
-        moments = pd.DatetimeIndex(seen.stamps.times.unique())
-        season = frequency_guesses.season(seen.step, moments, seen.rows)[0]
-        counts = frequency_guesses.counts(seen.rows, season)
-        sizes = np.diff([0, *counts.values()])
-        train, validation, test = (round(100 * size / seen.rows) for size in sizes)
-        why += f", here {train}, {validation} and {test} % of the rows"
-        ends = frequency_guesses.split(moments, seen.step, counts)
-    return [why, *(f"  {name}: {end}" for name, end in ends.items())]

@@ -78,10 +78,16 @@ def regular_series(
     else:
         check_columns(table, card, where, needed)
         read = read_column
-    times = timestamps.stamps(table, card, where)
+    times = timestamps.stamps(table, card, where, strict=False)
     columns_read = {name: read(table[name], name, card, where) for name in needed}
-    frame = pd.DataFrame(columns_read, index=table.index, copy=False).set_index(times)
-    frame, numbers, given = row_order.settle(frame, table.index, card)
+    frame = pd.DataFrame(columns_read, index=table.index, copy=False)
+    there = np.asarray(times.notna())
+    if skipped := int((~there).sum()):
+        if frame[~there].notna().any(axis=None):
+            timestamps.stamps(table, card, where)  # says which row that is
+        frame, times = frame[there], times[there]
+    frame, numbers, given = row_order.settle(frame.set_index(times), frame.index, card)
+    given = given._replace(skipped=skipped)
     if card.wide:
         frame = wide.unfold(frame, card, card.wide, of_day, where, numbers)
     return timestamps.regular(frame, card, where, numbers, step), given
@@ -125,7 +131,8 @@ def in_order(table: pd.DataFrame, card: Card) -> pd.DataFrame:
     """Raw rows by time, one for each, where the card allows them in another order, or repeated."""
     if not (card.time.sort or card.time.repeated):
         return table
-    times = timestamps.stamps(numbered(table, card, "table"), card, "table")
+    times = timestamps.stamps(numbered(table, card, "table"), card, "table", strict=False)
+    table, times = table[times.notna()], times[times.notna()]
     order = np.argsort(times.asi8, kind="stable")
     return table.iloc[order[~times[order].duplicated(keep="last")]]
 

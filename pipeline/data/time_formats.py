@@ -57,6 +57,8 @@ def formats(text: pd.Series) -> list[str]:
         epochs = {10: ["epoch s"], 13: ["epoch ms"]}.get(len(digits[1]), [])
         dates = _dates(ends) if len(ends[0]) in (8, 10, 12, 14) else []
         return [*dates, *epochs]
+    if all(end.endswith(" UTC") for end in ends):
+        return [f"{form} UTC" for form in _dates([end[:-4] for end in ends])]
     if all(" - " in end for end in ends):  # from one time to another
         first = [end.partition(" - ")[0].strip() for end in ends]
         inner = _dates(first)

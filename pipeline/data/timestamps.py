@@ -21,15 +21,15 @@ PARTS = {"year": (1000, 9999), "month": (1, 12), "day": (1, 31), "hour": (0, 24)
 HOUR = pd.Timedelta("1h")
 
 
-def stamps(table: pd.DataFrame, card: Card, where: str) -> pd.DatetimeIndex:
+def stamps(table: pd.DataFrame, card: Card, where: str, strict: bool = True) -> pd.DatetimeIndex:
     """The time stamp of each raw row, in UTC where the card names a zone or stamps have offsets.
 
     PipelineError names the first row, by its number in the rows' index, whose time is not one, or
-    not of the zone.
+    not of the zone; NaT stands for an hour that its clocks skip unless `strict`.
     """
     moments = pd.DatetimeIndex(as_written(table, card, where))
     _check_zone(moments, card, where, table.index)
-    return local_times.in_utc(moments, card, where, table.index)
+    return local_times.in_utc(moments, card, where, table.index, strict)
 
 
 def as_written(table: pd.DataFrame, card: Card, where: str) -> pd.Series:
@@ -155,8 +155,8 @@ def _check_offsets(stamps: pd.Series, card: Card, where: str) -> None:
         row = int(changed.argmax())
         raise PipelineError(
             f"{where}: column {card.time.column}, row {stamps.index[row]}: expected the time zone "
-            f"of the first row ({offsets.iloc[0]}), found {offsets.iloc[row]}; set time.timezone "
-            "in the card if the zones are mixed on purpose"
+            f"of the first row ({offsets.iloc[0]}), found {offsets.iloc[row]}; where clocks "
+            "change, name the zone under time in the card, such as timezone: Europe/Berlin"
         )
 
 

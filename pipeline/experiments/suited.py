@@ -17,9 +17,9 @@ from pipeline.preparation import imputation
 def suited(series: Panel, spans: splits.Spans, card: Card, params: Params) -> Experiment:
     """By the parameters, with a window that suits the season and a limit that suits regular gaps.
 
-    The window stays as it is where no cycle is known, or one is too long for the spans, unless the
-    spans are too short for it too: then it is as long as they allow. Levels for which the span that
-    makes intervals has too few windows are left out.
+    Where a season is too long to be forecast, it may still be seen. Else the window stays as it
+    is, as where no cycle is known, unless the spans are too short for it too: then it is as long as
+    they allow. Levels for which the span that makes intervals has too few windows are left out.
     """
     tree = params.model_dump()
     tree["window"] |= _window(spans, card, Experiment(params, card).params)
@@ -51,11 +51,14 @@ def _window(spans: splits.Spans, card: Card, params: Params) -> dict[str, Any]:
     most = min(rows[splits.calibrates(spans)] - least + 1, rows["validation"], rows["test"])
     own = {key: getattr(params.window, key) for key in auto}
 
-    def fit(size: dict[str, int]) -> bool:
-        return size["horizon"] <= most and sum(size.values()) <= rows["train"]
+    def fit(size: dict[str, int], times: int = 1) -> bool:
+        return size["horizon"] <= most and times * sum(size.values()) <= rows["train"]
 
     if card.season > 1 and fit(auto):
         return {key: "auto" for key, size in auto.items() if size != own[key]}
+    longer = own | {"look_back": auto["look_back"]}
+    if card.season > 1 and own["look_back"] < longer["look_back"] and fit(longer, 2):
+        return {"look_back": "auto"}
     if fit(own) or most < 1:
         return {}
     horizon = min(auto["horizon"], own["horizon"], most)

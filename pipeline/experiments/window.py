@@ -3,6 +3,7 @@
 import numpy as np
 
 from pipeline.config import holidays, input_names
+from pipeline.config.automatic import LONG
 from pipeline.config.checks import left_out
 from pipeline.config.experiment import Experiment
 from pipeline.data import panel, splits, windows
@@ -35,9 +36,10 @@ def window(experiment: Experiment, layout: Layout) -> None:
     if unused := splits.unused(used, timeline):
         say(f"{layout.series}: {unused}")
 
+    most = f" (at most {LONG})" if card.season > LONG else ""
     for key, size in experiment.chosen.items():
         if key.startswith("window."):
-            say(f"{key}: auto is {size:,} rows, by the card's season of {card.season:,}")
+            say(f"{key}: auto is {size:,} rows, by the card's season of {card.season:,}{most}")
     scaler = artifacts.read_json_record(layout.scaler, Scaler)
     for name in targets:
         if scaler.columns[name].constant:

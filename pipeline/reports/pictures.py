@@ -345,4 +345,5 @@ def _of_errors(metrics: dict[str, Any], names: Sequence[str], card: Card) -> str
 def with_unit(text: str, card: Card, column: str | None = None) -> str:
     """A label with the unit of a column, by default the one that it names."""
     unit = card.columns[column or text].unit
-    return escape_mathtext(f"{text} ({unit})" if unit else text)
+    told = not unit or f"[{unit}]" in text or f"({unit})" in text
+    return escape_mathtext(text if told else f"{text} ({unit})")

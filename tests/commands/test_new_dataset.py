@@ -245,6 +245,10 @@ ACCEPTED = {
     ),
     "a time without a name": (table(header=",load"), {"time.column": "index"}),
     "newest first": (table(times=HOURS[::-1]), {"time.sort": True}),
+    "times of UTC by name": (
+        table("%Y-%m-%d %H:%M:%S UTC"),
+        {"time.format": "%Y-%m-%d %H:%M:%S UTC"},
+    ),
     "Windows line ends": (table().replace("\n", "\r\n"), {"targets": ("load",)}),
 }
 
@@ -501,9 +505,11 @@ def test_a_name_that_yaml_reads_otherwise_stays_a_name(name):
     ("step", "rows", "flags", "size"),
     [
         ("10min", 144 * 14, "-S window.look_back=auto -S window.horizon=auto", (144, 144)),
+        ("1min", 1440 * 3, "-S window.look_back=auto -S window.horizon=auto", (336, 336)),
         ("1D", 200, "-S window.look_back=auto -S window.horizon=auto", (21, 7)),
         ("1h", 400, "", (24, 24)),
-        ("10min", 144 * 4, "", (24, 24)),
+        ("10min", 144 * 4, "-S window.look_back=auto", (144, 24)),
+        ("10min", 144 * 3, "", (24, 24)),
         ("MS", 240, "-S window.look_back=auto -S window.horizon=auto", (36, 12)),
         (
             "QS",
@@ -519,7 +525,14 @@ def test_a_name_that_yaml_reads_otherwise_stays_a_name(name):
         ),
     ],
     ids=[
-        *("ten minutes", "days", "hours, as in params.yaml", "too few days", "months"),
+        *(
+            "ten minutes",
+            "minutes, of which a day is long",
+            "days",
+            "hours, as in params.yaml",
+            "too few days to forecast one",
+        ),
+        *("too few days", "months"),
         *("too few quarters for a level", "too few months for a year ahead"),
     ],
 )
@@ -535,6 +548,7 @@ def test_a_window_that_suits_the_season_stands_in_the_command(
     assert command.strip() == f"dvc exp run -S ingest.dataset=mine {flags}".strip()
     assert f"with look-back {size[0]} and horizon {size[1]} of" in printed
     assert ("by the season of" in printed) == ("auto" in flags)
+    assert ("1,440 rows (at most 336)" in printed) == (step == "1min")
 
 
 @pytest.mark.parametrize(

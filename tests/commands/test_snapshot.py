@@ -77,7 +77,7 @@ def test_a_table_grows_and_its_pin_follows(project: Project, tmp_path: Path) -> 
         "data/raw/toy/toy.csv: 120 rows as they were, 10 new from 2014-01-06 00:00:00 to "
         "2014-01-06 09:00:00\n" in said
     )
-    assert "next: git add data/raw/toy.dvc data/datasets/toy.yaml && git commit" in said
+    assert "next: git add data/raw/toy.dvc data/datasets/toy.yaml && git commit -m" in said
     second = pin.read_text()
     assert second != first
     card = cards.read_card_file(project.card)

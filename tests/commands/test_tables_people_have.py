@@ -12,7 +12,7 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -57,8 +57,7 @@ class Table:
     frequency: str = "1h"
     asked: tuple[tuple[str, str], ...] = ()  # what is refused with which words; what is written
     said: str = ""
-    column: str = ""  # that is forecast, if others come first
-    extra: dict[str, Any] = field(default_factory=dict)
+    zone: str | None = None  # of a frame of it
 
     @property
     def pairs(self) -> list[tuple[pd.Timestamp, float]]:
@@ -112,6 +111,31 @@ def prices(table: Table) -> dict[str, bytes]:
     rows = [f'"{clock(t)} - {clock(t + hour)}","BZN|BE","{v}",""' for t, v in table.pairs]
     header = '"MTU (CET/CEST)","Area","Day-ahead Price (EUR/MWh)","Currency"'
     return {"GUI_ENERGY_PRICES.csv": text(header, rows)}
+
+
+def loads(table: Table) -> dict[str, bytes]:
+    """From one time to the next, by the clock, with an empty row for the hour that is skipped."""
+    hour, zone = pd.Timedelta("1h"), "Europe/Brussels"
+    clock = [f"{t.tz_convert(zone):%d.%m.%Y %H:%M}" for t in [*table.times, table.times[-1] + hour]]
+    rows = [
+        f'"{one} - {other}","{v}"'
+        for one, other, v in zip(clock, clock[1:], table.values, strict=False)
+    ]
+    skipped = '"31.03.2024 02:00 - 31.03.2024 03:00",""'
+    header = '"MTU (CET/CEST)","Actual Total Load [MW] - BZN|BE"'
+    return {"Total Load.csv": text(header, [*rows[:155], skipped, *rows[155:]])}
+
+
+def days(table: Table) -> dict[str, bytes]:
+    """Local midnights with their offsets."""
+    rows = [f"{t.tz_convert('Europe/Paris').isoformat()},{v}" for t, v in table.pairs]
+    return {"consumption.csv": text("date,consumption", rows)}
+
+
+def clocks(table: Table) -> dict[str, bytes]:
+    """Parquet over local times, an hour of which comes twice; few different values."""
+    index = table.times.tz_convert("Europe/Paris").rename("time")
+    return {"power.parquet": parquet(pd.DataFrame({"power": table.values}, index))}
 
 
 def american(table: Table) -> dict[str, bytes]:
@@ -213,6 +237,15 @@ def half_hours(table: Table) -> dict[str, bytes]:
     return {"demand.csv": text("SETTLEMENT_DATE,SETTLEMENT_PERIOD,ND", [r.upper() for r in rows])}
 
 
+def half_hours_of_days(table: Table) -> dict[str, bytes]:
+    """The same with the day's midnight written out, and 46 of them where clocks go forward."""
+    local = table.times.tz_convert("Europe/London")
+    days = [f"{t:%Y-%m-%d}T00:00:00" for t in local]
+    number = pd.Series(days).groupby(days).cumcount() + 1
+    rows = [f"{day},{n},{v}" for day, n, v in zip(days, number, table.values, strict=True)]
+    return {"demanddata.csv": text("SETTLEMENT_DATE,SETTLEMENT_PERIOD,ND", rows)}
+
+
 def ontario(table: Table) -> dict[str, bytes]:
     """A date beside a column called Hour that counts from 1 to 24."""
     rows = [
@@ -253,6 +286,20 @@ TABLES = {
     "from one time to another, clocks put back": Table(
         span("2024-10-20 22:00", zone="UTC"), wave(ROWS, 24, 80, 2), prices,
         "GUI_ENERGY_PRICES.csv", asked=((ZONE, "timezone: Europe/Brussels"),),
+    ),
+    "an empty row for the hour that clocks skip": Table(
+        span("2024-03-24 22:00", zone="UTC"), wave(ROWS, 24, 9000, 0), loads, "Total Load.csv",
+        asked=(("", "timezone: Europe/Brussels"),),
+        said="rows without a value at times that daylight saving skips, left out: 1",
+    ),
+    "local midnights with offsets": Table(
+        pd.date_range("2024-01-01", periods=ROWS, freq="D", tz="Europe/Paris").tz_convert("UTC"),
+        wave(ROWS, 7, 50, 1), days, "consumption.csv", frequency="D", zone="Europe/Paris",
+        asked=(("name the zone under time in the card", "timezone: Europe/Paris"),),
+    ),
+    "Parquet with a zone": Table(
+        span("2024-10-20 22:00", zone="UTC"), wave(ROWS, 24, 4, 1), clocks, "power.parquet",
+        said="check: time.timezone: Europe/Paris, as the file says",
     ),
     "the ends of hours, not in order": Table(
         span("2017-11-01 05:00", zone="UTC"), wave(ROWS, 24, 30000, 1), american,
@@ -306,6 +353,10 @@ TABLES = {
     "half hours by number": Table(
         span("2023-04-01", "30min"), wave(ROWS, 48, 30000, 0), half_hours, "demand.csv",
         frequency="30min",
+    ),
+    "half hours by number, of days at midnight": Table(
+        span("2024-03-28", "30min", "UTC"), wave(ROWS, 48, 30000, 0), half_hours_of_days,
+        "demanddata.csv", frequency="30min", asked=(("", "timezone: Europe/London"),),
     ),
     "hours from 1 to 24": Table(
         span("2023-04-01 01:00"), wave(ROWS, 24, 15000, 0), ontario, "PUB_Demand.csv",
@@ -401,7 +452,8 @@ FRAMES = [name for name, table in TABLES.items() if table.frequency != "rows"]
 def test_a_frame_is_the_table_that_it_was_read_from(name: str, tmp_path: Path) -> None:
     """A DataFrame shows the step that a file shows, and has the same digits, columns in order."""
     table = TABLES[name]
-    frame = pd.DataFrame({"b": table.values, "a": table.values * 3}, table.times).dropna()
+    times = table.times.tz_convert(table.zone) if table.zone else table.times
+    frame = pd.DataFrame({"b": table.values, "a": table.values * 3}, times).dropna()
     made = api.of_frame(frame, "b")
     assert made.card.frequency == table.frequency
     layout = placed(made, frame, tmp_path, tmp_path)

@@ -24,6 +24,7 @@ GRIDS = {
     "W": ["2023-12-24", "2023-12-31", "2024-01-07", "2024-01-14"],
     "W-WED": ["2023-12-20", "2023-12-27", "2024-01-03", "2024-01-10"],
     "B": ["2024-03-28", "2024-03-29", "2024-04-01", "2024-04-02"],  # over a weekend
+    "D": ["2024-02-28", "2024-02-29", "2024-03-01", "2024-03-02"],
     "1W": ["2023-12-22", "2023-12-29", "2024-01-05", "2024-01-12"],  # seven days, from any day on
     "12h": ["2024-02-29 00:00", "2024-02-29 12:00", "2024-03-01 00:00", "2024-03-01 12:00"],
 }
@@ -35,6 +36,7 @@ NAMES = {
     "YS-APR": ("1 year", "3 years"),
     "W-MON": ("1 week", "3 weeks"),
     "B": ("1 business day", "3 business days"),
+    "D": ("1 day", "3 days"),
     "rows": ("1 row", "3 rows"),
 }
 STEPS = st.sampled_from([*GRIDS, "QE-NOV", "YS-JUL", "3B", "2W-MON", "5QS"])
@@ -70,6 +72,7 @@ CYCLES = {
     "W-MON": (["2023-03-13"], "2024-03-11"),
     "2W-MON": (["2023-03-13"], "2024-03-11"),
     "B": (["2024-03-06"], "2024-03-13"),
+    "D": (["2024-03-06"], "2024-03-13"),
     "3B": ([None], "2024-03-13"),
     "rows": ([], "2024-03-13"),
 }
@@ -86,7 +89,9 @@ def test_a_step_knows_which_rows_the_clock_stood_alike(
     assert found == [pd.Timestamp(day) if day else None for day in before]
 
 
-@pytest.mark.parametrize("word", ["M", "1M", "MS-JAN", "W-JAN", "QS-MON", "B-MON", "0MS", "", "h"])
+@pytest.mark.parametrize(
+    "word", ["M", "1M", "MS-JAN", "W-JAN", "QS-MON", "B-MON", "D-MON", "0MS", "", "h"]
+)
 def test_what_is_no_frequency_is_refused(word: str) -> None:
     """pandas would take some of these for another length."""
     with pytest.raises(ValueError):

@@ -55,6 +55,7 @@ SPANS = {
     "QE-JAN": ("2009-04-30", "2024-01-31", ["2024-04-30", "2024-07-31", "2024-10-31"]),
     "YE": ("1964-12-31", "2023-12-31", ["2024-12-31", "2025-12-31", "2026-12-31"]),
     "W-FRI": ("2023-01-06", "2024-02-23", ["2024-03-01", "2024-03-08", "2024-03-15"]),
+    "D": ("2024-01-01", "2024-02-29", ["2024-03-01", "2024-03-02", "2024-03-03"]),
     "B": ("2024-01-01", "2024-03-22", ["2024-03-25", "2024-03-26", "2024-03-27"]),
 }
 
@@ -271,6 +272,10 @@ def test_what_rows_cannot_tell_is_said(project: Project) -> None:
         (pd.date_range("1900-01-01", periods=60, freq="YE-JUN"), "YE-JUN", None, 1),
         (pd.date_range("2000-01-01", periods=60, freq="B"), "B", None, 5),
         (pd.date_range("2000-01-01", periods=60, freq="W"), "W-SUN", None, 1),
+        (pd.date_range("2024-02-01", periods=60, freq="D", tz="Europe/Berlin"), "D", None, 7),
+        (pd.date_range("2024-02-01", periods=60, freq="D", tz="UTC"), "1D", None, 7),
+        (pd.date_range("2024-02-01", periods=60, freq="B", tz="Europe/Berlin"), "B", None, 5),
+        (pd.date_range("2024-03-30", periods=60, freq="h", tz="Europe/Berlin"), "1h", None, 24),
         (pd.date_range("2000-01-01", periods=60, freq="28D"), "4W-SAT", None, 13),
     ],
 )

@@ -3,6 +3,8 @@
 import csv
 import io
 import re
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from pipeline.commands import new_dataset
 from pipeline.config import cards
 from pipeline.config.reading import read_params
-from pipeline.data import column_guesses
+from pipeline.data import column_guesses, number_text
 from pipeline.errors import PipelineError
 from pipeline.files.layout import HERE
 from tests.commands.test_new_dataset import HOURS, LOAD, repository, run, store, table, with_column
@@ -207,6 +209,41 @@ def test_how_numbers_are_written_is_told(monkeypatch, capsys):
     assert 'thousands: "," # check: 1,000 is a whole' in HERE.card("mine").read_text()
     run(monkeypatch, str(store(table(load=[f"{value} kW" for value in LOAD]))), "--force")
     assert "unit: load is in kW, as its cells say" in capsys.readouterr().out
+
+
+def test_unit_in_a_name_is_taken(monkeypatch, capsys):
+    """In brackets at its end, if it is a known one, or in square ones."""
+    units = {
+        "Actual Total Load [MW] - BZN|BE": "MW",
+        "Day-ahead Price (EUR/MWh)": "EUR/MWh",
+        "Temperature(°C)": "°C",
+        "wv (m/s)": "m/s",
+        "GDP (bn EUR)": "bn EUR",
+        **dict.fromkeys(("CO(GT)", "forecast: (Worldwide)", "Visibility (10m)", "[1]"), ""),
+    }
+    assert {name: number_text.unit_of_name(name) for name in units} == units
+    run(monkeypatch, str(store(table().replace("load", "load [kW]"))))
+    assert cards.read_card("mine").columns["load [kW]"].unit == "kW"
+    assert "  unit: load [kW] is in kW, as its name says" in capsys.readouterr().out
+
+
+def test_few_different_values_are_no_names_of_series(monkeypatch):
+    """An hour that comes twice by the clock does not make many series of one."""
+    hours = pd.date_range("2024-10-20", periods=400, freq="h", tz="Europe/Berlin")
+    load = [f"{50 + i % 24}" for i in range(400)]
+    line = refused(monkeypatch, store(table(times=hours.tz_localize(None), load=load)))
+    assert "2024-10-27 02:00:00 appears twice" in line and "timezone: Europe/Berlin" in line
+
+
+def test_largest_table_of_an_archive_is_meant(monkeypatch, capsys):
+    """Whatever else lies in it."""
+    path = Path("data/raw/mine/mine.zip")
+    store(table()).unlink()
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("manual.pdf", "%PDF" * 10_000)
+        archive.writestr("mine.csv", table())
+    run(monkeypatch, str(path))
+    assert "check: member: mine.csv, the largest of manual.pdf, mine.csv" in capsys.readouterr().out
 
 
 def test_word_confirmed_in_the_card_is_missing(monkeypatch, capsys):

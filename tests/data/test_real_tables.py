@@ -257,6 +257,26 @@ def test_stamps_at_the_ends_of_their_steps_are_told_and_read() -> None:
     assert f"{timestamps.moments(['2014-03-30 02:00'], card)[0]:%H:%M}" == "01:00"
 
 
+@pytest.mark.parametrize("sort", [False, True])
+def test_an_hour_that_clocks_skip_may_stand_there_empty(sort: bool) -> None:
+    """The row is left out and counted; one with a value is refused, and so are such rows alone."""
+    rows = ["00:00,1", "01:00,2", "02:00,", "03:00,3"]
+    text = "\n".join(["time,load", *(f"2024-03-31 {row}" for row in rows), ""])
+    time = BERLIN | {"sort": sort}
+    load = read(text, time=time)
+    assert load.tolist() == [1, 2, 3]
+    assert "rows without a value at times that daylight saving skips, left out: 1" in counts(
+        text, time=time
+    )
+    ordered = tables.in_order(
+        parse_table(text.encode(), toy_card(**BASE), "file"), toy_card(**BASE | {"time": time})
+    )
+    assert ordered["load"].tolist() == (["1", "2", "3"] if sort else ["1", "2", "", "3"])
+    line = refusal(text.replace("02:00,", "02:00,9"), time=time)
+    assert "row 3" in line and "daylight saving skips (only a row without values may" in line
+    assert "daylight saving skips" in refusal("time,load\n2024-03-31 02:00,\n", time=time)
+
+
 def test_stamps_that_jitter_are_rounded_and_counted() -> None:
     """Rows lie beside the grid by seconds: refused without the key, on the grid with it."""
     stamps = ["00:00:01", "00:10:00", "00:19:59", "00:30:02"]
@@ -453,10 +473,9 @@ def test_days_with_the_offsets_of_local_midnights_are_business_days_by_the_clock
     days = pd.bdate_range("2024-03-06", periods=6, tz="America/New_York")
     text = "\n".join(["time,load", *(f"{day},{i}" for i, day in enumerate(days)), ""])
     form = {"column": "time", "format": "%Y-%m-%d %H:%M:%S%z"}
-    assert "set time.timezone in the card" in refusal(text, time=form, frequency="1D")
+    assert "name the zone under time in the card" in refusal(text, time=form, frequency="1D")
     zoned = form | {"timezone": "America/New_York"}
-    assert "or set frequency to a step of the calendar, B of days" in refusal(
-        text, time=zoned, frequency="1D"
-    )
+    said = refusal(text, time=zoned, frequency="1D")
+    assert "set frequency to a step of it, such as B, days from Monday to Friday" in said
     load = read(text, time=zoned, frequency="B")
     assert load.tolist() == list(range(6)) and load.index.tolist() == days.tolist()

@@ -392,14 +392,19 @@ def test_a_starter_card_is_written_for_every_kind_of_file(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The card says which file, member or sheet; its series is that of the CSV file."""
+    """Card and screen say which file, member or sheet; its series is that of the CSV file."""
     keys, files = STORED[stored_as]
     table = toy_table().drop(columns="note")
     stored(place, keys, files(table))
     given = place if len(files(table)) > 1 else place / keys["file"]
     monkeypatch.setattr(sys, "argv", ["new-dataset", str(given)])
     new_dataset.main()
-    assert "ingest will accept the table" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "ingest will accept the table" in said
+    for key in keys.keys() & {"member", "sheet"}:
+        assert f"  check: {key}: {keys[key]}, the largest of " in said
+    count = len(files(table))
+    assert (f"{count} files, each below the one before: " in said) == (count > 1)
     card = cards.read_card("mine")
     path = HERE.raw_table("mine", card.file)
     assert card.sha256 == artifacts.table_sha256(path)

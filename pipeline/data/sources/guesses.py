@@ -26,7 +26,8 @@ def writing(raw: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
     beside: dict[str, list[str]] = {}
     first, *_ = files = matching(raw)
     if reading.kind(first.name) == ".zip" and len(sizes := reading.members(first)) > 1:
-        keys["member"], beside["member"] = _largest(sizes), list(sizes)
+        tables = {name: size for name, size in sizes.items() if reading.is_table(name)}
+        keys["member"], beside["member"] = _largest(tables or sizes), list(sizes)
     where, content = next(_whole(first, bare(keys)))
     if (blocks := reading.BLOCKS.get(reading.kind(where))) is not None:
         if blocks == workbooks.blocks and len(rows := workbooks.sheets(content, where)) > 1:
@@ -40,6 +41,16 @@ def writing(raw: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
     found = [encoding(part) for part in parts]
     written = next((name for name in found if name != "utf-8"), "utf-8")
     return keys | {"encoding": written, "delimiter": delimiter(content, written, where)}, beside
+
+
+def zones(raw: Path, keys: Mapping[str, str]) -> dict[str, str]:
+    """The time zone that Parquet names for a column of times, where its clocks are not UTC's."""
+    found: dict[str, str] = {}
+    for where, opened in reading.contents(matching(raw)[0], bare(keys)):
+        if reading.BLOCKS.get(reading.kind(where)) == parquet.blocks:
+            with opened() as stream:
+                found |= parquet.zones(stream.read())
+    return found
 
 
 def _whole(file: Path, card: Card) -> Iterator[tuple[str, bytes]]:

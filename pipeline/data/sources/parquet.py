@@ -1,6 +1,7 @@
 """Parquet, and what else Arrow holds, as a table of numbers and text."""
 
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import BinaryIO
@@ -14,6 +15,7 @@ from pipeline.errors import PipelineError
 
 UNITS = ("s", "ms", "us", "ns")
 QUERY = b"query"  # in the metadata of a snapshot: what the database was asked
+_CLOCKLESS = r"(?i)(etc/)?(utc|gmt|zulu|z)|[+-]\d{2}:?\d{2}"
 NAMELESS = "__index_level_0__"  # what pandas calls an index without a name
 
 
@@ -63,6 +65,18 @@ def query(content: bytes) -> str | None:
     return metadata[QUERY].decode() if QUERY in metadata else None
 
 
+def zones(content: bytes) -> dict[str, str]:
+    """The time zone of each column of times that has one by its name, other than UTC."""
+    fields = pq.read_schema(io.BytesIO(content))
+    named = {_name(field.name): getattr(field.type, "tz", None) for field in fields}
+    zones = {name: str(zone) for name, zone in named.items() if zone}
+    return {name: zone for name, zone in zones.items() if not re.fullmatch(_CLOCKLESS, zone)}
+
+
+def _name(written: str) -> str:
+    return "index" if written == NAMELESS else written
+
+
 def to_frame(table: pa.Table, where: str, units: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Numbers as they are; text, and times as ISO 8601 writes them; None where missing.
 
@@ -72,7 +86,7 @@ def to_frame(table: pa.Table, where: str, units: Mapping[str, str] | None = None
     """
     columns: dict[str, pd.Series] = {}
     for written, column in zip(table.column_names, table.columns, strict=True):
-        name = "index" if written == NAMELESS else written
+        name = _name(written)
         if written == NAMELESS and pa.types.is_integer(column.type):
             continue  # row numbers
         if name in columns:

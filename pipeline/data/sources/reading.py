@@ -67,6 +67,11 @@ def kind(where: str) -> str:
     return Path(where.lower().removesuffix(".gz")).suffix
 
 
+def is_table(where: str) -> bool:
+    """Whether a file's ending is one of a table."""
+    return kind(where) in (*TEXT, *BLOCKS)
+
+
 def contents(file: Path, card: Card) -> Iterator[tuple[str, Open]]:
     """The name of the table in a file, or of each in an archive, and what opens it."""
     if kind(file.name) != ".zip":
