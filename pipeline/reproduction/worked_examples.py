@@ -23,6 +23,7 @@ from pipeline.config.reading import read_experiment
 from pipeline.errors import PipelineError
 from pipeline.evaluation.forecasts import MODEL
 from pipeline.evaluation.metrics import BRIEF, METRICS, brief, deciding, listed, skill
+from pipeline.experiments.chosen import trained
 from pipeline.experiments.workers import add_arguments, executor, workers_of
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
@@ -130,7 +131,7 @@ def perform(directory: Path, example: Example, seed: int, *more: str) -> Run:
     dvc.run(directory, "exp", "run", *example.flags, *more, "-S", f"train.seed={seed}")
     seconds = time.monotonic() - began
     layout = Layout(directory)
-    train = read_experiment(layout).params.train
+    train = trained(read_experiment(layout), layout).params.train
     units = "" if isinstance(train.model, Baseline) else f" {list(train.model.units)}"
     return Run(
         seed=seed,
