@@ -55,8 +55,8 @@ def history(search: Search) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     _room_for_the_best(axes, errors)
     if stopped := [one.number for one in search_text.pruned(search)]:
-        _at_the_top(axes, stopped, label="pruned: stopped early, without a score")
-    axes.legend(facecolor="white", edgecolor="none", framealpha=0.9)
+        _at_the_top(axes, stopped, label="pruned, without a score")
+    figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize="small")
     return figure
 
 
