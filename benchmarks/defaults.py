@@ -163,13 +163,14 @@ def _rows(name: str, flags: dict[str, Any], project: Path) -> dict[str, str]:
         tell("before")
     train, metrics = first.experiment.params.train, first.evaluation.metrics
     gain = linear.gain_of(prepared(first.experiment, first.layout))
+    mixed = [one.name for one in train.mixed]
     about = (
         name.replace("_", " "),
         f"{len(first.evaluation.series.frame):,}",
         str(first.experiment.card.frequency),
         f"{metrics['training_windows']['kept']:,}",
         f"{gain:.0%}",
-        f"{dropout:g}, {train.batch_size}, {train.epochs}{', mixed' * bool(train.mix)}",
+        ", ".join((f"{dropout:g}, {train.batch_size}, {train.epochs}", *mixed)),
     )
     rows = dict[str, str]()
     for span, beside in (("validation", "validation_baselines"), ("test", "baselines")):

@@ -13,6 +13,7 @@ SMALL = {
     "train.epochs": 2,
     "train.model.units": "[4]",
     "train.batch_size": 64,
+    "train.mix": "[]",
 }
 
 

@@ -218,7 +218,10 @@ def test_a_killed_training_goes_on_to_the_same_bytes(windowed: Path, tmp_path: P
     dvc = start(toy, *begin)
     process = stage_of(dvc)
     until(lambda: epochs(store) >= 3 and kept.exists(), "three epochs")
-    process.kill()  # first: a stage whose dvc is gone ends its run as KILLED within a second
+    # A stage whose dvc is gone ends its run as KILLED within a second, so it is killed first; and a
+    # dvc that sees its stage die writes its lock: it sees nothing more.
+    dvc.send_signal(signal.SIGSTOP)
+    process.kill()
     dvc.kill()
     dvc.wait(PATIENCE)
     psutil.wait_procs([process], timeout=PATIENCE)

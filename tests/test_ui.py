@@ -108,16 +108,20 @@ def test_a_models_page_leads_to_its_report(
     assert len(scores) >= 4
     assert scores == sorted(scores)
     browser.get(f"{ui}/#/experiments/{experiment}/models/{ranked[0].model_id}")
-    pages.wait(browser, lambda: "Signature:" in pages.text(browser))
+    words = (
+        "Signature:",
+        "On test: ",
+        "Intervals of 80% hold ",
+        "a long table with the columns origin",
+    )
+    pages.wait(browser, lambda: all(word in pages.text(browser) for word in words))
     keep(browser, "model")
-    for words in ("On test: ", "Intervals of 80% hold ", "to a long table with the columns origin"):
-        assert words in pages.text(browser)
-    [link] = [link for link in pages.elements(browser, "a") if link.text == "report.html"]
+    [link] = pages.wait(browser, lambda: pages.elements(browser, "a", "report.html"))
     address = link.get_attribute("href")
     browser.get("about:blank")
     browser.get(str(address))
     pages.wait(browser, lambda: "report/report.html" in pages.text(browser))
-    assert pages.elements(browser, "iframe")  # which has the report
+    pages.wait(browser, lambda: pages.elements(browser, "iframe"))  # which has the report
 
 
 def test_the_report_is_one_page_with_its_pictures(browser: webdriver.Chrome, story: Story) -> None:

@@ -67,14 +67,14 @@ class Walk:
 def experiments(walk: Walk) -> None:
     """Two models, three seeds."""
     walk.tell(
-        f"## Six experiments\n\nTwo models with three seeds each, for {EPOCHS} epochs to keep it "
-        "short. The first command and the end of its output:"
+        f"## Six experiments\n\nTwo networks by themselves with three seeds each, for {EPOCHS} "
+        "epochs to keep it short. The first command and the end of its output:"
     )
     for model, units in MODELS.items():
         for seed in SEEDS:
             command = (
                 f"dvc exp run -n {model}-{seed} -S train.seed={seed} "
-                f"-S 'train.model.units={units}' -S train.epochs={EPOCHS}"
+                f"-S 'train.model.units={units}' -S train.epochs={EPOCHS} -S 'train.mix=[]'"
             )
             walk.run(command, keep=12)
             if (model, seed) != ("large", 1):

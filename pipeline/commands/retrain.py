@@ -71,9 +71,7 @@ def main() -> None:
         else:
             promoted = True
             print(f"nothing new: run {trial.id[:8]} is the champion, version {before.version}")
-        if wanted and experiment.params.train.mixed and experiment.asked.train.mix == "auto":
-            print("not refitted: train.mix: auto is [linear], whose shares validation chose")
-        elif wanted and promoted:
+        if wanted and promoted:
             kept = stage_files(HERE, experiment.dataset)
             _refit(experiment, trial, refit.chosen(HERE), kept)
         elif wanted and before:

@@ -12,8 +12,14 @@ from pipeline.preparation.scaling import Scaler
 from pipeline.runtime.progress import say
 
 
-def impute_scale(experiment: Experiment, layout: Layout) -> None:
-    """data/ingested -> data/prepared; gaps that come regularly are told."""
+def impute_scale(
+    experiment: Experiment, layout: Layout, learned: tuple[Imputer, Scaler] | None = None
+) -> None:
+    """data/ingested -> data/prepared; gaps that come regularly are told.
+
+    Args:
+        learned: what imputes and scales in the place of what the training span would teach.
+    """
     card, settings = experiment.card, experiment.params.impute_scale
     series = panel.read(layout.series, card)
     channels = one_hot(series.frame, card.categories)
@@ -41,9 +47,10 @@ def impute_scale(experiment: Experiment, layout: Layout) -> None:
     levels = [str(name) for name in channels if name not in card.numeric]
     first = borders.firsts[borders.lengths > 0]
     scaler = Scaler.fit(rows, settings.scaling, experiment.transforms, levels, first, own)
+    imputer, scaler = learned or (imputer, scaler)
     values, state = prepare(channels, series.borders, imputer, scaler, str(layout.series))
 
-    for line in remarks((part for _, part in series.parts()), gaps.limit):
+    for line in remarks((part for _, part in series.parts()), imputer.limit):
         say(f"{layout.series}: {line}")
     artifacts.write_json(layout.imputer, imputer.model_dump())
     artifacts.write_json(layout.scaler, scaler.model_dump())

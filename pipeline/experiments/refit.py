@@ -22,17 +22,22 @@ from pipeline.experiments.window import window
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.forecasting.forecaster import CALIBRATION, USUAL
+from pipeline.models import mix
+from pipeline.models.network import Network
+from pipeline.models.spec import Spec
+from pipeline.preparation.imputation import Imputer
+from pipeline.preparation.scaling import Scaler
 from pipeline.runtime import determinism
+from pipeline.runtime.progress import say
 
 
 def check(experiment: Experiment) -> None:
-    """PipelineError of a model for which validation chose something beside the epochs."""
-    train = experiment.params.train
-    what = f"train.model.name: {train.model.name}" if isinstance(train.model, Baseline) else ""
-    if what or train.mixed:
+    """PipelineError of a baseline, for which validation chose something else than epochs."""
+    model = experiment.params.train.model
+    if isinstance(model, Baseline):
         raise PipelineError(
-            f"--refit: expected a network or an ensemble, whose epochs validation chose, found "
-            f"{what or 'train.mix'}; retrain without --refit promotes it as it is"
+            "--refit: expected a network or an ensemble, whose epochs validation chose, found "
+            f"train.model.name: {model.name}; retrain without --refit promotes it as it is"
         )
 
 
@@ -54,12 +59,14 @@ def refit(
 ) -> pd.DataFrame:
     """The series of a layout -> data/model, data/prepared and data/calibration of another.
 
-    Imputer and scaler learn from all rows as well.
+    Imputer and scaler learn from all rows as well. Not where baselines are mixed in: these stay as
+    they are, with their shares, which validation chose too, and so does the scale they speak of.
 
     Args:
         before: whose data/ingested it is.
         epochs: that validation chose, of the network or of each member.
-        kept: calibration.json and usual.json of the model before, as far as it has them.
+        kept: the files of the model before by `stage_files`' names, its calibration.json and
+            usual.json as far as it has them.
 
     Returns:
         A row an epoch: train/loss.
@@ -75,17 +82,25 @@ def refit(
         if old and old.exists():
             new.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(old, new)
+    mixed, learned = artifacts.read_json_record(kept["model.json"], Spec).mix, None
+    if mixed:
+        say(f"refit: {', '.join(one.name for one in mixed)}, the shares and the scale are kept")
+        imputer = artifacts.read_json_record(kept["imputer.json"], Imputer)
+        learned = imputer, artifacts.read_json_record(kept["scaler.json"], Scaler)
     with redirect_stderr(io.StringIO()):  # of gaps it was told before
-        impute_scale(every, layout)
+        impute_scale(every, layout, learned)
         window(every, layout)
     task = prepared(every, layout)
     determinism.settle(every.params.train.seed)
     from pipeline.training.refit import refit_networks  # TensorFlow comes with it
 
     model, history = refit_networks(task, every.params.train, epochs)
+    own = {key: value for key, value in every.chosen.items() if key in automatic.TRAIN}
+    spec = task.spec.model_copy(update={"chosen": own, "mix": mixed})
     with artifacts.replacing(layout.weights) as beside:
         model.save_weights(beside)
-    own = {key: value for key, value in every.chosen.items() if key in automatic.TRAIN}
-    spec = task.spec.model_copy(update={"chosen": own})
+        if mixed:
+            network = Network(spec, task.scaler, model.predict_on_batch)
+            mix.load(network, kept["model.weights.h5"]).save(beside)
     artifacts.write_json(layout.model_json, spec.model_dump(mode="json"))
     return pd.DataFrame(history)

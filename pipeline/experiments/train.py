@@ -62,7 +62,7 @@ def train(
                 model, history = fit_networks(task, params.train, log.epoch, kept.file, leads)
         mixed = chosen.mixed(experiment.asked.train, model, task)
         spec = spec.model_copy(update={"mix": mixed.spec.mix if mixed else ()})
-        experiment = experiment.after({chosen.MIX: ["linear"] if mixed else []})
+        experiment = experiment.after({chosen.MIX: [one.name for one in spec.mix]})
         own = {key: value for key, value in experiment.chosen.items() if key in automatic.TRAIN}
         spec = spec.model_copy(update={"chosen": own})
         seconds = time.monotonic() - began

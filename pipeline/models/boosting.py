@@ -20,6 +20,7 @@ from pipeline.models.ridge import blocks
 from pipeline.models.spec import Spec
 from pipeline.models.task import Floats, Seen, Task
 from pipeline.preparation.scaling import Scaler
+from pipeline.runtime.determinism import THREADS
 from pipeline.runtime.extras import lightgbm
 from pipeline.runtime.progress import progress
 
@@ -28,6 +29,7 @@ Learned = dict[str, npt.NDArray[Any]]
 EXAMPLES = 50_000  # pairs of window and step for each group: neighbours tell nearly the same
 HELD = 256 * 2**20  # bytes of their inputs, at most
 LEAF = 0.006  # of the examples: the least that a leaf holds
+MANY = 1024  # forecasts: of fewer a second thread costs more than it gains
 PATIENCE = 40  # rounds without a better score on validation
 FIXED = {
     "objective": "l2",
@@ -95,7 +97,8 @@ def forecast(spec: Spec, scaler: Scaler, learned: Learned, seen: Seen, origins: 
         for k, text in enumerate(texts):
             if text:
                 x = np.hstack([of_windows, _of_steps(spec, seen, rows, step, k)])
-                left = _booster(bytes(text)).predict(x, num_threads=1)
+                threads = THREADS if len(x) > MANY else 1
+                left = _booster(bytes(text)).predict(x, num_threads=threads)
                 made[:, k] += left * learned["deviation"][step - 1, k]
         parts.append(made.reshape(len(origins), len(steps), -1))
     return scaler.units(np.concatenate(parts, axis=1), spec.targets)

@@ -51,20 +51,22 @@ class Mixed:
         The network's alone where a target has no value up to the origin.
         """
         made = self.network.forecast(seen, origins)
-        moved = point = self.spec.point(made)  # [B, H, K]
-        for other, own in zip(self.others, self.shares, strict=True):
-            gap = other.forecast(seen, origins) - point
-            moved = moved + np.nan_to_num(own[:, None] * gap)
-        if self.spec.quantiles:
-            moved = np.sort(self._quantiles(made, moved, self.parts))
-        return moved
+        moved = self._moved(made, [other.forecast(seen, origins) for other in self.others])
+        return np.sort(self._quantiles(made, moved, self.parts)) if self.spec.quantiles else moved
 
     def quantiles(self, seen: Seen, origins: Rows) -> Iterator[Floats]:
         """For each of `TRIED`, the quantiles as if all went that part of the way; not sorted."""
         made = forecasts(self.network, seen, origins)
-        moved = self.spec.point(forecasts(self, seen, origins))
+        moved = self._moved(made, [forecasts(other, seen, origins) for other in self.others])
         for part in TRIED:
             yield self._quantiles(made, moved, np.full(made.shape[-1], part))
+
+    def _moved(self, made: Floats, others: Sequence[Floats]) -> Floats:
+        """The network's points, moved towards others' [B, H, K]."""
+        moved = point = self.spec.point(made)
+        for other, own in zip(others, self.shares, strict=True):
+            moved = moved + np.nan_to_num(own[:, None] * (other - point))
+        return moved
 
     def _quantiles(self, made: Floats, moved: Floats, parts: Floats) -> Floats:
         """The network's quantiles [B, H, K, Q], moved with the point by parts [Q] of its way."""
@@ -86,12 +88,12 @@ class Mixed:
                     own.create_dataset(name, data=array, track_times=False)
 
 
-def fit(network: Network, task: Task) -> tuple[Mixed, float]:
-    """Fit the baselines on the task, and on validation how much each is worth at each step.
+def fit(network: Network, task: Task) -> tuple[list[FittedBaseline], Floats]:
+    """Fit the baselines of the spec's mix on the task; how they and the network err on validation.
 
     Returns:
-        The mix, and its RMSE on validation as a part of the network's alone; of targets that are
-        standardised. All its quantiles go with the point: see `spread`.
+        The baselines, M of them, and what `products` makes of the errors of the network and theirs;
+        of targets that are standardised.
     """
     spec, seen = task.spec, task.seen
     others = [
@@ -105,8 +107,7 @@ def fit(network: Network, task: Task) -> tuple[Mixed, float]:
             made += [forecasts(other, seen, rows) for other in others]
             yield np.stack([task.scaler.standardise(one, spec.targets) - came for one in made])
 
-    own, left = shares(errors(), len(others), spec.horizon)
-    return Mixed(network, others, own, np.ones(len(spec.quantiles or ()))), left
+    return others, products(errors(), 1 + len(others), spec.horizon)
 
 
 def spread(mixed: Mixed, task: Task) -> Mixed:
@@ -138,29 +139,41 @@ def _blocks(task: Task) -> Iterator[Rows]:
             tell("validation")
 
 
-def shares(parts: Iterable[Floats], count: int, horizon: int) -> tuple[Floats, float]:
-    """[M, H] how much of each other forecast is best at each step; what error that leaves.
+def products(parts: Iterable[Floats], count: int, horizon: int) -> Floats:
+    """[H, A, A] the sums of products of the errors of A forecasts at each step.
 
-    With C the mean products of the errors of all forecasts of a step, over targets that were
-    observed, the shares w make w' C w least, are at least 0 and add up to 1 (Bates and Granger
-    1969, The Combination of Forecasts).
+    Over targets of which all have a forecast, and which were observed.
 
     Args:
-        parts: errors of the network and of the M others, [1 + M, N, H, K] each, NaN where there is
-            none.
-        count: M.
-
-    Returns:
-        The shares of the others, and the RMSE with them as a part of the network's alone: 1 where
-        they gain nothing.
+        parts: errors, [A, N, H, K] each, NaN where there is none.
+        count: A.
     """
-    products = np.zeros((horizon, 1 + count, 1 + count))
+    found = np.zeros((horizon, count, count))
     for errors in parts:
         known = np.isfinite(errors).all(axis=0)
         there = np.where(known, errors, 0)
-        products += np.einsum("anhk,bnhk->hab", there, there)
-    best = np.stack([_best(product) for product in products], axis=1)  # [1 + M, H]
-    left, alone = np.einsum("ah,hab,bh->", best, products, best), products[:, 0, 0].sum()
+        found += np.einsum("anhk,bnhk->hab", there, there)
+    return found
+
+
+def shares(products: Floats, picked: Sequence[int]) -> tuple[Floats, float]:
+    """[M, H] how much of each picked forecast is best at each step; what error that leaves.
+
+    With C the products of a step, the shares w make w' C w least, are at least 0 and add up to 1
+    (Bates and Granger 1969, The Combination of Forecasts).
+
+    Args:
+        products: of the network's errors, which come first, and of others': see `products`.
+        picked: M of the others, numbered from 0.
+
+    Returns:
+        The shares of those, and the RMSE with them as a part of the network's alone: 1 where they
+        gain nothing.
+    """
+    of = [0, *(1 + number for number in picked)]
+    own = products[:, of][..., of]
+    best = np.stack([_best(product) for product in own], axis=1)  # [1 + M, H]
+    left, alone = np.einsum("ah,hab,bh->", best, own, best), own[:, 0, 0].sum()
     return best[1:], float(np.sqrt(max(left, 0) / alone)) if alone else 1.0
 
 

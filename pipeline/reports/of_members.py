@@ -41,16 +41,18 @@ def section(metrics: dict[str, Any], train: Train) -> list[str]:
         told = [f"{name} has a share of {_ends(by_step)}" for name, by_step in shares.items()]
         text += f"; the last line is the model, in which {' and '.join(told)}, by least squares on "
         text += "that span"
-    names = {MIXED: f"with {' and '.join(shares)}"}
+    alone = len(fits(train)) == 1
+    rows = {
+        ("the network" if alone and place != MIXED else place): scores[place] for place in scores
+    }
+    if mixed := rows.pop(MIXED, None):
+        rows |= {name: metrics["validation_baselines"][name] for name in shares} | {MIXED: mixed}
     return [
         "## What each part gives" if shares else "## What each further member gives",
         f"{text}.",
         table(
-            ["members", *(metric.name for metric in shown)],
-            [
-                [names.get(n, n), *(number(by[metric.name]) for metric in shown)]
-                for n, by in scores.items()
-            ],
+            ["" if alone else "members", *(metric.name for metric in shown)],
+            [[name, *(number(by[metric.name]) for metric in shown)] for name, by in rows.items()],
         ),
     ]
 

@@ -6,15 +6,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.config.experiment import Experiment
 from pipeline.config.reading import read_experiment
-from pipeline.experiments.chosen import trained
+from pipeline.experiments import chosen
+from pipeline.experiments.chosen import TRIED, _fewest, trained
 from pipeline.experiments.evaluate import Evaluation
 from pipeline.experiments.run import run_experiment
 from pipeline.experiments.task import prepared
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.models import linear
-from tests.toys import Project, toy_table
+from pipeline.models.spec import Spec
+from tests.toys import Project, toy_card, toy_params, toy_table
 
 ROWS = 240
 CARD = {"split": {"train": 160, "validation": 200, "test": 240}}
@@ -39,27 +42,49 @@ def contents(layout: Layout) -> dict[str, bytes]:
 def test_what_is_chosen_gives_the_bytes_of_the_same_written_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A wave is predictable: no dropout, mixed with linear; all of it is said and kept."""
+    """A wave is predictable: no dropout, and maps are mixed in; all of it is said and kept."""
     project = Project(tmp_path)
     project.write(toy_table(ROWS, missing=0.02))
     layout, _ = run(project, AUTO)
     said = capsys.readouterr().err
-    chosen = artifacts.read_json(layout.model_json)["chosen"]
-    assert chosen == {
+    kept = artifacts.read_json(layout.model_json)["chosen"]
+    mixed = kept["train.mix"]
+    assert kept == {
         "train.batch_size": 16,
-        "train.mix": ["linear"],
+        "train.mix": mixed,
         "train.model.input_dropout": 0.0,
     }
     assert "train.batch_size: auto is 16, by " in said
     assert "train.model.input_dropout: auto is 0, since a linear map has an error " in said
-    assert "train.mix: auto is [linear], since linear takes " in said
+    assert {"linear", "ridge"} & {*mixed}
+    assert f"train.mix: auto is [{', '.join(mixed)}], which takes " in said
     then = trained(read_experiment(layout), layout)
-    assert then.chosen == {**chosen, "train.mix": ["linear"]}
+    assert then.chosen == kept
     first = contents(layout)
-    layout, _ = run(project, chosen)
+    layout, _ = run(project, kept)
     assert "auto" not in capsys.readouterr().err
     assert contents(layout) == first
     assert "chosen" not in artifacts.read_json(layout.model_json)
+
+
+def test_the_fewest_that_are_as_good_are_mixed(capsys: pytest.CaptureFixture[str]) -> None:
+    """A second is not worth a thousandth of the error; what adds noise is not mixed in at all."""
+    one, two, three = np.eye(3)
+    own = Experiment(toy_params({"train.mix": [*TRIED]}), toy_card())
+
+    def fewest(*errors: Any) -> tuple[int, ...]:
+        return _fewest((np.stack(errors) @ np.stack(errors).T)[None], Spec.of(own))
+
+    assert fewest(one, two, 0.999 * two, 0.1 * three + 0.999 * two) == (1,)
+    assert fewest(one, two, two, three) == (0, 2)
+    assert fewest(one, one + two, one + 9 * three, one + two + three) == ()
+    said = capsys.readouterr().err.splitlines()
+    gains = "from the error on validation; the most that mixes with linear, ridge, boosting take is"
+    assert said == [
+        f"train.mix: auto is [ridge], which takes 29.3% {gains} 29.3%",
+        f"train.mix: auto is [linear, boosting], which takes 42.3% {gains} 42.3%",
+        f"train.mix: auto is [], which takes 0.0% {gains} 0.0%",
+    ]
 
 
 def test_noise_has_dropout(tmp_path: Path) -> None:
@@ -73,6 +98,19 @@ def test_noise_has_dropout(tmp_path: Path) -> None:
     project.write(table.assign(level=np.round(level, 3) + 20))
     layout, _ = run(project, AUTO)
     assert artifacts.read_json(layout.model_json)["chosen"]["train.model.input_dropout"] == 0.4
+
+
+def test_many_windows_are_not_boosted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That would take minutes; a line says so, and the closed forms are tried."""
+    monkeypatch.setattr(chosen, "MOST", 9)
+    project = Project(tmp_path)
+    project.write(toy_table(ROWS, missing=0))
+    run(project, AUTO)
+    said = capsys.readouterr().err
+    assert "train.mix: auto does not try boosting: expected at most 9, found " in said
+    assert "; the most that mixes with linear, ridge take is " in said
 
 
 def test_no_row_of_test_decides_a_gain(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from pipeline.experiments.run import run_experiment
 from pipeline.experiments.task import prepared
 from pipeline.files.layout import Layout
 from pipeline.forecasting.forecaster import Forecaster, stage_files
+from pipeline.models.mix import Mixed
 from tests.commands.test_compare_promote import trial
 from tests.toys import Project, toy_card, toy_params
 
@@ -132,19 +133,33 @@ def test_the_epochs_of_members_are_their_own(tmp_path: Path) -> None:
     assert refit.chosen(layout) == [2, 1]
 
 
-@pytest.mark.parametrize(
-    ("changes", "found"),
-    [
-        ({"train.model": {"name": "ridge"}, "train.residual": "none"}, "train.model.name: ridge"),
-        ({"train.mix": ["linear"]}, "train.mix"),
-    ],
-)
-def test_what_validation_chose_otherwise_is_not_refitted(
-    changes: dict[str, Any], found: str
-) -> None:
-    """Penalties, trees and shares were chosen on validation, and are not epochs."""
-    with pytest.raises(PipelineError, match=f"^--refit: expected a network .* found {found}; ret"):
+def test_a_baseline_is_not_refitted() -> None:
+    """Penalties and trees were chosen on validation, and are not epochs."""
+    changes = {"train.model": {"name": "ridge"}, "train.residual": "none"}
+    with pytest.raises(PipelineError, match=r"^--refit: expected a network .*name: ridge; retrain"):
         refit.check(Experiment(toy_params(changes), toy_card()))
+
+
+def test_of_a_mix_the_network_alone_is_refitted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Baselines, shares and scale stay, whether the mix was asked for or chosen; it forecasts."""
+    own = Experiment(toy_params({"train.mix": ["linear", "boosting"]}), toy_card())
+    Project(tmp_path / "own")
+    layout, again = Layout(tmp_path / "own"), Layout(tmp_path / "again", tmp_path / "own")
+    evaluation = run_experiment(own, layout)
+    capsys.readouterr()
+    refit.refit(own, layout, again, [2], stage_files(layout, "toy"))
+    assert "refit: linear, boosting, the shares and the scale are kept" in capsys.readouterr().err
+    assert again.scaler.read_bytes() == layout.scaler.read_bytes()
+    old, new = (Forecaster.load(stage_files(one, "toy")) for one in (layout, again))
+    before, after = old.predict(evaluation.example), new.predict(evaluation.example)
+    assert (before["forecast"] != after["forecast"]).any()
+    assert isinstance(old.model, Mixed) and isinstance(new.model, Mixed)
+    np.testing.assert_array_equal(new.model.shares, old.model.shares)
+    for one, other in zip(new.model.others, old.model.others, strict=True):
+        for name, array in one.learned.items():
+            np.testing.assert_array_equal(array, other.learned[name])
 
 
 def test_a_split_that_stays_is_refused_before_anything_is_done(

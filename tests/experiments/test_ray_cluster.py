@@ -5,9 +5,9 @@ import secrets
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ from tests.repositories import NO_STORE, environment
 from tests.toys import ROOT, Project, to_yaml, toy_table
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+AT_WORK = "ray::_do"  # what Ray calls a process that works on a task
 PATIENCE = 180  # seconds for what takes ten on an idle machine
 SEARCH = {
     "trials": 5,
@@ -110,28 +111,51 @@ def at(nodes: Any) -> Iterator[Executor]:
         yield found
 
 
+def workers(node: Any) -> list[psutil.Process]:
+    """The processes that a node of Ray has at work."""
+    [raylet] = node.all_processes["raylet"]
+    found = []
+    for one in psutil.Process(raylet.process.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if AT_WORK in one.cmdline():
+                found.append(one)
+    return found
+
+
 def test_a_node_that_goes_changes_no_byte(
     nodes: Any, at: Executor, alone: Alone, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A search's node is killed while both work: its trial runs again elsewhere."""
+    """A search's node is killed while it works on a trial, which runs again elsewhere."""
     search = test_trials.begun(project(tmp_path), SEARCH)
 
-    def working() -> int:
-        begun = search.directory.glob("trials/*/*")
-        return len([place for place in begun if not (place / "result.json").exists()])
+    def held() -> tuple[Any, psutil.Process]:
+        """A node, and the process on it that works on a trial and can no longer end it."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            for node in nodes.worker_nodes:
+                for one in workers(node):
+                    with suppress(psutil.NoSuchProcess):
+                        one.suspend()
+                        if AT_WORK in one.cmdline():
+                            return node, one
+                        one.resume()
+            time.sleep(0.05)
+        raise TimeoutError
 
     def remove() -> None:
-        end = time.monotonic() + PATIENCE
-        while working() < 2 and time.monotonic() < end:
-            time.sleep(0.05)
-        nodes.remove_node(next(iter(nodes.worker_nodes)), allow_graceful=False)
+        node, worker = held()
+        nodes.remove_node(node, allow_graceful=False)
+        worker.kill()
 
-    remover = threading.Thread(target=remove)
-    remover.start()
-    search.run(at)
-    remover.join()
+    with ThreadPoolExecutor(1) as beside:
+        removed = beside.submit(remove)
+        search.run(at)
+        removed.result()
     assert "its task runs again" in capsys.readouterr().err
-    assert len([node for node in at.ray.nodes() if node["Alive"]]) == 2
+    end = time.monotonic() + PATIENCE  # the cluster learns it a while after who waits for a task
+    while len([node for node in at.ray.nodes() if node["Alive"]]) != 2:
+        assert time.monotonic() < end
+        time.sleep(0.1)
     assert results(search) == alone.trials
 
 

@@ -19,6 +19,7 @@ from pipeline.experiments.task import prepared
 from pipeline.files.layout import Layout
 from pipeline.forecasting.forecaster import Forecaster, stage_files
 from pipeline.models import mix
+from pipeline.models.baselines import BY_NAME, FittedBaseline
 from pipeline.models.mix import Mixed
 from pipeline.models.task import Task, forecasts
 from pipeline.preparation.scaling import Scale, Scaler
@@ -139,7 +140,13 @@ def test_what_is_said_of_it(made: Made) -> None:
     assert "by lstm and linear and ridge." in text
     assert f"linear has a share of {shares['linear']['h01']:.0%} at h01 and" in text
     assert f" and ridge has a share of {shares['ridge']['h01']:.0%} at h01 and" in text
-    assert "| with linear and ridge |" in text
+    assert all(f"| {name} |" in text for name in ("the network", "linear", "ridge", "mixed"))
+    scored = metrics["validation_baselines"]
+    assert [*scored] == ["persistence", "linear", "ridge"]  # what is mixed in is scored as well
+    fitted = FittedBaseline.of(BY_NAME["ridge"], task)
+    rows = np.asarray(task.validation)
+    miss = forecasts(fitted, task.seen, rows) - ahead(task.seen.targets, rows, task.spec.horizon)
+    assert scored["ridge"]["rmse"] == pytest.approx(np.sqrt(np.nanmean(np.square(miss))), rel=1e-6)
     flat = labels.flat_scores(metrics)
     assert flat["mix/ridge_h03"] == shares["ridge"]["h03"]
     assert "mixed" in str([key for key in flat if key.startswith("members/")])
@@ -175,7 +182,7 @@ def test_a_share_by_hand(weight: float, missing: int) -> None:
     one, other = random.normal(size=(2, 6, 2, 1))
     came = one + weight * (other - one)
     came[:missing] = np.nan
-    share, left = mix.shares([np.stack([one, other]) - came], 1, 2)
+    share, left = mix.shares(mix.products([np.stack([one, other]) - came], 2, 2), [0])
     np.testing.assert_allclose(share[0], np.clip(weight, 0, 1), atol=1e-9)
     known = np.isfinite(came)
     mixed = one + np.clip(weight, 0, 1) * (other - one)
