@@ -1,5 +1,7 @@
 """docs/worked-examples.*: what stands there was run, can be run again, and comes out the same."""
 
+import re
+import shlex
 import shutil
 import statistics
 from contextlib import chdir
@@ -47,6 +49,20 @@ def test_an_example_is_a_valid_experiment(directory: Path, name: str) -> None:
     assert params.window.horizon == EXAMPLES[name].horizon
     assert EXAMPLES[name].known_ahead in (None, params.window.known_ahead)
     assert "known_ahead" not in str(EXAMPLES[name].settings)  # it has a key of its own
+
+
+def test_what_was_tried_can_be_run_again(directory: Path) -> None:
+    """Each line of docs/tried.md, after its section's command, gives parameters that are valid."""
+    before, lines = shutil.copy(directory / HERE.params, directory / "before"), 0
+    for section in (ROOT / "docs/tried.md").read_text().split("```bash\n")[1:]:
+        command = shlex.split(section.splitlines()[0])[3:]
+        for settings in re.findall(r"^\| [^|]*`(-S [^`]+)`", section, re.MULTILINE):
+            shutil.copy(before, directory / HERE.params)
+            with chdir(directory):
+                apply_overrides(HERE.params, (command + shlex.split(settings))[1::2])
+                read_experiment()
+            lines += 1
+    assert lines >= 40
 
 
 def test_every_example_that_was_run_has_three_seeds() -> None:
