@@ -272,10 +272,10 @@ def test_what_rows_cannot_tell_is_said(project: Project) -> None:
         (pd.date_range("1900-01-01", periods=60, freq="YE-JUN"), "YE-JUN", None, 1),
         (pd.date_range("2000-01-01", periods=60, freq="B"), "B", None, 5),
         (pd.date_range("2000-01-01", periods=60, freq="W"), "W-SUN", None, 1),
-        (pd.date_range("2024-02-01", periods=60, freq="D", tz="Europe/Berlin"), "D", None, 7),
+        (pd.date_range("2024-02-05", periods=60, freq="D", tz="Europe/Berlin"), "D", None, 7),
         (pd.date_range("2024-02-01", periods=60, freq="D", tz="UTC"), "1D", None, 7),
         (pd.date_range("2024-02-01", periods=60, freq="B", tz="Europe/Berlin"), "B", None, 5),
-        (pd.date_range("2024-03-30", periods=60, freq="h", tz="Europe/Berlin"), "1h", None, 24),
+        (pd.date_range("2024-03-30", periods=60, freq="h", tz="Europe/Berlin"), "1h", None, 1),
         (pd.date_range("2000-01-01", periods=60, freq="28D"), "4W-SAT", None, 13),
     ],
 )
