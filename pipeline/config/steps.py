@@ -104,7 +104,9 @@ class Fixed(Step):
 
 def _in_utc(times: Any) -> Any:
     """A time, or many of them, as NumPy has them."""
-    return times.to_datetime64() if isinstance(times, pd.Timestamp) else times.values
+    if isinstance(times, pd.Timestamp):
+        return times.to_datetime64()
+    return (times if times.tz is None else times.tz_convert(None)).to_numpy()
 
 
 class Unequal(Step):
