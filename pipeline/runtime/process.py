@@ -92,6 +92,10 @@ def run(main: Callable[[], object]) -> None:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit tries again
         sys.exit(1)
+    except Exception:
+        if _interrupted.is_set():  # and a library, as it tidied up, failed in another way
+            sys.exit("interrupted")
+        raise
     finally:
         # What is left is the end of Python, where an exception is printed and goes nowhere.
         for number in (signal.SIGTERM, signal.SIGINT):

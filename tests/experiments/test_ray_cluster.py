@@ -177,7 +177,7 @@ def test_a_task_whose_worker_is_killed_is_told_after_three_attempts(
 
     wanted = [
         Word(tmp_path / "lives.txt", "lived", deaths=1),
-        Word(tmp_path / "dies.txt", "", 0, 3),
+        Word(tmp_path / "dies.txt", "", deaths=3),
     ]
     found = {path.name: path.read_text() for _, path in at.map(write, wanted, died)}
     assert found["lives.txt"] == "lived"

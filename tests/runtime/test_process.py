@@ -115,3 +115,23 @@ def test_nothing_looks_for_garbage_at_the_end() -> None:
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"
+
+
+FAILING = """
+import os, signal
+from pipeline.runtime import process
+def main():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    except BaseException:
+        raise ValueError("a library that tidies up")
+process.run(main)
+"""
+
+
+def test_an_interrupt_that_a_library_answers_with_an_error_is_an_interrupt() -> None:
+    """A database's library, say, that cannot roll back: a line, and no traceback."""
+    done = subprocess.run(
+        [sys.executable, "-c", FAILING], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "interrupted\n")
