@@ -27,9 +27,11 @@ setup: .venv/.installed ## create the locked environment in .venv (LOCK=requirem
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11, 3.12 or 3.13 is needed, found none on PATH" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	@echo "installing the locked packages; the first time takes some minutes"
+	@# Python compiles what is imported as it is imported: a third of the files, and half of the time.
 	@# Two builds of TensorFlow in one environment overwrite each other: the other lock's goes first.
 	@.venv/bin/python -m pip uninstall -qqy tensorflow$(if $(findstring cuda,$(LOCK)),-cpu)
-	.venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r $(LOCK)
+	.venv/bin/python -m pip install -qq --disable-pip-version-check --no-compile --require-hashes \
+		-r $(LOCK)
 	@# Eleven thousand headers, with which one may write operations for TensorFlow in C++.
 	@rm -rf .venv/lib/python*/site-packages/tensorflow/include
 	@touch $@

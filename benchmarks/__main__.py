@@ -5,7 +5,7 @@ import csv
 import importlib
 import sys
 import time
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -28,13 +28,18 @@ PARTS = {  # and about how many minutes each takes
     "ensembles": 1,
     "shards": 2,
     "serving": 30,
+    "installation": 6,
 }
+HERE = Path(__file__).parent
 
 
 def main() -> None:
     """Measure, show, and keep what was measured in one whole run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=PARTS, help="parts to measure; keeps nothing")
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="parts to measure")
+    parser.add_argument(
+        "--keep", action="store_true", help="of --only: put their figures in place of the kept ones"
+    )
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it work at all?")
     parser.add_argument(
         "--seconds",
@@ -49,12 +54,16 @@ def main() -> None:
         help="of the part growth: those of the largest table; 100_000_000 takes some "
         "20 GB of disk; default %(default)s",
     )
-    parser.add_argument("--output", type=Path, help="keep results here instead of benchmarks/")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="keep results here; of all parts, and with --keep, the default is benchmarks/",
+    )
     wanted = parser.parse_args()
     serving.SECONDS, growth.ROWS = wanted.seconds, wanted.rows
     folder = wanted.output
-    if folder is None and not wanted.only and not wanted.quick:
-        folder = Path(__file__).parent
+    if folder is None and (wanted.keep or not wanted.only) and not wanted.quick:
+        folder = HERE
     if folder:
         try:
             folder.mkdir(parents=True, exist_ok=True)  # rather now than after all is measured
@@ -74,7 +83,8 @@ def main() -> None:
     console.rule(f"{(time.monotonic() - began) / 60:.1f} min")
     console.print(_summary(rows))
     if folder:
-        keep(rows, folder)
+        made = f"`{' '.join(['python -m benchmarks', *sys.argv[1:]])}` on {report.where()}"
+        keep([replace(row, made=made) for row in rows], folder, wanted.keep)
 
 
 def _line(row: Row) -> str:
@@ -93,9 +103,17 @@ def _summary(rows: list[Row]) -> Table:
     return table
 
 
-def keep(rows: list[Row], folder: Path) -> None:
-    """results.csv, its pictures and, where there is one, the table in README.md."""
-    with (folder / "results.csv").open("w", encoding="utf-8", newline="") as file:
+def keep(rows: list[Row], folder: Path, others: bool = False) -> None:
+    """results.csv, its pictures and, where there is one, the table in README.md.
+
+    With `others`, what was measured replaces its parts alone.
+    """
+    kept = folder / "results.csv"
+    if others and kept.exists():
+        new = {row.part for row in rows}
+        rows = [*rows, *(row for row in read(kept) if row.part not in new)]
+        rows.sort(key=lambda row: [*PARTS].index(row.part))
+    with kept.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, [f.name for f in fields(Row)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
@@ -105,8 +123,23 @@ def keep(rows: list[Row], folder: Path) -> None:
         picture.savefig(folder / "growth.png", dpi=120, metadata={"Software": None})
     page = folder / "README.md"
     if page.exists():
-        command = " ".join(["python -m benchmarks", *sys.argv[1:]])
-        page.write_text(report.inserted(page.read_text("utf-8"), rows, command), "utf-8")
+        page.write_text(report.inserted(page.read_text("utf-8"), rows), "utf-8")
+
+
+def read(path: Path) -> list[Row]:
+    """The rows that `keep` wrote."""
+    met = {"True": True, "False": False, "": None}
+    with path.open(encoding="utf-8", newline="") as file:
+        return [
+            Row(
+                **{
+                    **line,
+                    "value": float(line["value"]) if line["value"] else None,
+                    "met": met[line["met"]],
+                }
+            )
+            for line in csv.DictReader(file)
+        ]
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ class Row:
     unit: str
     aim: str = ""
     met: bool | None = None  # None where there is no aim, or no figure
+    made: str = ""  # by which command and where, once it is kept
 
 
 def row(

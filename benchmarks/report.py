@@ -19,18 +19,21 @@ MET, MISSED = "#009E73", "#D55E00"
 FAR = 30  # times better or worse; what is further is shown there
 
 
-def inserted(page: str, rows: Sequence[Row], command: str) -> str:
+def inserted(page: str, rows: Sequence[Row]) -> str:
     """The page with the results between its two marker lines."""
     before, rest = page.split(BEGIN)
-    return before + BEGIN + "\n\n" + markdown(rows, command) + "\n" + END + rest.split(END)[1]
+    return before + BEGIN + "\n\n" + markdown(rows) + "\n" + END + rest.split(END)[1]
 
 
-def markdown(rows: Sequence[Row], command: str) -> str:
-    """What was run, where, and a table a part."""
+def where() -> str:
+    """The machine and the libraries that figures are of."""
     libraries = ", ".join(f"{name} {number}" for name, number in determinism.versions().items())
+    return f"{os.cpu_count()} cores of {determinism.processor()}; {libraries}"
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """A table a part, and by what it was made."""
     lines = [
-        f"Made by `{command}` on {os.cpu_count()} cores of {determinism.processor()}; {libraries}.",
-        "",
         f"Aims met: {sum(row.met is True for row in rows)}; "
         f"not met: {sum(row.met is False for row in rows)}.",
         "",
@@ -39,7 +42,9 @@ def markdown(rows: Sequence[Row], command: str) -> str:
         *(["![Growth by rows and series](growth.png)", ""] if grows(rows) else []),
     ]
     for part in dict.fromkeys(row.part for row in rows):
-        lines += [f"### {part}", "", "| case | program | figure | aim | |", "|---|---|---|---|---|"]
+        made = dict.fromkeys(row.made for row in rows if row.part == part)
+        lines += [f"### {part}", "", *(text for one in made for text in (f"Made by {one}.", ""))]
+        lines += ["| case | program | figure | aim | |", "|---|---|---|---|---|"]
         for row in rows:
             if row.part == part:
                 value = row.unit if row.value is None else f"{row.value:.4g} {row.unit}"

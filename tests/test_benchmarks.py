@@ -5,12 +5,14 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import chdir
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import benchmarks.__main__ as benchmarks
 from benchmarks import baselines, following, made_load, overhead, report, serving
 from benchmarks.measure import Row, in_turn, ratio, row
 from benchmarks.networks import batches, epoch
@@ -140,7 +142,7 @@ def test_results_say_what_is_met_and_what_is_absent() -> None:
         row("part", "case", "theirs", 2.0, "x", at_most=1),
         Row("part", "case", "nobody", None, "absent"),
     ]
-    page = report.inserted(f"a\n{report.BEGIN}\nold\n{report.END}\nb", rows, "command")
+    page = report.inserted(f"a\n{report.BEGIN}\nold\n{report.END}\nb", rows)
     assert "| case | ours | 2 x | >= 1 | met |" in page
     assert "| case | theirs | 2 x | <= 1 | **not met** |" in page
     assert "| case | nobody | absent |  |  |" in page
@@ -148,6 +150,19 @@ def test_results_say_what_is_met_and_what_is_absent() -> None:
     assert page.endswith("\nb")
     assert "old" not in page
     report.plot(rows)
+
+
+def test_a_part_measured_again_replaces_its_rows_alone(tmp_path: Path) -> None:
+    """The other parts keep their figures, aims and what made them, in the order of the parts."""
+    score = replace(row("score", "b", "ours", 0.5, "x", at_least=1), made="then")
+    absent = Row("windows", "c", "nobody", None, "absent", made="then")
+    old = [absent, replace(row("inputs", "a", "ours", 1.0, "x"), made="then"), score]
+    benchmarks.keep(old, tmp_path)
+    new = [replace(row("inputs", "z", "ours", 2.0, "x"), made="now")]
+    benchmarks.keep(new, tmp_path, others=True)
+    assert benchmarks.read(tmp_path / "results.csv") == [absent, *new, score]
+    benchmarks.keep(new, tmp_path)
+    assert benchmarks.read(tmp_path / "results.csv") == new
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "benchmarks/peers").glob("*.txt")), ids=str)

@@ -1,0 +1,54 @@
+"""Part 12: the environment that `make setup` makes: its size, and its time beside plain pip's."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import copyfile
+
+from benchmarks.measure import ROOT, Row, in_turn, ratio, row
+
+LOCK = "requirements.lock"
+ROUNDS = 2  # of each, some two hundred packages
+SIZE = 2000  # MB
+
+
+def rows(quick: bool) -> Iterator[Row]:
+    """Seconds and megabytes of each; both take the packages from pip's cache after one warm-up."""
+    if quick:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        ours, plain = Path(folder, "ours"), Path(folder, "plain")
+        for directory in (ours, plain):
+            directory.mkdir()
+            for name in ("Makefile", LOCK):
+                copyfile(ROOT / name, directory / name)
+
+        def setup() -> float:
+            return _seconds(ours, f"rm -rf .venv; make -s setup PYTHON={sys.executable}")
+
+        def pip() -> float:
+            install = f".venv/bin/python -m pip install -qq --require-hashes -r {LOCK}"
+            return _seconds(plain, f"rm -rf .venv; {sys.executable} -m venv .venv; {install}")
+
+        setup()
+        measured = in_turn({"ours": setup, "plain": pip}, ROUNDS)
+        share = ratio(measured["ours"], measured["plain"])
+        yield row(
+            "installation", "make setup", f"pip install -r {LOCK}", share, "x its time", at_most=0.5
+        )
+        yield row("installation", "make setup", "ours", _megabytes(ours), "MB", at_most=SIZE)
+        yield row("installation", "make setup", "pip install", _megabytes(plain), "MB")
+
+
+def _seconds(directory: Path, command: str) -> float:
+    start = time.perf_counter()
+    subprocess.run(["bash", "-ec", command], cwd=directory, check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
+def _megabytes(directory: Path) -> float:
+    """What the files take on disk."""
+    return sum(path.lstat().st_blocks for path in directory.rglob("*")) * 512 / 2**20
