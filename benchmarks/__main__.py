@@ -132,11 +132,14 @@ def read(path: Path) -> list[Row]:
     with path.open(encoding="utf-8", newline="") as file:
         return [
             Row(
-                **{
-                    **line,
-                    "value": float(line["value"]) if line["value"] else None,
-                    "met": met[line["met"]],
-                }
+                line["part"],
+                line["case"],
+                line["program"],
+                float(line["value"]) if line["value"] else None,
+                line["unit"],
+                line["aim"],
+                met[line["met"]],
+                line["made"],
             )
             for line in csv.DictReader(file)
         ]

@@ -13,10 +13,10 @@ from pipeline.data.panel import Panel
 from pipeline.data.splits import Spans
 from pipeline.data.windows import Runs
 from pipeline.evaluation import by_series, network_memory, scoring
-from pipeline.evaluation.forecasts import MODEL, OnDisk
+from pipeline.evaluation.forecasts import OnDisk
 from pipeline.evaluation.network_memory import Memory
 from pipeline.evaluation.scoring import Yardstick
-from pipeline.experiments.baselines import baselines
+from pipeline.experiments.baselines import forecasts as of_each
 from pipeline.experiments.intervals import followed, with_intervals
 from pipeline.experiments.members import by_members
 from pipeline.experiments.scored import all_scores
@@ -65,9 +65,8 @@ def evaluate(experiment: Experiment, layout: Layout) -> Evaluation:
     count = artifacts.read_json_record(layout.windows_quality, Count)
     rows = splits.of(experiment, series.timeline(card))
 
-    # The model does not see a target that is not among its inputs; baselines do.
     task = prepared(experiment, layout, series)
-    by = {MODEL: partial(forecaster.forecast, seen)} | baselines(experiment, forecaster, task)
+    by = of_each(experiment, forecaster, seen, task)
     forecasts, calibration = with_intervals(experiment, layout, forecaster, by, series, origins)
     artifacts.write_json(layout.calibration, calibration.model_dump(mode="json"))
     train = [targets.iloc[slice(*own)] for own in rows["train"]]

@@ -165,16 +165,16 @@ class Forecaster:
         gaps, names = Gaps(state, self.imputer.limit), list(channels.columns)
         return Seen.of(self.spec, self.card, self.scaler, frame, values, names, gaps, borders)
 
-    def forecast(self, seen: Seen, origins: Rows) -> Floats:
+    def forecast(self, seen: Seen, origins: Rows, model: Model | None = None) -> Floats:
         """Forecasts in the targets' units from what `prepare` gives: [N] origins -> [N, H, K].
 
-        Of a quantile network [N, H, K, Q].
+        Of a quantile network [N, H, K, Q]. `model` forecasts in the place of its own.
 
         Raises:
             PipelineError: names a feature that is missing in some window, or a target of which a
                 baseline has no value.
         """
-        forecast = self.bounded(self.model, seen, origins)
+        forecast = self.bounded(model or self.model, seen, origins)
         if (missing := np.isnan(self.spec.point(forecast)).any(axis=(0, 1))).any():
             name = self.spec.targets[int(missing.argmax())]
             raise PipelineError(

@@ -8,15 +8,18 @@ import pytest
 
 from pipeline.config.experiment import Experiment
 from pipeline.config.reading import read_experiment
+from pipeline.data.windows import Rows
 from pipeline.experiments import chosen
 from pipeline.experiments.chosen import TRIED, _fewest, trained
-from pipeline.experiments.evaluate import Evaluation
+from pipeline.experiments.evaluate import Evaluation, evaluate
 from pipeline.experiments.run import run_experiment
 from pipeline.experiments.task import prepared
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
-from pipeline.models import linear
+from pipeline.models import baselines, linear
+from pipeline.models.baselines import FittedBaseline
 from pipeline.models.spec import Spec
+from pipeline.models.task import Floats, Seen
 from tests.toys import Project, toy_card, toy_params, toy_table
 
 ROWS = 240
@@ -65,6 +68,23 @@ def test_what_is_chosen_gives_the_bytes_of_the_same_written_out(
     assert "auto" not in capsys.readouterr().err
     assert contents(layout) == first
     assert "chosen" not in artifacts.read_json(layout.model_json)
+
+
+def test_what_is_mixed_in_forecasts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model and the report's row of its baseline share each forecast, to the same scores."""
+    project = Project(tmp_path)
+    project.write(toy_table(ROWS, missing=0.02))
+    layout, first = run(project, {"train.mix": ["linear"], "evaluate.baselines": ["linear"]})
+    own, asked = baselines.BASELINES["linear"], list[bytes]()
+
+    def counted(fitted: FittedBaseline, seen: Seen, origins: Rows) -> Floats:
+        asked.append(origins.tobytes())
+        return own(fitted, seen, origins)
+
+    monkeypatch.setitem(baselines.BASELINES, "linear", counted)
+    again = evaluate(trained(read_experiment(layout), layout), layout)
+    assert len(asked) == len({*asked}) > 1
+    assert again.metrics == first.metrics
 
 
 def test_the_fewest_that_are_as_good_are_mixed(capsys: pytest.CaptureFixture[str]) -> None:
