@@ -3,6 +3,7 @@
 import resource
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,13 +19,16 @@ import pytest
 
 from pipeline.config.changes import NAME
 from pipeline.errors import PipelineError
-from pipeline.experiments import ray_cluster
+from pipeline.experiments import ray_cluster, team_fits
 from pipeline.experiments.backtest.study import FORECASTS, SCORES
 from pipeline.experiments.executors import DiedError, Executor, Inline
 from pipeline.experiments.search import places
 from pipeline.experiments.search.study import Search
+from pipeline.experiments.team_fits import Team
 from pipeline.experiments.workers import Workers, executor
 from pipeline.files import artifacts
+from pipeline.training import checkpoint, team
+from tests.experiments import test_team_fits
 from tests.experiments.backtest import test_fits
 from tests.experiments.search import test_trials
 from tests.experiments.test_executors import Word, write
@@ -120,6 +124,51 @@ def workers(node: Any) -> list[psutil.Process]:
             if AT_WORK in one.cmdline():
                 found.append(one)
     return found
+
+
+def working(nodes: Any) -> list[psutil.Process]:
+    """The processes that all nodes have at work."""
+    return [one for node in nodes.worker_nodes for one in workers(node)]
+
+
+# The two that follow connect to the cluster themselves, which a process does once at a time: they
+# come before those that share a connection.
+def test_a_network_by_three_nodes_has_the_bytes_of_one_process(
+    nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One leads, two have a part each; one of these goes, and the same command goes on later."""
+    monkeypatch.setattr(checkpoint, "EVERY", 0)
+    layout, three = test_team_fits.begun(tmp_path), Team(3, Workers(1, "ray", nodes.address))
+    whole = test_team_fits.trained(layout, Team(1))
+    looked = list[Any]()
+
+    def gather(server: socket.socket, *rest: Any) -> Any:
+        looked.append(listening([psutil.Process()]))
+        return team.gather(server, *rest)
+
+    monkeypatch.setattr(team_fits, "gather", gather)
+
+    def look() -> None:
+        looked.append([len(workers(node)) for node in nodes.worker_nodes])
+        looked.append(listening(psutil.Process().children(recursive=True)))
+
+    assert test_team_fits.trained(layout, three, look) == whole
+    assert looked == [{"127.0.0.1"}, [1, 1], {"127.0.0.1"}]
+    assert working(nodes) == []
+
+    def remove() -> None:
+        node = nodes.worker_nodes[0]
+        [worker] = workers(node)
+        nodes.remove_node(node, allow_graceful=False)
+        worker.kill()
+
+    test_team_fits.lost(layout, three, remove)
+    assert "its task runs again" not in capsys.readouterr().err
+    assert working(nodes) == []
+    nodes.add_node(num_cpus=2)
+    assert test_team_fits.trained(layout, three) == whole
+    assert "train: goes on after epoch 2" in capsys.readouterr().err
+    assert [*tmp_path.glob(".partial-*")] == []
 
 
 def test_a_node_that_goes_changes_no_byte(
