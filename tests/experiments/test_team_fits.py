@@ -53,9 +53,10 @@ class Watched(Log):
             self.strike()
 
 
-def begun(root: Path) -> Layout:
-    """A project whose windows are made."""
-    Project(root).write(params=SETTINGS).run("ingest", "impute_scale", "window")
+def begun(root: Path, **changes: Any) -> Layout:
+    """A project whose windows are made, with keys of `train` changed."""
+    changed = SETTINGS | {f"train.{key}": value for key, value in changes.items()}
+    Project(root).write(params=changed).run("ingest", "impute_scale", "window")
     return Layout(root)
 
 
