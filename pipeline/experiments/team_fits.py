@@ -158,7 +158,7 @@ def led(experiment: Experiment, layout: Layout, team: Team) -> Iterator[Alone]:
                     with suppress(TimeoutError, DiedError):
                         done.result(LEAVING)  # what it says itself is better
                     raise
-            wait([done], DONE)
+            wait([done], DONE)  # the model is made: how they end changes nothing
         finally:
             at.stop()
 

@@ -132,8 +132,8 @@ def working(nodes: Any) -> list[psutil.Process]:
     return [one for node in nodes.worker_nodes for one in workers(node)]
 
 
-# This one connects to the cluster itself, which a process does once at a time: it comes before those
-# that share a connection.
+# This one connects to the cluster itself, which a process does once at a time: so before those that
+# share a connection.
 def test_a_network_by_three_nodes_has_the_bytes_of_one_process(
     nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -166,9 +166,9 @@ def test_an_address_that_is_not_this_machines_is_one_line() -> None:
         assert server.getsockname()[0] == "127.0.0.1"
     with (
         pytest.raises(
-            PipelineError, match=r"^train: expected an address of .* 192\.0\.2\.1: Cannot"
+            PipelineError, match=r"^train: expected an address of .* 203\.0\.113\.1: Cannot"
         ),
-        team_fits._listening("192.0.2.1"),
+        team_fits._listening("203.0.113.1"),
     ):
         pass
 
