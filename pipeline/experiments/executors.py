@@ -16,6 +16,7 @@ from pipeline.files import artifacts
 from pipeline.runtime import process
 
 T = TypeVar("T")
+LOOPBACK = "127.0.0.1"  # an address at which nobody beyond this machine can connect
 # A file and its sha256, or what the task failed of.
 Answer: TypeAlias = tuple[tuple[Path, str] | None, Exception | None]
 ATTEMPTS = 3  # at a task whose worker dies
@@ -65,7 +66,10 @@ class Inline:
 class Processes:
     """Runs tasks in a few processes, each a fresh interpreter that stays for many tasks."""
 
+    host = LOOPBACK  # where its workers reach this process
+
     def __init__(self, count: int) -> None:
+        self.attempts = ATTEMPTS
         self.threads = ThreadPoolExecutor(count)
         self.workers = [_Worker() for _ in range(count)]
         self.idle = [*self.workers]
@@ -94,14 +98,13 @@ class Processes:
             yield future.result()
 
     def _done(self, worker: "_Worker", work: Callable[[T], Path], task: T) -> tuple[Path, str]:
-        for _ in range(ATTEMPTS):
+        attempt, ended = 0, ""
+        while attempt < self.attempts and not worker.closed:
             try:
                 return worker.do(work, task)
             except EOFError:
-                ended = worker.end()
-                if worker.closed:
-                    break
-        raise died_of(ended)
+                attempt, ended = attempt + 1, worker.end()
+        raise died_of(ended, attempt)
 
     def stop(self) -> None:
         """End the workers, whatever they do."""
@@ -195,8 +198,7 @@ def as_written(path: Path, sha256: str) -> Path:
     return path
 
 
-def died_of(how: str) -> DiedError:
-    """What is told of a task whose worker died each time, the last time so."""
-    return DiedError(
-        f"expected its worker to stay alive, found {how}, {ATTEMPTS} times; is memory short?"
-    )
+def died_of(how: str, attempts: int) -> DiedError:
+    """What is told of a task whose worker died each of so many times, the last time so."""
+    times = f"{attempts} times" if attempts > 1 else "once"
+    return DiedError(f"expected its worker to stay alive, found {how}, {times}; is memory short?")

@@ -12,6 +12,7 @@ import secrets
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -36,6 +37,7 @@ ENVIRONMENT = {
 # cluster that so begins listens beyond it. Ray reads it as it is imported.
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 STORE = 100 * 2**20  # bytes of shared memory of a cluster of its own: nothing large goes through it
+LOOK = 0.5  # seconds from one look to the next at whether it was stopped
 PATIENCE = 60  # seconds until a folder on the network shows a file that another node wrote
 
 
@@ -44,6 +46,8 @@ class Ray:
 
     def __init__(self, ray: Any) -> None:
         self.ray, self.here, self.told = ray, determinism.settings(), set[str]()
+        self.host = str(ray.util.get_node_ip_address())  # by which its nodes see this machine
+        self.attempts, self.stopped = ATTEMPTS, threading.Event()
         # Attempts are counted here: of a worker that ran out of memory, Ray makes as many as it is
         # told of others, or no end of them.
         self.remote = ray.remote(num_cpus=THREADS, max_retries=0)(_do)
@@ -58,22 +62,24 @@ class Ray:
         errors = self.ray.exceptions
         waiting = {self.remote.remote(work, task): (task, 1) for task in tasks}
         try:
-            while waiting:
-                [ended], _ = self.ray.wait([*waiting], num_returns=1)
-                task, attempt = waiting.pop(ended)
+            while waiting and not self.stopped.is_set():
+                ended, _ = self.ray.wait([*waiting], timeout=LOOK)
+                if not ended:
+                    continue
+                task, attempt = waiting.pop(ended[0])
                 try:
-                    found, host, settings = self.ray.get(ended)
+                    found, host, settings = self.ray.get(ended[0])
                 except errors.RayTaskError as error:  # not even begun: what it needs is not there
                     raise PipelineError(
                         "ray: expected code and libraries of this process on each node, found "
                         f"{_last(error)}"
                     ) from None
                 except errors.RayError as error:
-                    if attempt < ATTEMPTS:
+                    if attempt < self.attempts:
                         say(f"ray: {type(error).__name__}: its task runs again")
                         waiting[self.remote.remote(work, task)] = task, attempt + 1
                         continue
-                    lost = executors.died_of(type(error).__name__)
+                    lost = executors.died_of(type(error).__name__, attempt)
                     if died is None:
                         raise lost from None
                     yield task, died(task, lost)
@@ -84,6 +90,10 @@ class Ray:
         finally:
             for left in waiting:
                 self.ray.cancel(left, force=True)
+
+    def stop(self) -> None:
+        """End the tasks of a `map` in another thread, and that; whatever they do."""
+        self.stopped.set()
 
     def _compare(self, host: str, settings: dict[str, Any]) -> None:
         """Say once of each node if what decides a result's bytes is not as here."""

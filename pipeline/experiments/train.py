@@ -11,6 +11,7 @@ from pipeline.experiments import chosen, member_fits, team_fits
 from pipeline.experiments.log import Logging, unwatched
 from pipeline.experiments.resume import Resuming, afresh
 from pipeline.experiments.task import prepared
+from pipeline.experiments.team_fits import NO_OTHERS, Team
 from pipeline.experiments.workers import ALONE, Workers
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
@@ -25,7 +26,7 @@ def train(
     logging: Logging = unwatched,
     resuming: Resuming = afresh,
     workers: Workers = ALONE,
-    team: int = 1,
+    team: Team = NO_OTHERS,
 ) -> None:
     """data/prepared and data/windows -> data/model and data/reports/history.csv.
 
@@ -33,14 +34,14 @@ def train(
         logging: what watches it.
         resuming: what it goes on from, and keeps to be gone on from.
         workers: who fits the members of an ensemble, to the same bytes; by default this process.
-        team: processes that share the parts of each batch, to the same bytes; 1 is this one.
+        team: who shares the parts of each batch, to the same bytes; by default this process.
     """
     task = prepared(experiment, layout)
     experiment = chosen.before(experiment, task)
     params, spec = experiment.params, Spec.of(experiment, task.spec.holidays)
     task = replace(task, spec=spec)
     network_size.check(experiment, len(task.train))
-    team_fits.check(spec, workers.count, team)
+    team_fits.check(spec, workers, team)
 
     determinism.settle(params.train.seed)
     # TensorFlow comes with these, so only now that the input is right.

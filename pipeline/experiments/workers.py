@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline.errors import PipelineError
 from pipeline.experiments import ray_cluster
 from pipeline.experiments.executors import Executor, Inline, Processes
+from pipeline.experiments.ray_cluster import Ray
 
 PROCESSES, RAY = KINDS = ("processes", "ray")
 # Variables of the shell: who fits the members of an ensemble; Ray's own, for where its cluster is.
@@ -87,11 +88,19 @@ ALONE = Workers()
 @contextmanager
 def executor(workers: Workers) -> Iterator[Executor]:
     """What runs tasks; its workers end with it."""
+    if workers.several:
+        with apart(workers) as at:
+            yield at
+    else:
+        yield Inline()
+
+
+@contextmanager
+def apart(workers: Workers) -> Iterator[Processes | Ray]:
+    """What runs tasks outside this process, a single one as well; its workers end with it."""
     if workers.executor == RAY:
         with ray_cluster.cluster(workers.count, workers.address) as ray:
             yield ray
-    elif workers.count == 1:
-        yield Inline()
     else:
         processes = Processes(workers.count)
         try:
@@ -117,13 +126,23 @@ def workers_of(options: argparse.Namespace) -> Workers:
 
 def of_members() -> Workers:
     """The workers that the shell wants for the members of an ensemble; by default this process."""
-    text = os.environ.get(WORKERS, "1")
-    if not text.isdecimal() or text == "0":
-        raise PipelineError(f"{WORKERS}: expected a number of processes, found {text}")
-    kind = os.environ.get(EXECUTOR, PROCESSES)
+    return replace(place_in_shell(EXECUTOR), count=number_in_shell(WORKERS))
+
+
+def number_in_shell(name: str) -> int:
+    """How many processes a variable of the shell wants; 1 if it does not say."""
+    text = os.environ.get(name, "1")
+    if not text.isdecimal() or int(text) == 0:
+        raise PipelineError(f"{name}: expected a number of processes, found {text}")
+    return int(text)
+
+
+def place_in_shell(name: str) -> Workers:
+    """A worker where a variable of the shell wants it; a process if it does not say."""
+    kind = os.environ.get(name, PROCESSES)
     if kind not in KINDS:
-        raise PipelineError(f"{EXECUTOR}: expected {' or '.join(KINDS)}, found {kind}")
-    return _at(int(text), kind)
+        raise PipelineError(f"{name}: expected {' or '.join(KINDS)}, found {kind}")
+    return _at(1, kind)
 
 
 def _at(count: int, kind: str, address: str | None = None) -> Workers:

@@ -7,13 +7,13 @@ if __name__ == "__main__":
 
 from pipeline.config.reading import stage
 from pipeline.experiments.resume import resumed
-from pipeline.experiments.team_fits import train_workers
+from pipeline.experiments.team_fits import Team
 from pipeline.experiments.train import train
 from pipeline.experiments.workers import of_members
 from pipeline.tracking.live_run import training_run
 
 main = stage(
     lambda experiment, layout: train(
-        experiment, layout, training_run, resumed, of_members(), train_workers()
+        experiment, layout, training_run, resumed, of_members(), Team.of_shell()
     )
 )

@@ -21,9 +21,11 @@ import numpy.typing as npt
 
 from pipeline.errors import PipelineError
 from pipeline.files.records import Record, parse
+from pipeline.runtime.progress import say
 
 Sums: TypeAlias = npt.NDArray[np.float32]
 START = 300  # seconds that workers have to connect
+SOON = 60  # and until it is said who does not
 HANDSHAKE = 10  # and, once connected, to say who they are
 WAIT = 600  # seconds that an update of a worker's may take longer than the leader's own
 LONGEST = 2**24  # bytes of what a worker says of itself
@@ -35,6 +37,10 @@ BROKEN = (AuthenticationError, EOFError, OSError, ValueError)
 
 class LostError(PipelineError):
     """A process of the team is there no more."""
+
+
+class NobodyError(PipelineError):
+    """Nobody leads at an address, or not those who gave the token; how that showed."""
 
 
 class Hello(Record):
@@ -160,12 +166,16 @@ def named(place: int, count: int, host: str, process: int) -> str:
     return f"worker {place + 1} of {count} ({host}, process {process})"
 
 
-def join(address: tuple[str, int], token: bytes, hello: Hello, count: int) -> Worker | None:
-    """Become a worker of who leads at an address; None if nobody does any more."""
+def join(address: tuple[str, int], token: bytes, hello: Hello, count: int) -> Worker:
+    """Become a worker of who leads at an address.
+
+    Raises:
+        NobodyError: nobody does that this machine can reach, or nobody does any more.
+    """
     try:
         connection = Client(address, authkey=token)
-    except (*BROKEN,):
-        return None
+    except BROKEN as error:
+        raise NobodyError(str(error) or type(error).__name__) from None
     assert isinstance(connection, Connection)  # noqa: S101 - of a socket it is
     link = Link(connection, f"worker 1 of {count}, who leads")
     link.send(json.dumps(hello.model_dump(mode="json")).encode())
@@ -179,9 +189,10 @@ def gather(
     check: Callable[[str, dict[str, Any]], None],
     waiting: Callable[[], None],
 ) -> Leader:
-    """Wait at a listening socket until all workers but the leader are there.
+    """Wait at a listening socket until all workers but the leader are there at the same time.
 
-    Who does not know the token, or says nothing, is sent away.
+    Who does not know the token, or says nothing, is sent away. One that goes meanwhile may come
+    again, started anew.
 
     Args:
         count: processes, the leader among them.
@@ -193,12 +204,17 @@ def gather(
     """
     links: dict[int, Link] = {}
     server.settimeout(0.2)
-    end = time.monotonic() + START
-    while len(links) < count - 1:
+    began, said = time.monotonic(), False
+    while len(links := _there(links)) < count - 1:
         waiting()
-        if time.monotonic() > end:
+        if (passed := time.monotonic() - began) > SOON and not said:
+            absent = [f"worker {place + 1}" for place in range(1, count) if place not in links]
+            say(f"train: waits for {', '.join(absent)} of {count}, at most {START} seconds in all")
+            said = True
+        if passed > START:
             raise PipelineError(
-                f"train: expected {count - 1} workers within {START} seconds, found {len(links)}"
+                f"train: expected {count - 1} workers at the same time within {START} seconds, "
+                f"found {len(links)}"
             )
         try:
             accepted, _ = server.accept()
@@ -219,6 +235,11 @@ def gather(
         links[hello.place] = Link(connection, who, WAIT)  # who was started again takes its place
         check(who, hello.about)
     return Leader([links[place] for place in sorted(links)])
+
+
+def _there(links: dict[int, Link]) -> dict[int, Link]:
+    """Those that are still connected: until all are there, none says more than who it is."""
+    return {place: link for place, link in links.items() if not link.connection.poll()}
 
 
 def _settle(connection: Connection, wait: int) -> None:

@@ -3,6 +3,7 @@
 import resource
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,17 +19,20 @@ import pytest
 
 from pipeline.config.changes import NAME
 from pipeline.errors import PipelineError
-from pipeline.experiments import ray_cluster
+from pipeline.experiments import ray_cluster, team_fits
 from pipeline.experiments.backtest.study import FORECASTS, SCORES
 from pipeline.experiments.executors import DiedError, Executor, Inline
 from pipeline.experiments.search import places
 from pipeline.experiments.search.study import Search
+from pipeline.experiments.team_fits import Team
 from pipeline.experiments.workers import Workers, executor
 from pipeline.files import artifacts
+from pipeline.training import checkpoint, team
+from tests.experiments import test_team_fits
 from tests.experiments.backtest import test_fits
 from tests.experiments.search import test_trials
 from tests.experiments.test_executors import Word, write
-from tests.repositories import NO_STORE, environment
+from tests.repositories import NO_STORE, environment, kill_when
 from tests.toys import ROOT, Project, to_yaml, toy_table
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -94,6 +98,7 @@ def nodes() -> Iterator[Any]:
         for name, value in (ray_cluster.ENVIRONMENT | ray_cluster.LOOPBACK).items():
             patch.setenv(name, value)
         patch.setenv(ray_cluster.TOKEN, secrets.token_urlsafe())
+        patch.setenv("PYTHONPATH", str(ROOT))
         from ray.cluster_utils import Cluster
 
         head = {"num_cpus": 0, "include_dashboard": False}
@@ -120,6 +125,80 @@ def workers(node: Any) -> list[psutil.Process]:
             if AT_WORK in one.cmdline():
                 found.append(one)
     return found
+
+
+def working(nodes: Any) -> list[psutil.Process]:
+    """The processes that all nodes have at work."""
+    return [one for node in nodes.worker_nodes for one in workers(node)]
+
+
+# This one connects to the cluster itself, which a process does once at a time: so before those that
+# share a connection.
+def test_a_network_by_three_nodes_has_the_bytes_of_one_process(
+    nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One leads, two have a part each; one of these goes, and the same command goes on later.
+
+    A worker that dies before all are there has its place again, and who finds no place is told.
+    """
+    monkeypatch.setattr(checkpoint, "EVERY", 0)
+    layout, three = test_team_fits.begun(tmp_path), Team(3, Workers(1, "ray", nodes.address))
+    whole = test_team_fits.trained(layout, Team(1))
+    looked = list[Any]()
+
+    def gather(server: socket.socket, *rest: Any) -> Any:
+        looked.append(listening([psutil.Process()]))
+        end = time.monotonic() + PATIENCE
+        while not (found := working(nodes)):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        found[0].kill()
+        return team.gather(server, *rest)
+
+    def look() -> None:
+        looked.append([len(workers(node)) for node in nodes.worker_nodes])
+        looked.append(listening(psutil.Process().children(recursive=True)))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(team_fits, "gather", gather)
+        assert test_team_fits.trained(layout, three, look) == whole
+    assert "ray: WorkerCrashedError: its task runs again" in capsys.readouterr().err
+    assert looked == [{"127.0.0.1"}, [1, 1], {"127.0.0.1"}]
+    assert working(nodes) == []
+
+    def remove() -> None:
+        node = next(iter(nodes.worker_nodes))
+        [worker] = workers(node)
+        nodes.remove_node(node, allow_graceful=False)
+        worker.kill()
+
+    test_team_fits.lost(layout, three, remove)
+    assert "its task runs again" not in capsys.readouterr().err
+    assert working(nodes) == []
+    with monkeypatch.context() as patch:
+        patch.setattr(team, "START", 1)
+        with pytest.raises(PipelineError, match="2 workers at the same time within 1 sec"):
+            test_team_fits.trained(layout, three)
+    nodes.add_node(num_cpus=2)
+    assert test_team_fits.trained(layout, three) == whole
+    assert "train: goes on after epoch 2" in capsys.readouterr().err
+    assert [*tmp_path.glob(".partial-*")] == []
+
+
+def test_who_leads_and_is_killed_leaves_no_worker(nodes: Any, tmp_path: Path) -> None:
+    """SIGKILL in the middle of a stage: the workers on the nodes end by themselves."""
+    layout = test_team_fits.begun(tmp_path, epochs=10**6, patience=10**6)
+    env = {"TRAIN_EXECUTOR": "ray", "TRAIN_WORKERS": "3", "RAY_ADDRESS": nodes.address}
+    kill_when(
+        lambda: [*layout.checkpoint.glob("*.npz")] and len(working(nodes)) == 2,
+        tmp_path,
+        *(sys.executable, "-m", "pipeline.stages.train"),
+        env=NO_STORE | env,
+    )
+    end = time.monotonic() + PATIENCE
+    while working(nodes):
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def test_a_node_that_goes_changes_no_byte(

@@ -124,13 +124,15 @@ def hello(place: int = 1, **about: Any) -> Hello:
 
 
 @contextmanager
-def gathering(check: Any = lambda who, about: None) -> Iterator[tuple[tuple[str, int], list[Any]]]:
-    """A leader that waits for one worker: its address, and what became of it."""
+def gathering(
+    check: Any = lambda who, about: None, count: int = 2
+) -> Iterator[tuple[tuple[str, int], list[Any]]]:
+    """A leader that waits for one worker, or more: its address, and what became of it."""
     found: list[Any] = []
 
     def gather(server: socket.socket) -> None:
         try:
-            found.append(team.gather(server, 2, TOKEN, check, lambda: None))
+            found.append(team.gather(server, count, TOKEN, check, lambda: None))
         except PipelineError as error:
             found.append(error)
 
@@ -147,7 +149,6 @@ def test_a_team_comes_to_one_sum() -> None:
     own = np.array([[1e8], [1], [-1e8], [2], [4]], np.float32)
     with gathering() as (address, found):
         worker = team.join(address, TOKEN, hello(), 2)
-    assert worker is not None
     leader = found[0]
     shares = [one.parts(5) for one in (leader, worker)]
     assert [list(share) for share in shares] == [[0, 2, 4], [1, 3]]
@@ -179,14 +180,25 @@ def test_strangers_are_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """One with another token and one that says nothing; the worker is taken in all the same."""
     monkeypatch.setattr(team, "HANDSHAKE", 1)
     with gathering() as (address, found):
-        with socket.create_connection(address):
-            assert team.join(address, b"another token", hello(), 2) is None
+        with socket.create_connection(address), pytest.raises(team.NobodyError):
+            team.join(address, b"another token", hello(), 2)
         worker = team.join(address, TOKEN, hello(), 2)
     assert isinstance(found[0], Leader)
-    assert worker is not None
+    assert worker.place == 1
     with pytest.raises(OSError):  # nobody listens any more
         Client(address, authkey=TOKEN)
-    assert team.join(address, TOKEN, hello(), 2) is None
+    with pytest.raises(team.NobodyError, match="Connection refused"):
+        team.join(address, TOKEN, hello(), 2)
+
+
+def test_who_goes_before_all_are_there_may_come_again() -> None:
+    """The team is whole once all are there at the same time; the second start has the place."""
+    with gathering(count=3) as (address, found):
+        team.join(address, TOKEN, hello(1), 3).link.close()
+        other = team.join(address, TOKEN, hello(2), 3)
+        again = team.join(address, TOKEN, hello(1), 3)
+    found[0].tell(b"begin")
+    assert [worker.link.receive() for worker in (again, other)] == [b"begin", b"begin"]
 
 
 def test_a_worker_that_differs_is_named() -> None:
@@ -200,12 +212,19 @@ def test_a_worker_that_differs_is_named() -> None:
     assert str(found[0]) == "train: worker 2 of 2 (there, process 7): 3.14"
 
 
-def test_workers_that_do_not_come_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The wait for them ends."""
-    monkeypatch.setattr(team, "START", 0)
-    with gathering() as (_address, found):
-        pass
-    assert "expected 1 workers within 0 seconds, found 0" in str(found[0])
+def test_workers_that_do_not_come_are_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After a while, and the wait for them ends."""
+    monkeypatch.setattr(team, "SOON", 0)
+    monkeypatch.setattr(team, "START", 0.5)
+    with gathering(count=3) as (address, found):
+        worker = team.join(address, TOKEN, hello(2), 3)
+    assert "expected 2 workers at the same time within 0.5 seconds, found 1" in str(found[0])
+    assert capsys.readouterr().err == (
+        "train: waits for worker 2, worker 3 of 3, at most 0.5 seconds in all\n"
+    )
+    worker.link.close()
 
 
 @pytest.mark.parametrize(
