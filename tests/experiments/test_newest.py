@@ -16,7 +16,7 @@ from pipeline.config.experiment import Experiment
 from pipeline.data import panel, splits
 from pipeline.data.panel import Timeline
 from pipeline.errors import PipelineError
-from pipeline.experiments import newest, refit
+from pipeline.experiments import chosen, newest, refit
 from pipeline.experiments.evaluate import Evaluation
 from pipeline.experiments.run import run_experiment
 from pipeline.experiments.task import prepared
@@ -142,15 +142,20 @@ def test_a_baseline_is_not_refitted() -> None:
 
 
 def test_of_a_mix_the_network_alone_is_refitted(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Baselines, shares and scale stay, whether the mix was asked for or chosen; it forecasts."""
-    own = Experiment(toy_params({"train.mix": ["linear", "boosting"]}), toy_card())
+    """Baselines, shares and scale of a mix that auto chose stay; it forecasts, and says of what."""
+    monkeypatch.setattr(chosen, "TRIED", ("linear", "boosting"))
+    monkeypatch.setattr(chosen, "_fewest", lambda *_: (0, 1))
+    asked = Experiment(toy_params({"train.mix": "auto"}), toy_card())
     Project(tmp_path / "own")
     layout, again = Layout(tmp_path / "own"), Layout(tmp_path / "again", tmp_path / "own")
-    evaluation = run_experiment(own, layout)
+    evaluation = run_experiment(asked, layout)
+    own = chosen.trained(asked, layout)
     capsys.readouterr()
     refit.refit(own, layout, again, [2], stage_files(layout, "toy"))
+    kept, made = (artifacts.read_json(one.model_json) for one in (layout, again))
+    assert kept == made and kept["chosen"] == {"train.mix": ["linear", "boosting"]}
     assert "refit: linear, boosting, the shares and the scale are kept" in capsys.readouterr().err
     assert again.scaler.read_bytes() == layout.scaler.read_bytes()
     old, new = (Forecaster.load(stage_files(one, "toy")) for one in (layout, again))
