@@ -47,11 +47,11 @@ settle = determinism.settle_keras
 }
 
 
-@pytest.mark.parametrize("imports", IMPORTS.values(), ids=IMPORTS)
-def test_older_logged_models_find_what_they_import(imports: str) -> None:
+@pytest.mark.parametrize("which", IMPORTS)
+def test_older_logged_models_find_what_they_import(which: str) -> None:
     """Each name that some served_model.py took from the package is where it was, and works."""
     there: dict[str, Any] = {}
-    exec(imports, there)  # noqa: S102
+    exec(IMPORTS[which], there)  # noqa: S102
     assert get_args(there["Backend"]) == ("tensorflow", "numpy")
     assert there["PipelineError"] is PipelineError
     model = there["Forecaster"].load(there["bundled_files"](STORED), "numpy")
