@@ -23,6 +23,15 @@ SECTIONS = {
     "Where files are read and written": ["files.test_artifacts"],
     "The server": ["forecasting.test_server"],
     "The forecast log": ["forecasting.test_forecast_log"],
+    "A model in service": [
+        "monitoring.test_inputs",
+        "monitoring.test_watch",
+        "commands.test_monitor",
+    ],
+    "Retraining": ["experiments.test_newest", "commands.test_retrain"],
+    "Models of earlier code": ["forecasting.test_stored", "tracking.test_served_code"],
+    "In a container": ["test_container"],
+    "On a GPU that is only said to be there": ["models.test_by_layer"],
 }
 INTRODUCTION = """# What can go wrong, and what happens then
 

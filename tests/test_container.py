@@ -18,9 +18,12 @@ import pytest
 import requests
 from packaging.requirements import Requirement
 
-from tests.forecasting.test_stored import FORECAST, STORED
+from pipeline.config.experiment import Experiment
+from pipeline.experiments.run import run_experiment
+from pipeline.files.layout import Layout
+from pipeline.forecasting.forecaster import Forecaster, bundle, bundled_files
 from tests.serving import free_port, serving
-from tests.toys import ROOT, toy_table
+from tests.toys import ROOT, Project, toy_card, toy_params, toy_table
 
 SYSTEM = "/usr/bin/python3.11"  # which anybody may run, where there is one
 NOBODY = "65534"
@@ -117,9 +120,23 @@ def built() -> Iterator[Path]:
         shutil.rmtree(app)
 
 
+@pytest.fixture(scope="module")
+def forecaster(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of a network that boosted trees are mixed with, as of many that auto makes."""
+    root = tmp_path_factory.mktemp("mixed")
+    Project(root)
+    layout, files = Layout(root), root / "forecaster"
+    run_experiment(Experiment(toy_params({"train.mix": ["boosting"]}), toy_card()), layout)
+    files.mkdir()
+    bundle(layout, "toy", files)
+    return files
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_its_steps_serve_a_model_where_nothing_can_be_written(built: Path, tmp_path: Path) -> None:
+def test_its_steps_serve_a_model_where_nothing_can_be_written(
+    built: Path, forecaster: Path, tmp_path: Path
+) -> None:
     """With the locked libraries alone, as nobody, by NumPy; its health check says that it is well.
 
     As root the file system is made read-only and the user nobody; elsewhere both are what they are.
@@ -127,7 +144,7 @@ def test_its_steps_serve_a_model_where_nothing_can_be_written(built: Path, tmp_p
     mlflow.pyfunc.save_model(
         built / "model",
         python_model=str(ROOT / "pipeline/forecasting/served_model.py"),
-        artifacts={"forecaster": str(STORED)},
+        artifacts={"forecaster": str(forecaster)},
         pip_requirements=[],
     )
     writable, port = built / "tmp", free_port()
@@ -147,7 +164,8 @@ def test_its_steps_serve_a_model_where_nothing_can_be_written(built: Path, tmp_p
             f"http://127.0.0.1:{port}/invocations", json={"dataframe_split": body}, timeout=60
         )
         made = [row["forecast"] for row in answer.json()["predictions"]]
-        np.testing.assert_allclose(made, FORECAST, rtol=1e-5)
+        here = Forecaster.load(bundled_files(forecaster), "numpy").predict(rows)
+        np.testing.assert_allclose(made, here["forecast"], rtol=1e-5)
         check = json.loads(of("HEALTHCHECK")[0].partition("CMD ")[2])
         check = [places.get(word, word.replace("8080", str(port))) for word in check]
         tries = (subprocess.run(check, check=False).returncode for _ in range(3))

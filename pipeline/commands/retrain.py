@@ -21,8 +21,10 @@ from pipeline.errors import PipelineError
 from pipeline.evaluation import metrics
 from pipeline.experiments import newest, refit
 from pipeline.experiments.chosen import trained
+from pipeline.files import artifacts
 from pipeline.files.layout import HERE, Layout
 from pipeline.forecasting.forecaster import Forecaster, stage_files
+from pipeline.models.spec import Spec
 from pipeline.reports import terminal
 from pipeline.repository import dvc, git, provenance
 from pipeline.runtime import determinism
@@ -177,18 +179,24 @@ def _show(found: newest.Newest) -> None:
 
 
 def _refit_champion(experiment: Experiment, trial: Trial, before: Champion) -> None:
-    """The same for a champion that stays, if it was made by the present settings."""
+    """The same for a champion that stays, if it was made by the present settings.
+
+    What is `auto` of them is for it what its own training chose.
+    """
     old = before.behind
-    if differing := [key for key, value in trial.params.items() if old.params.get(key) != value]:
-        print(
-            f"version {before.version} is not refitted: it was made by other settings "
-            f"({', '.join(differing)}), with which retrain --refit would do it"
-        )
-        return
-    epochs = [kept for _, _, kept in logged_runs.losses(old)]
     with TemporaryDirectory() as directory:
         uri = f"models:/{experiment.dataset}/{before.version}"
-        _refit(experiment, old, epochs, watched_runs.find(uri, Path(directory)).files)
+        kept = watched_runs.find(uri, Path(directory)).files
+        own = artifacts.read_json_record(kept["model.json"], Spec).chosen
+        asked = (key for key in trial.params if not (key in own and key in experiment.chosen))
+        if differing := [key for key in asked if old.params.get(key) != trial.params[key]]:
+            print(
+                f"version {before.version} is not refitted: it was made by other settings "
+                f"({', '.join(differing)}), with which retrain --refit would do it"
+            )
+            return
+        epochs = [best for _, _, best in logged_runs.losses(old)]
+        _refit(experiment.after(own), old, epochs, kept)
 
 
 def _refit(

@@ -219,15 +219,16 @@ class Forecaster:
         return seen.in_units(np.where(np.isnan(made), last, made), origins)
 
     def warm(self) -> None:
-        """Run the network once, so that no request waits until TensorFlow has traced it."""
-        network = self.model.network if isinstance(self.model, Mixed) else self.model
-        if isinstance(network, Network):
-            spec, rows = self.spec, network.batch
-            inputs: Any = np.zeros((rows, spec.look_back, len(spec.features)), np.float32)
-            if spec.known_features:
-                steps = np.zeros((rows, spec.horizon, len(spec.known_features)), np.float32)
-                inputs = [inputs, steps]
-            network.steps(inputs)
+        """Make a forecast of nothing: no request waits for TensorFlow's trace, or trees' text."""
+        spec, last = self.spec, self.spec.rows_seen(self.card.season) - 1
+        rows = last + 1 + spec.horizon
+        features, ahead = (
+            np.zeros((rows, len(names)), np.float32)
+            for names in (spec.features, spec.known_features)
+        )
+        times = pd.date_range("2000-01-01", periods=rows, freq="h")
+        seen = Seen(times, features, np.zeros((rows, len(spec.targets))), ahead)
+        forecasts(self.model, seen, np.array([last]))
 
     @cached_property
     def lowest(self) -> Floats:

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.config import members
 from pipeline.config.cards import Card
 from pipeline.config.experiment import Experiment
-from pipeline.config.params import Params, Stack
+from pipeline.config.params import Stack
 from pipeline.evaluation.metrics import METRICS, Metric, brief, deciding, of_intervals
 from pipeline.files.records import flatten
 from pipeline.reports import markdown
@@ -86,17 +86,18 @@ def decisive(tree: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in flatten(tree) if not NOT_DECISIVE.fullmatch(key)}
 
 
-def name(params: Params) -> str:
+def name(experiment: Experiment) -> str:
     """What tells runs apart at a glance.
 
-    The DVC experiment's name leads, what else differs from the committed parameters follows.
+    The DVC experiment's name leads, what else differs from the committed parameters follows, of
+    what is `auto` in both nothing.
     """
-    model = params.train.model
+    params, model = experiment.params, experiment.params.train.model
     units = " " + "-".join(map(str, model.units)) if isinstance(model, Stack) else ""
-    experiment = os.environ.get("DVC_EXP_NAME", "")
+    leads = os.environ.get("DVC_EXP_NAME", "")
     own = {
         key.split(".", 1)[1]: value
-        for key, value in changed_params.changed(params).items()
+        for key, value in changed_params.changed(experiment.asked).items()
         if key not in (*NAMED, "train.model.units") and not key.startswith("evaluate.")
     }
     described = (
@@ -104,7 +105,7 @@ def name(params: Params) -> str:
         f"{params.window.look_back} to {params.window.horizon}, "
         f"seed {params.train.seed}{''.join(f'; {key} {value}' for key, value in own.items())}"
     )
-    return textwrap.shorten(f"{experiment}: {described}" if experiment else described, LONGEST)
+    return textwrap.shorten(f"{leads}: {described}" if leads else described, LONGEST)
 
 
 def note(experiment: Experiment) -> str:

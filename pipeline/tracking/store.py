@@ -160,7 +160,7 @@ def create(
     """A new run, tagged with what it is of and, by the tags given, where it comes from; its id."""
     of = digest_of(experiment, layout)
     about = {"mlflow.note.content": labels.note(experiment), EXPERIMENT: of}
-    group, name = experiment_id(client, experiment.dataset), labels.name(experiment.params)
+    group, name = experiment_id(client, experiment.dataset), labels.name(experiment)
     run = client.create_run(group, tags={**about, **tags}, run_name=name)
     return str(run.info.run_id)
 

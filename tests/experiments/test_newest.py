@@ -16,15 +16,16 @@ from pipeline.config.experiment import Experiment
 from pipeline.data import panel, splits
 from pipeline.data.panel import Timeline
 from pipeline.errors import PipelineError
-from pipeline.experiments import newest, refit
+from pipeline.experiments import chosen, newest, refit
 from pipeline.experiments.evaluate import Evaluation
 from pipeline.experiments.run import run_experiment
 from pipeline.experiments.task import prepared
+from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.forecasting.forecaster import Forecaster, stage_files
 from pipeline.models.mix import Mixed
 from tests.commands.test_compare_promote import trial
-from tests.toys import Project, toy_card, toy_params
+from tests.toys import Project, toy_card, toy_params, toy_spec
 
 Made = tuple[Experiment, Layout, Evaluation]
 SETTINGS: dict[str, Any] = {
@@ -141,15 +142,20 @@ def test_a_baseline_is_not_refitted() -> None:
 
 
 def test_of_a_mix_the_network_alone_is_refitted(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Baselines, shares and scale stay, whether the mix was asked for or chosen; it forecasts."""
-    own = Experiment(toy_params({"train.mix": ["linear", "boosting"]}), toy_card())
+    """Baselines, shares and scale of a mix that auto chose stay; it forecasts, and says of what."""
+    monkeypatch.setattr(chosen, "TRIED", ("linear", "boosting"))
+    monkeypatch.setattr(chosen, "_fewest", lambda *_: (0, 1))
+    asked = Experiment(toy_params({"train.mix": "auto"}), toy_card())
     Project(tmp_path / "own")
     layout, again = Layout(tmp_path / "own"), Layout(tmp_path / "again", tmp_path / "own")
-    evaluation = run_experiment(own, layout)
+    evaluation = run_experiment(asked, layout)
+    own = chosen.trained(asked, layout)
     capsys.readouterr()
     refit.refit(own, layout, again, [2], stage_files(layout, "toy"))
+    kept, made = (artifacts.read_json(one.model_json) for one in (layout, again))
+    assert kept == made and kept["chosen"] == {"train.mix": ["linear", "boosting"]}
     assert "refit: linear, boosting, the shares and the scale are kept" in capsys.readouterr().err
     assert again.scaler.read_bytes() == layout.scaler.read_bytes()
     old, new = (Forecaster.load(stage_files(one, "toy")) for one in (layout, again))
@@ -160,6 +166,34 @@ def test_of_a_mix_the_network_alone_is_refitted(
     for one, other in zip(new.model.others, old.model.others, strict=True):
         for name, array in one.learned.items():
             np.testing.assert_array_equal(array, other.learned[name])
+
+
+def test_a_champion_that_stays_is_refitted_as_it_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is auto is as its own training chose it from fewer rows; other settings are named."""
+    asked = {"train.epochs": "auto", "train.mix": "auto"}
+    later = Experiment(toy_params(asked), toy_card(), found={"train.epochs": 24, "train.mix": []})
+    chosen = {"train.epochs": 30, "train.mix": ["boosting"]}
+    spec = toy_spec().model_copy(update={"chosen": chosen}).model_dump(mode="json")
+    artifacts.write_json(tmp_path / "model.json", spec)
+    files = {"model.json": tmp_path / "model.json"}
+    refitted: list[Any] = []
+    monkeypatch.setattr(retrain.watched_runs, "find", lambda *_: SimpleNamespace(files=files))
+    monkeypatch.setattr(retrain.logged_runs, "losses", lambda _: [([], [], 7)])
+    monkeypatch.setattr(retrain, "_refit", lambda *given: refitted.append(given))
+    new = trial("new", train__epochs="24", train__mix="auto")
+    for changes in ({}, {"train__seed": "2"}):
+        old = trial("old", **{"train__epochs": "30", "train__mix": "auto", **changes})
+        behind = retrain.Champion("3", "of", old, pd.Timestamp("2014-01-04"))
+        retrain._refit_champion(later, new, behind)
+    (own, of, epochs, kept), *others = refitted
+    assert others == []
+    assert (of.name, epochs, kept) == ("old", [7], files)
+    assert own.params.train.epochs == 30
+    assert [one.name for one in own.params.train.mixed] == ["boosting"]
+    said = capsys.readouterr().out
+    assert said.startswith("version 3 is not refitted: it was made by other settings (train.seed)")
 
 
 def test_a_split_that_stays_is_refused_before_anything_is_done(

@@ -13,7 +13,8 @@ from pipeline.experiments.resume import resumed
 from pipeline.experiments.train import train
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
-from pipeline.training import checkpoint
+from pipeline.models import boosting
+from pipeline.training import checkpoint, fit
 from tests.toys import Project, toy_card, toy_params
 
 SETTINGS: dict[str, Any] = {
@@ -24,11 +25,17 @@ SETTINGS: dict[str, Any] = {
 ENSEMBLE: dict[str, Any] = {
     "train.model.input_dropout": 0.3, "train.ensemble": 2, "train.mix": ["linear"]
 }  # fmt: skip
+AUTO: dict[str, Any] = {"train.mix": "auto", "train.model.input_dropout": "auto"}
 RIDGE: dict[str, Any] = {"train.model": {"name": "ridge"}, "train.residual": "none"}
 
 
 class Killed(BaseException):
     """The end of a process, as far as a training can tell."""
+
+
+def killed(*_: object) -> None:
+    """What a process does when it is ended."""
+    raise Killed
 
 
 class Watched(Log):
@@ -108,6 +115,25 @@ def test_an_ensemble_goes_on_to_the_same_files(
         f"train: goes on after epoch {n} of MLflow run first; rm -r {place} begins anew"
         for n in (1, 4)
     ]
+
+
+@pytest.mark.usefixtures("every")
+def test_a_mix_goes_on_to_the_same_files(
+    windowed: Layout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Killed while baselines are tried for auto: the network is there, no epoch comes again."""
+    trained(windowed, AUTO)
+    whole = outputs(windowed)
+    assert b"train.mix" in windowed.model_json.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(boosting, "fit", killed)
+        trained(windowed, AUTO, dies_in=99)
+    capsys.readouterr()
+    monkeypatch.setattr(fit.OnPositions, "train_step", None)
+    log = trained(windowed, AUTO, run="second")
+    assert (log.run, log.told) == ("first", [1, 2, 3])
+    assert "goes on after epoch 3 of MLflow run first" in capsys.readouterr().err
+    assert outputs(windowed) == whole
 
 
 def test_what_differs_begins_anew(windowed: Layout, capsys: pytest.CaptureFixture[str]) -> None:

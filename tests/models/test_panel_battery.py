@@ -17,6 +17,7 @@ from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.forecasting.backends import Backend
 from pipeline.forecasting.forecaster import Forecaster, bundled_files, stage_files
+from pipeline.models import boosting
 from pipeline.models.baselines import FittedBaseline
 from pipeline.models.registry import MODELS, build
 from pipeline.models.task import Task
@@ -113,6 +114,20 @@ def test_of_many_it_is_served_as_it_is_scored(
     values = one.spec.point(one.forecast(*short)).ravel()
     last = table()["level"].iloc[:-3].dropna().iloc[-1]
     np.testing.assert_allclose(values, last, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", FITTED)
+def test_what_is_warm_has_nothing_left_to_read(
+    name: str, served: Callable[..., Forecaster]
+) -> None:
+    """A server that has warmed any model answers the first request as it does the next."""
+    one, read = served(name, "tensorflow"), boosting._booster
+    read.cache_clear()
+    one.warm()
+    before = read.cache_info().misses
+    assert (before > 0) == (name == "boosting")
+    one.predict(last_rows("a"))
+    assert read.cache_info().misses == before
 
 
 @pytest.mark.parametrize("name", FITTED)

@@ -71,13 +71,12 @@ def test_without_drift_there_is_less_than_one_false_alarm_in_fifty_chunks(
 @pytest.mark.parametrize(
     ("change", "by"),
     [
-        (lambda x: x + 6, "ks"),
-        (lambda x: (x - x.mean()) * 2 + x.mean(), "changes"),
-        (lambda x: x.fillna(10) * 0 + 10, "changes"),
-        (lambda x: x * np.nan, "missing"),
-        (lambda x: x * 1.8 + 32, "outside"),
+        pytest.param(lambda x: x + 6, "ks", id="level shift"),
+        pytest.param(lambda x: (x - x.mean()) * 2 + x.mean(), "changes", id="changed variance"),
+        pytest.param(lambda x: x.fillna(10) * 0 + 10, "changes", id="dead sensor"),
+        pytest.param(lambda x: x * np.nan, "missing", id="silent sensor"),
+        pytest.param(lambda x: x * 1.8 + 32, "outside", id="changed unit"),
     ],
-    ids=["level shift", "changed variance", "dead sensor", "silent sensor", "changed unit"],
 )
 @pytest.mark.parametrize("week", [0, 20])
 def test_a_change_is_found_within_three_chunks(

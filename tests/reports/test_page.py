@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from dvc.utils.hydra import apply_overrides
 
+from pipeline.config.experiment import Experiment
 from pipeline.config.params import Params
 from pipeline.config.reading import read_params
 from pipeline.repository import changed_params as differences
 from pipeline.tracking import labels
 from tests.repositories import commit
-from tests.toys import PARAMS, changed, to_yaml
+from tests.toys import PARAMS, changed, to_yaml, toy_card
 
 SPLITS = ({"train": 0.6, "validation": 0.8, "test": 1.0}, None)
 
@@ -98,9 +99,25 @@ def test_a_run_is_called_by_what_is_its_own(
 ) -> None:
     """The experiment's name leads, what differs from the committed parameters follows."""
     params = params_of(committed, changed(PARAMS, {"train.learning_rate": 0.001} | changes))
+    own = Experiment(params, toy_card())
     monkeypatch.delenv("DVC_EXP_NAME", raising=False)
     with chdir(committed):
-        assert labels.name(params).startswith(name)
-        assert len(labels.name(params)) < len(name) + len("esidual none") + 1
+        assert labels.name(own).startswith(name)
+        assert len(labels.name(own)) < len(name) + len("esidual none") + 1
         monkeypatch.setenv("DVC_EXP_NAME", "longer")
-        assert labels.name(params).startswith(f"longer: {name}")
+        assert labels.name(own).startswith(f"longer: {name}")
+
+
+def test_what_is_auto_in_the_commit_is_not_in_a_runs_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it is, or will be once the network is trained; what was set in its place is."""
+    auto = dict.fromkeys(("train.epochs", "train.mix", "train.model.input_dropout"), "auto")
+    tree = changed(PARAMS, auto)
+    (tmp_path / "params.yaml").write_text(to_yaml(tree))
+    commit(tmp_path, "params")
+    monkeypatch.delenv("DVC_EXP_NAME", raising=False)
+    none, own = (params_of(tmp_path, changed(tree, c)) for c in ({"train.mix": []}, {}))
+    with chdir(tmp_path):
+        assert labels.name(Experiment(own, toy_card())) == "lstm 4, 8 to 3, seed 1"
+        assert labels.name(Experiment(none, toy_card())) == "lstm 4, 8 to 3, seed 1; mix []"

@@ -3,14 +3,17 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, get_args
 
+import numpy as np
 import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.tracking import champion, publishing
+from tests.forecasting.test_stored import FORECAST, STORED
 from tests.repositories import NO_STORE, copied, environment, run
 from tests.test_architecture import closure
-from tests.toys import from_yaml
+from tests.toys import from_yaml, toy_table
 
 LOAD = """
 import sys
@@ -20,6 +23,50 @@ import pipeline
 print(pipeline.__file__)
 print(len(model.predict(pd.read_csv(sys.argv[2]).tail(40))))
 """
+
+# What the served_model.py of logged models imports, from the first to the present one: it travels
+# with a model, and where it is loaded finds the package that is installed there.
+IMPORTS = {
+    "the first": """
+from pipeline.errors import PipelineError
+from pipeline.forecasting.forecaster import Backend, Forecaster, bundled_files, portable
+""",
+    "with Keras settled": """
+from pipeline.errors import PipelineError
+from pipeline.forecasting.forecaster import Backend, Forecaster, bundled_files, portable
+from pipeline.runtime import determinism
+settle = determinism.settle_keras
+""",
+    "of ensembles": """
+from pipeline.errors import PipelineError
+from pipeline.forecasting.backends import Backend
+from pipeline.forecasting.forecaster import Forecaster, bundled_files, portable
+from pipeline.runtime import determinism
+settle = determinism.settle_keras
+""",
+}
+
+
+@pytest.mark.parametrize("which", IMPORTS)
+def test_older_logged_models_find_what_they_import(which: str) -> None:
+    """Each name that some served_model.py took from the package is where it was, and works."""
+    there: dict[str, Any] = {}
+    exec(IMPORTS[which], there)  # noqa: S102
+    assert get_args(there["Backend"]) == ("tensorflow", "numpy")
+    assert there["PipelineError"] is PipelineError
+    model = there["Forecaster"].load(there["bundled_files"](STORED), "numpy")
+    asked = model.predict(toy_table(), None)  # by place, before there were levels and series
+    named = model.predict(toy_table(), origins=None, levels=None, series=None)
+    for forecast in map(there["portable"], (asked, named)):
+        assert isinstance(forecast["origin"].iloc[0], str)
+        np.testing.assert_allclose(forecast["forecast"], FORECAST, rtol=1e-5)
+
+
+def test_the_present_model_imports_what_is_held_here() -> None:
+    """Who changes what served_model.py imports adds it above, and leaves what is there."""
+    text = (publishing.PACKAGE / "forecasting/served_model.py").read_text()
+    own = [line for line in text.splitlines() if line.startswith("from pipeline")]
+    assert own == [line for line in IMPORTS["of ensembles"].splitlines() if "import" in line]
 
 
 def test_a_model_s_code_is_what_it_imports() -> None:

@@ -119,7 +119,7 @@ def test_what_is_said_of_it(made: tuple[Experiment, Layout, Evaluation]) -> None
     assert "## What each further member gives" in text
     assert "(kept: of 2 members' up to 3 epochs, epochs" in text
     assert "Of the ensemble's first member. " in text
-    assert labels.name(own.params).startswith("2 x lstm 4, 8 to 3, seed 2")
+    assert labels.name(own).startswith("2 x lstm 4, 8 to 3, seed 2")
     assert "with 2 x lstm (pinball loss, seed 2)" in labels.note(own)
     flat = labels.flat_scores(evaluation.metrics)
     assert flat["members/rmse_2"] == evaluation.metrics["members"]["2"]["rmse"]

@@ -97,7 +97,7 @@ def test_what_is_said_of_them(made: Made) -> None:
     text = layout.report.read_text()
     names = [one.runs[0].params.train.model.name for one in search.ranked[:3]]
     twice = next(name for name in names if names.count(name) == 2)
-    assert f"2 x {twice}" in labels.name(own.params)
+    assert f"2 x {twice}" in labels.name(own)
     assert f"2 x {twice}" in text.splitlines()[2]
     said = text.replace("\\", "")
     assert "networks that differ in their settings (changes of 1: none; 2: train." in said
