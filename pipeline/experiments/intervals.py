@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
@@ -44,10 +44,22 @@ class Span:
     observed: Kept
     by: dict[str, Kept]  # of a quantile network [N, H, K, Q]
 
-    @property
+    @cached_property
     def number(self) -> Rows:
         """[N] the numbers of the origins' series."""
         return self.borders.number(self.origins)
+
+    @cached_property
+    def halves(self) -> list[tuple[Rows, Rows]]:
+        """The positions of each half, and of those of the other that may teach it."""
+        return learning.halves(self.origins, self.number, self.observed.shape[1])
+
+    @cached_property
+    def half(self) -> Rows:
+        """[N] which half each origin is in, from 0."""
+        which = np.zeros(len(self.origins), np.int64)
+        which[self.halves[1][0]] = 1
+        return which
 
     def named(self, experiment: Experiment) -> dict[str, Rows]:
         """By series the positions of its origins, if intervals are learned of each."""
@@ -111,13 +123,10 @@ def by_halves(experiment: Experiment, how: Method, span: Span, kept: Kept, spec:
     Raises:
         TooFewError: a half has too few of them.
     """
-    halves = learning.halves(span.origins, span.number, spec.horizon)
-    taught = [of for _, of in halves]
+    taught = [of for _, of in span.halves]
     series = span.named(experiment)
     found = learning.calibrations(how, kept, span.observed, spec.targets, taught, series)
-    which = np.zeros(len(span.origins), np.int64)
-    which[halves[1][0]] = 1
-    return Assigned(found, which, span.borders.names, span.number)
+    return Assigned(found, span.half, span.borders.names, span.number)
 
 
 def on_validation(
