@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 DRAWS = 1000
+MOST = 4096  # blocks: of more, neighbours are joined, or their draws would fill the memory
 Counts = npt.NDArray[np.int64]  # [3, blocks]: their numbers, rising, hits and values
 
 
@@ -44,6 +45,8 @@ def coverage_error(counts: Counts, draws: int = DRAWS) -> float:
         counts: what `counted` gives.
         draws: samples of as many blocks as there are, with replacement; the same each time.
     """
-    _, hits, values = counts
+    _, *each = counts
+    firsts = np.arange(0, len(each[0]), -(-len(each[0]) // MOST))
+    hits, values = (np.add.reduceat(one, firsts) for one in each)
     times = _times(len(hits), draws)
     return float(np.std((times @ hits) / (times @ values)))

@@ -30,3 +30,14 @@ def test_the_blocks_names_do_not_count() -> None:
     day, inside = np.arange(90) // 3, random.random(90) < 0.8
     error = coverage_error(inside, day)
     assert error == coverage_error(inside, day) == coverage_error(inside, day * 86_400) > 0
+
+
+def test_neighbours_of_very_many_blocks_are_joined() -> None:
+    """Where blocks know nothing of each other the error is that of chance, by few long ones too."""
+    blocks = 100_000
+    hits = np.random.default_rng(3).binomial(24, 0.8, blocks)
+    counts = np.stack([np.arange(blocks), hits, np.full(blocks, 24)])
+    assert of_counts(counts) == pytest.approx((0.8 * 0.2 / 24 / blocks) ** 0.5, rel=0.1)
+    joined = counts[:, :20_000].reshape(3, 4_000, 5)
+    by_hand = np.stack([joined[0, :, 0], joined[1].sum(axis=1), joined[2].sum(axis=1)])
+    assert of_counts(counts[:, :20_000]) == of_counts(by_hand)
