@@ -60,9 +60,10 @@ def grows(rows: Sequence[Row]) -> bool:
 
 
 def plot(rows: Sequence[Row]) -> Figure:
-    """Each figure with an aim, over its aim."""
-    figure = Figure(figsize=(11, 10), layout="constrained")
-    _aims(figure.subplots(), [row for row in rows if row.met is not None])
+    """Each figure with an aim, over its aim; what should be 0, and is, is in the table alone."""
+    shown = [row for row in rows if row.met is not None and (row.aim != "<= 0" or not row.met)]
+    figure = Figure(figsize=(11, 2 + 0.13 * len(shown)), layout="constrained")
+    _aims(figure.subplots(), shown)
     return figure
 
 
@@ -94,7 +95,12 @@ def _aims(axes: Axes, rows: Sequence[Row]) -> None:
         times = np.clip(share if least else 1 / share, 1 / FAR, FAR)
         axes.plot(times, y, "o", color=MET if row.met else MISSED)
     # What stands in brackets is for the table.
-    labels = [f"{row.part}: {row.case.split(' (')[0]}: {row.program}" for row in reversed(rows)]
+    of = {"s": ", time", "MB": ", memory"}
+    labels = [
+        f"{row.part}: {row.case.split(' (')[0]}: {row.program}"
+        f"{of.get(row.unit, '') or (', ' + row.unit) * row.unit.startswith('exponent')}"
+        for row in reversed(rows)
+    ]
     axes.set_yticks(range(len(rows)), labels, fontsize=7)
     axes.set_ylim(-1, len(rows))
     axes.axvline(1, color="black", linewidth=0.8)
