@@ -257,7 +257,7 @@ def test_workers_write_to_a_server(
         with serving(command, f"{base}/health", tmp_path / "server.log"):
             log(again(found), generations=2, at=at)
             before, few = logged()
-        capfd.readouterr()
+        assert not capfd.readouterr().err
         log(again(found), at=at)
         said = capfd.readouterr()
         assert said.err.count("\n") == 1
