@@ -27,7 +27,7 @@ setup: .venv/.installed ## create the locked environment in .venv (LOCK=requirem
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11, 3.12 or 3.13 is needed, found none on PATH" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	@echo "installing the locked packages; the first time takes some minutes"
-	@# Python compiles what is imported as it is imported: a third of the files, and half of the time.
+	@# Nothing is compiled here: Python compiles what it imports as it does, and most is never imported.
 	@# Two builds of TensorFlow in one environment overwrite each other: the other lock's goes first.
 	@.venv/bin/python -m pip uninstall -qqy tensorflow$(if $(findstring cuda,$(LOCK)),-cpu)
 	.venv/bin/python -m pip install -qq --disable-pip-version-check --no-compile --require-hashes \
@@ -109,7 +109,7 @@ serve: PORT = 5001
 serve: setup ## serve the champion on http://127.0.0.1:5001/invocations (BACKEND=numpy: no TensorFlow; LOG=folder)
 	@$(PY) pipeline serve --port $(PORT) --backend $(or $(BACKEND),tensorflow)$(if $(LOG), --log $(LOG))
 
-bench: setup ## measure speed, memory and growth, beside peers if installed (50 minutes)
+bench: setup ## measure speed, memory and growth, beside peers if installed (70 minutes)
 	$(PY) benchmarks
 
 # Each peer has an environment of its own, since they agree neither with ours nor with one another.
