@@ -40,9 +40,8 @@ Each line is a test. `make test` runs them, `make test-slow` those marked *slow*
 input always ends with exit code 1 and one line that starts with `error:`, without a traceback, and
 nothing is written.
 
-Two faults are not covered. If the shell does not replace itself with its last command (fish), a
-stage does not notice that DVC was killed. A bit that flips in a model already logged to MLflow goes
-unnoticed, because HDF5 keeps no checksums.
+One fault is not covered. A bit that flips in a model already logged to MLflow goes unnoticed,
+because HDF5 keeps no checksums.
 """
 
 

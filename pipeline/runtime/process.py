@@ -8,8 +8,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+
+import psutil
 
 from pipeline.errors import PipelineError
 from pipeline.runtime import determinism
@@ -79,7 +82,7 @@ def run(main: Callable[[], object]) -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
     if "DVC_STAGE" in os.environ:
-        threading.Thread(target=_end_with_parent, daemon=True).start()
+        threading.Thread(target=_end_with_dvc, daemon=True).start()
     try:
         main()
         sys.stdout.flush()
@@ -126,10 +129,15 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _end_with_parent() -> None:
+def _end_with_dvc() -> None:
     """End this process once DVC is gone: an orphan must not write into the next run's outputs."""
-    while os.getppid() == PARENT:
-        time.sleep(0.1)
+    with suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(PARENT)
+        # DVC itself; or the shell that it calls, which stays if it is dash or fish: then its parent.
+        is_shell = any("pipeline.stages." in word for word in parent.cmdline())
+        above = parent.ppid()
+        while os.getppid() == PARENT and (parent.ppid() == above or not is_shell):
+            time.sleep(0.1)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE)
     os._exit(1)

@@ -6,6 +6,7 @@ replaced, so that every promotion can be taken back.
 
 import logging
 import os
+import sys
 from contextlib import ExitStack
 
 import mlflow
@@ -157,6 +158,7 @@ def load(uri: str, backend: Backend = "tensorflow") -> Forecaster:
         store.connect()
         where = f" in {store.shown()}"
     logging.getLogger("mlflow").setLevel(logging.ERROR)
+    path = list(sys.path)
     try:
         os.environ["FORECAST_BACKEND"] = backend
         served = mlflow.pyfunc.load_model(uri).unwrap_python_model()
@@ -174,6 +176,9 @@ def load(uri: str, backend: Backend = "tensorflow") -> Forecaster:
         ) from None
     except PipelineError as error:
         raise _of_other_code(uri, error, bool(where)) from None
+    finally:
+        # MLflow puts the model's code first, for good: workers that begin later would import that.
+        sys.path[:] = path
     if not isinstance(forecaster := getattr(served, "forecaster", None), Forecaster):
         raise PipelineError(
             f"--model {uri}: expected a model that this pipeline logged, found "

@@ -446,6 +446,7 @@ def test_mlflows_own_server_takes_json_alone(
     for name in ("parse_csv_input", "parse_parquet_input"):  # put back at the end
         monkeypatch.setattr(scoring_server, name, getattr(scoring_server, name))
     monkeypatch.setenv("FORECAST_BACKEND", "numpy")
+    monkeypatch.setattr(sys, "path", list(sys.path))  # MLflow puts the model's code first
     loaded = mlflow.pyfunc.load_model(str(model))
     rows = json.dumps(SPLIT).encode()
     answer = scoring_server.invocations(rows, endpoints.JSON, loaded, None)
@@ -469,6 +470,7 @@ def test_mlflows_own_server_takes_json_alone(
 def test_a_misspelt_backend_is_refused(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """FORECAST_BACKEND=nunpy is no TensorFlow."""
     monkeypatch.setenv("FORECAST_BACKEND", "nunpy")
+    monkeypatch.setattr(sys, "path", list(sys.path))  # MLflow puts the model's code first
     with pytest.raises(PipelineError, match="expected tensorflow or numpy, found 'nunpy'"):
         mlflow.pyfunc.load_model(str(model))
 
@@ -493,7 +495,9 @@ def test_a_model_in_a_directory_needs_no_store(
     """No database is made for it, nor is the server asked that a variable names."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("pipeline.tracking.store.connect", None)
+    path = list(sys.path)
     assert champion.load(str(model), "numpy").spec.dataset == "toy"
+    assert sys.path == path, "workers that begin later would import the model's code"
     (tmp_path / "empty").mkdir()
     with pytest.raises(PipelineError, match=r"^--model empty: expected a model: "):
         champion.load("empty", "numpy")
