@@ -12,16 +12,20 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 
 PORT ?= 5000
 
-.PHONY: free-port help setup repro test test-slow reproduce-check reliability-docs lint format ui \
+.PHONY: free-port help setup tools repro test test-slow reproduce-check reliability-docs lint format ui \
 	backtest compare promote rollback serve walkthrough check lock clean bench bench-peers
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-# requirements-cuda.lock has NVIDIA's libraries beside the same packages.
+# requirements-cuda.lock has NVIDIA's libraries beside the packages of requirements-dev.lock.
 LOCK ?= requirements.lock
+CUDA = $(findstring cuda,$(LOCK))
+INSTALL = .venv/bin/python -m pip install -qq --disable-pip-version-check --no-compile --require-hashes -r
 
 setup: .venv/.installed ## create the locked environment in .venv (LOCK=requirements-cuda.lock for a GPU)
+
+tools: .venv/.tools ## add Ray, and what tests and development need
 
 .venv/.installed: $(LOCK)
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11, 3.12 or 3.13 is needed, found none on PATH" >&2; exit 1; }
@@ -29,11 +33,14 @@ setup: .venv/.installed ## create the locked environment in .venv (LOCK=requirem
 	@echo "installing the locked packages; the first time takes some minutes"
 	@# Nothing is compiled here: Python compiles what it imports as it does, and most is never imported.
 	@# Two builds of TensorFlow in one environment overwrite each other: the other lock's goes first.
-	@.venv/bin/python -m pip uninstall -qqy tensorflow$(if $(findstring cuda,$(LOCK)),-cpu)
-	.venv/bin/python -m pip install -qq --disable-pip-version-check --no-compile --require-hashes \
-		-r $(LOCK)
+	@.venv/bin/python -m pip uninstall -qqy tensorflow$(if $(CUDA),-cpu)
+	$(INSTALL) $(LOCK)
 	@# Eleven thousand headers, with which one may write operations for TensorFlow in C++.
 	@rm -rf .venv/lib/python*/site-packages/tensorflow/include
+	@touch $@
+
+.venv/.tools: requirements-dev.lock .venv/.installed
+	$(if $(CUDA),,$(INSTALL) $<)
 	@touch $@
 
 # Without what Python would read from the shell, as stages run in dvc.yaml.
@@ -47,28 +54,28 @@ repro: setup ## run the stages that are out of date (the default)
 	@$(PY) pipeline unchanged || { $(CHECK) && $(PY) dvc repro && $(PY) pipeline committed-results \
 		&& mv .dvc/tmp/asked.now .dvc/tmp/asked; }
 
-test: setup ## run the tests
+test: tools ## run the tests
 	$(PY) pytest -n 2 --dist loadgroup
 
-test-slow: setup ## run the slow tests, which `make test` skips
+test-slow: tools ## run the slow tests, which `make test` skips
 	$(PY) pytest -m slow -n 2 --dist loadgroup
 
 reproduce-check: setup ## reproduce the committed results from a clean clone and compare
 	@$(PY) pipeline reproduce-check
 
-reliability-docs: setup ## write docs/reliability.md from the tests
+reliability-docs: tools ## write docs/reliability.md from the tests
 	$(PY) tests.reliability
 
-lint: setup ## check style and types
+lint: tools ## check style and types
 	ruff check .
 	ruff format --check .
 	mypy
 
-format: setup ## fix style
+format: tools ## fix style
 	ruff check --fix .
 	ruff format .
 
-walkthrough: setup ## write docs/walkthrough.md again, with its screenshots (about ten minutes)
+walkthrough: tools ## write docs/walkthrough.md again, with its screenshots (about ten minutes)
 	$(PY) tests.walkthrough
 
 # Ends with one line if somebody listens on PORT: MLflow's servers would end with exit code 0.
@@ -82,12 +89,15 @@ ui: setup free-port ## open the MLflow UI on http://127.0.0.1:5000 (PORT=... for
 
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-annotate --no-emit-index-url
+USED = excel holidays s3 server
 
 lock: ## write the lock files from pyproject.toml (needs uv)
-	$(COMPILE) --extra dev pyproject.toml --output-file requirements.lock
+	$(COMPILE) $(USED:%=--extra %) pyproject.toml --output-file requirements.lock
+	$(COMPILE) --extra dev --constraint requirements.lock pyproject.toml \
+		--output-file requirements-dev.lock
 	$(COMPILE) --group numpy --constraint requirements.lock --output-file requirements-numpy.lock
 	$(COMPILE) --extra dev --group cuda --no-emit-package tensorflow-cpu \
-		--constraint requirements.lock pyproject.toml \
+		--constraint requirements-dev.lock pyproject.toml \
 		--output-file requirements-cuda.lock
 	$(COMPILE) --group serve --constraint requirements.lock --output-file requirements-serve.lock
 
@@ -109,7 +119,7 @@ serve: PORT = 5001
 serve: setup ## serve the champion on http://127.0.0.1:5001/invocations (BACKEND=numpy: no TensorFlow; LOG=folder)
 	@$(PY) pipeline serve --port $(PORT) --backend $(or $(BACKEND),tensorflow)$(if $(LOG), --log $(LOG))
 
-bench: setup ## measure speed, memory and growth, beside peers if installed (70 minutes)
+bench: tools ## measure speed, memory and growth, beside peers if installed (70 minutes)
 	$(PY) benchmarks
 
 # Each peer has an environment of its own, since they agree neither with ours nor with one another.

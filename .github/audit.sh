@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Looks up every package of requirements.lock among known vulnerabilities. One that cannot be looked
+# Looks up every package of requirements-dev.lock among known vulnerabilities. One that cannot be looked
 # up is a failure too: without --strict, pip-audit ends well with every package skipped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,7 +10,7 @@ while read -r id _; do
 done < <(grep -vE '^[[:space:]]*(#|$)' .github/accepted-advisories.txt || true)
 
 pipx run --spec pip-audit==2.10.1 pip-audit --strict --require-hashes --disable-pip \
-  --requirement requirements.lock --format json --output audit.json "${accepted[@]}"
+  --requirement requirements-dev.lock --format json --output audit.json "${accepted[@]}"
 
 python3 - <<'CHECK'
 import json

@@ -10,7 +10,7 @@ from shutil import copyfile
 
 from benchmarks.measure import ROOT, Row, in_turn, ratio, row
 
-LOCK = "requirements.lock"
+LOCK, TOOLS = "requirements.lock", "requirements-dev.lock"
 ROUNDS = 2  # of each, some two hundred packages
 SIZE = 2000  # MB
 
@@ -23,7 +23,7 @@ def rows(quick: bool) -> Iterator[Row]:
         ours, plain = Path(folder, "ours"), Path(folder, "plain")
         for directory in (ours, plain):
             directory.mkdir()
-            for name in ("Makefile", LOCK):
+            for name in ("Makefile", LOCK, TOOLS):
                 copyfile(ROOT / name, directory / name)
 
         def setup() -> float:
@@ -41,6 +41,8 @@ def rows(quick: bool) -> Iterator[Row]:
         )
         yield row("installation", "make setup", "ours", _megabytes(ours), "MB", at_most=SIZE)
         yield row("installation", "make setup", "pip install", _megabytes(plain), "MB")
+        _seconds(ours, "make -s tools")
+        yield row("installation", "make tools", "ours", _megabytes(ours), "MB")
 
 
 def _seconds(directory: Path, command: str) -> float:

@@ -65,16 +65,28 @@ def test_dependencies_are_what_is_imported() -> None:
     assert declared - RUN - set().union(*used) == set()
 
 
-def test_the_lock_file_for_a_gpu_adds_nvidias_libraries_alone() -> None:
-    """Every other package is that of requirements.lock, hashes and all; no index is named."""
+def locked(name: str) -> dict[str, str]:
+    """The packages of a lock file, each with its version and hashes; no index is named."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert not re.search(r"https?:|--(extra-)?index|find-links", text)
+    return dict(re.findall(r"^([\w.-]+)==((?:.*\\\n)*.*)", text, re.MULTILINE))
 
-    def locked(name: str) -> dict[str, str]:
-        text = (ROOT / name).read_text(encoding="utf-8")
-        assert not re.search(r"https?:|--(extra-)?index|find-links", text)
-        return dict(re.findall(r"^([\w.-]+)==((?:.*\\\n)*.*)", text, re.MULTILINE))
 
-    usual, cuda = locked("requirements.lock"), locked("requirements-cuda.lock")
+def test_tools_are_added_to_the_same_packages() -> None:
+    """requirements-dev.lock is requirements.lock, hashes and all, with Ray and what tests need."""
+    usual, more = locked("requirements.lock"), locked("requirements-dev.lock")
     assert len(usual) > 100
+    assert usual.items() <= more.items()
+    declared = PROJECT["project"]["optional-dependencies"]
+    asked = [*map(Requirement, declared["dev"] + declared["ray"])]
+    tools = {canonicalize_name(one.name) for one in asked} - {PROJECT["project"]["name"]}
+    assert tools <= more.keys()
+    assert {"ray", "pytest", "mypy", "selenium"} <= more.keys() - usual.keys()
+
+
+def test_the_lock_file_for_a_gpu_adds_nvidias_libraries_alone() -> None:
+    """Every other package is that of requirements-dev.lock, hashes and all."""
+    usual, cuda = locked("requirements-dev.lock"), locked("requirements-cuda.lock")
     # The one build of TensorFlow in the place of the other, at one version.
     processors, whole = usual.pop(determinism.PROCESSORS), usual.pop("tensorflow")
     (number, *hashes), (same, *others) = cuda.pop("tensorflow").split(), whole.split()

@@ -15,8 +15,8 @@ from pipeline.files.on_disk import Kept
 
 Floats = npt.NDArray[np.float64]
 Bands = dict[float, tuple[Floats, Floats]]  # lower and upper bounds by level in percent
-Around = Callable[[], tuple[Bands, dict[float, Floats]]]  # intervals, and quantiles by percent
 Part = slice | Rows
+Around = Callable[[Part], tuple[Bands, dict[float, Floats]]]  # intervals, and quantiles by percent
 MODEL = "model"
 MOST = 2**18  # values that are forecast and scored at once: with all that is made of them, 150 MB
 LONGEST = 2**19  # windows of one series; of more, as many values are scored at once
@@ -35,6 +35,11 @@ class Made:
         bands = {level: (low[at], high[at]) for level, (low, high) in self.bands.items()}
         quantiles = {percent: values[at] for percent, values in self.quantiles.items()}
         return Made(self.point[at], bands, quantiles)
+
+    def around(self, part: Part) -> tuple[Bands, dict[float, Floats]]:
+        """The intervals and the quantiles of some of the windows."""
+        own = self.part(part)
+        return own.bands, own.quantiles
 
 
 class Lazy(Mapping[str, Floats]):
@@ -104,7 +109,7 @@ class Forecasts(Windows):
     def made(self, name: str) -> Made:
         """What a model forecasts, with its intervals and quantiles where it has them."""
         around = self.around.get(name)
-        return Made(self.by[name], *(around() if around else ()))
+        return Made(self.by[name], *(around(slice(None)) if around else ()))
 
     @property
     def model(self) -> Floats:
@@ -138,18 +143,13 @@ class Forecasts(Windows):
 
     def of(self, part: Part) -> "Forecasts":
         """Those from some of the origins."""
-
-        def cut(name: str) -> tuple[Bands, dict[float, Floats]]:
-            made = self.made(name).part(part)
-            return made.bands, made.quantiles
-
         return Forecasts(
             origins=self.origins[part],
             borders=self.borders,
             steps=None if self.steps is None else self.steps[part],
             observed=self.observed[part],
             by=Lazy({name: partial(self._point, name, part) for name in self.by}),
-            around={name: partial(cut, name) for name in self.around},
+            around=_within(self.around, part, len(self.origins)),
         )
 
     def _point(self, name: str, part: Part) -> Floats:
@@ -163,7 +163,7 @@ class OnDisk(Windows):
     origins: Rows
     observed: Kept
     by: Mapping[str, Callable[[Part], Floats]]  # what reads point forecasts
-    around: Mapping[str, Callable[[Part], tuple[Bands, dict[float, Floats]]]]
+    around: Mapping[str, Around]
     borders: Borders
     steps: Rows | None = None
     uncut: Callable[[Part], Bands] | None = None
@@ -193,9 +193,24 @@ class OnDisk(Windows):
             steps=None if self.steps is None else self.steps[part],
             observed=self.observed[part],
             by=Lazy({name: partial(read, part) for name, read in self.by.items()}),
-            around={name: partial(make, part) for name, make in self.around.items()},
+            around=_within(self.around, part, len(self.origins)),
             uncut=partial(self.uncut, part) if self.uncut else None,
         )
+
+
+def _within(around: Mapping[str, Around], part: Part, count: int) -> dict[str, Around]:
+    """What makes the intervals of a part of so many windows: of no window that is not asked for."""
+
+    def places(of: Part) -> Part:
+        if isinstance(part, slice) and isinstance(of, slice):
+            found = range(count)[part][of]
+            return slice(found.start, found.stop, found.step)
+        return (np.arange(count)[part] if isinstance(part, slice) else part)[of]
+
+    def made(make: Around, of: Part) -> tuple[Bands, dict[float, Floats]]:
+        return make(places(of))
+
+    return {name: partial(made, make) for name, make in around.items()}
 
 
 def parts(origins: Rows, borders: Borders | None) -> Iterator[tuple[int, slice]]:

@@ -11,9 +11,18 @@ import pandas as pd
 from pipeline.data.panel import Borders
 from pipeline.data.windows import Rows, ahead
 from pipeline.evaluation import metrics, sums
-from pipeline.evaluation.forecasts import MODEL, Bands, Floats, Forecasts, Made, Windows
+from pipeline.evaluation.forecasts import (
+    LONGEST,
+    MODEL,
+    Bands,
+    Floats,
+    Forecasts,
+    Made,
+    Windows,
+)
 from pipeline.evaluation.metrics import BASELINES, BRIEF, STORED, Scores
 from pipeline.evaluation.sums import Sum, Tree
+from pipeline.files import on_disk
 from pipeline.preparation import moments
 from pipeline.preparation.imputation import BEYOND, OBSERVED, gap_state
 
@@ -140,11 +149,13 @@ def rolling(
     """
     total = Tree()
     for group in forecasts.whole_series():
-        seen, made = group.observed, Made(group.model, follow(group))
-        blocks = group.blocks(yardstick.block)
-        own = summed(seen, made, yardstick, blocks=blocks)
-        steps = _steps(seen, made, yardstick, blocks=blocks)
-        total = sums.joined(total, {"test": own, "test_by_horizon": steps})
+        bands, blocks = follow(group), group.blocks(yardstick.block)
+        most = max(LONGEST // int(np.prod(group.observed.shape[1:])), 1)
+        for part in on_disk.blocks(len(blocks), most):
+            own = {level: (low[part], high[part]) for level, (low, high) in bands.items()}
+            scored = group.observed[part], Made(group.model[part], own), yardstick
+            pooled, steps = (of(*scored, blocks=blocks[part]) for of in (summed, _steps))
+            total = sums.joined(total, {"test": pooled, "test_by_horizon": steps})
     found = sums.finished(total)
     steps = {step: metrics.of_intervals(own) for step, own in found["test_by_horizon"].items()}
     return {"test": metrics.of_intervals(found["test"]), "test_by_horizon": steps}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pipeline.config.experiment import Experiment
@@ -49,18 +50,6 @@ class Span:
         """[N] the numbers of the origins' series."""
         return self.borders.number(self.origins)
 
-    @cached_property
-    def halves(self) -> list[tuple[Rows, Rows]]:
-        """The positions of each half, and of those of the other that may teach it."""
-        return learning.halves(self.origins, self.number, self.observed.shape[1])
-
-    @cached_property
-    def half(self) -> Rows:
-        """[N] which half each origin is in, from 0."""
-        which = np.zeros(len(self.origins), np.int64)
-        which[self.halves[1][0]] = 1
-        return which
-
     def named(self, experiment: Experiment) -> dict[str, Rows]:
         """By series the positions of its origins, if intervals are learned of each."""
         if not (experiment.card.series and experiment.params.evaluate.calibration.by_series):
@@ -95,7 +84,7 @@ class Assigned:
     """What tells the intervals of each window of a span."""
 
     calibrations: Sequence[Calibration]
-    which: Rows  # [N] the number of each window's
+    which: npt.NDArray[np.int8]  # [N] the number of each window's
     names: Sequence[str]
     number: Rows  # [N] of each window's series
 
@@ -117,16 +106,33 @@ class Assigned:
         return conformal.bands(self.parts(part), kept[part])
 
 
-def by_halves(experiment: Experiment, how: Method, span: Span, kept: Kept, spec: Spec) -> Assigned:
+@dataclass(frozen=True)
+class Halves:
+    """Of the windows of a span [N], which half each is in, from 0, and which may teach each."""
+
+    which: npt.NDArray[np.int8]
+    taught: list[Rows]
+
+    @classmethod
+    def of(cls, span: Span, horizon: int) -> "Halves":
+        """Those of a span."""
+        found = learning.halves(span.origins, span.number, horizon)
+        which = np.zeros(len(span.origins), np.int8)
+        which[found[1][0]] = 1
+        return cls(which, [of for _, of in found])
+
+
+def by_halves(
+    experiment: Experiment, how: Method, span: Span, kept: Kept, spec: Spec, halves: Halves
+) -> Assigned:
     """What tells the intervals of each half of a span's windows: the errors of the other half.
 
     Raises:
         TooFewError: a half has too few of them.
     """
-    taught = [of for _, of in span.halves]
-    series = span.named(experiment)
-    found = learning.calibrations(how, kept, span.observed, spec.targets, taught, series)
-    return Assigned(found, span.half, span.borders.names, span.number)
+    given = kept, span.observed, spec.targets, halves.taught, span.named(experiment)
+    found = learning.calibrations(how, *given)
+    return Assigned(found, halves.which, span.borders.names, span.number)
 
 
 def on_validation(
@@ -137,10 +143,11 @@ def on_validation(
     `steps` [N] is how many steps after the first time of all each origin is.
     """
     spec, around = forecaster.spec, {}
+    halves = Halves.of(span, spec.horizon)
     for name, kept in span.by.items():
         how = method(experiment, (spec.quantiles or ()) if name == MODEL else ())
         with suppress(TooFewError):
-            made = by_halves(experiment, how, span, kept, spec)
+            made = by_halves(experiment, how, span, kept, spec, halves)
             around[name] = partial(made.around, kept, forecaster.lowest)
     points = points_of(spec, span)
     return OnDisk(span.origins, span.observed, points, around, span.borders, steps)
@@ -187,7 +194,7 @@ def with_intervals(
     if not validation.around:
         say(f"{layout.metrics}: half of validation is too short for scores of intervals there")
     test = spans["test"]
-    all_of_it = np.zeros(len(test.origins), np.int64)
+    all_of_it = np.zeros(len(test.origins), np.int8)
     made = {
         name: Assigned([one], all_of_it, borders.names, test.number)
         for name, one in learned.items()

@@ -34,7 +34,7 @@ def blocks(rows: int, size: int = 0) -> Iterator[slice]:
 def zeros(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """An array of zeros, on disk if it is long; PipelineError of a full disk."""
     size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-    if size < LONG:
+    if size < max(LONG, 1):
         return np.zeros(shape, dtype)
     file, place = _nameless()
     try:
@@ -52,6 +52,17 @@ def by_rows(
     made = zeros(shape, dtype)
     for part in blocks(shape[0]):
         made[part] = make(part)
+    return made
+
+
+def where(true: Callable[[slice], npt.NDArray[np.bool_]], count: int) -> Rows:
+    """Which of so many rows `true` holds of, given some at a time: their numbers, rising."""
+    many = sum(int(np.count_nonzero(true(part))) for part in blocks(count))
+    made, end = zeros((many,), np.int64), 0
+    for part in blocks(count):
+        own = part.start + np.flatnonzero(true(part))
+        made[end : end + len(own)] = own
+        end += len(own)
     return made
 
 

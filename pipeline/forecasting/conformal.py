@@ -20,6 +20,7 @@ from pydantic import Field
 from pipeline.config.params import DECILES
 from pipeline.data.windows import Rows
 from pipeline.errors import PipelineError
+from pipeline.files import on_disk
 from pipeline.files.records import Record
 
 Floats = npt.NDArray[np.float64]
@@ -239,10 +240,12 @@ Part = tuple[Rows, Calibration]  # positions of windows, and what tells their in
 def bands(parts: Sequence[Part], forecast: Floats, lowest: npt.ArrayLike = -np.inf) -> Bands:
     """The intervals of windows [N], each of one of the parts."""
     levels = parts[0][1].method.levels
-    ends = np.empty((2, len(levels), *forecast.shape[:3]))
+    ends = on_disk.zeros((2, len(levels), *forecast.shape[:3]), np.float64)
     for own, calibration in parts:
-        for i, bounds in enumerate(calibration.bands(forecast[own], lowest).values()):
-            ends[0, i, own], ends[1, i, own] = bounds
+        for block in on_disk.blocks(len(own)):
+            rows = own[block]
+            for i, bounds in enumerate(calibration.bands(forecast[rows], lowest).values()):
+                ends[0, i, rows], ends[1, i, rows] = bounds
     return {level: (ends[0, i], ends[1, i]) for i, level in enumerate(levels)}
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
@@ -101,7 +102,8 @@ class Rows:
             for part in on_disk.blocks(len(number))
         )
         order = None if one_series else np.argsort(number, kind="stable")
-        ends = np.searchsorted(number, np.arange(count + 1), sorter=order)
+        # In the numbers' own kind, or all of them would be copied.
+        ends = np.searchsorted(number, np.arange(count + 1, dtype=np.int32), sorter=order)
         for one, (first, end) in enumerate(pairwise(ends.tolist())):
             rows = slice(first, end)
             yield one, self.part(rows if order is None else order[rows])
@@ -130,9 +132,13 @@ def by_season(
     values: Floats, times: pd.DatetimeIndex, yearly: bool
 ) -> Iterator[tuple[str, Indices]]:
     """Each season with observed values, and their rows."""
-    season, there = seasons(times, yearly), ~np.isnan(values)
-    for one in range(13):
-        if len(rows := np.flatnonzero(there & (season == one))):
+    season = seasons(times, yearly)
+
+    def observed(part: slice, one: int) -> npt.NDArray[np.bool_]:
+        return ~np.isnan(values[part]) & (season[part] == one)
+
+    for one in range(1, 13) if yearly else [0]:
+        if len(rows := on_disk.where(partial(observed, one=one), len(values))):
             yield name_of(one), rows
 
 
@@ -220,7 +226,7 @@ def _learned(
     """Of the observed values of each season the quantiles, or the shares of so many levels."""
     found = {}
     for one, rows in by_season(values, times, by_year):
-        own = values[rows]
+        own = taken(values, rows)
         if counted:
             found[one] = shown(shares(own, counted))
             continue
@@ -228,6 +234,11 @@ def _learned(
         own.partition(np.unique(places))
         found[one] = shown(own[places])
     return found
+
+
+def taken(values: Floats, rows: Indices) -> Floats:
+    """The values of some rows, on disk if they are many."""
+    return on_disk.by_rows(lambda part: values[rows[part]], rows.shape, values.dtype)
 
 
 def inverted(count: int, points: int) -> Indices:

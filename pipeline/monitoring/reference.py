@@ -5,6 +5,7 @@ All values are sorted once; a quantile of what is left follows from where the ot
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +22,11 @@ from pipeline.monitoring.inputs import (
     inverted,
     shares,
     shown,
+    taken,
 )
 
 Labels = npt.NDArray[np.int64]
+MOST = 2**22  # values that are sorted at once, more or less
 
 
 @dataclass(frozen=True)
@@ -33,16 +36,20 @@ class Sorted:
     values: Floats
     labels: Labels
 
-    @classmethod
-    def of(cls, values: Floats, labels: Labels, rows: Labels) -> "Sorted":
-        """Those in some rows."""
-        own = values[rows]
-        order = np.argsort(own, kind="stable")
-        found = cls(on_disk.zeros(own.shape, own.dtype), on_disk.zeros(own.shape, labels.dtype))
-        found.values[:] = own[order]
-        del own
-        found.labels[:] = labels[rows[order]]
-        return found
+    def fill(self, values: Floats, labels: Labels, rows: Labels) -> None:
+        """Put those of some rows here; of very many, one part of their range after the other."""
+        own = taken(values, rows)
+        some = np.sort(own[:: max(len(own) // 2**16, 1)])
+        edges = np.unique(some[np.arange(1, -(-len(own) // MOST)) * MOST * len(some) // len(own)])
+        number = on_disk.by_rows(
+            lambda part: np.searchsorted(edges, own[part], side="right"), own.shape, np.int32
+        )
+        end = 0
+        for one in range(len(edges) + 1):
+            order = on_disk.where(partial(_is, number, one), len(own))
+            order = order[np.argsort(own[order], kind="stable")]
+            at = slice(end, end := end + len(order))
+            self.values[at], self.labels[at] = own[order], labels[rows[order]]
 
     def gone(self, first: int, last: int) -> Labels:
         """Where those with labels from first to last stand."""
@@ -62,16 +69,31 @@ class Sorted:
         return found
 
 
+def _is(number: npt.NDArray[np.int32], one: int, part: slice) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = number[part] == one
+    return found
+
+
+def by_seasons(
+    values: Floats, labels: Labels, times: pd.DatetimeIndex, by_year: bool
+) -> dict[str, Sorted]:
+    """A column's observed values by season, all of them in one long array."""
+    long, numbers = (on_disk.zeros(values.shape, one.dtype) for one in (values, labels))
+    found, end = {}, 0
+    for season, rows in by_season(values, times, by_year):
+        at = slice(end, end := end + len(rows))
+        found[season] = Sorted(long[at], numbers[at])
+        found[season].fill(values, labels, rows)
+    return found
+
+
 class Reference:
     """The rows of the training span, each with a label by which it may be left out."""
 
     def __init__(self, rows: Rows, labels: Labels, by_year: bool) -> None:
         self._rows = rows
         self._sorted = {
-            (name, what): {
-                season: Sorted.of(values, labels, own)
-                for season, own in by_season(values, rows.times, by_year)
-            }
+            (name, what): by_seasons(values, labels, rows.times, by_year)
             for name in map(str, rows.values)
             for what, values in (
                 ("values", rows.values[name].to_numpy()),

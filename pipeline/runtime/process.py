@@ -133,7 +133,7 @@ def _end_with_dvc() -> None:
     """End this process once DVC is gone: an orphan must not write into the next run's outputs."""
     with suppress(psutil.NoSuchProcess):
         parent = psutil.Process(PARENT)
-        # DVC itself; or the shell that it calls, which stays if it is dash or fish: then its parent.
+        # DVC itself, or the shell that it calls, which stays if it is dash or fish.
         is_shell = any("pipeline.stages." in word for word in parent.cmdline())
         above = parent.ppid()
         while os.getppid() == PARENT and (parent.ppid() == above or not is_shell):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,7 @@ from pipeline.data import long_tables, raw_panel
 from pipeline.data.sources import delimited, reading
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts, long_frames, on_disk
-from pipeline.monitoring import inputs
-from pipeline.monitoring.reference import Reference
+from pipeline.monitoring import inputs, reference
 from pipeline.preparation import moments
 from tests.toys import Project, toy_card, toy_table
 
@@ -117,20 +117,35 @@ def test_moments_are_those_of_pandas(numbers: list[float]) -> None:
     np.testing.assert_array_equal(moments.known(column.to_numpy()), column.dropna())
 
 
+@given(st.lists(st.sampled_from([0.0, 1.0, 1.5, 2.0, 9.0]), min_size=1), st.integers(1, 20))
+def test_values_are_sorted_part_by_part_as_at_once(drawn: list[float], most: int) -> None:
+    """Equal values stay in the order of their rows, however few are sorted at once."""
+    values, labels, rows = np.array(drawn), np.arange(len(drawn)), np.arange(0, len(drawn), 2)
+    order = rows[np.argsort(values[rows], kind="stable")]
+    found = reference.Sorted(np.zeros(len(rows)), np.zeros(len(rows), np.int64))
+    with mock.patch.object(reference, "MOST", most):
+        found.fill(values, labels, rows)
+    np.testing.assert_array_equal(found.values, values[order])
+    np.testing.assert_array_equal(found.labels, order)
+
+
 @pytest.mark.usefixtures("tiny")
 @pytest.mark.parametrize("by_year", [True, False])
-def test_what_is_left_without_some_rows_is_what_they_would_teach(by_year: bool) -> None:
+def test_what_is_left_without_some_rows_is_what_they_would_teach(
+    by_year: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Quantiles of the rest, from all values sorted once, are those of the rest sorted alone."""
+    monkeypatch.setattr(reference, "MOST", 7)
     random = np.random.default_rng(1)
     times = pd.date_range("2020-11-01", periods=120, freq="D")
     values = pd.DataFrame({"a": random.normal(size=120).round(1), "c": random.integers(0, 3, 120)})
     values = values.astype(float).mask(random.random((120, 2)) < 0.2).set_axis(times)
     at = np.arange(120)
     rows = inputs.Rows(times, at, values, values.diff(), {"c": 3})
-    reference = Reference(rows, at, by_year)
+    sorted_once = reference.Reference(rows, at, by_year)
     for first, last in ((0, 0), (10, 40), (0, 118), (100, 200), (0, 119)):
         kept = (at < first) | (at > last)
-        assert reference.without(first, last) == inputs.learn(rows.part(kept), by_year)
+        assert sorted_once.without(first, last) == inputs.learn(rows.part(kept), by_year)
 
 
 @pytest.mark.slow

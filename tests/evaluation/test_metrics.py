@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from pipeline.evaluation import metrics, scoring
-from pipeline.evaluation.forecasts import MODEL, Forecasts, Made
+from pipeline.evaluation.forecasts import MODEL, Bands, Floats, Forecasts, Made, Part
 from pipeline.evaluation.metrics import Metric, Scores
 from pipeline.evaluation.scoring import Yardstick
 from pipeline.reports import markdown
@@ -244,3 +244,31 @@ def test_windows_apart_are_of_many_steps() -> None:
         origins = np.arange(0, 10 * stride, stride)
         observed = np.zeros((10, horizon, 1))
         assert Forecasts(origins, observed, {MODEL: observed}).apart == expected
+
+
+PARTS = st.one_of(
+    st.slices(12),
+    st.lists(st.integers(0, 11), max_size=6).map(lambda rows: np.array(rows, dtype=np.int64)),
+).filter(lambda part: not isinstance(part, slice) or (part.step or 1) > 0)
+
+
+@given(PARTS, st.data())
+def test_a_part_of_a_part_has_its_own_intervals(part: Part, data: st.DataObject) -> None:
+    """And of no window but those that are asked for are any made."""
+    values, asked = np.arange(12.0).reshape(12, 1, 1), []
+    whole = Made(values, {80: (values - 1, values + 1)}, {50: values})
+
+    def around(at: Part) -> tuple[Bands, dict[float, Floats]]:
+        asked.append(len(values[at]))
+        return whole.around(at)
+
+    rows = np.arange(12)
+    forecasts = Forecasts(rows, values, {MODEL: values}, {MODEL: around}).of(part)
+    count = len(forecasts.origins)
+    inner = data.draw(st.slices(count)) if count else slice(None)
+    inner = inner if (inner.step or 1) > 0 else slice(None)
+    found = forecasts.of(inner)
+    made, of = found.made(MODEL), found.origins.tolist()
+    assert [*asked] == [len(of)]
+    for array in (made.point, made.bands[80][0] + 1, made.bands[80][1] - 1, made.quantiles[50]):
+        assert array.ravel().tolist() == of == rows[part][inner].tolist()

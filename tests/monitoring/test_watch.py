@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from pipeline.data.panel import Borders, Panel
-from pipeline.evaluation.forecasts import MODEL, Forecasts
+from pipeline.evaluation.forecasts import MODEL, Forecasts, Made
 from pipeline.files.artifacts import json_text
 from pipeline.files.records import parse
 from pipeline.monitoring import scores, usual
@@ -34,8 +34,8 @@ def forecasts(panel: Panel, first: int, end: int) -> Forecasts:
     rows = origins[:, None, None] + np.arange(1, 4)[:, None]  # [N, H, 1]
     made = 10 + 5 * np.sin(rows * np.pi / 3)
     seen = panel.frame["level"].to_numpy()[rows]
-    bands = {80.0: (made - 2, made + 2)}
-    return Forecasts(origins, seen, {MODEL: made}, {MODEL: lambda: (bands, {})})
+    around = Made(made, {80.0: (made - 2, made + 2)}).around
+    return Forecasts(origins, seen, {MODEL: made}, {MODEL: around})
 
 
 @pytest.fixture(scope="module")

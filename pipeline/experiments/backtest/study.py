@@ -224,11 +224,12 @@ class Backtest:
         """Put the scores of the models of each series beside those of the one of all."""
         quantiles = [str(column) for column in table if str(column).startswith(QUANTILE)]
         percents = {float(c.removeprefix(QUANTILE)): self._array(table, c) for c in quantiles}
+        made = Made(self._array(table, "forecast"), self._bands(table, ""), percents)
         forecasts = Forecasts(
             self._origins(table),
             self._array(table, "observed"),
-            {LOCAL: self._array(table, "forecast")},
-            {LOCAL: lambda: (self._bands(table, ""), percents)},
+            {LOCAL: made.point},
+            {LOCAL: made.around},
             self.calendar.borders,
         )
         yardstick, each = self._yardsticks()
