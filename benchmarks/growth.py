@@ -1,7 +1,7 @@
 """Part 6: seconds and memory of each stage by decades of rows, and of series.
 
 Of one series, the largest as Parquet too, and of as many series of a thousand rows, which are
-forecast at one time of day. Memory is what the machine must have: not what a file on disk holds as
+forecast every three hours. Memory is what the machine must have: not what a file on disk holds as
 well, which the system takes back whenever it needs room.
 """
 

@@ -8,10 +8,9 @@ import numpy as np
 from protocol import serve
 from scoring import Reached, Stopwatch, error
 
-from pipeline.models import registry
-from pipeline.runtime import determinism, process
+from pipeline.runtime import process
 from pipeline.stages import train
-from pipeline.training import fit
+from pipeline.training import ensemble
 from pipeline.training.batches import gatherers
 
 
@@ -24,7 +23,7 @@ def prepare(case: dict[str, Any]) -> Any:
     process.settle()
     os.chdir(case["directory"])
     held: dict[str, Any] = {}
-    build, trained = registry.build, fit.fit
+    build, trained = ensemble.fresh, ensemble.fit
 
     def keep_network(*parts: Any) -> Any:
         held["network"] = parts
@@ -34,14 +33,13 @@ def prepare(case: dict[str, Any]) -> Any:
         held["examples"], held["settings"] = examples, settings
         raise Ready
 
-    registry.build, fit.fit = keep_network, keep_examples
+    ensemble.fresh, ensemble.fit = keep_network, keep_examples
     with contextlib.suppress(Ready):
         train.main()
     examples, settings = held["examples"], held["settings"]
     data, (windows, _) = np.load(case["data"]), gatherers(examples)
 
     def measure(limit: float) -> dict[str, Any]:
-        determinism.settle(settings.seed)
         network = build(*held["network"])
 
         def score(span: str) -> float:

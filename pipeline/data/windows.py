@@ -82,7 +82,7 @@ def training_origins(
     stride: int,
     context: int,
     beyond: npt.NDArray[np.bool_],
-    observed: npt.NDArray[np.bool_],
+    observed: npt.NDArray[np.bool_] | None = None,
     untold: npt.NDArray[np.bool_] | None = None,
 ) -> Runs:
     """The origins of training windows: inside the span, inputs usable, some target observed.
@@ -91,7 +91,7 @@ def training_origins(
         span: rows from the first of the series on; of many series below each other, of each.
         context: rows that the first row's features need before it.
         beyond: [rows] whether some feature is made of a value imputed beyond the gap limit.
-        observed: [rows] whether some target was observed.
+        observed: [rows] whether some target was observed; by default one was in each.
         untold: [rows] whether something known ahead is a value imputed beyond the gap limit.
     """
     starts, ends = np.atleast_2d(span).T
@@ -101,10 +101,12 @@ def training_origins(
     # A run of rows may go on over a border: what it shuts out beyond that is shut out already.
     first, last = true_runs(beyond)  # a window of these origins sees one of these rows:
     unusable = first, last + look_back - 1
-    first, last = true_runs(~observed)  # and of these has all its targets in a gap:
+    none = beyond[:0]
+    # And of these has all its targets in a gap:
+    first, last = true_runs(none if observed is None else ~observed)
     blind = last - first >= horizon
     nothing = first[blind] - 1, last[blind] - horizon
-    first, last = true_runs(beyond[:0] if untold is None else untold)  # of these one as a step:
+    first, last = true_runs(none if untold is None else untold)  # of these one as a step:
     unplanned = first - horizon, last - 1
     parts = zip(between, unusable, nothing, unplanned, strict=True)
     shut, free = map(np.concatenate, parts)
@@ -119,7 +121,9 @@ def training_origins(
 
 def true_runs(mask: npt.NDArray[np.bool_]) -> tuple[Rows, Rows]:
     """Where the mask is true without a break: first rows, and the rows after the last."""
-    edges = np.flatnonzero(np.diff(mask, prepend=False, append=False))
+    inner = np.flatnonzero(mask[1:] != mask[:-1]) + 1
+    # Without a copy of the mask between two that are false.
+    edges = np.concatenate([np.flatnonzero(mask[:1]), inner, np.flatnonzero(mask[-1:]) + len(mask)])
     return edges[::2], edges[1::2]
 
 

@@ -50,34 +50,37 @@ def training_windows(
     context = experiment.context
     targets = [channels.index(name) for name in experiment.targets]
     observed = (state[:, targets] == OBSERVED).any(axis=1)
-    none = np.zeros((2, len(state)), np.bool_)
+    kinds = [(inputs, False), (known, True)][: 2 if known else 1]
+    none = np.zeros((len(kinds), len(state)), np.bool_)
 
     def seen(name: str) -> States:
         sources = input_names.sources(input_names.expand([name], card))
         return state[:, [channels.index(source) for source in sources]]
 
     def unusable(name: str) -> npt.NDArray[np.bool_]:
-        """Rows that no window may see, and rows that may be none of its steps: [2, rows]."""
-        made = input_names.expand([name], card)
+        """Rows that no window may see and, where something is known ahead, those that may be none
+        of its steps: [1 or 2, rows]."""
+        made, shut = input_names.expand([name], card), np.zeros(none.shape, np.bool_)
         sources, beyond = input_names.sources(made), seen(name) == BEYOND
-        given = beyond, sources, made, card.season, window.horizon
-        return np.stack(
-            [
-                features.made_of(*given, ahead) & (name in names)
-                for names, ahead in ((inputs, False), (known, True))
-            ]
-        )
+        for i, (names, ahead) in enumerate(kinds):
+            if name in names:
+                given = beyond, sources, made, card.season, window.horizon, ahead
+                shut[i] = features.made_of(*given)
+        return shut
 
     def longest(name: str) -> int:
         gone = seen(name) != OBSERVED
         parts = [part for rows in np.atleast_2d(span) for part in gone[slice(*rows)].T]
         return max(int((end - first).max(initial=0)) for first, end in map(true_runs, parts))
 
-    def origins(shut: npt.NDArray[np.bool_], observed: npt.NDArray[np.bool_] = ~none[0]) -> Runs:
-        return training_origins(span, *size, context, shut[0], observed, shut[1])
+    def origins(shut: npt.NDArray[np.bool_], observed: npt.NDArray[np.bool_] | None = None) -> Runs:
+        untold = shut[1] if known else None
+        return training_origins(span, *size, context, shut[0], observed, untold)
 
-    possible, lost, costs = len(origins(none)), {}, np.zeros(none.shape, np.uint16)
-    for name in dict.fromkeys([*inputs, *known]):
+    names = dict.fromkeys([*inputs, *known])
+    possible, lost = len(origins(none)), {}
+    costs = np.zeros(none.shape, np.min_scalar_type(len(names)))  # one byte of each row, mostly
+    for name in names:
         shut = unusable(name)
         costs += shut
         if windows := possible - len(origins(shut)):
