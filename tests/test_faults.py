@@ -122,7 +122,7 @@ def stage_of(dvc: subprocess.Popen[bytes]) -> psutil.Process:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "shell"), zip(STAGES, cycle(("bash", "dash")), strict=False))
+@pytest.mark.parametrize(("name", "shell"), [*zip(STAGES, cycle(("bash", "dash")))])
 def test_killed_processes_cost_nothing(toy: Path, name: str, shell: str) -> None:
     """kill -9 of dvc, the stage, both: no orphan stays, the next run gives a clean run's bytes."""
     found = shutil.which(shell)  # bash becomes the stage, dash stays between it and dvc

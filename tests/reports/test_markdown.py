@@ -13,7 +13,7 @@ from pipeline.commands import check
 from pipeline.config import checks
 from pipeline.config.experiment import Experiment
 from pipeline.evaluation import scoring
-from pipeline.evaluation.forecasts import MODEL, Forecasts
+from pipeline.evaluation.forecasts import MODEL, Forecasts, Part
 from pipeline.evaluation.scoring import Yardstick
 from pipeline.reports import comparison_pictures, interval_pictures, markdown, pictures
 from pipeline.tracking import labels
@@ -35,9 +35,9 @@ WINDOWS = {
 HISTORY = pd.DataFrame({"validation/loss": [2.0, 1.0, 1.0 - 1e-12], "kept": [0, 1, 0]})
 
 
-def band(values: Any) -> tuple[dict[float, Any], dict[float, Any]]:
+def band(values: Any, part: Part = np.s_[:]) -> tuple[dict[float, Any], dict[float, Any]]:
     """An interval of 80% that reaches 1 to either side."""
-    return {80: (values - 1, values + 1)}, {}
+    return {80: (values[part] - 1, values[part] + 1)}, {}
 
 
 def scored(series: pd.Series, model: float, seasons: list[int]) -> dict[str, Any]:
