@@ -7,6 +7,7 @@ import sys
 import time
 from contextlib import chdir
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
@@ -157,6 +158,28 @@ def test_the_check_names_each_output_that_is_not_identical() -> None:
     assert [f.output for f in findings if not f.passed] == ["data/reports/predictions.parquet"]
     assert [f.output for f in findings] == list(committed.checksums)
     assert {f.verdict for f in findings} == {"identical", "differs"}
+
+
+@pytest.mark.parametrize(
+    ("change", "passed"),
+    [
+        ({}, True),
+        ({"rmse": 67.25001}, True),  # by less than a millionth of it
+        ({"rmse": 67.2501}, False),
+        ({"below_90": 0.91773}, True),  # seven of two hundred thousand forecasts
+        ({"below_90": 0.9174}, False),
+        ({"steps": [21.4, 22.0]}, False),
+        ({"name": "other"}, False),
+    ],
+)
+def test_another_machine_may_differ_in_last_digits_alone(
+    change: dict[str, Any], passed: bool
+) -> None:
+    """And in a few of the forecasts that a share counts, as values lie on a bound."""
+    made = {"rmse": 67.25, "below_90": 0.917766, "steps": [21.4], "name": "ridge"}
+    both = {"ridge": made}, {"ridge": made | change}
+    (finding,) = reproduce_check.same_numbers(Path("metrics.json"), *both)
+    assert finding.passed == passed
 
 
 def test_the_check_names_the_file_of_a_directory_that_is_not_identical(
