@@ -105,7 +105,9 @@ class Growing:
 
 
 def _nameless() -> tuple[IO[bytes], Path]:
-    place = DISK if "TMPDIR" not in os.environ and DISK.is_dir() else Path(tempfile.gettempdir())
+    # A container's file system may be read-only but for /tmp.
+    ours = "TMPDIR" not in os.environ and os.access(DISK, os.W_OK)
+    place = DISK if ours else Path(tempfile.gettempdir())
     try:
         return tempfile.TemporaryFile(dir=place), place
     except OSError as error:

@@ -1,5 +1,6 @@
 """Tables of many rows: read, computed and kept some rows at a time, to the same bytes."""
 
+import tempfile
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -146,6 +147,19 @@ def test_what_is_left_without_some_rows_is_what_they_would_teach(
     for first, last in ((0, 0), (10, 40), (0, 118), (100, 200), (0, 119)):
         kept = (at < first) | (at > last)
         assert sorted_once.without(first, last) == inputs.learn(rows.part(kept), by_year)
+
+
+def test_long_arrays_lie_where_one_may_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In /tmp of a container whose other files are read-only."""
+    monkeypatch.delenv("TMPDIR", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("os.access", lambda *_: False)
+    monkeypatch.setattr(on_disk, "LONG", 8)
+    with mock.patch("tempfile.TemporaryFile", wraps=tempfile.TemporaryFile) as made:
+        on_disk.zeros((4,), np.float64)
+    made.assert_called_once_with(dir=tmp_path)
 
 
 @pytest.mark.slow
