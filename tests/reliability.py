@@ -40,9 +40,9 @@ Each line is a test. `make test` runs them, `make test-slow` those marked *slow*
 input always ends with exit code 1 and one line that starts with `error:`, without a traceback, and
 nothing is written.
 
-Two faults are not covered. A stage whose DVC is killed before it has looked who called it, in about
-the first twentieth of a second, runs on. A bit that flips in a model already logged to MLflow goes
-unnoticed, because HDF5 keeps no checksums.
+Two faults are not covered. A stage whose DVC is killed while Python starts, before the stage has
+looked who called it, runs on. A bit that flips in a model already logged to MLflow goes unnoticed,
+because HDF5 keeps no checksums.
 """
 
 
