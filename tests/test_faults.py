@@ -121,6 +121,31 @@ def stage_of(dvc: subprocess.Popen[bytes]) -> psutil.Process:
     return found[0]
 
 
+def held(
+    directory: Path, name: str, ready: Callable[[psutil.Process], object], env: Mapping[str, str]
+) -> tuple[subprocess.Popen[bytes], psutil.Process]:
+    """A dvc that waits for a stage, and the stage, stopped at a moment before its end.
+
+    A dvc killed as it reads the end of its stage may leave its own lock half written.
+    """
+    for _ in range(5):
+        dvc = start(directory, "dvc", "repro", "-f", "-s", name, env=env)
+        with suppress(psutil.NoSuchProcess):  # it ended before it could be stopped: once more
+            process = stage_of(dvc)
+            until(lambda process=process: ready(process), f"the moment in {name}")
+            process.suspend()
+            until(
+                lambda process=process: (
+                    process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
+                ),
+                "the stage to stop",
+            )
+            if process.status() == psutil.STATUS_STOPPED:
+                return dvc, process
+        assert dvc.wait(PATIENCE) == 0, (directory / "said.txt").read_text()
+    raise AssertionError(f"{name} ended five times before it could be stopped")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "shell"), [*zip(STAGES, cycle(("bash", "dash")))])
 def test_killed_processes_cost_nothing(toy: Path, name: str, shell: str) -> None:
@@ -131,17 +156,16 @@ def test_killed_processes_cost_nothing(toy: Path, name: str, shell: str) -> None
     clean = outputs(toy)
     places = [toy / path for path in outputs_of(toy, name)]
     for victims in (["dvc"], ["stage"], ["dvc", "stage"]):
-        dvc = start(toy, "dvc", "repro", "-f", "-s", name, env=env)
-        process = stage_of(dvc)
         if victims == ["dvc"]:  # as the stage begins, once it has seen who called it
-            until(lambda process=process: process.cpu_times().user > 0.1, "a stage at work")
+            dvc, process = held(toy, name, lambda process: process.cpu_times().user > 0.1, env)
         else:  # as it writes
-            until(lambda: any(written(path) for path in places), "an output")
-        if "dvc" in victims:  # first: else it sees the stage die, and is killed writing its lock
+            dvc, process = held(toy, name, lambda _: any(written(path) for path in places), env)
+        if "dvc" in victims:
             dvc.kill()
         if "stage" in victims:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+            process.kill()
+        else:
+            process.resume()
         dvc.wait(PATIENCE)
         assert psutil.wait_procs([process], timeout=PATIENCE)[1] == [], "an orphan runs on"
         if victims == ["dvc"]:
