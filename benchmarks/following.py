@@ -1,10 +1,12 @@
-"""`python -m benchmarks.following`: intervals that follow their errors, by two rules.
+"""`python -m benchmarks.following`: what intervals of the run in data/ are by other rules.
 
-The quantile tracker of the report beside adaptive conformal inference (Gibbs and Candes 2021), on
-the test span of the run in data/. It prints the table of docs/intervals.md.
+Whose ends are moved alike or each by itself; and whose errors are followed by the quantile tracker
+of the report or by adaptive conformal inference (Gibbs and Candes 2021). It prints the tables of
+docs/intervals.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +14,7 @@ import pandas as pd
 
 from pipeline.config.reading import read_experiment
 from pipeline.data import panel, splits
-from pipeline.data.windows import Runs
+from pipeline.data.windows import Rows, Runs
 from pipeline.evaluation import scoring
 from pipeline.experiments.task import prepared
 from pipeline.files import artifacts
@@ -27,6 +29,56 @@ GRID = (*map(float, range(1, 100)), 99.5, 99.9)  # levels between which the othe
 GAINS = 0.005, 0.01, 0.02
 RATES = 0.002, 0.005, 0.01
 HEADER = ["", "coverage", "by step", "by month", "width", "Winkler", "without end"]
+
+
+PARTS = 2, 12, 26  # of the calibration span, of which each has intervals of the others' errors
+
+
+class Alike(conformal.Method):
+    """Both ends of a level's interval are moved by the same, of quantiles too."""
+
+    def held(self, share: Fraction, n: int) -> Fraction:
+        """What both hold together."""
+        return share
+
+
+def parted(n: int, parts: int, horizon: int) -> Iterator[tuple[Rows, Rows]]:
+    """Of n windows in a row those of each part, and those of the others that share no target."""
+    rows = np.arange(n)
+    for own in np.array_split(rows, parts):
+        yield own, np.flatnonzero((rows < own[0] - horizon) | (rows > own[-1] + horizon))
+
+
+def ends(
+    method: conformal.Method,
+    made: dict[str, Floats],
+    came: dict[str, Floats],
+    learned_on: str,
+    lowest: Floats,
+) -> str:
+    """The table of the lowest level's ends: Winkler and coverage by parts, and on test."""
+    level, names = method.levels[0], tuple(map(str, range(came["test"].shape[2])))
+    learned, seen = made[learned_on], came[learned_on]
+    rows = []
+    for name, kind in ("each by itself", conformal.Method), ("both alike", Alike):
+        how = kind(**method.model_dump())
+        told = [name]
+        for parts in PARTS:
+            bounds = np.empty((2, *seen.shape))
+            for own, of in parted(len(seen), parts, seen.shape[1]):
+                found = learning.calibrate(how, learned[of], seen[of], names)
+                bounds[:, own] = found.bands(learned[own], lowest)[level]
+            told.append(short((bounds[0], bounds[1]), seen, level))
+        every = learning.calibrate(how, learned, seen, names)
+        on_test = every.bands(made["test"], lowest)[level]
+        rows.append([*told, short(on_test, came["test"], level)])
+    return table(["ends", *(f"in {n} parts" for n in PARTS), "test"], rows)
+
+
+def short(ends: Sequence[Floats], observed: Floats, level: float) -> str:
+    """Winkler's score and coverage."""
+    told = scores(ends, observed, np.zeros(len(observed), np.int64), level)
+    return f"{told[-1]}, {told[0]}"
 
 
 def adaptive(
@@ -113,10 +165,12 @@ def main() -> None:
     test = origins["test"]
     months = pd.DatetimeIndex(series.index[test]).month.to_numpy()
     lowest = forecaster.lowest
-    for level, ends in fixed.items():
-        rows = {"fixed": [np.maximum(end, lowest) for end in ends]}
+    print("Ends of quantiles, Winkler and coverage of the lowest level:\n")
+    print(ends(calibrated.method, made, came, learned_on, lowest))
+    for level, bounds in fixed.items():
+        rows = {"fixed": [np.maximum(end, lowest) for end in bounds]}
         for gain in GAINS:
-            followed = drift.replay({level: ends}, middle, observed, test, lowest, gain)
+            followed = drift.replay({level: bounds}, middle, observed, test, lowest, gain)
             rows[f"tracker, gain {gain:g}"] = [*followed[level]]
         body = [[name, *scores(of, observed, months, level), ""] for name, of in rows.items()]
         for rate in RATES:

@@ -220,6 +220,14 @@ def _say_what_is_less(
             f"{layout.calibration}: {span} has too few windows for evaluate.calibration.bins "
             f"{bins} at {fewer} of {len(cells)} steps and targets: fewer there"
         )
+    alike = {
+        level: sum(not cell.levels[level].upper for cell in cells) for level in cells[0].levels
+    }
+    for level in (level for level, n in alike.items() if n and learned.method.given):
+        say(
+            f"{layout.calibration}: {span} has too few windows to move each end of {level}% by "
+            f"itself at {alike[level]} of {len(cells)} steps and targets: both move alike there"
+        )
     if not (experiment.card.series and experiment.params.evaluate.calibration.by_series):
         return
     if small := [name for name in borders.names if name not in learned.series]:

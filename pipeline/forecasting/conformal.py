@@ -7,7 +7,7 @@ whatever the model and the distribution, as long as errors are exchangeable.
 
 import math
 from bisect import bisect
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cached_property
 from statistics import NormalDist
@@ -79,6 +79,14 @@ class Method(Record):
             "lengthen the span or lower the levels"
         )
 
+    def held(self, share: Fraction, n: int) -> Fraction:
+        """What each end of a level's interval holds by itself, or both together: the share.
+
+        Both together where a point is forecast, or n errors have none of the rank of an end.
+        """
+        end = (1 + share) / 2
+        return end if self.given and n >= needed(end) else share
+
     def own(self, values: Floats, quantile: float) -> Floats:
         """The model's own quantile of what it forecasts [N, Q], or its point forecast [N].
 
@@ -100,11 +108,23 @@ class Method(Record):
         return self.own(values, tail), self.own(values, round(1 - tail, 9))
 
 
+def _none(given: Collection[object]) -> bool:
+    """Whether a field is left out of the JSON."""
+    return not given
+
+
 class Learned(Record):
     """What was learned for a level or a quantile, by bin."""
 
     ranks: tuple[int, ...]
     errors: tuple[float, ...]  # of these ranks
+    # where each end of a level has its own, the upper end's; `errors` are then the lower end's
+    upper: tuple[float, ...] = Field(default=(), exclude_if=_none)
+
+    @property
+    def uppers(self) -> tuple[float, ...]:
+        """How far the upper end lies out, by bin."""
+        return self.upper or self.errors
 
 
 class Cell(Record):
@@ -115,13 +135,15 @@ class Cell(Record):
     floor: float | None  # errors were divided by |forecast| + floor; None: they were not
     edges: tuple[float, ...]  # between bins of the forecast; an edge belongs to the bin above
     n: tuple[int, ...]  # errors by bin
-    levels: dict[str, Learned]  # absolute errors, by the level in percent
+    levels: dict[str, Learned]  # how far the ends lie out, by the level in percent
     quantiles: dict[str, Learned]  # errors with their sign
 
-    def errors(self, learned: Iterable[Learned], middle: Floats) -> Iterator[Floats]:
-        """What was learned, each in the target's units, for each forecast [N]."""
+    def errors(self, learned: Iterable[Learned], middle: Floats) -> Iterator[tuple[Floats, Floats]]:
+        """What was learned, each in the target's units, for each forecast [N]; the upper ends'."""
         own, size = bin_of(middle, self.edges), size_of(middle, self.floor)
-        return (np.array(each.errors)[own] * size for each in learned)
+        for each in learned:
+            lower, upper = np.array([each.errors, each.uppers])[:, own] * size
+            yield lower, upper
 
 
 class OfSeries(Record):
@@ -131,12 +153,15 @@ class OfSeries(Record):
     n: dict[str, tuple[int, ...]]
     levels: dict[str, dict[str, tuple[float, ...]]]
     quantiles: dict[str, dict[str, tuple[float, ...]]]
+    # of those levels whose ends each have their own at each step, the upper ends'
+    uppers: dict[str, dict[str, tuple[float, ...]]] = Field(default={}, exclude_if=_none)
 
     @classmethod
     def of(cls, cells: Sequence[Cell]) -> Self:
         """The same as cells."""
         by = {cell.target: [one for one in cells if one.target == cell.target] for cell in cells}
         first = cells[0]
+        apart = [at for at in first.levels if any(cell.levels[at].upper for cell in cells)]
         return cls(
             floors={name: tuple(cell.floor for cell in own) for name, own in by.items()},
             n={name: tuple(cell.n[0] for cell in own) for name, own in by.items()},
@@ -151,14 +176,25 @@ class OfSeries(Record):
                 }
                 for name, own in by.items()
             },
+            uppers={
+                name: {at: tuple(cell.levels[at].uppers[0] for cell in own) for at in apart}
+                for name, own in by.items()
+                if apart
+            },
         )
 
     def cells(self, method: Method) -> tuple[Cell, ...]:
         """What was learned, target by target and step by step."""
         levels, quantiles = method.shares
 
-        def learned(n: int, share: Fraction, error: float) -> Learned:
-            return Learned(ranks=(rank(n, share),), errors=(error,))
+        def learned(n: int, share: Fraction, *ends: float) -> Learned:
+            lower, *upper = ends
+            return Learned(ranks=(rank(n, share),), errors=(lower,), upper=tuple(upper))
+
+        def level(name: str, at: str, n: int, i: int) -> Learned:
+            ends = self.levels[name], self.uppers.get(name, {})
+            own = [each[at][i] for each in ends if at in each]
+            return learned(n, method.held(levels[at], n), *own)
 
         return tuple(
             Cell(
@@ -167,7 +203,7 @@ class OfSeries(Record):
                 floor=self.floors[name][i],
                 edges=(),
                 n=(n,),
-                levels={at: learned(n, s, self.levels[name][at][i]) for at, s in levels.items()},
+                levels={at: level(name, at, n, i) for at in levels},
                 quantiles={
                     at: learned(n, s, self.quantiles[name][at][i]) for at, s in quantiles.items()
                 },
@@ -184,7 +220,7 @@ class Calibration(Record):
     targets: tuple[str, ...]
     cells: tuple[Cell, ...]
     # of each series with errors enough, if it was asked for; absent otherwise
-    series: dict[str, OfSeries] = Field(default={}, exclude_if=lambda given: not given)
+    series: dict[str, OfSeries] = Field(default={}, exclude_if=_none)
 
     def parts(self, names: Sequence[str], number: Rows) -> "list[Part]":
         """Windows of series by what was learned of these, or of all: [N] the numbers of names."""
@@ -210,9 +246,9 @@ class Calibration(Record):
         for cell, at in self._places():
             values, middle = forecast[at], method.own(forecast[at], 0.5)
             learned = (cell.levels[f"{level:g}"] for level in method.levels)
-            for i, error in enumerate(cell.errors(learned, middle)):
+            for i, (below, above) in enumerate(cell.errors(learned, middle)):
                 low, high = method.ends(values, method.levels[i])
-                ends[(0, i, *at)], ends[(1, i, *at)] = low - error, high + error
+                ends[(0, i, *at)], ends[(1, i, *at)] = low - below, high + above
         lows, highs = np.maximum(nested(*ends), lowest)
         return {level: (lows[i], highs[i]) for i, level in enumerate(method.levels)}
 
@@ -223,7 +259,7 @@ class Calibration(Record):
         for cell, at in self._places():
             values, middle = forecast[at], method.own(forecast[at], 0.5)
             learned = (cell.quantiles[f"{q:g}"] for q in method.quantiles)
-            for i, error in enumerate(cell.errors(learned, middle)):
+            for i, (error, _) in enumerate(cell.errors(learned, middle)):
                 made[(*at, i)] = method.own(values, method.quantiles[i]) + error
         # Sorted, quantiles that cross are nearer the true ones (Chernozhukov et al. 2010).
         return np.maximum(np.sort(made, axis=-1), np.expand_dims(lowest, -1))

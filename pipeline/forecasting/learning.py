@@ -59,9 +59,11 @@ def calibrate(
     """Learn from forecasts of the calibration span, on which the model was not fitted.
 
     A level's interval is the forecast and, either way, the absolute error of its rank; quantile q
-    is the forecast plus the error of rank ceil((n + 1) q). Of a model that forecasts quantiles, the
-    interval of 80% goes from its .1 to its .9, moved by the max(low - y, y - high) of its rank
-    (Romano, Patterson and Candes 2019), and a quantile is its own, moved by its own errors.
+    is the forecast plus the error of rank ceil((n + 1) q). Of a model that forecasts quantiles, a
+    quantile is its own, moved by its own errors, and the interval of 80% goes from its .1 to its
+    .9, each moved so that it holds 90% by itself: of low - y and of y - high the error of this rank
+    (Romano, Patterson and Candes 2019, theorem 2). Where errors are too few for that, both are
+    moved alike, by the max(low - y, y - high) of the level's rank.
 
     Args:
         method: what is learned.
@@ -166,6 +168,7 @@ def _cell(method: Method, target: str, step: int, values: Floats, y: Floats) -> 
     size = size_of(middle, floor)
     edges = _edges(middle, method.bins, method.least)
     bins = [bin_of(middle, edges) == i for i in range(len(edges) + 1)]
+    n = tuple(int(inside.sum()) for inside in bins)
 
     def parts(errors: Floats) -> list[Floats]:
         return [np.sort((errors / size)[inside]) for inside in bins]
@@ -175,20 +178,29 @@ def _cell(method: Method, target: str, step: int, values: Floats, y: Floats) -> 
         found = [float(part[r - 1]) for part, r in zip(parts, ranks, strict=True)]
         return Learned(ranks=tuple(ranks), errors=tuple(found))
 
+    def level(share: Fraction, percent: float) -> Learned:
+        low, high = method.ends(values, percent)
+        below, above = low - y, y - high
+        held = method.held(share, min(n))
+        if held == share:
+            return learned(share, parts(np.maximum(below, above)))
+        upper = learned(held, parts(above)).errors
+        return learned(held, parts(below)).model_copy(update={"upper": upper})
+
     if method.given:
-        sides = (method.ends(values, level) for level in method.levels)
-        missed = [parts(np.maximum(low - y, y - high)) for low, high in sides]
+        of_levels = list(map(level, levels.values(), method.levels))
         errors = [parts(y - method.own(values, q)) for q in method.quantiles]
     else:  # the same for all, so they are sorted once
-        missed = [parts(np.abs(y - values))] * len(levels)
+        missed = parts(np.abs(y - values))
+        of_levels = [learned(share, missed) for share in levels.values()]
         errors = [parts(y - values)] * len(quantiles)
     return Cell(
         target=target,
         step=step,
         floor=floor,
         edges=edges,
-        n=tuple(int(inside.sum()) for inside in bins),
-        levels=dict(zip(levels, map(learned, levels.values(), missed), strict=True)),
+        n=n,
+        levels=dict(zip(levels, of_levels, strict=True)),
         quantiles=dict(zip(quantiles, map(learned, quantiles.values(), errors), strict=True)),
     )
 

@@ -249,7 +249,7 @@ def _sure(experiment: Experiment, metrics: dict[str, Any]) -> str:
     why = "" if span == "calibration" else ", since no calibration span is named"
     made = "is made of the model's"
     if experiment.params.train.forecasts:
-        made = "lies between the model's quantiles, moved by its"
+        made = "lies between the model's quantiles, each moved by its own"
     own = ""
     if settings.by_series and experiment.card.series:
         own = " Of a series with errors enough it is made of its own, without bins."

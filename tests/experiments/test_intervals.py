@@ -132,10 +132,13 @@ def test_a_quantile_network_is_served_as_it_was_scored(project: Project) -> None
 
 
 def test_what_is_left_out_is_said(projects: Toys, capsys: pytest.CaptureFixture[str]) -> None:
-    """Bins that are merged, halves of validation that are too short."""
+    """Bins that are merged, ends that move alike, halves of validation that are too short."""
     project, short = projects("one"), {"train": 300, "validation": 330, "test": 600}
-    metrics = ran(project, short).metrics
+    network = {"train.model": {"name": "lstm", "units": [4]}, "train.loss": "pinball"}
+    metrics = ran(project, short, **network).metrics
     said = capsys.readouterr().err
+    assert "too few windows to move each end of 95% by itself at 3 of 3 steps and targets" in said
+    assert "each end of 80%" not in said
     assert "coverage_80" not in metrics["validation"]
     assert "validation has too few windows for evaluate.calibration.bins 5 at 3 of 3" in said
     assert "half of validation is too short for scores of intervals there" in said

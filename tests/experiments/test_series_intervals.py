@@ -14,9 +14,9 @@ from pipeline.experiments.run import run_experiment
 from pipeline.experiments.validate import validate
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
-from pipeline.forecasting.conformal import Calibration
+from pipeline.forecasting.conformal import Calibration, Method
 from pipeline.forecasting.forecaster import Forecaster, stage_files
-from pipeline.forecasting.learning import calibrate
+from pipeline.forecasting.learning import Held, calibrate, calibrations
 from tests.toys import PANEL, Project, toy_times
 
 LENGTHS = {"calm": 400, "few": 60, "wild": 420}
@@ -102,6 +102,25 @@ def test_a_series_intervals_are_of_its_own_errors(own: Project) -> None:
         alone = calibrate(calibration.method, forecast, seen, ["level"])
         assert calibration.series[name].cells(calibration.method) == alone.cells
     assert sum(calibration.cells[0].n) == every.query("step == 1")["observed"].notna().sum()
+
+
+def test_ends_of_their_own_are_kept_by_series() -> None:
+    """Of quantiles too: both ends of each step, where one step has errors for them and one few."""
+    y = np.random.default_rng(1).normal(size=(60, 2, 1))
+    y[:25, 1] = np.nan
+    given = (0.1, 0.25, 0.5, 0.75, 0.9)
+    quantiles = np.broadcast_to(np.linspace(-1, 1, 5), (*y.shape, 5))
+    method = Method(levels=(80, 95), given=given, quantiles=(0.5,))
+    rows = {"one": np.arange(60)}
+    [made] = calibrations(method, Held(quantiles), Held(y), ["level"], [None], rows)
+    back = made.series["one"].cells(method)
+    assert [cell.levels["95"].upper != cell.levels["95"].errors for cell in back] == [True, False]
+    for mine, cell in zip(back, made.cells, strict=True):
+        for level, learned in mine.levels.items():
+            assert learned.ranks == cell.levels[level].ranks
+            assert (learned.errors, learned.upper) == (
+                cell.levels[level].errors, cell.levels[level].uppers
+            )  # fmt: skip
 
 
 def test_intervals_of_their_own_hold_in_each_series(pooled: Project, own: Project) -> None:
