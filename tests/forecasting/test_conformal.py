@@ -192,6 +192,17 @@ def test_each_end_of_quantiles_moves_by_itself() -> None:
     assert [end.item() for end in made.bands(own[:1])[80]] == [-6, 6]
 
 
+def test_a_calibration_of_earlier_code_moves_both_ends_alike() -> None:
+    """Without errors of an upper end those of the level are for both, as they were served."""
+    own, y = np.zeros((9, 1, 1, 5)), np.arange(-1.0, 8)[:, None, None]
+    method = Method(levels=(80,), quantiles=(0.1, 0.9), given=GIVEN.given)
+    tree = calibrate(method, own, y, ["level"]).model_dump(mode="json")
+    tree["cells"][0]["levels"]["80"] = {"ranks": [8], "errors": [6.0]}
+    read = parse(tree, Calibration, "calibration.json")
+    assert [end.item() for end in read.bands(own[:1])[80]] == [-6, 6]
+    assert read.model_dump(mode="json") == tree
+
+
 @settings(max_examples=30)
 @given(values=VALUES, seed=st.integers(0, 99))
 def test_levels_are_nested(values: Floats, seed: int) -> None:
