@@ -28,10 +28,8 @@ Floats = npt.NDArray[np.float64]
 GRID = (*map(float, range(1, 100)), 99.5, 99.9)  # levels between which the others are drawn
 GAINS = 0.005, 0.01, 0.02
 RATES = 0.002, 0.005, 0.01
-HEADER = ["", "coverage", "by step", "by month", "width", "Winkler", "without end"]
-
-
 PARTS = 2, 12, 26  # of the calibration span, of which each has intervals of the others' errors
+HEADER = ["", "coverage", "by step", "by month", "width", "Winkler", "without end"]
 
 
 class Alike(conformal.Method):

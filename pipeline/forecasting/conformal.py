@@ -138,12 +138,10 @@ class Cell(Record):
     levels: dict[str, Learned]  # how far the ends lie out, by the level in percent
     quantiles: dict[str, Learned]  # errors with their sign
 
-    def errors(self, learned: Iterable[Learned], middle: Floats) -> Iterator[tuple[Floats, Floats]]:
-        """What was learned, each in the target's units, for each forecast [N]; the upper ends'."""
+    def errors(self, learned: Iterable[Sequence[float]], middle: Floats) -> Iterator[Floats]:
+        """Errors by bin, each in the target's units, for each forecast [N]."""
         own, size = bin_of(middle, self.edges), size_of(middle, self.floor)
-        for each in learned:
-            lower, upper = np.array([each.errors, each.uppers])[:, own] * size
-            yield lower, upper
+        return (np.array(each)[own] * size for each in learned)
 
 
 class OfSeries(Record):
@@ -153,7 +151,7 @@ class OfSeries(Record):
     n: dict[str, tuple[int, ...]]
     levels: dict[str, dict[str, tuple[float, ...]]]
     quantiles: dict[str, dict[str, tuple[float, ...]]]
-    # of those levels whose ends each have their own at each step, the upper ends'
+    # of those levels whose ends have their own errors at some step, the upper ends'
     uppers: dict[str, dict[str, tuple[float, ...]]] = Field(default={}, exclude_if=_none)
 
     @classmethod
@@ -245,8 +243,10 @@ class Calibration(Record):
         ends = np.empty((2, len(method.levels), *forecast.shape[:3]))
         for cell, at in self._places():
             values, middle = forecast[at], method.own(forecast[at], 0.5)
-            learned = (cell.levels[f"{level:g}"] for level in method.levels)
-            for i, (below, above) in enumerate(cell.errors(learned, middle)):
+            learned = [cell.levels[f"{level:g}"] for level in method.levels]
+            down = cell.errors((each.errors for each in learned), middle)
+            up = cell.errors((each.uppers for each in learned), middle)
+            for i, (below, above) in enumerate(zip(down, up, strict=True)):
                 low, high = method.ends(values, method.levels[i])
                 ends[(0, i, *at)], ends[(1, i, *at)] = low - below, high + above
         lows, highs = np.maximum(nested(*ends), lowest)
@@ -258,8 +258,8 @@ class Calibration(Record):
         made = np.empty((*forecast.shape[:3], len(method.quantiles)))
         for cell, at in self._places():
             values, middle = forecast[at], method.own(forecast[at], 0.5)
-            learned = (cell.quantiles[f"{q:g}"] for q in method.quantiles)
-            for i, (error, _) in enumerate(cell.errors(learned, middle)):
+            learned = (cell.quantiles[f"{q:g}"].errors for q in method.quantiles)
+            for i, error in enumerate(cell.errors(learned, middle)):
                 made[(*at, i)] = method.own(values, method.quantiles[i]) + error
         # Sorted, quantiles that cross are nearer the true ones (Chernozhukov et al. 2010).
         return np.maximum(np.sort(made, axis=-1), np.expand_dims(lowest, -1))
