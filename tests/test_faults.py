@@ -1,5 +1,6 @@
 """What dies, fills up or breaks under the pipeline: real processes, signals and limits."""
 
+import os
 import re
 import shutil
 import signal
@@ -121,29 +122,42 @@ def stage_of(dvc: subprocess.Popen[bytes]) -> psutil.Process:
     return found[0]
 
 
+# The interpreter of a stage that stops itself once: as it begins, or with an output written beside.
+STOPPING = """#!{python} -E
+import os, runpy, signal, sys
+event, place, starts, left = {event!r}, {place}, {starts!r}, [1]
+def watch(name, values):
+    if name == event and left and str(values[place]).startswith(tuple(starts)):
+        left.clear()
+        os.kill(os.getpid(), signal.SIGSTOP)
+sys.addaudithook(watch)
+sys.path[0] = os.getcwd()
+runpy.run_module(sys.argv[-1], run_name="__main__", alter_sys=True)
+"""
+
+
 def held(
-    directory: Path, name: str, ready: Callable[[psutil.Process], object], env: Mapping[str, str]
+    directory: Path, name: str, shell: str, *, writing: bool
 ) -> tuple[subprocess.Popen[bytes], psutil.Process]:
-    """A dvc that waits for a stage, and the stage, stopped at a moment before its end.
+    """A dvc that waits for a stage, and the stage, which has stopped before its end.
 
     A dvc killed as it reads the end of its stage may leave its own lock half written.
     """
-    for _ in range(5):
-        dvc = start(directory, "dvc", "repro", "-f", "-s", name, env=env)
-        with suppress(psutil.NoSuchProcess):  # it ended before it could be stopped: once more
-            process = stage_of(dvc)
-            until(lambda process=process: ready(process), f"the moment in {name}")
-            process.suspend()
-            until(
-                lambda process=process: (
-                    process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
-                ),
-                "the stage to stop",
-            )
-            if process.status() == psutil.STATUS_STOPPED:
-                return dvc, process
-        assert dvc.wait(PATIENCE) == 0, (directory / "said.txt").read_text()
-    raise AssertionError(f"{name} ended five times before it could be stopped")
+    places = [os.path.realpath(directory / path) for path in outputs_of(directory, name)]
+    begins = ("import", 0, [f"pipeline.experiments.{name}"])  # it has seen who called it
+    event, place, starts = ("os.rename", 1, places) if writing else begins
+    python = directory.parent / "bin/python"
+    python.parent.mkdir(exist_ok=True)
+    python.write_text(
+        STOPPING.format(python=sys.executable, event=event, place=place, starts=starts)
+    )
+    python.chmod(0o755)
+    env = {**NO_STORE, "SHELL": shell}
+    env["PATH"] = os.pathsep.join([str(python.parent), environment()["PATH"]])
+    dvc = start(directory, "dvc", "repro", "-f", "-s", name, env=env)
+    process = stage_of(dvc)
+    until(lambda: process.status() == psutil.STATUS_STOPPED, f"{name} to stop")
+    return dvc, process
 
 
 @pytest.mark.slow
@@ -152,17 +166,13 @@ def test_killed_processes_cost_nothing(toy: Path, name: str, shell: str) -> None
     """kill -9 of dvc, the stage, both: no orphan stays, the next run gives a clean run's bytes."""
     found = shutil.which(shell)  # bash becomes the stage, dash stays between it and dvc
     assert found, f"expected {shell} on PATH"
-    env = {**NO_STORE, "SHELL": found}
     clean = outputs(toy)
-    places = [toy / path for path in outputs_of(toy, name)]
     for victims in (["dvc"], ["stage"], ["dvc", "stage"]):
-        if victims == ["dvc"]:  # as the stage begins, once it has seen who called it
-            dvc, process = held(toy, name, lambda process: process.cpu_times().user > 0.1, env)
-        else:  # as it writes
-            dvc, process = held(toy, name, lambda _: any(written(path) for path in places), env)
+        dvc, process = held(toy, name, found, writing="stage" in victims)
         if "dvc" in victims:
             dvc.kill()
         if "stage" in victims:
+            assert any(written(toy / path) for path in outputs_of(toy, name))
             process.kill()
         else:
             process.resume()
@@ -182,10 +192,8 @@ def outputs_of(directory: Path, name: str) -> list[str]:
 
 
 def written(path: Path) -> bool:
-    """Whether an output, or the file beside it that will replace it, is there."""
-    if path.is_dir():
-        return any(path.iterdir())
-    return path.exists() or path.with_name(f".partial-{path.name}").exists()
+    """Whether a part of an output is there, or the file beside it that will replace it."""
+    return any(path.rglob("*")) or path.with_name(f".partial-{path.name}").exists()
 
 
 @pytest.mark.slow
