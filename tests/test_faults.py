@@ -124,12 +124,13 @@ def stage_of(dvc: subprocess.Popen[bytes]) -> psutil.Process:
 
 # The interpreter of a stage that stops itself once: as it begins, or with an output written beside.
 STOPPING = """#!{python} -E
-import os, runpy, signal, sys
+import os, runpy, signal, sys, time
 event, place, starts, left = {event!r}, {place}, {starts!r}, [1]
 def watch(name, values):
     if name == event and left and str(values[place]).startswith(tuple(starts)):
         left.clear()
         os.kill(os.getpid(), signal.SIGSTOP)
+        time.sleep(5)  # of work that is left, once it goes on
 sys.addaudithook(watch)
 sys.path[0] = os.getcwd()
 runpy.run_module(sys.argv[-1], run_name="__main__", alter_sys=True)
