@@ -58,9 +58,11 @@ def as_written(table: pd.DataFrame, card: Card, where: str) -> pd.Series:
     if bad.any():
         row = int(bad.argmax())
         found = " ".join(str(table[name].iloc[row]).strip() for name in names)
+        below = bad[row:].all() and row
+        remedy = "; if a total or a note ends the table, take it out of the file" if below else ""
         raise PipelineError(
             f"{where}: column {', '.join(names)}, row {table.index[row]}: expected {expected}, "
-            f"found {found[:60]!r}"
+            f"found {found[:60]!r}{remedy}"
         )
     if text is not None:
         _check_offsets(text, card, where)

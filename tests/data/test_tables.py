@@ -172,6 +172,10 @@ WRONG_TABLES: dict[str, tuple[str | bytes, list[str]]] = {
         replaced(7, "2014-02-30 06:00,1,2,N,x"),
         ["column time, row 7: expected a time written as %Y-%m-%d %H:%M", "'2014-02-30 06:00'"],
     ),
+    "a total below the last row": (
+        replaced(48, "Total,96,96,N,x"),
+        ["row 48: expected a time", "found 'Total'; if a total or a note ends the table, take it"],
+    ),
     "mixed dates": (
         replaced(7, "01/01/2014 06:00,1,2,N,x"),
         ["column time, row 7", "found '01/01/2014 06:00'"],
