@@ -15,6 +15,7 @@ from pipeline.errors import PipelineError
 from pipeline.experiments.executors import DiedError, Executor, Inline
 from pipeline.experiments.workers import Workers, executor
 from pipeline.files import artifacts
+from tests.processes import below
 from tests.repositories import environment
 from tests.toys import ROOT
 
@@ -143,8 +144,7 @@ def test_workers_end_with_their_parent(tmp_path: Path) -> None:
     )
 
     def workers() -> list[psutil.Process]:
-        children = psutil.Process(parent.pid).children(recursive=True)
-        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+        return below(psutil.Process(parent.pid), "spawn_main")
 
     while not (tmp_path / "0.txt").exists() or len(workers()) < 2:
         assert parent.poll() is None

@@ -32,6 +32,7 @@ from tests.experiments import test_team_fits
 from tests.experiments.backtest import test_fits
 from tests.experiments.search import test_trials
 from tests.experiments.test_executors import Word, write
+from tests.processes import below, words
 from tests.repositories import NO_STORE, environment, kill_when
 from tests.toys import ROOT, Project, to_yaml, toy_table
 
@@ -119,12 +120,7 @@ def at(nodes: Any) -> Iterator[Executor]:
 def workers(node: Any) -> list[psutil.Process]:
     """The processes that a node of Ray has at work."""
     [raylet] = node.all_processes["raylet"]
-    found = []
-    for one in psutil.Process(raylet.process.pid).children(recursive=True):
-        with suppress(psutil.NoSuchProcess):
-            if AT_WORK in one.cmdline():
-                found.append(one)
-    return found
+    return below(psutil.Process(raylet.process.pid), AT_WORK)
 
 
 def working(nodes: Any) -> list[psutil.Process]:
@@ -215,7 +211,7 @@ def test_a_node_that_goes_changes_no_byte(
                 for one in workers(node):
                     with suppress(psutil.NoSuchProcess):
                         one.suspend()
-                        if AT_WORK in one.cmdline():
+                        if AT_WORK in words(one):
                             return node, one
                         one.resume()
             time.sleep(0.05)
@@ -350,7 +346,7 @@ def test_a_cluster_of_ones_own_is_closed_to_others(alone: Alone, tmp_path: Path)
     [address] = {
         word.removeprefix("--gcs-address=")
         for one in processes
-        for word in one.cmdline()
+        for word in words(one)
         if word.startswith("--gcs-address=")
     }
     other = env | ray_cluster.ENVIRONMENT | ray_cluster.LOOPBACK | {"RAY_AUTH_TOKEN": "another"}

@@ -26,6 +26,7 @@ from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.models.spec import Spec
 from pipeline.training import checkpoint
+from tests.processes import below
 from tests.toys import Project, toy_card, toy_params, toy_spec
 
 # Batches that their parts do not divide, dropout, missing targets, and a rate that ends it early.
@@ -93,8 +94,7 @@ def lost(layout: Layout, team: Team, kill: Callable[[], object]) -> None:
 
 def helpers() -> list[psutil.Process]:
     """The processes that this one has started as workers."""
-    children = psutil.Process().children(recursive=True)
-    return [one for one in children if "spawn_main" in " ".join(one.cmdline())]
+    return below(psutil.Process(), "spawn_main")
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from contextlib import chdir
@@ -135,3 +136,19 @@ def test_an_interrupt_that_a_library_answers_with_an_error_is_an_interrupt() -> 
         [sys.executable, "-c", FAILING], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (1, "interrupted\n")
+
+
+def test_a_signal_waits_for_what_must_not_be_broken_off() -> None:
+    """The first one comes at the end; a second one at once. Handlers are as before."""
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    done = []
+    with pytest.raises(KeyboardInterrupt), process.unbroken():
+        signal.raise_signal(signal.SIGINT)
+        done.append("after the first")
+    with pytest.raises(KeyboardInterrupt), process.unbroken():
+        signal.raise_signal(signal.SIGINT)
+        done.append("after another first")
+        signal.raise_signal(signal.SIGINT)
+        done.append("after a second")
+    assert done == ["after the first", "after another first"]
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before

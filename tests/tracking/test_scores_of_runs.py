@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import signal
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import Any
 import mlflow
 import pandas as pd
 import pytest
+import sqlalchemy
 from click.testing import CliRunner
 from mlflow.cli import cli
 
@@ -382,6 +384,32 @@ def test_a_moved_directory_keeps_its_runs(
     assert "rmse" in load(f"runs:/{first.info.run_id}/report/metrics.json")
     for uri in (f"models:/{model}", "models:/toy/1"):
         assert mlflow.models.get_model_info(uri).signature is not None
+
+
+@pytest.mark.usefixtures("toy")
+def test_ctrl_c_within_a_write_ends_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """The store takes the epoch first, and then that the run was killed."""
+    came = []
+
+    def interrupt(_: object, __: object, statement: str, *___: object) -> None:
+        if statement.startswith("INSERT INTO metrics") and not came:
+            came.append(statement)
+            signal.raise_signal(signal.SIGINT)
+
+    sqlalchemy.event.listen(sqlalchemy.Engine, "after_cursor_execute", interrupt)
+    try:
+        with (
+            pytest.raises(KeyboardInterrupt),
+            live_run.training_run(read_experiment(), HERE) as log,
+        ):
+            log.epoch(0, {store.LOSS: 0.5})
+    finally:
+        sqlalchemy.event.remove(sqlalchemy.Engine, "after_cursor_execute", interrupt)
+    assert came
+    run = store.connect().get_run(log.run)
+    assert run.info.status == KILLED
+    assert run.data.metrics[store.LOSS] == 0.5
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.usefixtures("toy")
