@@ -7,10 +7,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -122,6 +123,35 @@ def end_if_interrupted() -> None:
     """
     if _interrupted.is_set():
         raise KeyboardInterrupt
+
+
+@contextmanager
+def unbroken() -> Iterator[None]:
+    """Let a first signal to end wait until what is within has ended; a second does not wait.
+
+    Of use in the main thread, in which Python handles signals; elsewhere it does nothing.
+    """
+    came: list[int] = []
+    handlers: dict[int, Any] = {}
+
+    def restore() -> None:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+    def wait(number: int, _: object) -> None:
+        came.append(number)
+        restore()
+
+    if threading.current_thread() is threading.main_thread():
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        for number in handlers:
+            signal.signal(number, wait)
+    try:
+        yield
+    finally:
+        restore()
+        for number in came:
+            signal.raise_signal(number)
 
 
 def _interrupt(*_: object) -> None:
