@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import benchmarks.__main__ as benchmarks
-from benchmarks import baselines, following, made_load, overhead, report, serving
+from benchmarks import baselines, following, made_load, maps, overhead, report, serving
 from benchmarks.measure import Row, in_turn, ratio, row
 from benchmarks.networks import batches, epoch
 from pipeline.config.cards import read_card_file
@@ -192,3 +192,14 @@ def test_a_load_is_measured_as_it_was() -> None:
     assert load.rate == pytest.approx(5 / load.lasted)
     by_hand = serving.Load([0.001 * i for i in range(1, 101)], 0, 1.0)
     assert (by_hand.at(0.5), by_hand.at(0.99)) == (pytest.approx(51), pytest.approx(100))
+
+
+def test_sets_of_maps_are_mixed_with_their_best_shares() -> None:
+    """Every set comes once; of two errors that lie on both sides of zero the mix has none."""
+    tried = maps.sets(maps.candidates())
+    assert len(tried) == len(set(tried)) == 14 + 91 + 4 * 45
+    network, other = np.ones((5, 2, 3), np.float32), np.ones((5, 2, 3), np.float32)
+    other[:, 0] = -3
+    mse, mae = maps.mixed(network, other)
+    assert mse == pytest.approx(0.5)
+    assert mae == pytest.approx(0.5)
