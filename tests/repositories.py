@@ -158,7 +158,9 @@ def finish(directory: Path) -> Path:
 
 def copied(repository: Path, directory: Path) -> Path:
     """A copy of a repository to change, whose runs find their files in it."""
-    shutil.copytree(repository, directory, symlinks=True)
+    # Without what Python is just writing there, for a test in another process.
+    writing = shutil.ignore_patterns("*.pyc.*")
+    shutil.copytree(repository, directory, symlinks=True, ignore=writing)
     database.mend_moved(directory / "mlflow.db")
     return directory
 

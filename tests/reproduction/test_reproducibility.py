@@ -113,18 +113,19 @@ def test_no_output_knows_where_and_when_it_was_made(committed: Path) -> None:
         assert [word for word in words if word.encode() in content] == [], name
 
 
-def test_no_variable_of_a_shell_stops_a_stage(finished_toy: Path) -> None:
+def test_no_variable_of_a_shell_stops_a_stage(finished_toy: Path, tmp_path: Path) -> None:
     """What bends or breaks Python, Keras, TensorFlow or matplotlib is gone before they look."""
+    toy = copied(finished_toy, tmp_path / "toy")  # others copy that one meanwhile
     shell = ELSEWHERE | {"KERAS_NNX_ENABLED": "1", "PYTHONWARNINGS": "error", "TF_NEW_SWITCH": "1"}
     code = (
         "from pipeline.runtime import process; process.settle(); import json, os;"
         "import pipeline.reports.pictures; print(json.dumps(dict(os.environ)))"
     )
     # As dvc.yaml and make start Python, which then reads none of its own variables.
-    left = json.loads(run(finished_toy, sys.executable, "-E", "-c", code, env=shell))
+    left = json.loads(run(toy, sys.executable, "-E", "-c", code, env=shell))
     steering = [name for name in left if name.startswith(("KERAS_", "TF_", "XLA_", "MPLBACKEND"))]
     assert {name: left[name] for name in steering} == determinism.ENVIRONMENT
-    stage(finished_toy, "ingest", env=NO_STORE | shell)
+    stage(toy, "ingest", env=NO_STORE | shell)
 
 
 def test_what_steers_libraries_is_part_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
