@@ -1,5 +1,7 @@
 """What tests ask of processes that may end at any moment."""
 
+from contextlib import suppress
+
 import psutil
 
 
@@ -9,6 +11,12 @@ def words(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.NoSuchProcess:
         return []
+
+
+def kill(process: psutil.Process) -> None:
+    """kill -9, unless it has ended."""
+    with suppress(psutil.NoSuchProcess):
+        process.kill()
 
 
 def below(process: psutil.Process, text: str) -> list[psutil.Process]:

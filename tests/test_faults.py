@@ -27,6 +27,7 @@ from pipeline.files import artifacts
 from pipeline.repository import lockfile
 from pipeline.tracking.store import digest
 from tests.forking import command
+from tests.processes import kill
 from tests.repositories import (
     NO_STORE,
     STAGES,
@@ -319,8 +320,8 @@ def kill_tree(process: subprocess.Popen[bytes]) -> None:
         family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(True)]
     except psutil.NoSuchProcess:
         return
-    for member in family:
-        member.kill()
+    for member in family:  # which may end as their parent does
+        kill(member)
     process.wait()
 
 
@@ -501,7 +502,7 @@ def test_experiments_at_once_are_all_there(toy: Path) -> None:
         kill_tree(temp)
         for process in psutil.process_iter(["cwd"]):  # a worker that waits for more
             if process.info["cwd"] == str(toy):
-                process.kill()
+                kill(process)
     until(lambda: statuses(store) == ["FINISHED"] * 4, "four finished runs")
     client = mlflow.MlflowClient(f"sqlite:///{store}")
     runs = client.search_runs([client.get_experiment_by_name("toy").experiment_id])

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from tests.experiments import test_team_fits
 from tests.experiments.backtest import test_fits
 from tests.experiments.search import test_trials
 from tests.experiments.test_executors import Word, write
-from tests.processes import below, words
+from tests.processes import below, kill, words
 from tests.repositories import NO_STORE, environment, kill_when
 from tests.toys import ROOT, Project, to_yaml, toy_table
 
@@ -128,6 +128,14 @@ def working(nodes: Any) -> list[psutil.Process]:
     return [one for node in nodes.worker_nodes for one in workers(node)]
 
 
+def none_works(nodes: Any) -> None:
+    """Wait until no process is at work: one that is told to end does so a moment later."""
+    end = time.monotonic() + PATIENCE
+    while found := working(nodes):
+        assert time.monotonic() < end, found
+        time.sleep(0.1)
+
+
 # This one connects to the cluster itself, which a process does once at a time: so before those that
 # share a connection.
 def test_a_network_by_three_nodes_has_the_bytes_of_one_process(
@@ -160,17 +168,17 @@ def test_a_network_by_three_nodes_has_the_bytes_of_one_process(
         assert test_team_fits.trained(layout, three, look) == whole
     assert "ray: WorkerCrashedError: its task runs again" in capsys.readouterr().err
     assert looked == [{"127.0.0.1"}, [1, 1], {"127.0.0.1"}]
-    assert working(nodes) == []
+    none_works(nodes)
 
     def remove() -> None:
         node = next(iter(nodes.worker_nodes))
         [worker] = workers(node)
         nodes.remove_node(node, allow_graceful=False)
-        worker.kill()
+        kill(worker)  # which ends by itself, if it looks for its node in time
 
     test_team_fits.lost(layout, three, remove)
     assert "its task runs again" not in capsys.readouterr().err
-    assert working(nodes) == []
+    none_works(nodes)
     with monkeypatch.context() as patch:
         patch.setattr(team, "START", 1)
         with pytest.raises(PipelineError, match="2 workers at the same time within 1 sec"):
@@ -191,10 +199,7 @@ def test_who_leads_and_is_killed_leaves_no_worker(nodes: Any, tmp_path: Path) ->
         *(sys.executable, "-m", "pipeline.stages.train"),
         env=NO_STORE | env,
     )
-    end = time.monotonic() + PATIENCE
-    while working(nodes):
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    none_works(nodes)
 
 
 def test_a_node_that_goes_changes_no_byte(
@@ -220,7 +225,7 @@ def test_a_node_that_goes_changes_no_byte(
     def remove() -> None:
         node, worker = held()
         nodes.remove_node(node, allow_graceful=False)
-        worker.kill()
+        kill(worker)
 
     with ThreadPoolExecutor(1) as beside:
         removed = beside.submit(remove)
@@ -292,7 +297,7 @@ def test_a_second_cluster_and_an_address_of_nobody_are_refused(nodes: Any, at: E
 
 
 def hoard(task: Word) -> Path:
-    """Take more memory than there is."""
+    """Take more memory than there is, also if others give some back meanwhile."""
     held = bytearray(3 * 2**30)
     held[::4096] = b"x" * len(held[::4096])
     time.sleep(PATIENCE)
@@ -305,7 +310,8 @@ def test_a_task_that_takes_too_much_memory_is_told(
     """Ray ends it before the system ends others: three attempts, and a line."""
     for node in [*nodes.worker_nodes]:
         nodes.remove_node(node)
-    full = psutil.virtual_memory().percent / 100 + 0.05
+    memory = psutil.virtual_memory()
+    full = (memory.total - memory.available + 2**29) / memory.total
     nodes.add_node(num_cpus=2, env_vars={"RAY_memory_usage_threshold": f"{full:.3f}"})
     with pytest.raises(DiedError, match="found OutOfMemoryError, 3 times; is memory short"):
         list(at.map(hoard, [Word(tmp_path / "a.txt", "")]))
@@ -326,6 +332,16 @@ def listening(processes: list[psutil.Process]) -> set[str]:
     return {ip.removeprefix("::ffff:") for ip in found}
 
 
+@contextmanager
+def stopped(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """A process does nothing meanwhile, and goes on then."""
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
 STRANGER = "import ray, sys; ray.init(address=sys.argv[1])"
 
 
@@ -340,28 +356,29 @@ def test_a_cluster_of_ones_own_is_closed_to_others(alone: Alone, tmp_path: Path)
     while not [*root.glob("data/searches/*/trials/*")]:
         assert asking.poll() is None and time.monotonic() < end
         time.sleep(0.1)
-    processes = family(asking)
-    assert len(processes) > 5
-    assert listening(processes) == {"127.0.0.1"}
-    [address] = {
-        word.removeprefix("--gcs-address=")
-        for one in processes
-        for word in words(one)
-        if word.startswith("--gcs-address=")
-    }
-    other = env | ray_cluster.ENVIRONMENT | ray_cluster.LOOPBACK | {"RAY_AUTH_TOKEN": "another"}
+    with stopped(asking):  # or its search could end before the stranger has asked
+        processes = family(asking)
+        assert len(processes) > 5
+        assert listening(processes) == {"127.0.0.1"}
+        [address] = {
+            word.removeprefix("--gcs-address=")
+            for one in processes
+            for word in words(one)
+            if word.startswith("--gcs-address=")
+        }
+        other = env | ray_cluster.ENVIRONMENT | ray_cluster.LOOPBACK | {"RAY_AUTH_TOKEN": "another"}
 
-    stranger = subprocess.Popen(
-        [sys.executable, "-c", STRANGER, address],
-        env=other,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert stranger.stderr is not None
-    assert next(line for line in stranger.stderr if "InvalidAuthToken" in line)
-    stranger.kill()
-    stranger.wait()
+        stranger = subprocess.Popen(
+            [sys.executable, "-c", STRANGER, address],
+            env=other,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert stranger.stderr is not None
+        assert next(line for line in stranger.stderr if "InvalidAuthToken" in line)
+        stranger.kill()
+        stranger.wait()
     assert asking.poll() is None
     assert asking.wait(PATIENCE) == 0
     assert psutil.wait_procs(processes[1:], timeout=PATIENCE)[1] == []
