@@ -76,24 +76,43 @@ def open_page(browser: webdriver.Chrome, address: str, expected: str) -> str:
     browser.get("about:blank")  # an address that differs behind the # alone is no new page
     browser.get(address)
     wait(browser, lambda: expected in text(browser))
-    for button in elements(browser, "button[aria-label=Close]"):
-        button.click()
+    # Again, if the page is drawn anew between the look and the click.
+    wait(
+        browser,
+        lambda: [one.click() for one in elements(browser, "button[aria-label=Close]")] or True,
+    )
     return text(browser)
 
 
 def run_table(browser: webdriver.Chrome, ui: str, experiment: str, cell: str) -> str:
     """The runs, where the link on top of the experiment leads; waits for a cell's text."""
     browser.get(f"{ui}/#/experiments/{experiment}")
-    link = wait(browser, lambda: elements(browser, "a", "Runs, best first"))[0]
-    open_page(browser, str(link.get_property("href")), "matching runs")
-    return wait(browser, lambda: cell in text(browser) and text(browser))
+    open_page(browser, targets(browser, "Runs, best first")[0], "matching runs")
+    return shown(browser, cell)
+
+
+def targets(browser: webdriver.Chrome, label: str) -> list[str]:
+    """Where the links with this text lead, once there is one."""
+    return wait(
+        browser, lambda: [str(link.get_property("href")) for link in elements(browser, "a", label)]
+    )
+
+
+def shown(browser: webdriver.Chrome, *words: str) -> str:
+    """The page's text once all words are in it: tables and charts are drawn bit by bit."""
+
+    def found() -> str:
+        now = text(browser)
+        return now if all(word in now for word in words) else ""
+
+    return wait(browser, found)
 
 
 def charts(browser: webdriver.Chrome, ui: str, experiment: str) -> str:
     """The chart view."""
     address = f"{ui}/#/experiments/{experiment}/runs?compareRunsMode=CHART"
     open_page(browser, address, "best/epoch")
-    return wait(browser, lambda: "validation" in text(browser) and text(browser))
+    return shown(browser, "validation")
 
 
 def comparison(browser: webdriver.Chrome, ui: str, experiment: str, ids: Sequence[str]) -> str:
@@ -102,4 +121,4 @@ def comparison(browser: webdriver.Chrome, ui: str, experiment: str, ids: Sequenc
     address = f"{ui}/#/compare-runs?runs={quote(json.dumps(list(ids)))}&experiments={experiments}"
     open_page(browser, address, f"Comparing {len(ids)} Runs from 1 Experiment")
     # The list of metrics is drawn as far as the window shows it.
-    return wait(browser, lambda: "drift/coverage_80" in text(browser) and text(browser))
+    return shown(browser, "drift/coverage_80")

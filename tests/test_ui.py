@@ -58,18 +58,18 @@ def test_the_run_table_shows_scores_best_first(
 ) -> None:
     """One click on the experiment's note leads to the scores; the larger model stands first."""
     metrics = story.client.get_run(story.id("large-1")).data.metrics
-    shown = pages.run_table(browser, ui, experiment, str(metrics["test/rmse"])[:5])
-    keep(browser, "run-table")
+    pages.run_table(browser, ui, experiment, str(metrics["test/rmse"])[:5])
     columns = ("validation/rmse", "test/rmse", "skill/persistence", "model/weights")
-    assert all(name in shown for name in (*columns, "train.model.units"))
-    assert shown.index("large-1: lstm 24, 12 to 24") < shown.index("lstm 4, 12 to 24")
-    assert f"\n{metrics['model/weights']:.0f}\n" in shown
+    best, other = "large-1: lstm 24, 12 to 24", "lstm 4, 12 to 24"
+    weights = f"\n{metrics['model/weights']:.0f}\n"
+    shown = pages.shown(browser, *columns, "train.model.units", best, other, weights)
+    keep(browser, "run-table")
+    assert shown.index(best) < shown.index(other)
 
 
 def test_the_chart_view_groups_metrics(browser: webdriver.Chrome, ui: str, experiment: str) -> None:
     """One section a group: scores by span, rules, skill, loss; no metric stands outside of one."""
-    shown = pages.charts(browser, ui, experiment).splitlines()
-    keep(browser, "charts")
+    pages.charts(browser, ui, experiment)
     scores = {
         "best",
         "linear",
@@ -81,7 +81,8 @@ def test_the_chart_view_groups_metrics(browser: webdriver.Chrome, ui: str, exper
         "train",
         "validation",
     }
-    assert scores | {"model"} <= set(shown)
+    pages.wait(browser, lambda: scores | {"model"} <= {*pages.text(browser).splitlines()})
+    keep(browser, "charts")
 
 
 def test_the_compare_page_has_numbers_on_its_axes(
@@ -89,10 +90,10 @@ def test_the_compare_page_has_numbers_on_its_axes(
 ) -> None:
     """Numeric parameters are numeric; those that differ, and grouped metrics, are listed."""
     ids = [story.id(name) for name in ("small-1", "small-2", "large-1")]
-    shown = pages.comparison(browser, ui, experiment, ids)
+    pages.comparison(browser, ui, experiment, ids)
+    words = ("train.model.units", "best/validation_loss", "24.00000")
+    shown = pages.shown(browser, *words, "Clear All", "Run details")
     keep(browser, "compare")
-    assert "train.model.units" in shown
-    assert "best/validation_loss" in shown
     axis = shown[shown.index("Clear All") : shown.index("Run details")]
     assert "24.00000" in axis  # an axis of numbers, not of labels
 
@@ -114,12 +115,11 @@ def test_a_models_page_leads_to_its_report(
         "Intervals of 80% hold ",
         "a long table with the columns origin",
     )
-    pages.wait(browser, lambda: all(word in pages.text(browser) for word in words))
+    pages.shown(browser, *words)
     keep(browser, "model")
-    [link] = pages.wait(browser, lambda: pages.elements(browser, "a", "report.html"))
-    address = link.get_attribute("href")
+    [address] = pages.targets(browser, "report.html")
     browser.get("about:blank")
-    browser.get(str(address))
+    browser.get(address)
     pages.wait(browser, lambda: "report/report.html" in pages.text(browser))
     pages.wait(browser, lambda: pages.elements(browser, "iframe"))  # which has the report
 
