@@ -1,12 +1,13 @@
 """Server processes that tests start themselves, on a free port of this machine."""
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import requests
@@ -15,10 +16,15 @@ from tests.full_repository import environment
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, and that the system gives to nobody who asks for any.
+
+    So it is still free when, half a minute later, the server is up for which it is.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(10_000)  # above Ray's, below those that Linux gives
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager
