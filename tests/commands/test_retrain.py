@@ -50,6 +50,7 @@ def retrain(directory: Path, *options: str, status: int = 0) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_served_model_learns_from_the_newest_rows(tmp_path: Path) -> None:
     """Grown twice: the first model is promoted, the better one replaces it, its refit is served.
 
