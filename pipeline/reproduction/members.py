@@ -84,7 +84,8 @@ def _models(
         first = registry.together(each[:count]) if count > 1 else each[0]
         yield ("TensorFlow", count), Network(task.spec, task.scaler, first.predict_on_batch)
         if alone:
-            yield ("NumPy", count), Network(task.spec, task.scaler, mean(alone[:count]))
+            numpy = mean(alone[:count]), (), numpy_backend.BATCH  # as it is served
+            yield ("NumPy", count), Network(task.spec, task.scaler, *numpy)
 
 
 def shown(members: dict[str, dict[str, float]], found: dict[tuple[str, int], list[float]]) -> str:
