@@ -139,7 +139,8 @@ class Family:
         if self.offline:
             return
         try:
-            action()
+            with store.unbroken():
+                action()
         except (PipelineError, *store.unavailable()) as error:  # type: ignore[misc]
             self.offline = True
             reason = store.masked(error).splitlines()[0][:400]
@@ -153,10 +154,16 @@ class Family:
         self.client.set_terminated(self.id, status)
 
     def add(self, children: Sequence[Child]) -> None:
-        """Write the runs of those that the store lacks, and know them all."""
+        """Write the runs of those that the store lacks, and know them all.
+
+        All workers write to a server. To a database each is written by itself, so that a signal to
+        end waits for one at most.
+        """
         lacking = [child for child in children if child.number not in self.children]
+        for some in [lacking] if store.served() else [[child] for child in lacking]:
+            self.send(partial(self._add, some))
         if lacking:
-            self.send(partial(self._add, lacking))
+            self.send(self._know)
 
     def _add(self, lacking: Sequence[Child]) -> None:
         served = store.served()
@@ -177,7 +184,6 @@ class Family:
         ]
         for _ in (self.at if served else Inline()).map(write, tasks):
             pass
-        self._know()
 
     def _know(self) -> None:
         """Which children the store has."""

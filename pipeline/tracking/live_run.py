@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 from mlflow.entities import RunTag
 
@@ -12,7 +12,7 @@ from pipeline.experiments.log import Epoch, Log
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.repository import provenance
-from pipeline.runtime import determinism, process
+from pipeline.runtime import determinism
 from pipeline.tracking import labels, store
 
 
@@ -64,9 +64,7 @@ class TrainingRun(Log):
     def _send(self, action: Callable[[], object]) -> None:
         if self.offline:
             return
-        # Ctrl-C within a database's transaction leaves it open in this process, and the end of the
-        # run would wait for its lock. A server's own process has the transaction.
-        with nullcontext() if store.served() else process.unbroken():
+        with store.unbroken():
             try:
                 action()
             except store.unavailable() as error:

@@ -13,6 +13,7 @@ import re
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import mlflow
@@ -28,6 +29,7 @@ from pipeline.evaluation.metrics import Metric as Score
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.repository import provenance
+from pipeline.runtime import process
 from pipeline.runtime.progress import say
 from pipeline.tracking import database, labels
 from pipeline.tracking.database import StoreError
@@ -54,6 +56,15 @@ def store() -> str:
 def served() -> bool:
     """Whether it is a server, which many processes may write to; a database takes one at a time."""
     return store().startswith(("http://", "https://"))
+
+
+def unbroken() -> AbstractContextManager[None]:
+    """Let a signal to end wait for what is written within.
+
+    Ctrl-C within a database's transaction leaves it open in this process, and what is written next,
+    such as how the run ended, would wait for its lock. A server's own process has the transaction.
+    """
+    return nullcontext() if served() else process.unbroken()
 
 
 def masked(text: object) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
@@ -26,7 +27,7 @@ from pipeline.experiments.workers import ALONE, Workers, executor
 from pipeline.files.layout import Layout
 from pipeline.files.records import parse
 from pipeline.repository import provenance
-from pipeline.tracking import logged_runs, search_runs, store
+from pipeline.tracking import families, logged_runs, search_runs, store
 from pipeline.tracking.search_runs import TrialRun
 from tests import browser as pages
 from tests.serving import free_port, serving
@@ -205,6 +206,41 @@ def test_a_search_that_runs_is_left_alone(found: Search, tmp_path: Path) -> None
     with places.held(found.directory), refused:
         command.run(again(found), ALONE)
     assert not (tmp_path / "mlflow.db").exists()
+
+
+@pytest.mark.usefixtures("local")
+def test_ctrl_c_within_a_write_ends_the_search(
+    found: Search, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The store takes the trial's scores first, then that the search was killed; no trial twice."""
+    came = []
+
+    def interrupt(_: object, __: object, statement: str, *___: object) -> None:
+        if statement.startswith("INSERT INTO metrics") and not came:
+            came.append(statement)
+            signal.raise_signal(signal.SIGINT)
+
+    other = again(found)
+    sqlalchemy.event.listen(sqlalchemy.Engine, "after_cursor_execute", interrupt)
+    try:
+        with (
+            pytest.raises(KeyboardInterrupt),
+            families.open_until_the_end(search_runs.SearchRuns(other, Inline())) as runs,
+        ):
+            other.run(None, done=runs.trials_of)
+    finally:
+        sqlalchemy.event.remove(sqlalchemy.Engine, "after_cursor_execute", interrupt)
+    parent, [(first, child)] = (logged()[0], logged()[1].items())
+    assert (parent.info.status, child.info.status) == ("KILLED", "FINISHED")
+    assert child.data.metrics["validation/rmse"] == pytest.approx(
+        found.finished[first].error(found.metric)
+    )
+    assert capsys.readouterr().err == ""
+    log(again(found))
+    again_parent, children = logged()
+    assert again_parent.info.run_id == parent.info.run_id
+    assert again_parent.info.status == "FINISHED"
+    assert children[first].info.run_id == child.info.run_id
 
 
 def test_a_store_that_is_down_stops_no_search(
