@@ -7,3 +7,7 @@ class PipelineError(Exception):
     def __init__(self, *lines: str) -> None:
         # a name may hold a line break
         super().__init__("\n".join(" ".join(line.splitlines()) for line in lines))
+
+    def within(self, before: str = "", after: str = "") -> "PipelineError":
+        """The same with words before its first line and after its last."""
+        return PipelineError(*f"{before}{self}{after}".splitlines())

@@ -237,7 +237,7 @@ def attempt(raw: Path, card: Card, params: Params, state: str) -> Tried:
         own = Experiment(params, card)
         spans = splits.of(own, series.timeline(card))
     except PipelineError as error:
-        raise PipelineError(f"{state}, but ingest will refuse {error}; {AGAIN}") from None
+        raise error.within(f"{state}, but ingest will refuse ", f"; {AGAIN}") from None
     return Tried(series, found, spans, suited(series, spans, card, params))
 
 

@@ -69,7 +69,7 @@ def pin_table(dataset: str, force: bool = False) -> list[Path]:
             before = _pinned(pin, path, card, Path(directory)) if pin.exists() else None
         except PipelineError as error:
             if not force:
-                raise PipelineError(f"{error}; --force pins the table without a look") from None
+                raise error.within(after="; --force pins the table without a look") from None
             before = None
         found = growth.compare(before, now) if before else growth.Growth(0, [], None)
         if found.changed and not force:

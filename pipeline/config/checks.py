@@ -162,7 +162,7 @@ def _check_members(experiment: Experiment, layout: Layout) -> None:
         try:
             check(alone, layout)
         except PipelineError as error:
-            raise PipelineError(f"{where}: {error}") from None
+            raise error.within(f"{where}: ") from None
 
 
 def _check_baselines(params: Params) -> None:

@@ -426,6 +426,21 @@ def test_card_is_kept_unless_forced(monkeypatch, capsys):
     assert cards.read_card("mine").title == "mine"
 
 
+def test_faults_of_several_series_have_a_line_each(monkeypatch):
+    """The card is named before the first, and what to do after the last."""
+    zones = [f"2024-03-{day:02} {hour:02}:00 +0{1 + (day > 20)}00,{{}},{hour}"
+             for day in range(1, 31) for hour in range(24)]  # fmt: skip
+    rows = [row.format(shop) for shop in "ab" for row in zones]
+    raw = store("\n".join(["time,shop,sales", *rows, ""]))
+    with pytest.raises(PipelineError) as told:
+        run(monkeypatch, str(raw))
+    first, last = str(told.value).splitlines()
+    assert "mine.yaml is written, but ingest will refuse" in first
+    assert "series a: column time" in first
+    assert last.startswith(f"{raw}: series b: column time")
+    assert last.endswith(new_dataset.AGAIN)
+
+
 @pytest.mark.parametrize("name", ["mine.csv", "data/raw/my data.csv", "data/raw/my data/mine.csv"])
 def test_table_elsewhere_is_told_where_to_go(name, monkeypatch, capsys):
     """The commands that the error names put a table into its directory, where it is taken."""
