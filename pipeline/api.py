@@ -22,12 +22,11 @@ from pipeline.config.defaults import DEFAULTS
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Params
 from pipeline.data import frequency_guesses
-from pipeline.errors import PipelineError
 from pipeline.experiments.backtest import places as backtests
 from pipeline.experiments.backtest.plan import Settings as Folds
 from pipeline.experiments.chosen import trained
 from pipeline.experiments.evaluate import Evaluation, evaluate
-from pipeline.experiments.in_memory import beside, placed
+from pipeline.experiments.in_memory import TIME, beside, check, placed
 from pipeline.experiments.log import unwatched
 from pipeline.experiments.run import run_experiment
 from pipeline.experiments.search import best, places
@@ -97,12 +96,8 @@ def of_frame(
         season: rows in one cycle; by default the longest natural one, such as 24 for hours.
         split: where the spans end, as in a card: fractions, times, or what is counted back.
     """
-    index = frame.index
-    if not isinstance(index, pd.DatetimeIndex) or len(index) < 2:
-        raise PipelineError(
-            "frame: expected rows over a DatetimeIndex, found "
-            f"{len(index):,} over a {type(index).__name__}"
-        )
+    check(frame)
+    index = pd.DatetimeIndex(frame.index)
     every, rounding = frequency, None
     if every is None:
         every, rounding = frequency_guesses.of_index(index)
@@ -114,14 +109,14 @@ def of_frame(
         "title": "A table in memory",
         "source": "a DataFrame",
         "licence": "not known",
-        "time": {"column": "time", "format": form}
+        "time": {"column": TIME, "format": form}
         | ({"timezone": str(index.tz)} if index.tz else {})
         | ({"round": rounding} if rounding else {}),
         "frequency": every,
         "season": cycle,
-        "columns": {str(name): _column(frame[name]) for name in frame},
+        "columns": {name: _column(frame[name]) for name in frame},
         "targets": [targets] if isinstance(targets, str) else list(targets),
-        "inputs": [str(name) for name in frame],
+        "inputs": list(frame),
         "split": dict(split),
     }
     made = Experiment(_changed(DEFAULTS, changes or {}), parse(card, Card, "frame"))

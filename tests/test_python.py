@@ -140,7 +140,18 @@ def test_a_backtest_from_python_goes_on(tmp_path: Path) -> None:
         api.backtest(experiment, frame, folds=2, step=5)
 
 
-def test_rows_without_times_are_refused() -> None:
-    """A table in memory needs a DatetimeIndex."""
-    with pytest.raises(PipelineError, match="frame: expected rows over a DatetimeIndex, found 120"):
-        api.of_frame(toy_table(), "level")
+def test_a_frame_that_is_no_table_is_refused() -> None:
+    """It needs times that rise, and columns with names of their own."""
+    times = pd.date_range("2024-01-01", periods=4, freq="h")
+    frame = pd.DataFrame({"level": [1.0, 2, 3, 4], "flow": 0.0}, times)
+    for wrong, said in (
+        (toy_table(), "frame: expected rows over a DatetimeIndex, found 120"),
+        (frame.iloc[::-1], "frame: row 2: expected a time after.* 03:00:00, found .* 02:00:00"),
+        (frame.iloc[[0, 1, 1, 2]], "frame: row 3: expected a time after.*, found .* 01:00:00"),
+        (frame.set_index(times.insert(1, pd.NaT)[:4]), "frame: row 2: .* found NaT"),
+        (frame.rename(columns={"flow": "time"}), "other than time.* found 'time'; frame.rename"),
+        (frame.rename(columns={"flow": 0}), "named by text.* found 0; frame.rename"),
+        (frame.rename(columns={"flow": "level"}), "each column once, found level twice"),
+    ):
+        with pytest.raises(PipelineError, match=said):
+            api.of_frame(wrong, "level")

@@ -7,8 +7,35 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.config.experiment import Experiment
+from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
+
+TIME = "time"  # the column that the index becomes
+
+
+def check(frame: pd.DataFrame) -> None:
+    """PipelineError unless it has rows in the order of their times, and columns that text names."""
+    index = frame.index
+    if not isinstance(index, pd.DatetimeIndex) or len(index) < 2:
+        raise PipelineError(
+            "frame: expected rows over a DatetimeIndex, found "
+            f"{len(index):,} over a {type(index).__name__}"
+        )
+    if not (rising := index[1:] > index[:-1]).all():
+        row = int(rising.argmin()) + 1
+        raise PipelineError(
+            f"frame: row {row + 1:,}: expected a time after that of the row before, "
+            f"{index[row - 1]}, found {index[row]}"
+        )
+    for name in frame.columns:
+        if not isinstance(name, str) or name == TIME:
+            raise PipelineError(
+                f"frame: expected columns named by text other than {TIME}, as the index is called, "
+                f"found {name!r}; frame.rename(columns=...) gives it another name"
+            )
+    if len(twice := frame.columns[frame.columns.duplicated()]):
+        raise PipelineError(f"frame: expected each column once, found {twice[0]} twice")
 
 
 def placed(
@@ -18,7 +45,7 @@ def placed(
     layout = Layout(place, place if frame is not None else project)
     if frame is not None:
         layout.holidays = Layout(project).holidays
-        table = frame.rename_axis("time").reset_index()
+        table = frame.rename_axis(TIME).reset_index()
         written = table.to_csv(index=False, date_format=experiment.card.time.format)
         artifacts.write_text(layout.raw_table(experiment.dataset), written)
         card = experiment.card.model_dump(mode="json", by_alias=True, exclude_defaults=True)
