@@ -23,7 +23,8 @@ from pipeline.experiments.scored import all_scores
 from pipeline.experiments.task import prepared
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
-from pipeline.forecasting.forecaster import CALIBRATION, Forecaster, newest, stage_files
+from pipeline.forecasting.example import newest
+from pipeline.forecasting.forecaster import CALIBRATION, Forecaster, stage_files
 from pipeline.preparation.training_windows import Count
 from pipeline.runtime import determinism
 

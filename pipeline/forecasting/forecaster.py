@@ -11,7 +11,7 @@ import pandas as pd
 
 from pipeline.config import input_names
 from pipeline.config.cards import Card, read_card_file
-from pipeline.data import cells, panel, raw_panel, tables
+from pipeline.data import cells, panel, raw_panel
 from pipeline.data.panel import Borders, Panel
 from pipeline.data.windows import Rows
 from pipeline.errors import PipelineError
@@ -62,29 +62,6 @@ def bundled_files(directory: Path) -> dict[str, Path]:
 def rows_needed(spec: Spec, card: Card, imputer: Imputer) -> int:
     """Regular rows, up to and including the origin, that decide a forecast whatever its gaps."""
     return spec.rows_seen(card.season) + imputer.context
-
-
-def newest(table: pd.DataFrame, spec: Spec, card: Card, imputer: Imputer) -> pd.DataFrame:
-    """A table's last raw rows, as many as a forecast needs, typed as a caller would send them.
-
-    Where columns are known ahead, the last rows, as many as steps, have those alone.
-    """
-    rows, ahead = rows_needed(spec, card, imputer), input_names.told(spec.known_ahead, card)
-    if card.series:  # the longest series'
-        written = [card.rename.get(name, name) for name in map(str, table)].index(card.series)
-        names = table.iloc[:, written].astype("str").str.strip()
-        table = table[names == names.value_counts().idxmax()]
-    if card.wide:  # a row is a day, and the first and the last may be used in part
-        rows = -(-rows // card.steps_a_day) + 1
-    columns = input_names.columns([*spec.inputs, *spec.known_ahead], card)
-    columns += [card.series] if card.series else []
-    rows += spec.horizon if ahead else 0
-    last = tables.in_order(table, card).tail(rows).reset_index(drop=True)
-    shown = tables.typed(last, card, columns)
-    for name in shown if ahead else ():
-        if card.rename.get(str(name), name) in {*columns} - {*ahead, card.series, *card.static}:
-            shown[name] = shown[name].mask(shown.index >= len(shown) - spec.horizon)
-    return shown
 
 
 def read_calibration(path: Path | None) -> Calibration | None:

@@ -33,6 +33,7 @@ from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.forecasting import forecaster
 from pipeline.forecasting.conformal import columns
+from pipeline.forecasting.example import newest
 from pipeline.lstm.weights import arrays_by_layer
 from pipeline.models.spec import Spec
 from pipeline.preparation.imputation import Imputer
@@ -283,7 +284,7 @@ def _example(experiment: Experiment, layout: Layout) -> pd.DataFrame:
     card = experiment.card
     raw = layout.raw_table(experiment.dataset, card.file)
     imputer = artifacts.read_json_record(layout.imputer, Imputer)
-    return forecaster.newest(reading.read_table(raw, card), spec, card, imputer)
+    return newest(reading.read_table(raw, card), spec, card, imputer)
 
 
 def signature(

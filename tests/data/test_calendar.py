@@ -23,7 +23,8 @@ from pipeline.experiments.run import run_experiment
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, Layout
 from pipeline.forecasting import endpoints
-from pipeline.forecasting.forecaster import Forecaster, newest, stage_files
+from pipeline.forecasting.example import newest
+from pipeline.forecasting.forecaster import Forecaster, stage_files
 from pipeline.models.baselines import FittedBaseline
 from pipeline.models.spec import Spec
 from pipeline.preparation.imputation import Imputer

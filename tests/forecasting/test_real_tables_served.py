@@ -15,7 +15,8 @@ from pipeline.data.sources import reading
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE
 from pipeline.forecasting import endpoints
-from pipeline.forecasting.forecaster import Forecaster, newest
+from pipeline.forecasting.example import newest
+from pipeline.forecasting.forecaster import Forecaster
 from pipeline.models.baselines import FittedBaseline
 from pipeline.models.spec import Spec
 from pipeline.preparation.imputation import Imputer

@@ -18,7 +18,8 @@ from pipeline.experiments.run import run_experiment
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, Layout
 from pipeline.forecasting import endpoints
-from pipeline.forecasting.forecaster import Forecaster, newest, rows_needed, stage_files
+from pipeline.forecasting.example import newest
+from pipeline.forecasting.forecaster import Forecaster, rows_needed, stage_files
 from pipeline.models.registry import build
 from pipeline.models.spec import Spec
 from pipeline.preparation.imputation import Imputer
@@ -209,3 +210,13 @@ def test_the_rows_that_are_shown_to_callers_make_a_forecast(served: Served) -> N
     assert shown["level"].tail(HORIZON).isna().all()
     assert shown["flow"].tail(1).notna().all()
     assert set(own.predict(shown)["origin"]) == {pd.Timestamp("2014-01-05 20:00")}
+
+
+def test_rows_after_the_end_of_a_plan_are_not_shown(served: Served) -> None:
+    """A plan that ends before the table does still makes an example that can be forecast."""
+    own = served("flow", "hour")
+    short = table()
+    short.loc[short.index[-3:], "flow"] = None
+    shown = newest(short.astype(str).replace("nan", ""), own.spec, own.card, own.imputer)
+    assert shown["flow"].tail(1).notna().all()
+    assert set(own.predict(shown)["origin"]) == {pd.Timestamp("2014-01-05 17:00")}
