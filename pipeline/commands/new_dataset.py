@@ -224,6 +224,10 @@ def remarked(tried: Tried, card: Card, params: Params) -> Iterator[str]:
         known = *size, context, borders.firsts
         if fault := windows.fault(name, origins, tried.spans[name], *known):
             yield f"check: {fault}"
+        for target in card.targets:
+            there = tried.series.frame[target].notna().to_numpy()
+            if few := windows.few_observed(name, target, there, tried.spans[name]):
+                yield f"check: {few}"
 
 
 def attempt(raw: Path, card: Card, params: Params, state: str) -> Tried:

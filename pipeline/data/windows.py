@@ -217,6 +217,19 @@ def check_observed(name: str, target: str, observed: npt.NDArray[np.bool_], span
         )
 
 
+def few_observed(name: str, target: str, observed: npt.NDArray[np.bool_], span: Span) -> str | None:
+    """What to say of a span in which a target has a value in less than half of the rows."""
+    parts = [observed[first:end] for first, end in np.atleast_2d(span)]
+    there, rows = sum(int(part.sum()) for part in parts), sum(map(len, parts))
+    if 2 * there >= rows:
+        return None
+    use = "learned from" if name == "train" else "scored"
+    return (
+        f"split.{name}: target {target} has a value in {there:,} of {rows:,} rows, which alone are "
+        f"{use}"
+    )
+
+
 def observed_at(origins: Runs, horizon: int, observed: npt.NDArray[np.bool_], most: int) -> Rows:
     """[H, K] in how many of a span's windows each target was observed at each step.
 

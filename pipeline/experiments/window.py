@@ -78,6 +78,8 @@ def window(experiment: Experiment, layout: Layout) -> None:
             raise PipelineError(fault)
         for k, target in enumerate(targets):
             windows.check_observed(name, target, observed[:, k], spans[name])
+            if few := windows.few_observed(name, target, observed[:, k], spans[name]):
+                say(few)
     span, method = splits.calibrates(origins), Method(levels=experiment.params.evaluate.levels)
     numbers = windows.observed_at(origins[span], horizon, observed, method.least)
     for (step, k), n in np.ndenumerate(numbers):

@@ -426,6 +426,13 @@ def test_card_is_kept_unless_forced(monkeypatch, capsys):
     assert cards.read_card("mine").title == "mine"
 
 
+def test_a_span_with_few_values_of_the_target_is_told(monkeypatch, capsys):
+    """With its name and how many rows have one."""
+    load = [value if i < 175 else "" for i, value in enumerate(LOAD)]
+    run(monkeypatch, str(store(table(load=load))))
+    assert "check: split.test: target load has a value in 7 of 32 rows" in capsys.readouterr().out
+
+
 def test_faults_of_several_series_have_a_line_each(monkeypatch):
     """The card is named before the first, and what to do after the last."""
     zones = [f"2024-03-{day:02} {hour:02}:00 +0{1 + (day > 20)}00,{{}},{hour}"

@@ -332,6 +332,15 @@ def test_a_span_without_observed_targets_is_refused() -> None:
         windows.check_observed("test", "flow", observed, (12, 20))
 
 
+def test_a_span_with_few_observed_targets_is_told() -> None:
+    """With how many there are; half of the rows are enough, of all series together."""
+    observed = np.arange(20) < 10
+    assert windows.few_observed("test", "flow", observed, (5, 15)) is None
+    assert windows.few_observed("test", "flow", observed, np.array([(0, 5), (10, 15)])) is None
+    told = windows.few_observed("test", "flow", observed, np.array([(8, 12), (12, 20)]))
+    assert told == ("split.test: target flow has a value in 2 of 12 rows, which alone are scored")
+
+
 @pytest.mark.parametrize(
     ("zone", "day", "rows"),
     [
