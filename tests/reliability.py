@@ -19,7 +19,7 @@ SECTIONS = {
     "Bad tables": ["data.test_tables"],
     "Bad series, windows and stage inputs": ["stages.test_stages"],
     "Bad parameters and cards": ["config.test_experiment"],
-    "Rows to forecast from": ["commands.test_predict"],
+    "Rows to forecast from": ["commands.test_predict", "forecasting.test_remarks"],
     "Where files are read and written": ["files.test_artifacts"],
     "The server": ["forecasting.test_server"],
     "The forecast log": ["forecasting.test_forecast_log"],

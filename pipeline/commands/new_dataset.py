@@ -20,7 +20,7 @@ from pipeline.config.cards import Card, read_card_file
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Params
 from pipeline.config.reading import read_params
-from pipeline.data import column_guesses, quality, raw_panel, splits, windows
+from pipeline.data import column_guesses, constants, quality, raw_panel, splits, windows
 from pipeline.data.card_draft import draft, told
 from pipeline.data.date_formats import Question
 from pipeline.data.panel import Panel
@@ -203,6 +203,8 @@ def remarked(tried: Tried, card: Card, params: Params) -> Iterator[str]:
         )
     parts = (part for _, part in tried.series.parts())
     yield from imputation.remarks(parts, params.impute_scale.imputation.limit)
+    learned_from = tried.series, tried.spans["train"]
+    yield from constants.remarks(*learned_from, card, params.impute_scale.by_series)
     borders = tried.series.borders
     used = tried.spans["test"][:, 1] - borders.firsts
     if unused := splits.unused(used, tried.series.timeline(card)):

@@ -6,11 +6,10 @@ from typing import Any
 import pandas as pd
 
 from pipeline.config.cards import Card
-from pipeline.data import row_order, windows
+from pipeline.data import constants, row_order, windows
 from pipeline.data.panel import Panel, listed
 from pipeline.data.row_order import Given
 from pipeline.errors import PipelineError
-from pipeline.files import on_disk
 
 MEASURES = ("missing", "gaps", "longest_gap")  # of each column
 
@@ -30,7 +29,7 @@ def of_panel(panel: Panel, given: Sequence[Given], card: Card) -> dict[str, Any]
             key: sum(one.get(key, 0) for one in each.values())
             for key in ("absent_rows", "to_come", *row_order.allowed(card))
         },
-        "constant": [name for name in panel.frame if _constant(panel.frame[name])],
+        "constant": [name for name in panel.frame if constants.only(panel.frame[name]) is not None],
     }
     for key in MEASURES:
         pool = max if key == "longest_gap" else sum
@@ -56,20 +55,8 @@ def measure(series: pd.DataFrame, given: Given, card: Card) -> dict[str, Any]:
         "missing": {name: int(missing[name].sum()) for name in series},
         "gaps": {name: len(lengths) for name, lengths in gaps.items()},
         "longest_gap": {name: int(lengths.max(initial=0)) for name, lengths in gaps.items()},
-        "constant": [name for name in series if _constant(series[name])],
+        "constant": [name for name in series if constants.only(series[name]) is not None],
     }
-
-
-def _constant(column: pd.Series) -> bool:
-    """Whether all values that are there are one."""
-    there = column.notna().to_numpy()
-    if not there.any():
-        return False
-    first = column.iloc[int(there.argmax())]
-    parts = on_disk.blocks(len(column))
-    return not any(
-        (there[part] & (column.iloc[part] != first).to_numpy(bool)).any() for part in parts
-    )
 
 
 def check_usable(quality: dict[str, Any], card: Card, where: str) -> None:

@@ -1,7 +1,7 @@
 """Impute and scale: fitted on the training span alone, applied to all; the mask is kept."""
 
 from pipeline.config.experiment import Experiment
-from pipeline.data import panel, splits
+from pipeline.data import constants, panel, splits
 from pipeline.data.panel import Borders
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
@@ -15,7 +15,7 @@ from pipeline.runtime.progress import say
 def impute_scale(
     experiment: Experiment, layout: Layout, learned: tuple[Imputer, Scaler] | None = None
 ) -> None:
-    """data/ingested -> data/prepared; gaps that come regularly are told.
+    """data/ingested -> data/prepared; regular gaps are told, and constants.
 
     Args:
         learned: what imputes and scales in the place of what the training span would teach.
@@ -51,6 +51,8 @@ def impute_scale(
     values, state = prepare(channels, series.borders, imputer, scaler, str(layout.series))
 
     for line in remarks((part for _, part in series.parts()), imputer.limit):
+        say(f"{layout.series}: {line}")
+    for line in constants.remarks(series, spans["train"], card, settings.by_series):
         say(f"{layout.series}: {line}")
     artifacts.write_json(layout.imputer, imputer.model_dump())
     artifacts.write_json(layout.scaler, scaler.model_dump())

@@ -87,9 +87,11 @@ class Forecaster:
         backend: Backend = "tensorflow",
         calibration: Calibration | None = None,
         content: str = "",
+        ranges: remarks.Ranges | None = None,
     ) -> None:
         self.card, self.spec, self.imputer, self.scaler = card, spec, imputer, scaler
         self.calibration, self.content, self.backend = calibration, content, backend
+        self.ranges = ranges or {}
         try:
             self.model = load(spec, scaler, weights, backend)
         except (OSError, ValueError, KeyError) as error:
@@ -118,6 +120,7 @@ class Forecaster:
             backend=backend,
             calibration=calibration,
             content=content.of(files),
+            ranges=remarks.ranges(files.get(USUAL)),
         )
 
     def read(
@@ -290,7 +293,7 @@ class Forecaster:
         needed = rows_needed(self.spec, self.card, self.imputer)
         origins_of.check_reach(rows, times, needed, self.spec, self.card, where)
         remarks.on_gaps(regular, rows, self.spec, self.card, where)
-        remarks.on_units(regular, name, self.scaler, self.card, where)
+        remarks.on_range(regular, rows, name, self.spec, self.card, self.scaler, self.ranges, where)
         return origins_of.reaching(regular, self.spec, self.card, rows, where), rows
 
     def _levels(self, wanted: Sequence[float] | None) -> list[float]:

@@ -405,6 +405,16 @@ def test_column_that_is_not_used_is_told(monkeypatch, capsys):
     assert "  not used: note (never changes: two lines)" in capsys.readouterr().out
 
 
+def test_input_that_is_constant_in_the_training_span_is_told(monkeypatch, capsys):
+    """A column that changes after the training span alone is an input, with a warning."""
+    run(monkeypatch, str(store(with_column("d", ["7"] * 190 + ["9"] * 10))))
+    assert (
+        "  warning: column d has one value in the training span, 7, so a model can learn nothing "
+        "from it\n"
+    ) in capsys.readouterr().out
+    assert cards.read_card("mine").inputs == ("load", "d")
+
+
 def test_card_is_kept_unless_forced(monkeypatch, capsys):
     """A card that is there is tried as it stands, and overwritten with --force alone."""
     raw = store(table())

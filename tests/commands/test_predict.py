@@ -304,7 +304,7 @@ def test_a_target_without_a_value_at_the_origin_is_told(
 def test_values_in_another_unit_are_asked_about(
     made: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A column whose middle is far from all of training is told; a single outlier is not."""
+    """A column whose middle is far from training is told; an old outlier is not."""
     rows = toy_table(missing=0)
     model = made(rows)
     rows.loc[110, "level"] = 1e4

@@ -19,9 +19,10 @@ from pipeline.data.windows import Runs
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from tests.test_architecture import data, outputs
-from tests.toys import Project, toy_table, write_holidays
+from tests.toys import PANEL, Project, toy_panel, toy_table, write_holidays
 
 PREPARING = ("ingest", "impute_scale", "window")
+EVERY = "the training span of every series, 3,"
 
 
 @pytest.mark.usefixtures("tracking_store")
@@ -172,6 +173,61 @@ def test_windows_that_cannot_be_are_refused(project: Project, name: str) -> None
     for part in parts:
         assert part in str(caught.value)
     assert "data/windows/train.npy" not in project.written()
+
+
+@pytest.mark.parametrize(("name", "value"), [("flow", "3"), ("wind", "N")])
+def test_an_input_that_is_constant_in_the_training_span_is_told(
+    project: Project, capsys: pytest.CaptureFixture[str], name: str, value: str
+) -> None:
+    """One line of the stage that scales has the column and its value, whatever comes later."""
+    table = toy_table()
+    table.loc[:71, name] = float(value) if name == "flow" else value
+    project.write(table).run(*PREPARING)
+    told = [line for line in capsys.readouterr().err.splitlines() if "learn nothing" in line]
+    assert told == [
+        f"data/ingested/series.parquet: warning: column {name} has one value in the training span, "
+        f"{value}, so a model can learn nothing from it"
+    ]
+
+
+def test_an_input_that_never_changes_is_told_once(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What ingest has told of the whole table is not told again of the training span."""
+    project.write(toy_table().assign(flow=3.0)).run(*PREPARING)
+    told = [line for line in capsys.readouterr().err.splitlines() if "learn nothing" in line]
+    assert len(told) == 1 and "column flow never changes" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "by_series", "where"),
+    [
+        pytest.param((3, 3, 3), True, EVERY, id="the same in all"),
+        pytest.param((3, 3, 3), False, EVERY, id="in the table's units"),
+        pytest.param((3, None, 3), True, EVERY, id="no value in one"),
+        pytest.param((3, 4, 5), True, "each series' training span,", id="another in each"),
+        pytest.param((3, 4, 5), False, "", id="another in each, in the table's units: not told"),
+    ],
+)
+def test_an_input_of_a_panel_that_is_constant_in_training_is_told(
+    project: Project,
+    capsys: pytest.CaptureFixture[str],
+    values: tuple[float | None, ...],
+    by_series: bool,
+    where: str,
+) -> None:
+    """What differs between series alone is nothing to a model that sees each in its own units."""
+    table = toy_panel().sort_values(["site", "time"])
+    table["price"] = table["site"].map(dict(zip("abc", values, strict=True)))
+    last = table.groupby("site").cumcount(ascending=False) < 1
+    table.loc[last, "price"] = 9.0
+    columns = PANEL["columns"] | {"price": {"unit": "EUR"}}
+    card = PANEL | {"columns": columns, "inputs": ["level", "price"]}
+    params = {"impute_scale.by_series": by_series}
+    project.write(table, card, params).run("ingest", "impute_scale")
+    told = [line for line in capsys.readouterr().err.splitlines() if "learn nothing" in line]
+    assert len(told) == bool(where)
+    assert all(f"column price has one value in {where} so a model" in line for line in told)
 
 
 def test_a_constant_target_is_refused(project: Project) -> None:
