@@ -40,7 +40,7 @@ def skill(scores: pd.DataFrame, card: Card) -> Figure:
         names = [escape_mathtext(str(scores.iloc[i, 0])) for i in order]
         upright = max(map(len, names)) * len(names) < 90
         axes.set_xticks(x, names, rotation=0 if upright else 90)
-    none = ", last those of whose baselines one has no error" if np.isnan(least).any() else ""
+    none = "; no bar where a baseline has no error" if np.isnan(least).any() else ""
     axes.set_xlabel(f"{card.series}, the largest skill first{none}")
     return figure
 
