@@ -116,7 +116,9 @@ def begin(
     card = write(path, draft(raw, seen))
     refused = _fault(raw, seen, path)
     try:
-        tried = None if refused else attempt(raw, card, params, f"{path} is written")
+        with_series = f" with series: {seen.series}" if seen.unlike else ""
+        state = f"{path} is written{with_series}"
+        tried = None if refused else attempt(raw, card, params, state)
     except PipelineError as error:
         tried, refused = None, error
     while tried and (costly := _costly(tried, seen, card)):

@@ -27,8 +27,9 @@ def told(raw: Path, seen: Look) -> Iterator[str]:
     for key, mark, check in seen.numbers:
         yield f"numbers are read with {key}: {json.dumps(mark)}{check.replace(' #', ';')}"
     if seen.series:
+        but = f", but for {seen.unlike:,} row{'s' * (seen.unlike > 1)}," if seen.unlike else ""
         yield (
-            f"check: series: {seen.series}, since times repeat, and once for each of its "
+            f"check: series: {seen.series}, since times repeat, and{but} once for each of its "
             f"{seen.names:,} names; frequency and season are those of {seen.longest}"
         )
     for name, found in seen.columns.items():

@@ -5,7 +5,7 @@ that the times make says which is meant, or a person has to.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -15,7 +15,7 @@ import pandas as pd
 from pipeline.config import frequencies
 from pipeline.config.steps import Fixed, Step
 from pipeline.config.times import EPOCHS, PARTS
-from pipeline.data import frequency_guesses, stamp_text
+from pipeline.data import cells, frequency_guesses, stamp_text
 from pipeline.data.time_formats import clock, fits, formats, is_dates, read_most
 from pipeline.errors import PipelineError
 
@@ -23,6 +23,7 @@ _PERIODS = r"(?i)period|interval|slot|^sp$|mtu"  # in the name of a column that 
 # Names of columns of ISO 8601's year and week.
 _WEEK = r"(?i)(iso[ _]?)?(year|jahr|année)", r"(?i)(iso[ _]?)?(week|wk|kw|woche|semaine)"
 HOUR = pd.Timedelta("1h")
+MANY = 0.3  # of the rows that a format reads, at least, where some are written in another
 _NATURAL = ("1s", "10s", "1min", "5min", "10min", "15min", "30min", "1h", "3h", "6h", "1D", "7D")
 
 
@@ -93,7 +94,7 @@ def stamps(
     """How a table of strings writes time: year, month, ... apart, or the most regular column.
 
     `form` is the strptime format and `every` the frequency, where a person has named them.
-    PipelineError if no column holds dates, or they have no step.
+    PipelineError if no column holds dates, in one format, or they have no step.
     """
     candidates = _ranked(_readings(table, form, every))
     if not candidates or candidates[0].times.duplicated().mean() > 0.4:
@@ -101,7 +102,9 @@ def stamps(
         candidates = _ranked([*candidates, *apart])
     best = candidates[0] if candidates else None
     if best is None:
-        if form is None and (column := _likely(table)):
+        column = None if form else _likely(table)
+        _check_alike(table, where, [column] if column else [*map(str, table)] if form else [], form)
+        if column:
             return Question(column, _samples(table[column]), [])
         first = ", ".join(f"{name} ({table[name].iloc[0]})" for name in table.columns[:4])
         if form:
@@ -258,6 +261,29 @@ def check_one(found: Stamps, where: str) -> None:
             f"{where}: column {', '.join(found.names)}: expected one row for each time, found "
             f"{again:,} of {len(found.times):,} rows that repeat an earlier time, and no column "
             "that tells series apart by names without repeated times; add one"
+        )
+
+
+def _check_alike(table: pd.DataFrame, where: str, names: Sequence[str], form: str | None) -> None:
+    """PipelineError names the first row that a format does not read, where it reads many others.
+
+    That is `form`, or the one of a column's that reads most rows.
+    """
+    for name in names:
+        text = table[name].str.strip()
+        read = {
+            tried: stamp_text.read(text, tried) for tried in ([form] if form else formats(text))
+        }
+        most = max(read, key=lambda tried: int(read[tried].notna().sum()), default="")
+        unread = read[most].isna().to_numpy() if most else np.ones(len(text), bool)
+        if not 0 < unread.mean() <= 1 - MANY:
+            continue
+        first = int(unread.argmax())
+        row = table.index[first] if table.index.name == cells.ROW else int(table.index[first]) + 1
+        raise PipelineError(
+            f"{where}: column {name}, row {row}: expected a time written as {most}, found "
+            f"{text.iloc[first][:60]!r}; {unread.sum():,} of {len(text):,} rows are not "
+            "written so, and a column needs one format: write them as the others are"
         )
 
 

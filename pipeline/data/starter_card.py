@@ -14,12 +14,14 @@ from pipeline.data import (
     date_formats,
     frequency_guesses,
     number_text,
+    series_guesses,
     stamp_text,
     time_formats,
 )
 from pipeline.data.column_guesses import COUNTS, Finding
 from pipeline.data.date_formats import Question, Stamps
 from pipeline.data.number_text import PLAIN, Written
+from pipeline.data.series_guesses import Names
 from pipeline.data.sources import guesses, reading
 from pipeline.errors import PipelineError
 
@@ -42,6 +44,7 @@ class Look:
     beyond: list[str]  # what is read of times that strptime would not
     series: str = ""  # the column that tells many series apart
     names: int = 1  # of series
+    unlike: int = 0  # rows that it does not tell apart
     longest: str = ""  # the series that shows the step
     static: tuple[str, ...] = ()  # columns with one value in each series
     zone: str = ""  # that the file names for its times
@@ -92,10 +95,6 @@ class Look:
         return replace(self, columns=self.columns | left_out)
 
 
-LEAST = 8  # rows, on the mean, of what may be a series
-TOGETHER = 0.05  # of the rows, at least, repeat a time where there are many series
-
-
 def look(raw: Path, form: str | None = None, every: str | None = None) -> Look:
     """What a table shows, if times are written as `form`, with `every` as the frequency.
 
@@ -103,16 +102,17 @@ def look(raw: Path, form: str | None = None, every: str | None = None) -> Look:
     """
     writing, beside = guesses.writing(raw)
     table = reading.as_text(reading.read_table(raw, guesses.bare(writing)))
-    apart = not any(time_formats.is_dates(table[name]) for name in table.columns)
-    renamed = column_guesses.renamed([str(name) for name in table.columns], apart)
+    no_dates = not any(time_formats.is_dates(table[name]) for name in table.columns)
+    renamed = column_guesses.renamed([str(name) for name in table.columns], no_dates)
     table = table.rename(columns=renamed)
     zones = {renamed.get(name, name): zone for name, zone in guesses.zones(raw, writing).items()}
     for name, zone in zones.items():
         table[name] = _local(table[name], zone)
     stamps = date_formats.stamps(table, str(raw), form, every)
     names = [stamps.name] if isinstance(stamps, Question) else stamps.names
-    series, longest, whole = _series(table, names), "", table
-    if series:
+    apart, series, longest, whole = series_guesses.names(table, names), "", "", table
+    if apart:
+        series = apart.column
         longest = str(table[series].value_counts().idxmax())
         table = table[table[series] == longest]
         stamps = date_formats.stamps(table, str(raw), form or _form(stamps), every)
@@ -122,7 +122,6 @@ def look(raw: Path, form: str | None = None, every: str | None = None) -> Look:
     if isinstance(stamps, Stamps):
         frequency, rows = stamps.frequency, stamps.rows
     others = [str(name) for name in table if name not in (*names, series)]
-    one = table
     table, values = whole, None
     daily = frequency is None or frequencies.step(frequency).daily
     if daily and (wide := time_formats.times_of_day(others)):
@@ -152,14 +151,16 @@ def look(raw: Path, form: str | None = None, every: str | None = None) -> Look:
         if stamps.format and not stamps.period:
             beyond = [*stamp_text.beyond(stamp_text.joined(table, names), stamps.format)]
         counted = {name for name, found in columns.items() if found.note == COUNTS}
-        order = dict(_order(stamps, one.drop(columns=list(counted))))
+        order = dict(_order(stamps, whole.drop(columns=list(counted)), apart))
     how = (writing, beside, written, unclear, renamed)
     of_many: dict[str, Any] = {"zone": zones.get(names[0], "")}
-    if series:
+    if apart:
+        table = table[table[series].str.strip() != ""]
         each = table.groupby(series)[others].nunique(dropna=True).max()
         static = tuple(name for name in others if each[name] <= 1 and columns[name].used)
         of_many |= {"series": series, "names": table[series].nunique(), "longest": longest}
         of_many["static"] = static
+        of_many["unlike"] = apart.nameless + (0 if "repeated" in order else apart.again)
     seen = Look(*how, stamps, times, frequency, rows, columns, order, beyond, **of_many)
     if not seen.numeric:
         found = "; ".join(f"{name}: {found.note}" for name, found in columns.items()) or "no other"
@@ -176,34 +177,22 @@ def _local(column: pd.Series, zone: str) -> pd.Series:
     return times.dt.tz_convert(zone).dt.strftime("%Y-%m-%d %H:%M:%S%z").fillna("")
 
 
-def _series(table: pd.DataFrame, time: Sequence[str]) -> str:
-    """The column that tells series apart: every time that repeats is of another name; or ""."""
-    stamps = table[list(time)].agg(" ".join, axis=1)
-    # An hour that clocks repeat makes no series of what is measured.
-    if stamps.duplicated().mean() < TOGETHER or table.duplicated().any():
-        return ""
-    for name in (str(name) for name in table if name not in time):
-        count = table[name].nunique()
-        named = (table[name].str.strip() != "").all()
-        # Of each name many rows, or nearly every column of numbers would do.
-        if named and 1 < count <= len(table) / LEAST:
-            pairs = pd.DataFrame({"time": stamps, "name": table[name]})
-            if not pairs.duplicated().any():
-                return name
-    return ""
-
-
 def _form(stamps: Stamps | Question) -> str | None:
     return stamps.format if isinstance(stamps, Stamps) else None
 
 
-def _order(stamps: Stamps, table: pd.DataFrame) -> Iterator[tuple[str, tuple[str, str]]]:
+def _order(
+    stamps: Stamps, table: pd.DataFrame, apart: Names | None
+) -> Iterator[tuple[str, tuple[str, str]]]:
     """What is to be done to rows that are not one for each time, in order."""
+    back, again = stamps.backwards, int(stamps.times.duplicated().sum())
+    if apart:  # the stamps are those of one series
+        again = apart.again
+        back = series_guesses.backwards(table, apart.column, stamps) if again else back
     if stamps.round:
         yield "round", (stamps.round, "time stamps lie beside the days or times of their steps")
-    if stamps.backwards:
-        yield "sort", ("true", f"rows earlier than the row before: {stamps.backwards:,}")
-    again = int(stamps.times.duplicated().sum())
+    if back:
+        yield "sort", ("true", f"rows earlier than the row before: {back:,}")
     if again and table.duplicated().sum() == again:
         yield "repeated", ("first", f"rows that are another row again: {again:,}")
 

@@ -57,11 +57,17 @@ def table(found: Mapping[str, Mapping[str, Scores]], series: str) -> pd.DataFram
     return pd.DataFrame(rows)
 
 
+def least_skill(table: pd.DataFrame) -> pd.Series:
+    """Each series' skill against the best of its own baselines, NaN where that has no error."""
+    return table.filter(regex="^skill_").astype(float).min(axis=1, skipna=False)
+
+
 def summary(table: pd.DataFrame) -> dict[str, Any]:
     """What metrics.json has of them: how many there are, their mean MASE, which share is beaten.
 
     `beats` is, by baseline, the share of series whose forecasts are better than it, and under
-    `best` better than whichever is best for the series.
+    `best` better than whichever is best for the series: none is better than one without an error.
+    `scaled` is how many series have a MASE, where not all do.
     """
     skills = table.filter(regex="^skill_").astype(float)
     names = [str(name).removeprefix("skill_") for name in skills]
@@ -69,10 +75,12 @@ def summary(table: pd.DataFrame) -> dict[str, Any]:
         name: float((own > 0).mean()) for name, own in zip(names, skills.to_numpy().T, strict=True)
     }
     if beats:
-        beats["best"] = float((skills.min(axis=1) > 0).mean())
+        beats["best"] = float((least_skill(table) > 0).mean())
     found: dict[str, Any] = {"count": len(table), "beats": beats}
     if "mase" in table and table["mase"].notna().any():
         found["mase"] = float(table["mase"].mean())
+        scaled = int(table["mase"].notna().sum())
+        found |= {"scaled": scaled} if scaled < len(table) else {}
     return found
 
 

@@ -43,7 +43,8 @@ def impute_scale(
 
     static = [name for column in card.static for name in card.channels[column]]
     gaps = settings.imputation
-    imputer = Imputer.fit(rows, gaps.method, gaps.limit, card.season, borders, static)
+    targets = {*card.targets, *experiment.targets}
+    imputer = Imputer.fit(rows, gaps.method, gaps.limit, card.season, borders, static, [*targets])
     levels = [str(name) for name in channels if name not in card.numeric]
     first = borders.firsts[borders.lengths > 0]
     scaler = Scaler.fit(rows, settings.scaling, experiment.transforms, levels, first, own)

@@ -43,17 +43,22 @@ class Imputer(Record):
         season: int,
         borders: Borders | None = None,
         static: Sequence[str] = (),
+        targets: Sequence[str] = (),
     ) -> Self:
         """Learn from the training rows; PipelineError if a column has none observed.
 
         `borders` are those of several series, `static` channels that never change within one.
+        `targets` are columns that a card cannot exclude.
         """
         means = train.mean()
         if means.isna().any():
             name = means.index[means.isna().to_numpy()][0]
+            remedy = "move it from columns to excluded in the card"
+            if name in targets:
+                remedy = "let split.train end after its first values, or choose another target"
             raise PipelineError(
-                f"column {name}: expected observed values in the training span, found none; move "
-                "it from columns to excluded in the card"
+                f"column {name}: expected observed values in the training span, found none; "
+                f"{remedy}"
             )
         return cls(
             method=method,

@@ -1,5 +1,6 @@
 """How numbers and names are written in reports and pictures; no name is read as markup."""
 
+import math
 import re
 from collections.abc import Collection, Sequence
 
@@ -32,7 +33,7 @@ def _one_line(name: object) -> str:
 
 def number(score: float | None) -> str:
     """A score to at least three digits that say something; nothing if it is not defined."""
-    if score is None:
+    if score is None or math.isnan(score):
         return ""
     if 0 < abs(score) < 0.1:
         return f"{score:.3g}"
@@ -41,4 +42,6 @@ def number(score: float | None) -> str:
 
 def percent(skill: float | None) -> str:
     """A skill with its sign; nothing if it is not defined."""
-    return "" if skill is None else f"{round(skill, 3) + 0:+.1%}"  # + 0, since -0.0 would show
+    if skill is None or math.isnan(skill):
+        return ""
+    return f"{round(skill, 3) + 0:+.1%}"  # + 0, since -0.0 would show

@@ -7,7 +7,7 @@ import pandas as pd
 from pipeline.config.cards import Card
 from pipeline.data.panel import listed
 from pipeline.evaluation import metrics as table_of
-from pipeline.evaluation.by_series import ranked
+from pipeline.evaluation.by_series import least_skill, ranked
 from pipeline.reports.formatting import escape_markdown, number, percent, table
 
 EACH = 10  # best and worst series in the table
@@ -17,6 +17,9 @@ def sentence(metrics: dict[str, Any]) -> str:
     """How many series there are, how good they are on the mean, and which share beats what."""
     found = metrics["series"]
     mase = f", with a mean MASE of {number(found['mase'])}" if "mase" in found else ""
+    if scaled := found.get("scaled"):
+        mase += f" over {scaled:,} of them: of the others, training values a season apart never "
+        mase += "differ, or there are none"
     beats = dict(found["beats"])
     best = beats.pop("best", None)
     parts = [f"{name.replace('_', ' ')} in {share:.0%}" for name, share in beats.items()]
@@ -34,7 +37,7 @@ def section(metrics: dict[str, Any], by_series: pd.DataFrame, card: Card) -> lis
     columns = [str(name) for name in rows.columns]
     shown = [one.name for one in table_of.listed(columns, table_of.TARGETS) if not one.percent]
     covered = [name for name in columns if name.startswith("coverage_") and "error" not in name]
-    least = rows.filter(regex="^skill_").astype(float).min(axis=1)
+    least = least_skill(rows)
     header = [str(card.series), "n", *shown, *covered, "skill"]
     body = [
         [
@@ -42,14 +45,17 @@ def section(metrics: dict[str, Any], by_series: pd.DataFrame, card: Card) -> lis
             f"{row['n']:,}",
             *(number(row[name]) for name in shown),
             *(f"{row[name]:.1%}" for name in covered),
-            percent(None if pd.isna(skill) else float(skill)),
+            percent(skill),
         ]
         for (_, row), skill in zip(rows.iterrows(), least, strict=True)
     ]
-    all_shown = len(body) <= 2 * EACH
-    what = "All" if all_shown else f"The {EACH} best and the {EACH} worst"
-    if not all_shown:
+    what = "All"
+    if len(body) > 2 * EACH and (known := int(rows[by].notna().sum())) < len(body):
+        body, what = body[:known], f"The {known:,} with a {title}"  # the others come last
+    if len(body) > 2 * EACH:
+        what = f"The {EACH} best and the {EACH} worst"
         body = [*body[:EACH], ["..."] + [""] * (len(header) - 1), *body[-EACH:]]
+    none = " (none where that has no error)" if least.isna().any() else ""
     count = metrics["training_windows"]
     left = []
     if names := count.get("untrained"):
@@ -60,7 +66,7 @@ def section(metrics: dict[str, Any], by_series: pd.DataFrame, card: Card) -> lis
     return [
         "## By series",
         f"{sentence(metrics)} {what}, by {title}; skill is against the best of a series' own "
-        "baselines. Every series is in `by_series.parquet`.",
+        f"baselines{none}. Every series is in `by_series.parquet`.",
         table(header, body),
         *([escape_markdown(" ".join(left))] if left else []),
     ]

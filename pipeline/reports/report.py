@@ -111,8 +111,9 @@ def _middle(evaluation: Evaluation) -> int:
 def _of_many(experiment: Experiment, evaluation: Evaluation) -> dict[str, Figure]:
     """Skill over series, and the worst ones with their forecasts."""
     card, names = experiment.card, evaluation.series.borders.names
-    ranked = by_series.ranked(evaluation.by_series)[0]
-    worst = [str(name) for name in ranked.iloc[::-1, 0][: series_pictures.WORST]]
+    ranked, by = by_series.ranked(evaluation.by_series)
+    known = ranked.dropna(subset=[by])
+    worst = [str(name) for name in known.iloc[::-1, 0][: series_pictures.WORST]]
     found = {name: alone(evaluation, names.index(name), card) for name in worst}
     stretch, target = experiment.params.evaluate.stretch, experiment.targets[0]
     return {

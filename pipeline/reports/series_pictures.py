@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from pipeline.config.cards import Card
+from pipeline.evaluation.by_series import least_skill
 from pipeline.evaluation.forecasts import MODEL, Forecasts
 from pipeline.reports.formatting import escape_mathtext
 from pipeline.reports.interval_pictures import draw_fan, steps_shown
@@ -22,7 +23,7 @@ def skill(scores: pd.DataFrame, card: Card) -> Figure:
 
     `scores` are those of `by_series.scores`.
     """
-    least = scores.filter(regex="^skill_").astype(float).min(axis=1).to_numpy()
+    least = least_skill(scores).to_numpy()
     order = np.argsort(-least, kind="stable")
     values, x = least[order], np.arange(1, len(least) + 1)
     figure = Figure(figsize=(9, 3.8), layout="constrained")
@@ -39,7 +40,8 @@ def skill(scores: pd.DataFrame, card: Card) -> Figure:
         names = [escape_mathtext(str(scores.iloc[i, 0])) for i in order]
         upright = max(map(len, names)) * len(names) < 90
         axes.set_xticks(x, names, rotation=0 if upright else 90)
-    axes.set_xlabel(f"{card.series}, the largest skill first")
+    none = "; no bar where a baseline has no error" if np.isnan(least).any() else ""
+    axes.set_xlabel(f"{card.series}, the largest skill first{none}")
     return figure
 
 

@@ -214,7 +214,7 @@ def flat_scores(metrics: dict[str, Any]) -> dict[str, float]:
     for name, shares in metrics.get("mix", {}).items():
         flat |= {f"mix/{name}_{step}": share for step, share in shares.items()}
     many = metrics.get("series", {})
-    flat |= {f"series/{key}": many[key] for key in ("count", "mase") if key in many}
+    flat |= {f"series/{key}": many[key] for key in ("count", "mase", "scaled") if key in many}
     flat |= {f"series/beats_{rule}": share for rule, share in many.get("beats", {}).items()}
     count = metrics.get("training_windows", {})
     flat |= {f"windows/{name}": count[name] for name in ("possible", "kept") if name in count}

@@ -96,6 +96,19 @@ def test_format_that_is_not_known_is_left_open_with_three_values(monkeypatch):
     assert "expected a column of times written as %Y" in refused(monkeypatch, raw, "--format", "%Y")
 
 
+def test_the_first_row_in_another_format_is_named(monkeypatch):
+    """Also where --format names one of the two; no single format could be asked for."""
+    iso, day_first = table().splitlines(), table("%d/%m/%Y %H:%M").splitlines()
+    raw = store("\n".join([*iso[:101], *day_first[101:], ""]))
+    said = "column time, row {}: expected a time written as {}, found {!r}; 100 of 200 rows are not"
+    first = said.format(101, "%Y-%m-%d %H:%M", "05/01/2024 04:00")
+    assert first in refused(monkeypatch, raw)
+    assert not HERE.card("mine").exists()
+    assert first in refused(monkeypatch, raw, "--format", "%Y-%m-%d %H:%M")
+    other = said.format(1, "%d/%m/%Y %H:%M", "2024-01-01 00:00")
+    assert other in refused(monkeypatch, raw, "--format", "%d/%m/%Y %H:%M")
+
+
 @pytest.mark.parametrize("form", ["{0}Q{1}", "{0}-Q{1}", "Q{1} {0}"])
 def test_quarters_are_read_though_strptime_has_no_letter_for_them(form, monkeypatch):
     """A quarter is its first day."""

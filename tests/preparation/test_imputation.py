@@ -61,9 +61,13 @@ def test_fit_learns_the_means_of_what_was_observed() -> None:
 
 
 def test_a_column_without_training_values_is_refused() -> None:
-    """There is no mean to fall back on, so the column is named."""
-    with pytest.raises(PipelineError, match="column y: expected observed values in the training"):
-        Imputer.fit(pd.DataFrame({"x": [1.0], "y": [_]}), "ffill", 1, 4)
+    """There is no mean to fall back on, so the column is named; a card cannot exclude a target."""
+    rows = pd.DataFrame({"x": [1.0], "y": [_]})
+    said = "column y: expected observed values in the training span, found none; "
+    with pytest.raises(PipelineError, match=f"{said}move it from columns to excluded"):
+        Imputer.fit(rows, "ffill", 1, 4, targets=["x"])
+    with pytest.raises(PipelineError, match=f"{said}let split.train end .* choose another target"):
+        Imputer.fit(rows, "ffill", 1, 4, targets=["y"])
 
 
 @pytest.mark.parametrize("method", METHODS)

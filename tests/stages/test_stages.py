@@ -241,7 +241,12 @@ def test_a_constant_target_is_refused(project: Project) -> None:
 @pytest.mark.parametrize(
     ("first", "last", "message"),
     [
-        (0, 71, "column level: expected observed values in the training span"),
+        (
+            0,
+            71,
+            "column level: expected observed values in the training span, found none; "
+            "let split.train end after its first values",
+        ),
         (72, 95, "split.validation: expected at least one observed value of the target level"),
         (96, 107, "split.calibration: expected at least one observed value of the target level"),
         (108, 119, "split.test: expected at least one observed value of the target level"),
