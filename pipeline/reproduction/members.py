@@ -9,6 +9,7 @@ import argparse
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -84,8 +85,8 @@ def _models(
         first = registry.together(each[:count]) if count > 1 else each[0]
         yield ("TensorFlow", count), Network(task.spec, task.scaler, first.predict_on_batch)
         if alone:
-            numpy = mean(alone[:count]), (), numpy_backend.BATCH  # as it is served
-            yield ("NumPy", count), Network(task.spec, task.scaler, *numpy)
+            numpy = Network(task.spec, task.scaler, mean(alone[:count]))
+            yield ("NumPy", count), replace(numpy, batch=numpy_backend.BATCH)  # as it is served
 
 
 def shown(members: dict[str, dict[str, float]], found: dict[tuple[str, int], list[float]]) -> str:
