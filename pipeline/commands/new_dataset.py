@@ -224,13 +224,13 @@ def remarked(tried: Tried, card: Card, params: Params) -> Iterator[str]:
     size = window.look_back, window.horizon
     names = [input_names.expand(part, card) for part in (card.inputs, card.known_ahead)]
     context = input_names.context(names[0], names[1], card.season, *size)
+    observed = tried.series.frame[[*card.targets]].notna().to_numpy()
     for name, origins in splits.origins(train, tried.spans, window.horizon).items():
         known = *size, context, borders.firsts
         if fault := windows.fault(name, origins, tried.spans[name], *known):
             yield f"check: {fault}"
-        for target in card.targets:
-            there = tried.series.frame[target].notna().to_numpy()
-            if few := windows.few_observed(name, target, there, tried.spans[name]):
+        for k, target in enumerate(card.targets):
+            if few := windows.few_observed(name, target, observed[:, k], tried.spans[name]):
                 yield f"check: {few}"
 
 

@@ -28,7 +28,8 @@ def newest(table: pd.DataFrame, spec: Spec, card: Card, imputer: Imputer) -> pd.
     rows += spec.horizon if ahead else 0
     table = tables.in_order(table, card)
     if ahead and not card.wide:
-        known = tables.typed(table, card, ahead).notna().all(axis=1).to_numpy()
+        plans = table[[name for name in table if card.rename.get(str(name), name) in ahead]]
+        known = tables.typed(plans, card, ahead).notna().all(axis=1).to_numpy()
         table = table.iloc[: known.nonzero()[0].max(initial=-1) + 1]
     last = table.tail(rows).reset_index(drop=True)
     shown = tables.typed(last, card, columns)

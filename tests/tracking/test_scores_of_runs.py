@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import signal
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +13,6 @@ from typing import Any
 import mlflow
 import pandas as pd
 import pytest
-import sqlalchemy
 from click.testing import CliRunner
 from mlflow.cli import cli
 
@@ -387,25 +385,16 @@ def test_a_moved_directory_keeps_its_runs(
 
 
 @pytest.mark.usefixtures("toy")
-def test_ctrl_c_within_a_write_ends_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_within_a_write_ends_the_run(
+    interrupted: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     """The store takes the epoch first, and then that the run was killed."""
-    came = []
-
-    def interrupt(_: object, __: object, statement: str, *___: object) -> None:
-        if statement.startswith("INSERT INTO metrics") and not came:
-            came.append(statement)
-            signal.raise_signal(signal.SIGINT)
-
-    sqlalchemy.event.listen(sqlalchemy.Engine, "after_cursor_execute", interrupt)
-    try:
-        with (
-            pytest.raises(KeyboardInterrupt),
-            live_run.training_run(read_experiment(), HERE) as log,
-        ):
-            log.epoch(0, {store.LOSS: 0.5})
-    finally:
-        sqlalchemy.event.remove(sqlalchemy.Engine, "after_cursor_execute", interrupt)
-    assert came
+    with (
+        pytest.raises(KeyboardInterrupt),
+        live_run.training_run(read_experiment(), HERE) as log,
+    ):
+        log.epoch(0, {store.LOSS: 0.5})
+    assert interrupted
     run = store.connect().get_run(log.run)
     assert run.info.status == KILLED
     assert run.data.metrics[store.LOSS] == 0.5

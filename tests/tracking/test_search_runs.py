@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
@@ -210,27 +209,18 @@ def test_a_search_that_runs_is_left_alone(found: Search, tmp_path: Path) -> None
 
 @pytest.mark.usefixtures("local")
 def test_ctrl_c_within_a_write_ends_the_search(
-    found: Search, capsys: pytest.CaptureFixture[str]
+    found: Search, interrupted: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The store takes the trial's scores first, then that the search was killed; no trial twice."""
-    came = []
-
-    def interrupt(_: object, __: object, statement: str, *___: object) -> None:
-        if statement.startswith("INSERT INTO metrics") and not came:
-            came.append(statement)
-            signal.raise_signal(signal.SIGINT)
-
     other = again(found)
-    sqlalchemy.event.listen(sqlalchemy.Engine, "after_cursor_execute", interrupt)
-    try:
-        with (
-            pytest.raises(KeyboardInterrupt),
-            families.open_until_the_end(search_runs.SearchRuns(other, Inline())) as runs,
-        ):
-            other.run(None, done=runs.trials_of)
-    finally:
-        sqlalchemy.event.remove(sqlalchemy.Engine, "after_cursor_execute", interrupt)
-    parent, [(first, child)] = (logged()[0], logged()[1].items())
+    with (
+        pytest.raises(KeyboardInterrupt),
+        families.open_until_the_end(search_runs.SearchRuns(other, Inline())) as runs,
+    ):
+        other.run(None, done=runs.trials_of)
+    assert interrupted
+    parent, children = logged()
+    [(first, child)] = children.items()
     assert (parent.info.status, child.info.status) == ("KILLED", "FINISHED")
     assert child.data.metrics["validation/rmse"] == pytest.approx(
         found.finished[first].error(found.metric)
