@@ -25,9 +25,11 @@ TRIED = np.linspace(0, 1, 11)  # parts of the point's way
 class Mixed:
     """A network's or an ensemble's point forecast, moved by a share of the way to each baseline's.
 
-    Each of its quantiles goes a part of the point's way, on the scale of inputs; then they are
-    sorted, which makes no pinball loss larger (Chernozhukov, Fernandez-Val and Galichon 2010,
-    Quantile and Probability Curves Without Crossing).
+    Each of its quantiles goes a part of the point's way, on the scale of inputs. The median goes
+    all of it, as the shares are those of the best point forecast; what then crosses it is drawn
+    back to it, and on either side the others are sorted, which makes no pinball loss larger
+    (Chernozhukov, Fernandez-Val and Galichon 2010, Quantile and Probability Curves Without
+    Crossing).
     """
 
     network: Network
@@ -52,7 +54,9 @@ class Mixed:
         """
         made = self.network.forecast(seen, origins)
         moved = self._moved(made, [other.forecast(seen, origins) for other in self.others])
-        return np.sort(self._quantiles(made, moved, self.parts)) if self.spec.quantiles else moved
+        if not self.spec.quantiles:
+            return moved
+        return rising(self._quantiles(made, moved, self.parts), self.spec.quantiles.index(0.5))
 
     def quantiles(self, seen: Seen, origins: Rows) -> Iterator[Floats]:
         """For each of `TRIED`, the quantiles as if all went that part of the way; not sorted."""
@@ -86,6 +90,14 @@ class Mixed:
                 own = group.create_group(other.model.name)
                 for name, array in other.learned.items():
                     own.create_dataset(name, data=array, track_times=False)
+
+
+def rising(quantiles: Floats, middle: int) -> Floats:
+    """Quantiles [..., Q] none of which cross; the one in the middle is as it was."""
+    center = quantiles[..., middle : middle + 1]
+    below = np.sort(np.minimum(quantiles[..., :middle], center))
+    above = np.sort(np.maximum(quantiles[..., middle + 1 :], center))
+    return np.concatenate([below, center, above], axis=-1)
 
 
 def fit(network: Network, task: Task) -> tuple[list[FittedBaseline], Floats]:

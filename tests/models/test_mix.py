@@ -1,5 +1,6 @@
 """A network's forecast mixed with baselines': shares by step, in one file of weights."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from pipeline.config import network_size
 from pipeline.config.experiment import Experiment
@@ -83,7 +85,9 @@ def test_quantiles_move_with_the_point(made: Made) -> None:
     assert ((model.parts >= 0) & (model.parts <= 1)).all()
     assert model.parts[level == 0.5] == 1
     way = task.spec.point(mixed - alone)[..., None]
-    np.testing.assert_allclose(mixed, np.sort(alone + model.parts * way), atol=1e-9)
+    middle = task.spec.quantiles.index(0.5)
+    expected = mix.rising(alone + model.parts * way, middle)
+    np.testing.assert_allclose(mixed, expected, atol=1e-9)
     came = ahead(task.seen.targets, origins, task.spec.horizon)[..., None]
 
     def pinball(parts: Floats) -> Floats:
@@ -93,6 +97,40 @@ def test_quantiles_move_with_the_point(made: Made) -> None:
     for near in (model.parts - 0.1, model.parts + 0.1):
         worse = pinball(near.clip(0, 1)) >= pinball(model.parts) - 1e-9
         assert worse[level != 0.5].all()
+
+
+def test_the_point_is_that_of_the_shares_where_quantiles_stay(made: Made) -> None:
+    """A median that moves past the others is not sorted away: they are drawn to it."""
+    _, _, _, model, task = made
+    assert task.spec.quantiles
+    origins = np.asarray(task.validation)
+    middle = task.spec.quantiles.index(0.5)
+    stay = replace(model, parts=(np.array(task.spec.quantiles) == 0.5).astype(float))
+    alone, moved, found = (
+        forecasts(one, task.seen, origins) for one in (model.network, model, stay)
+    )
+    point = task.spec.point(moved)
+    crossed = (point < alone[..., 0]) | (point > alone[..., -1])
+    assert crossed.any()
+    np.testing.assert_array_equal(task.spec.point(found), point)
+    assert (np.diff(found) >= 0).all()
+    below = np.minimum(alone[..., :middle], point[..., None])
+    np.testing.assert_allclose(found[..., :middle], below, atol=1e-9)
+
+
+@given(
+    arrays(np.float64, (4, 5), elements=st.floats(-1e9, 1e9)),
+    st.integers(0, 4),
+)
+def test_rising_keeps_the_middle_and_what_does_not_cross_it(made: Floats, middle: int) -> None:
+    """It is the sorted array where all in front of the middle are below it and the others above."""
+    found = mix.rising(made, middle)
+    assert (np.diff(found) >= 0).all()
+    np.testing.assert_array_equal(found[:, middle], made[:, middle])
+    center = made[:, [middle]]
+    apart = (made[:, :middle] <= center).all(axis=1) & (made[:, middle:] >= center).all(axis=1)
+    np.testing.assert_array_equal(found[apart], np.sort(made)[apart])
+    np.testing.assert_array_equal(mix.rising(found, middle), found)
 
 
 def test_parts_on_a_log_scale_keep_quantiles_above_zero() -> None:
