@@ -26,7 +26,7 @@ from pipeline.experiments.backtest import places as backtests
 from pipeline.experiments.backtest.plan import Settings as Folds
 from pipeline.experiments.chosen import trained
 from pipeline.experiments.evaluate import Evaluation, evaluate
-from pipeline.experiments.in_memory import TIME, beside, check, placed
+from pipeline.experiments.in_memory import TIME, beside, check, columns, placed
 from pipeline.experiments.log import unwatched
 from pipeline.experiments.run import run_experiment
 from pipeline.experiments.search import best, places
@@ -114,7 +114,7 @@ def of_frame(
         | ({"round": rounding} if rounding else {}),
         "frequency": every,
         "season": cycle,
-        "columns": {name: _column(frame[name]) for name in frame},
+        "columns": columns(frame),
         "targets": [targets] if isinstance(targets, str) else list(targets),
         "inputs": list(frame),
         "split": dict(split),
@@ -334,9 +334,3 @@ def _changed(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> Params:
     made = deepcopy(dict(tree))
     change(made, changes)
     return parse(made, Params, str(HERE.params))
-
-
-def _column(values: pd.Series) -> dict[str, Any]:
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        return {}
-    return {"categories": sorted(values.dropna().astype(str).unique())}

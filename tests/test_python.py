@@ -3,8 +3,10 @@
 import re
 import sqlite3
 import sys
+from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -155,3 +157,26 @@ def test_a_frame_that_is_no_table_is_refused() -> None:
     ):
         with pytest.raises(PipelineError, match=said):
             api.of_frame(wrong, "level")
+
+
+def test_columns_of_a_frame_are_numbers_or_words(capsys: pytest.CaptureFixture[str]) -> None:
+    """Others are refused by name; one of very many words is told, as each becomes an input."""
+    times = pd.date_range("2024-01-01", periods=60, freq="h")
+    frame = pd.DataFrame({"level": np.arange(60.0)}, times)
+    for wrong, said in (
+        (
+            times,
+            r"column other: expected numbers, words or booleans, found datetime64.*\(datetime64",
+        ),
+        (times - times[0], r"found timedelta64.*\(timedelta64"),
+        ([1.5, *"a" * 59], r"found object \(mixed\); drop it, or make one of them of it"),
+        ([Decimal(1)] * 60, r"found object \(decimal\)"),
+    ):
+        with pytest.raises(PipelineError, match=said):
+            api.of_frame(frame.assign(other=wrong), "level")
+    assert not capsys.readouterr().err
+    words = [str(number) for number in range(60)]
+    made = api.of_frame(frame.assign(other=words, wet=frame.index.hour > 9), "level")
+    assert made.card.columns["other"].categories == tuple(sorted(words))
+    assert made.card.columns["wet"].categories == ("False", "True")
+    assert "column other has 60 different words, each of which" in capsys.readouterr().err

@@ -232,6 +232,8 @@ def remarked(tried: Tried, card: Card, params: Params) -> Iterator[str]:
         for k, target in enumerate(card.targets):
             if few := windows.few_observed(name, target, observed[:, k], tried.spans[name]):
                 yield f"check: {few}"
+    for line in constants.unscored(tried.series, card.targets, tried.spans):
+        yield f"check: {line}"
 
 
 def attempt(raw: Path, card: Card, params: Params, state: str) -> Tried:

@@ -86,7 +86,7 @@ def finding(column: pd.Series, a_row: int = 1, written: Written = PLAIN) -> Find
         check=check,
         minimum=bool(numbers.min() >= 0) and not _SIGNED.fullmatch(str(column.name)),
         follows=bool(abs(ranks.corr(ranks.shift())) > 0.1),
-        fault=_among_numbers(words, text, a_row),
+        fault=_among_numbers(words, text, a_row, unit),
         suspects=suspects,
         unit=unit or number_text.unit_of_name(str(column.name)),
         cells=bool(unit),
@@ -123,7 +123,7 @@ def _rows(count: int) -> str:
     return f"{count:,} row{'s' if count > 1 else ''}"
 
 
-def _among_numbers(words: pd.Series, text: pd.Series, a_row: int) -> str:
+def _among_numbers(words: pd.Series, text: pd.Series, a_row: int, unit: str) -> str:
     """Which words stand among a column's numbers, how often and where, and what may be done."""
     if words.empty:
         return ""
@@ -139,8 +139,8 @@ def _among_numbers(words: pd.Series, text: pd.Series, a_row: int) -> str:
         remedies.append(f"if it means missing, add {marks} to the card's missing")
     for word in words.index[words.index.str.contains(r"\d")][:1]:
         remedies.append(
-            f'"{word}" looks like a measurement, so it is not offered as a mark: write a number in '
-            "the table"
+            f'"{word}" looks like a measurement, so it is not offered as a mark: write a number'
+            f"{' of ' * bool(unit)}{unit} in the table"
         )
     return f"expected numbers, found {', '.join(shown)}{more}; {'; '.join(remedies)}"
 

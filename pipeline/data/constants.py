@@ -1,12 +1,13 @@
 """Columns that never change, in a whole table or in the rows that a model learns from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from pipeline.config.cards import Card
 from pipeline.data.panel import Panel
+from pipeline.data.splits import SCORED
 from pipeline.data.windows import Rows
 from pipeline.files import on_disk
 
@@ -42,6 +43,19 @@ def remarks(series: Panel, train: Rows, card: Card, by_series: bool) -> Iterator
             f"warning: column {name} has one value in {where}{shown}, so a model can learn nothing "
             "from it"
         )
+
+
+def unscored(series: Panel, targets: Sequence[str], spans: Mapping[str, Rows]) -> Iterator[str]:
+    """A line for each target that never changes in a scored span, [S, 2] of each series."""
+    for span in SCORED:
+        for name in targets:
+            column = series.frame[name]
+            rows = pd.concat([column.iloc[first:end] for first, end in spans[span]])
+            if (value := only(rows)) is not None:
+                yield (
+                    f"split.{span}: target {name} is {value:g} wherever it has a value, so R2 "
+                    "there is 1 without any error and 0 with one"
+                )
 
 
 def _found(column: pd.Series, train: Rows, alike: bool) -> dict[Any, None]:

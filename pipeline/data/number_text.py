@@ -1,6 +1,7 @@
 """Text becomes numbers as people write them: with a decimal comma, thousands apart, a unit."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from itertools import chain
 from typing import NamedTuple
@@ -20,6 +21,7 @@ _UNIT = (
 )
 _PER = rf"[/·* ](?:{_UNIT}|day|d|a|year|month|week)"
 _IN_NAME = re.compile(rf"\(((?:{_UNIT})(?:{_PER})?)\)\s*$")
+NEARLY = 0.95  # of the cells with a unit: the others are mistakes
 CELLS = 5000  # different ones of a column that a guess looks at
 
 
@@ -66,11 +68,12 @@ def parse(text: pd.Series, written: Written = PLAIN, unit: str = "") -> pd.Serie
 
 
 def unit(column: pd.Series) -> str:
-    """What stands beside most numbers of a column, the same beside each; or nothing."""
+    """What stands beside most numbers of a column, the same beside nearly all; or nothing."""
     cells = column[column.str.contains(r"\d")].drop_duplicates().head(CELLS)
     found = [match for cell in cells if (match := _WITH_UNIT.fullmatch(cell))]
     units = [word for match in found if (word := match[1] or match[2].strip())]
-    return units[0] if len(set(units)) == 1 and 2 * len(units) > len(found) else ""
+    word, count = Counter(units).most_common(1)[0] if units else ("", 0)
+    return word if 2 * len(units) > len(found) and count >= NEARLY * len(units) else ""
 
 
 def unit_of_name(name: str) -> str:

@@ -34,13 +34,13 @@ def read_column(column: pd.Series, name: str, card: Card, where: str) -> pd.Seri
 def number(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
     """The column as float64, NaN where missing; PipelineError names the first bad row."""
     written = Written(card.decimal, card.thousands)
+    unit = card.columns[card.wide.column if card.wide else name].unit
     if pd.api.types.is_numeric_dtype(column):
         values = column if column.dtype == np.float64 else column.astype("float64")
         missing = column.isna().to_numpy(bool)
     else:
         text = column.astype("str").str.strip()
         missing = _missing(text, card)
-        unit = card.columns[card.wide.column if card.wide else name].unit
         values = stamp_text.by_blocks(
             lambda rows: number_text.parse(rows, written, unit), text.mask(missing)
         )
@@ -57,7 +57,7 @@ def number(column: pd.Series, name: str, card: Card, where: str) -> pd.Series:
         found = str(column.iloc[row])[:60]
         raise PipelineError(
             f"{where}: column {name}, row {column.index[row]}: expected a finite number or one of "
-            f"the card's missing marks, found {found!r}{_hint(found, written)}"
+            f"the card's missing marks, found {found!r}{_hint(found, written, unit)}"
         )
     return values
 
@@ -74,10 +74,14 @@ def _each(values: pd.Series, test: Callable[[Floats], Flags]) -> Flags:
     return np.concatenate([test(numbers[part]) for part in on_disk.blocks(len(values))])
 
 
-def _hint(found: str, written: Written) -> str:
-    """The card's keys that read what is no number as they stand."""
+def _hint(found: str, written: Written, own: str) -> str:
+    """The card's keys that read what is no number as they stand, or the column's own unit."""
     cell = pd.Series([found])
     unit = number_text.unit(cell)
+    if unit and own and unit != own:
+        return (
+            f"; write it in {own}, the column's unit, or make {unit} the unit if all rows have it"
+        )
     for style in (written, *reversed(STYLES)):
         if number_text.parse(cell, style, unit).notna().all():
             named, as_is = style._asdict(), written._asdict()

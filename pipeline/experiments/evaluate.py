@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.config.experiment import Experiment
-from pipeline.data import long_tables, panel, splits
+from pipeline.data import constants, long_tables, panel, splits
 from pipeline.data.panel import Panel
 from pipeline.data.splits import Spans
 from pipeline.data.windows import Runs
@@ -27,6 +27,7 @@ from pipeline.forecasting.example import newest
 from pipeline.forecasting.forecaster import CALIBRATION, Forecaster, stage_files
 from pipeline.preparation.training_windows import Count
 from pipeline.runtime import determinism
+from pipeline.runtime.progress import say
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ def evaluate(experiment: Experiment, layout: Layout) -> Evaluation:
     }
     count = artifacts.read_json_record(layout.windows_quality, Count)
     rows = splits.of(experiment, series.timeline(card))
+    for line in constants.unscored(series, spec.targets, rows):
+        say(f"{layout.metrics}: {line}")
 
     task = prepared(experiment, layout, series)
     by = of_each(experiment, forecaster, seen, task)

@@ -3,15 +3,20 @@
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from pandas.api import types
 
 from pipeline.config.experiment import Experiment
+from pipeline.data.column_guesses import LEVELS
 from pipeline.errors import PipelineError
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
+from pipeline.runtime.progress import say
 
 TIME = "time"  # the column that the index becomes
+WORDS = ("string", "categorical", "boolean", "empty")  # kinds of columns that are categories
 
 
 def check(frame: pd.DataFrame) -> None:
@@ -36,6 +41,34 @@ def check(frame: pd.DataFrame) -> None:
             )
     if len(twice := frame.columns[frame.columns.duplicated()]):
         raise PipelineError(f"frame: expected each column once, found {twice[0]} twice")
+
+
+def columns(frame: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """The columns as a card has them; one of very many words is told.
+
+    Raises:
+        PipelineError: a column is of times, or of objects that are neither words nor booleans.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name, values in frame.items():
+        kind = types.infer_dtype(values, skipna=True)
+        if types.is_numeric_dtype(values) and kind not in ("boolean", "complex"):
+            found[str(name)] = {}
+            continue
+        if kind not in WORDS:
+            raise PipelineError(
+                f"frame: column {name}: expected numbers, words or booleans, found {values.dtype} "
+                f"({kind}); drop it, or make one of them of it, as pd.to_numeric does"
+            )
+        words = sorted(values.dropna().astype(str).unique())
+        if len(words) > LEVELS:
+            say(
+                f"frame: column {name} has {len(words):,} different words, each of which becomes "
+                f"an input, such as {words[0][:30]!r}; drop it unless they tell something, or "
+                "pd.to_numeric makes numbers of it"
+            )
+        found[str(name)] = {"categories": words}
+    return found
 
 
 def placed(

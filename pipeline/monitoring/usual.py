@@ -66,10 +66,12 @@ def write(experiment: Experiment, layout: Layout, evaluation: Evaluation) -> Non
         evaluation.forecasts,
     )  # fmt: skip
     card = experiment.card
-    for count, what in ((made.chunks, "training"), (made.error_chunks, "validation and test")):
+    for count, what in (
+        (made.chunks, "training has"), (made.error_chunks, "validation and test have"),
+    ):  # fmt: skip
         if card.step.tells and count < limits.FEWEST:
             say(
-                f"{layout.usual}: {what} has {count} chunks of {made.chunk} rows, expected "
+                f"{layout.usual}: {what} {count} chunks of {made.chunk} rows, expected "
                 f"{limits.FEWEST} for limits to be learned: monitor will raise no alarm there"
             )
     content = scoring.rounded(made.model_dump(mode="json", exclude_none=True))

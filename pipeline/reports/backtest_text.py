@@ -162,7 +162,7 @@ def series(tested: Backtest, found: dict[str, Any]) -> Table:
 
 def notes(tested: Backtest, found: dict[str, Any]) -> list[str]:
     """What to know of the tables."""
-    return [*_against(tested, found), *_held(found)]
+    return [*_against(tested, found), *_held(found), *_scaled(found)]
 
 
 def _against(tested: Backtest, found: dict[str, Any]) -> Iterator[str]:
@@ -195,6 +195,18 @@ def _held(found: dict[str, Any]) -> Iterator[str]:
             f"Intervals of {level.percent:g}% hold {fmean(fixed):.1%} on the mean, "
             f"{min(fixed):.1%} to {max(fixed):.1%} by fold; had they followed the errors, "
             f"{fmean(rolling):.1%}, {min(rolling):.1%} to {max(rolling):.1%}."
+        )
+
+
+def _scaled(found: dict[str, Any]) -> Iterator[str]:
+    """Of how many series, fold by fold, the mean MASE is, where not of all."""
+    own = [
+        one for fold in found["folds"] for one in fold.get("by_series", {MODEL: {}})[MODEL].values()
+    ]
+    if 0 < (scaled := sum("mase" in one for one in own)) < len(own):
+        yield (
+            f"The MASE is the mean over {scaled:,} of {len(own):,} series of folds: of the others, "
+            "values a season apart before the first fold never differ, or there are none."
         )
 
 

@@ -415,6 +415,14 @@ def test_input_that_is_constant_in_the_training_span_is_told(monkeypatch, capsys
     assert cards.read_card("mine").inputs == ("load", "d")
 
 
+def test_target_that_is_constant_in_the_test_span_is_told(monkeypatch, capsys):
+    """What is scored there says nothing of a model."""
+    run(monkeypatch, str(store(table(load=[*LOAD[:-40], *["5"] * 40]))))
+    assert "  check: split.test: target load is 5 wherever it has a value" in (
+        capsys.readouterr().out
+    )
+
+
 def test_card_is_kept_unless_forced(monkeypatch, capsys):
     """A card that is there is tried as it stands, and overwritten with --force alone."""
     raw = store(table())

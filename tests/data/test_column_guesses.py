@@ -195,6 +195,16 @@ def test_rows_that_are_not_one_for_each_time_are_told_with_the_key(monkeypatch, 
     assert "time stamps rounded (time.round): 133" in capsys.readouterr().out
 
 
+def test_another_unit_in_a_cell_is_named(monkeypatch):
+    """The column keeps its unit, and the cell with another is shown with its row."""
+    cells = [f"{value} kW" for value in LOAD]
+    cells[41] = "60500 W"
+    line = refused(monkeypatch, store(table(load=cells)))
+    assert 'column load: expected numbers, found "60500 W" 1 time (row 42)' in line
+    assert "write a number of kW in the table" in line
+    assert cards.read_card("mine").columns["load"].unit == "kW"
+
+
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
@@ -203,6 +213,7 @@ def test_rows_that_are_not_one_for_each_time_are_told_with_the_key(monkeypatch, 
         (["<0.5"], ['"<0.5" 20 times', '"<0.5" looks like a measurement, so it is not offered']),
         ([">100"], ['">100" looks like a measurement']),
         (["12.5x"], ['"12.5x" 20 times', '"12.5x" looks like a measurement']),
+        (["60500 W"], ['"60500 W" 20 times (rows 7, 17, 27, ...)', "write a number in the table"]),
         (["12.5x", "12..5", "1O", "l2"], [" and 1 other words", "looks like a measurement"]),
     ],
 )

@@ -352,7 +352,12 @@ def test_numbers_are_read_as_people_write_them(name: str) -> None:
         (["12,5"], {}, 'a number if the card has decimal: ","'),
         (["1,008.64"], {}, 'a number if the card has thousands: ","'),
         (["1.008,64"], {}, 'a number if the card has decimal: "," and thousands: "."'),
-        (["12 kW"], {}, "a number if the card has kW as the column's unit"),
+        (["12 kW"], {"columns": {"load": {}}}, "a number if the card has kW as the column's unit"),
+        (
+            ["12 kW"],
+            {},
+            "found '12 kW'; write it in MW, the column's unit, or make kW",
+        ),
         (["12.5"], {"decimal": ","}, 'a number if the card has decimal: "."'),
         (["1,23,4"], {"thousands": ","}, "found '1,23,4'"),
         (["12 MW h"], {}, "found '12 MW h'"),

@@ -190,6 +190,23 @@ def test_an_input_that_is_constant_in_the_training_span_is_told(
     ]
 
 
+@pytest.mark.usefixtures("tracking_store")
+def test_a_target_that_never_changes_in_a_scored_span_is_told(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its R2 there is no measure of the model; gaps are no change."""
+    table = toy_table()
+    table["level"] = table["level"].where((table.index < 96) | table["level"].isna(), 4.5)
+    ridge = {"train.model": {"name": "ridge"}, "train.residual": "none", "evaluate.levels": [50]}
+    project.write(table, params=ridge).run(*PREPARING, "train", "evaluate")
+    told = [line for line in capsys.readouterr().err.splitlines() if "R2" in line]
+    assert told == [
+        "data/reports/metrics.json: split.test: target level is 4.5 wherever it has a value, so R2 "
+        "there is 1 without any error and 0 with one"
+    ]
+    assert json.loads(project.read("data/reports/metrics.json"))["test"]["r2"] == 0
+
+
 def test_an_input_that_never_changes_is_told_once(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:

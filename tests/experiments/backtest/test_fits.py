@@ -4,6 +4,7 @@ import re
 import shutil
 import sqlite3
 import sys
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -319,6 +320,13 @@ def test_folds_of_a_panel_are_of_each_series(sites: tuple[Backtest, dict[str, An
     header, lines = backtest_text.series(made, found)
     assert header == ["mean MAE of", "model", "local", "persistence", "seasonal naive"]
     assert {line[0] for line in lines} == {"a", "b"}
+    assert not any("MASE" in line for line in backtest_text.notes(made, found))
+    lacking = deepcopy(found)
+    del lacking["folds"][0]["by_series"]["model"]["b"]["mase"]
+    assert any(
+        line.startswith("The MASE is the mean over 3 of 4 series of folds")
+        for line in backtest_text.notes(made, lacking)
+    )
 
 
 def test_a_local_model_is_that_of_its_series_alone(
