@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from io import StringIO
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar
@@ -124,7 +124,16 @@ class Family:
     def __init__(self, name: str, dataset: str, at: Executor) -> None:
         self.name, self.dataset, self.at = name, dataset, at
         self.offline = False
+        self.id = ""  # the parent's
         self.children: dict[int, str] = {}  # runs by number
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """Of the store."""
+        return store.connect()
+
+    def begin(self) -> None:
+        """Open the parent, or make one, and know its children."""
         self.send(self._begin)
 
     def more_tags(self) -> dict[str, str]:
@@ -150,8 +159,9 @@ class Family:
             )
 
     def end(self, status: str) -> None:
-        """How it ended."""
-        self.client.set_terminated(self.id, status)
+        """How it ended, if it began."""
+        if self.id:
+            self.client.set_terminated(self.id, status)
 
     def add(self, children: Sequence[Child]) -> None:
         """Write the runs of those that the store lacks, and know them all.
@@ -196,7 +206,6 @@ class Family:
         return f"tags.`{self.parent}` = '{self.name}'"
 
     def _begin(self) -> None:
-        self.client: MlflowClient = store.connect()
         self.group = store.experiment_id(self.client, self.dataset)
         self.tags = provenance.tags(self.dataset) | {
             self.parent: self.name,
@@ -227,6 +236,7 @@ F = TypeVar("F", bound=Family)
 def open_until_the_end(runs: F) -> Iterator[F]:
     """The parent ends as FAILED or KILLED if what it is of does."""
     try:
+        runs.begin()
         yield runs
     except BaseException as error:
         killed = isinstance(error, KeyboardInterrupt | SystemExit)

@@ -4,7 +4,9 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 
+from mlflow import MlflowClient
 from mlflow.entities import RunTag
 
 from pipeline.config.experiment import Experiment
@@ -21,13 +23,21 @@ class TrainingRun(Log):
 
     def __init__(self, experiment: Experiment, layout: Layout, before: str = "") -> None:
         """`before` is the id of the run that logged an interrupted training, which goes on."""
-        self.layout, self.run = layout, before
+        self.experiment, self.layout, self.run = experiment, layout, before
         self.offline = False
         self.logged = 0  # epochs that the run has from before
         self.seconds = 0.0  # that epochs have waited for the store
 
+    @cached_property
+    def client(self) -> MlflowClient:
+        """Of the store."""
+        return store.connect()
+
+    def begin(self) -> None:
+        """Open the run, or make a new one."""
+        experiment, layout, before = self.experiment, self.layout, self.run
+
         def start() -> None:
-            self.client = store.connect()
             name = store.experiment_id(self.client, experiment.dataset)
             for run in store.abandoned(self.client, name):
                 self.client.set_terminated(run.info.run_id, "KILLED")
@@ -58,8 +68,9 @@ class TrainingRun(Log):
         self._send(lambda: self.client.log_batch(self.run, store.metrics(best), tags=tags))
 
     def end(self, status: str) -> None:
-        """Close the run as FINISHED, FAILED or KILLED."""
-        self._send(lambda: self.client.set_terminated(self.run, status))
+        """Close the run, if it began, as FINISHED, FAILED or KILLED."""
+        if self.run:
+            self._send(lambda: self.client.set_terminated(self.run, status))
 
     def _send(self, action: Callable[[], object]) -> None:
         if self.offline:
@@ -80,6 +91,7 @@ def training_run(experiment: Experiment, layout: Layout, before: str = "") -> It
     """
     run = TrainingRun(experiment, layout, before)
     try:
+        run.begin()
         yield run
     except BaseException as error:
         run.end("KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED")

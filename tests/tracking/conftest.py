@@ -7,13 +7,13 @@ import pytest
 import sqlalchemy
 
 
-@pytest.fixture
-def interrupted() -> Iterator[list[str]]:
-    """Ctrl-C as the first metrics are written, in a transaction; the statement, once it came."""
+@pytest.fixture(params=["metrics"])
+def interrupted(request: pytest.FixtureRequest) -> Iterator[list[str]]:
+    """Ctrl-C in a transaction, as the first row of a table is written; the statement then."""
     came: list[str] = []
 
     def interrupt(_: object, __: object, statement: str, *___: object) -> None:
-        if statement.startswith("INSERT INTO metrics") and not came:
+        if statement.startswith(f"INSERT INTO {request.param} ") and not came:
             came.append(statement)
             signal.raise_signal(signal.SIGINT)
 

@@ -402,6 +402,25 @@ def test_ctrl_c_within_a_write_ends_the_run(
 
 
 @pytest.mark.usefixtures("toy")
+@pytest.mark.parametrize("interrupted", ["runs"], indirect=True)
+def test_ctrl_c_as_a_run_is_made_ends_it(
+    interrupted: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No run is left that says it is running."""
+    with (
+        pytest.raises(KeyboardInterrupt),
+        live_run.training_run(read_experiment(), HERE),
+    ):
+        pytest.fail("it was interrupted before")
+    assert interrupted
+    client = store.connect()
+    group = client.get_experiment_by_name("toy").experiment_id
+    states = [run.info.status for run in client.search_runs([group])]
+    assert states == ["KILLED", *["FINISHED"] * len(states[1:])]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("toy")
 def test_a_deleted_experiment_is_said_to_be_deleted(capsys: pytest.CaptureFixture[str]) -> None:
     """Neither training nor sync fails without a word on it; the command it names brings it back."""
     client = store.connect()

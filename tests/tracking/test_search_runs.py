@@ -94,6 +94,7 @@ def log(search: Search, generations: int = 99, at: Executor | None = None) -> No
 
     try:
         runs = search_runs.SearchRuns(search, at or Inline())
+        runs.begin()
         search.run(None, done=lambda one: sent(runs, one))
         runs.finish("<html></html>")
     except KilledError:
@@ -155,9 +156,9 @@ def test_a_pruned_trial_is_a_killed_run(found: Search) -> None:
     stopped = outcome.model_copy(
         update={"pruned": "loss 3 after 2 epochs", "losses": (4.0, 3.0), "scores": {}}
     )
-    search_runs.SearchRuns(other, Inline()).trials_of(
-        [other.finished[0], replace(other.finished[2], outcomes=(stopped, stopped))]
-    )
+    runs = search_runs.SearchRuns(other, Inline())
+    runs.begin()
+    runs.trials_of([other.finished[0], replace(other.finished[2], outcomes=(stopped, stopped))])
     _, children = logged()
     run = children[2]
     assert run.info.status == "KILLED"
@@ -205,6 +206,22 @@ def test_a_search_that_runs_is_left_alone(found: Search, tmp_path: Path) -> None
     with places.held(found.directory), refused:
         command.run(again(found), ALONE)
     assert not (tmp_path / "mlflow.db").exists()
+
+
+@pytest.mark.usefixtures("local")
+@pytest.mark.parametrize("interrupted", ["runs"], indirect=True)
+def test_ctrl_c_as_the_parent_is_made_ends_it(found: Search, interrupted: list[str]) -> None:
+    """The search's run does not say that it is running, and the next command goes on with it."""
+    with pytest.raises(KeyboardInterrupt), search_runs.logged(again(found), Inline()):
+        pytest.fail("it was interrupted before")
+    assert interrupted
+    parent, children = logged()
+    assert (parent.info.status, children) == ("KILLED", {})
+    log(again(found))
+    again_parent, children = logged()
+    assert again_parent.info.run_id == parent.info.run_id
+    assert again_parent.info.status == "FINISHED"
+    assert children
 
 
 @pytest.mark.usefixtures("local")
