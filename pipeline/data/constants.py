@@ -1,4 +1,4 @@
-"""Columns that never change, in a whole table or in the rows that a model learns from."""
+"""Columns that never change: in the whole table, where a model learns, or where it is scored."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
