@@ -108,7 +108,7 @@ backtest: setup ## test params.yaml on four folds of a month of hours (ARGS="--f
 compare: setup ## put the newest runs side by side: comparison.html (RUNS="ID ID" chooses, BY=backtest)
 	@$(PY) pipeline compare $(RUNS) $(BY:%=--by %)
 
-promote: setup ## make RUN=ID the champion if it is the best (DRY=--dry-run only says what would happen)
+promote: setup ## make RUN=ID (or a DVC experiment's name) the champion if it is the best (DRY=--dry-run only says what would happen)
 	@test -n "$(RUN)" || { echo "error: which run? make promote RUN=ID; make compare lists ids" >&2; exit 1; }
 	@$(PY) pipeline promote $(RUN) $(DRY) $(BY:%=--by %)
 

@@ -37,8 +37,8 @@ INTRODUCTION = """# What can go wrong, and what happens then
 
 Each line is a test. `make test` runs them, `make test-slow` those marked *slow*.
 `make reliability-docs` writes this page from the tests, and a test checks that the two agree. Bad
-input always ends with exit code 1 and one line that starts with `error:`, without a traceback, and
-nothing is written.
+input ends with exit code 1 and a line that starts with `error:`, without a traceback; a wrong
+option with exit code 2 and the usage. No output is replaced then; `new-dataset` leaves its card.
 
 Two faults are not covered. A stage whose DVC is killed while Python starts, before the stage has
 looked who called it, runs on. A bit that flips in a model already logged to MLflow goes unnoticed,

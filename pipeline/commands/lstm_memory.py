@@ -12,6 +12,8 @@ from pipeline.lstm.memory_profile import MemoryProfile, memory_profile, memory_s
 from pipeline.models.spec import BESIDE
 from pipeline.runtime import process
 
+LAYERS = "layers"  # of a file of Keras weights the network's group, beside which a mix has its own
+
 
 def table(profile: MemoryProfile) -> str:
     """The profile at k = 0, 1, 2, 4, 8, ... and L, as lines of text."""
@@ -45,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     path = args.weights / "model.weights.h5" if args.weights.is_dir() else args.weights
     try:
-        layers, _, _ = weights.read_keras_weights(path, BESIDE)
+        layers, _, _ = weights.read_keras_weights(path, BESIDE, inside=LAYERS)
         if args.gates and not isinstance(layers[0], LSTM):
             raise ValueError(f"--gates: expected LSTM weights, found a plain RNN in {path}")
         windows = np.load(args.windows)

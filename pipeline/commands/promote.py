@@ -244,7 +244,12 @@ def main() -> None:
     """Judge a run and promote it, take a promotion back, or say who is the champion."""
     parser = argparse.ArgumentParser(description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("run", nargs="?", metavar="RUN", help="a run's id, or its first characters")
+    what.add_argument(
+        "run",
+        nargs="?",
+        metavar="RUN",
+        help="a run's id, its first characters, or the name of its DVC experiment",
+    )
     what.add_argument("--rollback", action="store_true", help="back to the previous champion")
     what.add_argument("--show", action="store_true", help="say which version is the champion")
     parser.add_argument(

@@ -82,12 +82,15 @@ def _hint(found: str, written: Written, own: str) -> str:
         return (
             f"; write it in {own}, the column's unit, or make {unit} the unit if all rows have it"
         )
-    for style in (written, *reversed(STYLES)):
+    as_is = written._asdict()
+
+    def named(style: Written) -> list[str]:
+        marks = style._asdict().items()
+        return [f'{key}: "{mark}"' for key, mark in marks if mark not in (None, as_is[key])]
+
+    for style in sorted((written, *reversed(STYLES)), key=lambda style: len(named(style))):
         if number_text.parse(cell, style, unit).notna().all():
-            named, as_is = style._asdict(), written._asdict()
-            keys = [
-                f'{key}: "{mark}"' for key, mark in named.items() if mark not in (None, as_is[key])
-            ]
+            keys = named(style)
             if unit:
                 keys.append(f"{unit} as the column's unit")
             return f"; a number if the card has {' and '.join(keys)}" if keys else ""

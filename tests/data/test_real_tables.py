@@ -371,6 +371,7 @@ def test_what_is_no_number_is_refused_with_the_key_that_reads_it(
     line = refusal(stamped("5", *cells), delimiter=";", **keys)
     assert "column load, row 2: expected a finite number" in line and said in line
     assert "thousands" in refusal("", decimal=",", thousands=",")
+    assert refusal(stamped("5", "50,13"), delimiter=";").endswith('the card has decimal: ","')
 
 
 def test_marks_are_numbers_as_the_card_has_them() -> None:

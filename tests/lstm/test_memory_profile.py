@@ -1,5 +1,6 @@
 """The memory profile beside automatic differentiation."""
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -224,6 +225,9 @@ def test_the_command_measures_a_saved_model(kind, tmp_path, capsys):
     hidden = getattr(keras.layers, kind)(3, name="recurrent_1")(inputs)
     model = keras.Model(inputs, keras.layers.Dense(1, name="head")(hidden))
     model.save_weights(tmp_path / "model.weights.h5")
+    with h5py.File(tmp_path / "model.weights.h5", "a") as file:  # of a network that is mixed
+        file["mix/shares"] = np.ones((1, 2))
+        file["mix/linear/kernel"] = np.ones((2, 2))
     np.save(tmp_path / "windows.npy", sample_windows(5))
     args = ["--weights", str(tmp_path), "--windows", str(tmp_path / "windows.npy")]
     args += ["--output", str(tmp_path / "memory.png"), "--samples", "3"]
