@@ -245,9 +245,11 @@ def left_out(experiment: Experiment) -> Iterator[str]:
     card, model = experiment.card, experiment.params.train.model
     for name, reason in unfitted(experiment).items():
         yield f"the report will have no {name}: {reason}"
-    others = [name for name in experiment.inputs if name not in experiment.targets]
+    used = {*experiment.targets, *experiment.known_ahead}
+    others = [name for name in experiment.inputs if name not in used]
     if others and "inputs" not in model.takes:
-        yield f"{model.name} sees the targets' own past alone, and not {', '.join(others)}"
+        ahead = " and what is known ahead" if experiment.known_ahead else ""
+        yield f"{model.name} sees the targets' own past{ahead} alone, and not {', '.join(others)}"
     if experiment.params.window.known_ahead is None and card.known_ahead != experiment.known_ahead:
         yield f"{model.name} cannot use what is known ahead: {', '.join(card.known_ahead)}"
 

@@ -220,6 +220,11 @@ def test_a_model_that_cannot_use_what_the_card_knows_ahead_goes_without(
     said = capsys.readouterr().err
     assert "drift cannot use what is known ahead: hour" in said
     assert "drift sees the targets' own past alone, and not flow, wind" in said
+    params = {"train.model": {"name": "linear"}, "train.residual": "none"}
+    project.write(params=params, card={"known_ahead": ["flow"]})
+    project.run("window")
+    said = capsys.readouterr().err
+    assert "linear sees the targets' own past and what is known ahead alone, and not wind" in said
 
 
 WRONG_YAML = [
