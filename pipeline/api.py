@@ -39,6 +39,7 @@ from pipeline.files.records import parse
 from pipeline.files.yaml import read_yaml
 from pipeline.forecasting.backends import Backend
 from pipeline.forecasting.forecaster import Forecaster, stage_files
+from pipeline.monitoring import usual
 from pipeline.reports import (
     page,
     report,
@@ -150,6 +151,7 @@ def run(
     _settle(experiment)
     made = run_experiment(experiment, layout, live_run.training_run if log else unwatched, who)
     result = Result(trained(experiment, layout), layout, made, temporary)
+    usual.write(result.experiment, layout, made)
     if log:
         result.log()
     return result

@@ -14,7 +14,7 @@ from pipeline.files.layout import Layout
 def run_experiment(
     experiment: Experiment, layout: Layout, logging: Logging = unwatched, workers: Workers = ALONE
 ) -> Evaluation:
-    """From the raw table to scores: the files that `dvc repro` makes, but for the report.
+    """From the raw table to scores: the files of `dvc repro`, but for the report and what is usual.
 
     Args:
         layout: the data set is below its project, outputs go below its root.
