@@ -32,6 +32,8 @@ def told(raw: Path, seen: Look) -> Iterator[str]:
             f"check: series: {seen.series}, since times repeat, and{but} once for each of its "
             f"{seen.names:,} names; frequency and season are those of {seen.longest}"
         )
+        if seen.rival:
+            yield f"check: series: {seen.rival}"
     for name, found in seen.columns.items():
         if found.used and found.unit:
             where = "cells say" if found.cells else "name says"
@@ -103,7 +105,8 @@ def draft(raw: Path, seen: Look) -> str:
 def _many(seen: Look) -> list[str]:
     if not seen.series:
         return []
-    lines = [f"series: {word(seen.series)} # check: it tells {seen.names:,} series apart"]
+    also = f"; {line(seen.rival)}" if seen.rival else ""
+    lines = [f"series: {word(seen.series)} # check: it tells {seen.names:,} series apart{also}"]
     if seen.static:
         lines.append(f"static: {words(seen.static)} # check: one value in each series")
     return lines

@@ -27,6 +27,13 @@ def quoted(names: Sequence[str]) -> str:
     return ", ".join(repr(name) if name in hidden else name for name in names)
 
 
+def rows(index: pd.Index) -> str:
+    """Rows of a table in words: row 4, or 3 rows (4, 9, 17)."""
+    shift = index.name != ROW  # which counts them from 1
+    first = ", ".join(str(row + shift) for row in index[:3]) + ", ..." * (len(index) > 3)
+    return f"row {first}" if len(index) == 1 else f"{len(index):,} rows ({first})"
+
+
 def with_time(table: pd.DataFrame, card: Card) -> pd.DataFrame:
     """The table with the stamps of its DatetimeIndex where it lacks the card's time columns."""
     index = table.index

@@ -10,6 +10,7 @@ import pandas as pd
 from pipeline.config import frequencies
 from pipeline.config.steps import Step
 from pipeline.data import (
+    cells,
     column_guesses,
     date_formats,
     frequency_guesses,
@@ -47,6 +48,7 @@ class Look:
     unlike: int = 0  # rows that it does not tell apart
     longest: str = ""  # the series that shows the step
     static: tuple[str, ...] = ()  # columns with one value in each series
+    rival: str = ""  # another column that would tell them apart, but for which rows
     zone: str = ""  # that the file names for its times
 
     @property
@@ -113,6 +115,7 @@ def look(raw: Path, form: str | None = None, every: str | None = None) -> Look:
     apart, series, longest, whole = series_guesses.names(table, names), "", "", table
     if apart:
         series = apart.column
+        table[series] = table[series].str.strip()
         longest = str(table[series].value_counts().idxmax())
         table = table[table[series] == longest]
         stamps = date_formats.stamps(table, str(raw), form or _form(stamps), every)
@@ -155,17 +158,39 @@ def look(raw: Path, form: str | None = None, every: str | None = None) -> Look:
     how = (writing, beside, written, unclear, renamed)
     of_many: dict[str, Any] = {"zone": zones.get(names[0], "")}
     if apart:
-        table = table[table[series].str.strip() != ""]
-        each = table.groupby(series)[others].nunique(dropna=True).max()
-        static = tuple(name for name in others if each[name] <= 1 and columns[name].used)
+        table = table[table[series] != ""]
+        columns, static = _static(table, series, columns)
         of_many |= {"series": series, "names": table[series].nunique(), "longest": longest}
-        of_many["static"] = static
+        of_many |= {"static": static, "rival": apart.rival}
         of_many["unlike"] = apart.nameless + (0 if "repeated" in order else apart.again)
     seen = Look(*how, stamps, times, frequency, rows, columns, order, beyond, **of_many)
     if not seen.numeric:
         found = "; ".join(f"{name}: {found.note}" for name, found in columns.items()) or "no other"
         raise PipelineError(f"{raw}: expected a column of numbers that change, found {found}")
     return seen
+
+
+def _static(
+    table: pd.DataFrame, series: str, columns: Mapping[str, Finding]
+) -> tuple[dict[str, Finding], tuple[str, ...]]:
+    """The columns, and which have one value in each series, but for a few rows to check."""
+    found, static = dict(columns), []
+    for name, one in columns.items():
+        if not one.used or name not in table:
+            continue
+        if (strays := series_guesses.strays(table[name], table[series], one.missing)) is None:
+            continue
+        static.append(name)
+        if len(strays):
+            first = strays.index[:1]
+            (value,), (of,) = table.loc[first, name].str.strip(), table.loc[first, series]
+            check = (
+                f"static, so ingest refuses {cells.rows(strays.index)}: expected one value in each "
+                f'series, found "{value}" where the other rows of {of} have "{strays.iloc[0]}"; '
+                f"correct it in the table, or take {name} out of static"
+            )
+            found[name] = replace(one, check="; ".join(filter(None, [one.check, check])))
+    return found, tuple(static)
 
 
 def _local(column: pd.Series, zone: str) -> pd.Series:

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.config import cards
 from pipeline.data.date_formats import Stamps, stamps
-from pipeline.data.series_guesses import Names, backwards, names
+from pipeline.data.series_guesses import Names, backwards, names, strays
 from pipeline.errors import PipelineError
 from pipeline.files.layout import HERE
 from tests.commands.test_new_dataset import repository, run, store
@@ -96,6 +96,58 @@ def test_a_row_without_a_name_is_named(
         made(monkeypatch, shops)
     card = cards.read_card("mine")
     assert (card.series, card.static) == ("shop", ("size",))
+
+
+def test_a_wrong_cell_leaves_a_column_static_and_is_named(
+    shops: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a line to check and where ingest refuses it; an empty cell alone is accepted."""
+    shops.loc[150, "size"] = " "
+    made(monkeypatch, shops)
+    assert cards.read_card("mine").static == ("size",)
+    assert "check: size" not in capsys.readouterr().out
+    shops.loc[20, "size"] = "8"
+    with pytest.raises(PipelineError, match=r"column size, row 21.*found 8.0 after 7.0 in row 1;"):
+        run(monkeypatch, str(store(shops.to_csv(index=False))), "--force")
+    assert cards.read_card("mine").static == ("size",)
+    assert (
+        "check: size: static, so ingest refuses row 21: expected one value in each series, found "
+        '"8" where the other rows of 1 have "7"'
+    ) in capsys.readouterr().out
+
+
+def test_what_changes_in_a_series_is_not_static(shops: pd.DataFrame) -> None:
+    """More than a cell, or an event that is rare in all series."""
+    assert strays(shops["sales"], shops["shop"], []) is None
+    event = shops["size"].where(shops.index == 20, "no")
+    assert strays(event, shops["shop"], []) is None
+    two = shops["size"].mask(shops.index.isin([20, 21]), "8")
+    assert strays(two, shops["shop"], []) is None
+    found = strays(two.mask(shops.index == 21, "NA"), shops["shop"], ["NA"])
+    assert found is not None
+    assert found.to_dict() == {20: "7"}
+
+
+def test_a_blank_after_a_name_makes_no_other_series(
+    shops: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As ingest, which reads names without blanks around them."""
+    shops["shop"] = "s" + shops["shop"]
+    shops.loc[20, "shop"] = "s1 "
+    made(monkeypatch, shops)
+    assert "once for each of its 3 names" in capsys.readouterr().out
+    assert cards.read_card("mine").static == ("size",)
+
+
+def test_a_column_that_lacks_names_is_mentioned(
+    shops: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where another is taken that tells the series apart in every row."""
+    shops["city"] = shops["shop"].map({"1": "Ulm", "2": "Jena", "3": "Bonn"})
+    shops.loc[20, "shop"] = ""
+    assert names(shops, ["date"]) == Names("city", rival="shop would, but has no name in row 21")
+    made(monkeypatch, shops)
+    assert "check: series: shop would, but has no name in row 21" in capsys.readouterr().out
 
 
 def test_rows_out_of_order_are_counted_in_each_series(shops: pd.DataFrame) -> None:
