@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.windows import Rows
-from pipeline.evaluation import metrics, scoring
+from pipeline.evaluation import metrics, scoring, sums
 from pipeline.evaluation.forecasts import Forecasts
 from pipeline.evaluation.metrics import BRIEF, METRICS, TARGETS, Scores
 from pipeline.evaluation.scoring import Yardstick
@@ -47,7 +47,9 @@ def scores(
                 tree.setdefault("by_target", {})[name] = by
             if many:
                 by = {
-                    series: scoring.pooled(seen[part], of.part(part), each[series], TARGETS)
+                    series: sums.finished(
+                        scoring.of_series(seen[part], of.part(part), each[series])
+                    )
                     for series, part in own.series()
                     if not np.isnan(seen[part]).all()
                 }

@@ -9,8 +9,8 @@ import pandas as pd
 
 from pipeline.evaluation import metrics, sums
 from pipeline.evaluation.forecasts import MODEL, Forecasts, Made
-from pipeline.evaluation.metrics import TARGETS, Scores
-from pipeline.evaluation.scoring import Yardstick, summed
+from pipeline.evaluation.metrics import Scores
+from pipeline.evaluation.scoring import Yardstick, of_series
 from pipeline.evaluation.sums import Sum, Tree
 
 
@@ -32,7 +32,7 @@ def of_one(group: Forecasts, made: Made, yardsticks: Mapping[str, Yardstick]) ->
     return {
         name: {
             "n": Sum(sums.COUNT, (int(known[part].sum()),)),
-            **summed(seen[part], made.part(part), yardsticks[name], TARGETS),
+            **of_series(seen[part], made.part(part), yardsticks[name]),
         }
         for name, part in group.series()
         if known[part].any()
@@ -62,17 +62,18 @@ def least_skill(table: pd.DataFrame) -> pd.Series:
     return table.filter(regex="^skill_").astype(float).min(axis=1, skipna=False)
 
 
-def summary(table: pd.DataFrame) -> dict[str, Any]:
+def summary(table: pd.DataFrame, names: Sequence[str] = ()) -> dict[str, Any]:
     """What metrics.json has of them: how many there are, their mean MASE, which share is beaten.
 
     `beats` is, by baseline, the share of series whose forecasts are better than it, and under
     `best` better than whichever is best for the series: none is better than one without an error.
-    `scaled` is how many series have a MASE, where not all do.
+    `scaled` is how many series have a MASE, where not all do, `unscored` which of `names` have no
+    row.
     """
     skills = table.filter(regex="^skill_").astype(float)
-    names = [str(name).removeprefix("skill_") for name in skills]
+    rules = [str(name).removeprefix("skill_") for name in skills]
     beats = {
-        name: float((own > 0).mean()) for name, own in zip(names, skills.to_numpy().T, strict=True)
+        name: float((own > 0).mean()) for name, own in zip(rules, skills.to_numpy().T, strict=True)
     }
     if beats:
         beats["best"] = float((least_skill(table) > 0).mean())
@@ -81,6 +82,8 @@ def summary(table: pd.DataFrame) -> dict[str, Any]:
         found["mase"] = float(table["mase"].mean())
         scaled = int(table["mase"].notna().sum())
         found |= {"scaled": scaled} if scaled < len(table) else {}
+    if lacking := sorted({*names} - {*table.iloc[:, 0]}):
+        found["unscored"] = lacking
     return found
 
 

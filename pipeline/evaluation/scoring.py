@@ -175,6 +175,14 @@ def pooled(
     return sums.finished(found)
 
 
+def of_series(seen: Floats, made: Made, yardstick: Yardstick) -> Tree:
+    """What adds up to the scores of a series: no R2, beside that of others, if it never varies."""
+    found = summed(seen, made, yardstick, metrics.TARGETS)
+    if "r2" in found:
+        found["r2"] = Sum(sums.WHERE_VARIED, found["r2"].parts)
+    return found
+
+
 def summed(
     seen: Floats, made: Made, yardstick: Yardstick, shown: int = STORED, blocks: Rows | None = None
 ) -> Tree:

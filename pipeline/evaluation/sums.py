@@ -47,6 +47,11 @@ def _explained(n: int, mean: float, spread: float, missed: float) -> float | Non
     return 1 - missed / spread if spread else float(not missed)
 
 
+def _explained_where_varied(n: int, mean: float, spread: float, missed: float) -> float | None:
+    """R2, None where all values are one, of which a mean may miss them by rounding."""
+    return 1 - missed / spread if spread > n * (1e-12 * mean) ** 2 else None
+
+
 def _varied(one: Parts, other: Parts) -> Parts:
     """n, mean and squares around it of two parts together (Chan, Golub and LeVeque 1979)."""
     (n, mean, spread, missed), (m, far, own, more) = one, other
@@ -67,6 +72,7 @@ MEAN = How(lambda total, n: total / n if n else None)
 ROOT = How(lambda total, n: np.sqrt(total / n))
 SCALED = How(lambda total, n, scale: total / n / scale, _scaled)
 EXPLAINED = How(_explained, _varied)
+WHERE_VARIED = How(_explained_where_varied, _varied)
 WEIGHTED = How(_weighted)
 SAMPLED = How(coverage_error, lambda one, other: (together(*one, *other),))
 COUNT = How(int)

@@ -86,7 +86,7 @@ def evaluate(experiment: Experiment, layout: Layout) -> Evaluation:
     metrics |= {"rolling": scoring.rolling(forecasts["test"], follow, yardstick)}
     metrics |= {"memory": memory.scores} if memory else {}
     metrics |= by_members(experiment, layout, forecaster, seen, forecasts["validation"], yardstick)
-    metrics |= {"series": by_series.summary(scored)} if card.series else {}
+    metrics |= {"series": by_series.summary(scored, series.borders.names)} if card.series else {}
     metrics |= {"training_windows": count.model_dump(), "test_origins": in_gaps}
     artifacts.write_json(layout.metrics, metrics := scoring.rounded(metrics))
     artifacts.write_json(layout.summary, scoring.summary(metrics))

@@ -118,12 +118,15 @@ def by_series(count: Count, origins: Mapping[str, Runs], borders: Borders, neede
 def series_remarks(count: Count, needed: int) -> Iterator[str]:
     """What to say of a panel's series on the screen, one line each."""
     if names := count.untrained:
-        yield f"{len(names):,} series have no training window: {listed(names)}"
+        have = "have" if names[1:] else "has"
+        yield f"{len(names):,} series {have} no training window: {listed(names)}"
     if count.short:
+        origins = sum(count.short.values())
+        have, get, them = ("have", "get", "them") if origins > 1 else ("has", "gets", "it")
         yield (
-            f"{sum(count.short.values()):,} scored origins of {len(count.short):,} series have "
-            f"fewer than {needed:,} rows up to them, and get the last observed value as forecast: "
-            f"{listed([*count.short])}"
+            f"{origins:,} scored origin{'s' * (origins > 1)} of {len(count.short):,} series {have} "
+            f"fewer than {needed:,} rows up to {them}, and {get} the last observed value as "
+            f"forecast: {listed([*count.short])}"
         )
 
 

@@ -23,7 +23,13 @@ def sentence(metrics: dict[str, Any]) -> str:
     beats = dict(found["beats"])
     best = beats.pop("best", None)
     parts = [f"{name.replace('_', ' ')} in {share:.0%}" for name, share in beats.items()]
-    text = f"{found['count']:,} series{mase}."
+    unscored = found.get("unscored", ())
+    of = f" of {found['count'] + len(unscored):,}" if unscored else ""
+    text = f"{found['count']:,}{of} series{mase}"
+    if unscored:
+        have = "have" if unscored[1:] else "has"
+        text += f"; {listed(unscored)} {have} no scored origin in test"
+    text += "."
     if best is not None:
         text += f" The model is better than {', '.join(parts)} of them, and than the best of a "
         text += f"series' own baselines in {best:.0%}."
@@ -65,8 +71,8 @@ def section(metrics: dict[str, Any], by_series: pd.DataFrame, card: Card) -> lis
         left.append(f"{where}: {listed([*short])}.")
     return [
         "## By series",
-        f"{sentence(metrics)} {what}, by {title}; skill is against the best of a series' own "
-        f"baselines{none}. Every series is in `by_series.parquet`.",
+        f"{escape_markdown(sentence(metrics))} {what}, by {title}; skill is against the best of a "
+        f"series' own baselines{none}. Every series is in `by_series.parquet`.",
         table(header, body),
         *([escape_markdown(" ".join(left))] if left else []),
     ]

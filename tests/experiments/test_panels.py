@@ -91,6 +91,15 @@ def test_scores_are_those_of_all_series_and_of_each(made: tuple[Project, Evaluat
     assert "mase" not in evaluation.metrics["test"]
 
 
+def test_a_series_without_a_scored_origin_is_named(tmp_path: Path) -> None:
+    """In metrics.json, which the report and the screen quote."""
+    project, rows = Project(tmp_path), table()
+    rows = rows[(rows["site"] != "d") | (rows.groupby("site").cumcount() < 8)]
+    rule = SETTINGS | {"train.model": {"name": "persistence"}, "window.known_ahead": []}
+    project.write(rows, card=CARD, params=rule | {"train.residual": "none"})
+    assert run(project).metrics["series"]["unscored"] == ["d"]
+
+
 def test_a_short_series_gets_its_last_value(made: tuple[Project, Evaluation]) -> None:
     """From the model and from every baseline, so that nobody gains; it is listed."""
     project, evaluation = made

@@ -25,6 +25,7 @@ from pipeline.preparation import features
 from pipeline.preparation.imputation import FILLED, OBSERVED, Imputer
 from pipeline.preparation.own_units import Own, OwnUnits
 from pipeline.preparation.scaling import Scaler
+from pipeline.preparation.training_windows import Count, series_remarks
 from tests.toys import (
     PANEL,
     Project,
@@ -135,7 +136,10 @@ def test_series_without_windows_are_listed(
     assert (count["kept"], count["untrained"], count["short"]) == (2, ["b", "c"], {"b": 1})
     said = capsys.readouterr().err
     assert "data/windows/quality.json: 2 series have no training window: b, c" in said
-    assert "1 scored origins of 1 series have fewer than 3 rows up to them" in said
+    found = artifacts.read_json_record(sites.root / "data/windows/quality.json", Count)
+    (one,) = series_remarks(found.model_copy(update={"untrained": ("b",), "short": {}}), 3)
+    assert one == "1 series has no training window: b"
+    assert "1 scored origin of 1 series has fewer than 3 rows up to it, and gets the last" in said
 
 
 @given(data=st.data())

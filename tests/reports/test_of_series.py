@@ -2,12 +2,17 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline.config.cards import Card
+from pipeline.evaluation import scoring
 from pipeline.evaluation.by_series import summary, table
+from pipeline.evaluation.forecasts import Made
 from pipeline.evaluation.metrics import Scores
+from pipeline.evaluation.scoring import Yardstick
+from pipeline.evaluation.sums import finished
 from pipeline.reports import of_series, series_pictures
 from tests.toys import PANEL, toy_card
 
@@ -52,6 +57,36 @@ def test_what_is_not_defined_is_left_empty(each: pd.DataFrame, card: Card) -> No
     assert "(none where that has no error)" in said
     assert [line.split(" | ")[0] for line in rows.splitlines()[2:]] == ["| a", "| c", "| b"]
     assert rows.splitlines()[-1] == "| b | 8 | 0.074 | 0.074 |  |  |"
+
+
+def test_series_that_are_not_scored_are_named(each: pd.DataFrame, card: Card) -> None:
+    """The first of them, and how many more; of those that are scored there are so many."""
+    of: dict[str, Any] = {"training_windows": {}}
+    one = of | {"series": summary(each, ["a", "b", "b_", "c"])}
+    said = of_series.sentence(one)
+    assert said.startswith("3 of 4 series, with a mean MASE of 0.750 over 2 of")
+    assert "or there are none; b_ has no scored origin in test. The model" in said
+    assert r"; b\_ has no scored" in of_series.section(one, each, card)[1]
+    more = of | {"series": summary(each, [*"abcdefghij"])}
+    assert "; d, e, f, g, h and 2 more have no scored origin in test. " in of_series.sentence(more)
+    all_scored = of | {"series": summary(each, [*"abc"])}
+    assert of_series.sentence(all_scored).startswith("3 series, with")
+
+
+def test_a_series_that_never_changes_has_no_r2() -> None:
+    """Which would be 0 and better than that of others; over all rows it stays as it is."""
+    values = np.full(6, 0.1)
+    values[3:] = [1, 3, 5]
+    parts = {"a": slice(0, 3), "b": slice(3, 6)}
+    made = Made(np.full((6, 1), 300.0))
+    unit = Yardstick(np.ones(1), np.ones(1))
+    own = {
+        name: finished(scoring.of_series(values[part, None], made.part(part), unit))
+        for name, part in parts.items()
+    }
+    rows = table({"model": own}, "site").set_index("site")
+    assert np.isnan(rows.loc["a", "r2"])
+    assert rows.loc["b", "r2"] == pytest.approx(1 - sum((values[3:] - 300) ** 2) / 8)
 
 
 def test_series_without_a_mase_are_not_the_worst(each: pd.DataFrame, card: Card) -> None:
