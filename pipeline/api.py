@@ -93,7 +93,7 @@ def of_frame(
         targets: the column or columns that are forecast.
         changes: parameters by dotted key that are not to be as in `DEFAULTS`.
         frequency: the step between two rows, as in a card; by default what the index shows, whose
-            shortest step is taken for the usual one.
+            most common step is taken, and stamps that lie beside it are rounded.
         season: rows in one cycle; by default the longest natural one, such as 24 for hours.
         split: where the spans end, as in a card: fractions, times, or what is counted back.
     """

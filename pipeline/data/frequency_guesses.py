@@ -10,6 +10,7 @@ from pipeline.config.calendar_steps import MONTHS, WEEKDAYS, BusinessDays, Calen
 from pipeline.config.steps import Fixed, Step
 
 DAY = pd.Timedelta("1D")
+LATER = pd.Timedelta("23h")  # a longer step is of days, though stamps lie beside them
 WEEK = pd.Timedelta("7D")
 MONTH = pd.Timedelta("28D")  # the shortest
 FORTNIGHT = 10  # business days that must be there
@@ -70,17 +71,22 @@ def guess(times: pd.DatetimeIndex, length: pd.Timedelta) -> Guess:
 
 
 def of_index(index: pd.DatetimeIndex) -> Guess:
-    """The frequency of a frame's rows, whose shortest step is taken for the usual one.
+    """The frequency of a frame's rows, as of a file's: their most common step, but for jitter.
 
     Days and longer steps go by the clock of the index's zone.
     """
     shown = index if index.tz is None else index.tz_localize(None)
-    length = shown.to_series().diff().min()
-    if index.tz is None or length < DAY:
-        return guess(index, index.to_series().diff().min())
-    found = guess(shown, length)
-    changed = ((index - index[0]) % DAY != pd.Timedelta(0)).any()
-    return found._replace(frequency="D") if found.frequency == "1D" and changed else found
+    daily = usual(shown.to_series()) > LATER
+    times = (shown if daily or index.tz is None else index.tz_convert("UTC")).to_series()
+    length = usual(times)
+    if unit := jitter(times, length):
+        times = times.dt.round(unit)
+        length = usual(times)
+    found = guess(pd.DatetimeIndex(times), length)
+    if index.tz is not None and found.frequency == "1D":
+        changed = (shown - index.tz_convert(None)).nunique() > 1
+        found = found._replace(frequency="D" if changed else "1D")
+    return found._replace(round=unit or found.round)
 
 
 def text(length: pd.Timedelta) -> str:

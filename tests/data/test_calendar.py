@@ -19,6 +19,7 @@ from pipeline.data.panel import Borders, Timeline
 from pipeline.data.sources import reading
 from pipeline.data.windows import Runs
 from pipeline.errors import PipelineError
+from pipeline.experiments.in_memory import placed
 from pipeline.experiments.run import run_experiment
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, Layout
@@ -64,6 +65,12 @@ SPANS = {
 def values(rows: int = ROWS) -> np.ndarray[Any, np.dtype[np.float64]]:
     """A number for each row that tells which row it is."""
     return 100 + np.arange(rows) * 0.5
+
+
+def beside(first: str, frequency: str, zone: str | None = None) -> pd.DatetimeIndex:
+    """Times that lie up to four seconds after those of their steps."""
+    times = pd.date_range(first, periods=ROWS, freq=frequency, tz=zone)
+    return times + pd.to_timedelta(np.arange(ROWS) * 3 % 5, "s")
 
 
 def written(times: pd.DatetimeIndex, *gone: int) -> pd.DataFrame:
@@ -278,6 +285,9 @@ def test_what_rows_cannot_tell_is_said(project: Project) -> None:
         (pd.date_range("2024-02-01", periods=60, freq="B", tz="Europe/Berlin"), "B", None, 5),
         (pd.date_range("2024-03-30", periods=60, freq="h", tz="Europe/Berlin"), "1h", None, 1),
         (pd.date_range("2000-01-01", periods=60, freq="28D"), "4W-SAT", None, 13),
+        (beside("2024-01-01", "h"), "1h", "1min", 1),
+        (beside("2024-03-30", "h", "Europe/Berlin"), "1h", "1min", 1),
+        (beside("2024-03-01", "D", "Europe/Berlin"), "D", "1min", 7),
     ],
 )
 def test_a_frame_shows_its_step(
@@ -288,6 +298,17 @@ def test_a_frame_shows_its_step(
     card = api.of_frame(frame, "level").card
     assert (card.frequency, card.time.round, card.season) == (frequency, rounded, season)
     assert api.of_frame(frame, "level", frequency="rows").card.step.name == "1 row"
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+def test_a_frame_whose_stamps_jitter_is_read_on_its_grid(zone: str | None, tmp_path: Path) -> None:
+    """The experiment's card rounds them, so that a run finds each row at its step."""
+    times = beside("2024-03-30", "h", zone)
+    frame = pd.DataFrame({"level": values()}, times)
+    made = api.of_frame(frame, "level")
+    layout = placed(made, frame, tmp_path, tmp_path)
+    read = tables.to_series(reading.read_table(layout.raw_table("frame"), made.card), made.card, "")
+    assert len(read) == ROWS and read["level"].tolist() == frame["level"].tolist()
 
 
 @pytest.mark.slow
