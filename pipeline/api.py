@@ -26,7 +26,7 @@ from pipeline.experiments.backtest import places as backtests
 from pipeline.experiments.backtest.plan import Settings as Folds
 from pipeline.experiments.chosen import trained
 from pipeline.experiments.evaluate import Evaluation, evaluate
-from pipeline.experiments.in_memory import TIME, beside, check, columns, placed
+from pipeline.experiments.in_memory import TIME, beside, check, check_targets, columns, placed
 from pipeline.experiments.log import unwatched
 from pipeline.experiments.run import run_experiment
 from pipeline.experiments.search import best, places
@@ -98,10 +98,13 @@ def of_frame(
         split: where the spans end, as in a card: fractions, times, or what is counted back.
     """
     check(frame)
+    wanted, held = [targets] if isinstance(targets, str) else list(targets), columns(frame)
+    check_targets(wanted, held)
     index = pd.DatetimeIndex(frame.index)
     every, rounding = frequency, None
     if every is None:
         every, rounding = frequency_guesses.of_index(index)
+    frequencies.check(every, "frequency")
     cycle = season
     if cycle is None:
         cycle = frequency_guesses.season(frequencies.step(every), index, len(frame))[0]
@@ -115,8 +118,8 @@ def of_frame(
         | ({"round": rounding} if rounding else {}),
         "frequency": every,
         "season": cycle,
-        "columns": columns(frame),
-        "targets": [targets] if isinstance(targets, str) else list(targets),
+        "columns": held,
+        "targets": wanted,
         "inputs": list(frame),
         "split": dict(split),
     }

@@ -147,16 +147,35 @@ def test_a_frame_that_is_no_table_is_refused() -> None:
     times = pd.date_range("2024-01-01", periods=4, freq="h")
     frame = pd.DataFrame({"level": [1.0, 2, 3, 4], "flow": 0.0}, times)
     for wrong, said in (
-        (toy_table(), "frame: expected rows over a DatetimeIndex, found 120"),
+        (toy_table(), "frame: expected rows over a DatetimeIndex, found 120.*; .*frame.set_index"),
         (frame.iloc[::-1], "frame: row 2: expected a time after.* 03:00:00, found .* 02:00:00"),
         (frame.iloc[[0, 1, 1, 2]], "frame: row 3: expected a time after.*, found .* 01:00:00"),
         (frame.set_index(times.insert(1, pd.NaT)[:4]), "frame: row 2: .* found NaT"),
         (frame.rename(columns={"flow": "time"}), "other than time.* found 'time'; frame.rename"),
         (frame.rename(columns={"flow": 0}), "named by text.* found 0; frame.rename"),
+        (frame.rename(columns={"flow": "seasonal:x"}), "frame: column seasonal:x: .*frame.rename"),
+        (frame.rename(columns={"flow": "hour_sin"}), "frame: column hour_sin: .*frame.rename"),
+        (frame.assign(flow=np.nan), "frame: column flow: expected values, found none in 4 rows;"),
+        (frame.assign(flow=None), "frame: column flow: expected values, found none in 4 rows;"),
         (frame.rename(columns={"flow": "level"}), "each column once, found level twice"),
     ):
         with pytest.raises(PipelineError, match=said):
             api.of_frame(wrong, "level")
+
+
+def test_targets_are_columns_of_a_frame() -> None:
+    """Of numbers, each once, held against their names; a step is one that a card knows."""
+    times = pd.date_range("2024-01-01", periods=60, freq="h")
+    frame = pd.DataFrame({"level": np.arange(60.0), "word": "a"}, times)
+    for wrong, said in (
+        ("Level", r"targets: expected columns of numbers of the frame \(level\), found Level; did"),
+        (["word"], r"found word, a column of words$"),
+        (["level", "level"], "targets: expected each column once, found level, level"),
+    ):
+        with pytest.raises(PipelineError, match=said):
+            api.of_frame(frame, wrong)
+    with pytest.raises(PipelineError, match=r"frequency: expected a frequency such as 15min.*xx"):
+        api.of_frame(frame, "level", frequency="xx")
 
 
 def test_columns_of_a_frame_are_numbers_or_words(capsys: pytest.CaptureFixture[str]) -> None:

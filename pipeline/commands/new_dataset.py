@@ -101,7 +101,7 @@ def begin(
 ) -> Card:
     """Write a starter card and say what was guessed; PipelineError if a person has to decide."""
     if every:
-        _check_frequency(every)
+        frequencies.check(every, "--frequency")
     seen = look(raw, form, every)
     if isinstance(seen.stamps, Question):
         artifacts.write_text(path, draft(raw, seen))
@@ -131,15 +131,6 @@ def begin(
     if refused:
         raise refused
     return card
-
-
-def _check_frequency(every: str) -> None:
-    try:
-        frequencies.step(every)
-    except ValueError:
-        raise PipelineError(
-            f"--frequency: expected a frequency such as {frequencies.EXAMPLES}, found {every}"
-        ) from None
 
 
 def _fault(raw: Path, seen: Look, path: Path) -> PipelineError | None:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from pipeline.config.calendar_steps import MONTHS, WEEKDAYS, BusinessDays, Days, Months, Weeks
 from pipeline.config.steps import Fixed, Step, Unequal
+from pipeline.errors import PipelineError
 
 ROWS = "rows"
 EXAMPLES = (
@@ -52,3 +53,13 @@ def step(frequency: str, zone: str | None = None) -> Step:
         raise ValueError(frequency)
     month = MONTHS.index(anchor) if anchor else (months - 1 if end else 0)
     return Months(count, unit, months, month % months, end, zone)
+
+
+def check(frequency: str, key: str) -> None:
+    """PipelineError, which names the key, of what is no frequency."""
+    try:
+        step(frequency)
+    except ValueError:
+        raise PipelineError(
+            f"{key}: expected a frequency such as {EXAMPLES}, found {frequency}"
+        ) from None

@@ -67,9 +67,14 @@ def of_time(name: str) -> bool:
     return name in TERMS or region(name) is not None
 
 
+def is_made(name: str) -> bool:
+    """Whether an input of this name is made of the time or a column, and can be no column's own."""
+    return of_time(name) or Feature.of(name).source != name
+
+
 def is_term(name: str) -> bool:
     """Whether an input of this name is a calendar term, a difference or a seasonal value."""
-    return name in CALENDAR or of_time(name) or Feature.of(name).source != name
+    return name in CALENDAR or is_made(name)
 
 
 def expand(inputs: Sequence[str], card: Card, key: str = "window.inputs") -> list[str]:
@@ -104,7 +109,7 @@ def expand(inputs: Sequence[str], card: Card, key: str = "window.inputs") -> lis
                 f"calendar terms ({', '.join(CALENDAR)}), {FORMS}"
             )
     for name in features:
-        if name in card.columns and (of_time(name) or Feature.of(name).source != name):
+        if name in card.columns and is_made(name):
             raise PipelineError(
                 f"{key}: {name} is a column named like a calendar term, difference, seasonal value "
                 "or gap, expected another name; give it one with the card's rename"

@@ -1,13 +1,16 @@
 """Where the files of experiments from Python are; a table in memory becomes a data set's files."""
 
+import difflib
 import json
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from pandas.api import types
 
+from pipeline.config import input_names
 from pipeline.config.experiment import Experiment
 from pipeline.data.column_guesses import LEVELS
 from pipeline.errors import PipelineError
@@ -16,16 +19,18 @@ from pipeline.files.layout import Layout
 from pipeline.runtime.progress import say
 
 TIME = "time"  # the column that the index becomes
-WORDS = ("string", "categorical", "boolean", "empty")  # kinds of columns that are categories
+WORDS = ("string", "categorical", "boolean")  # kinds of columns that are categories
 
 
 def check(frame: pd.DataFrame) -> None:
     """PipelineError unless it has rows in the order of their times, and columns that text names."""
     index = frame.index
     if not isinstance(index, pd.DatetimeIndex) or len(index) < 2:
+        hint = "; frame.set_index(pd.to_datetime(frame.pop(COLUMN))) makes one of a column's times"
         raise PipelineError(
             "frame: expected rows over a DatetimeIndex, found "
             f"{len(index):,} over a {type(index).__name__}"
+            f"{'' if isinstance(index, pd.DatetimeIndex) else hint}"
         )
     if not (rising := index[1:] > index[:-1]).all():
         row = int(rising.argmin()) + 1
@@ -39,8 +44,34 @@ def check(frame: pd.DataFrame) -> None:
                 f"frame: expected columns named by text other than {TIME}, as the index is called, "
                 f"found {name!r}; frame.rename(columns=...) gives it another name"
             )
+        if input_names.is_made(name):
+            raise PipelineError(
+                f"frame: column {name}: expected another name, since an input that is made of a "
+                "column or of the time is called so; frame.rename(columns=...) gives it one"
+            )
     if len(twice := frame.columns[frame.columns.duplicated()]):
         raise PipelineError(f"frame: expected each column once, found {twice[0]} twice")
+    if empty := [name for name in frame if frame[name].isna().all()]:
+        raise PipelineError(
+            f"frame: column {empty[0]}: expected values, found none in {len(frame):,} rows; "
+            f"frame.drop(columns={empty[0]!r}) goes without it"
+        )
+
+
+def check_targets(targets: Sequence[str], columns: Mapping[str, Mapping[str, Any]]) -> None:
+    """PipelineError unless they are columns of numbers, each once."""
+    numeric = [name for name, own in columns.items() if not own]
+    for name in targets:
+        if name not in numeric:
+            near = difflib.get_close_matches(str(name), numeric, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            what = f"{name}, a column of words" if name in columns else name
+            raise PipelineError(
+                f"targets: expected columns of numbers of the frame ({', '.join(numeric)}), found "
+                f"{what}{hint}"
+            )
+    if len(set(targets)) < len(targets):
+        raise PipelineError(f"targets: expected each column once, found {', '.join(targets)}")
 
 
 def columns(frame: pd.DataFrame) -> dict[str, dict[str, Any]]:
