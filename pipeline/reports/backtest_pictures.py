@@ -1,5 +1,6 @@
 """Pictures of a backtest: scores over time, what intervals hold over time, error by step."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -114,14 +115,18 @@ def _axis(axes: Axes, tested: Backtest, found: dict[str, Any]) -> Any:
         axes.set_xlabel("fold")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         for i in begins if many else ():
-            axes.axvline(i + 0.5, color=FIT, lw=1, ls=":")
+            axes.axvline(i + 0.5, color=FIT, lw=1, ls=":", label=_fitted(i, begins))
         return [fold["fold"] for fold in folds]
     first, last = (pd.DatetimeIndex([fold[key] for fold in folds]) for key in ("from", "to"))
     for i in begins if many else ():
-        axes.axvline(first[i], color=FIT, lw=1, ls=":")  # type: ignore[arg-type]
+        axes.axvline(first[i], color=FIT, lw=1, ls=":", label=_fitted(i, begins))  # type: ignore[arg-type]
     dates(axes, tested.base.card, first)
     axes.set_xlabel("middle of the fold")
     return first + (last - first) / 2
+
+
+def _fitted(fold: int, begins: Sequence[int]) -> str:
+    return "fitted again" if fold == begins[0] else "_"  # which stands in no legend
 
 
 def _colour(name: str) -> str:

@@ -28,7 +28,9 @@ def dates(axes: Axes, card: Card, times: pd.DatetimeIndex, **ticks: int) -> None
         )
         return
     if card.step.daily:
-        ticks |= {"minticks": 2, "interval_multiples": False}
+        # From the first of a month or year on, where its name stands; in a narrow picture the last
+        # days of a month would run into it.
+        ticks |= {"minticks": 2, "interval_multiples": not ticks}
     locator = AutoDateLocator(**ticks)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))

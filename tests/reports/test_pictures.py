@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.dates import num2date
 
 from pipeline.config.cards import Card, Column, read_card_file
 from pipeline.evaluation.forecasts import MODEL, Forecasts
@@ -122,6 +123,32 @@ def test_days_are_not_told_in_hours() -> None:
         labels = [label.get_text() for label in axes.get_xticklabels()]
         assert len(labels) >= 2
         assert not any(":" in label for label in labels)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "named"),
+    [
+        ("2022-03-05", "2024-01-20", {"2023", "2024"}),
+        ("2022-11-20", "2023-02-10", {"Dec", "2023", "Feb"}),
+        ("2023-04-05", "2023-05-20", {"May"}),
+    ],
+)
+def test_days_over_a_year_or_a_month_show_where_it_begins(
+    first: str, last: str, named: set[str]
+) -> None:
+    """By its name at its first day, from which the other ticks are counted."""
+    times = pd.date_range(first, last)
+    frame = pd.DataFrame({"pm2.5": np.ones(len(times))}, times)
+    figure = pictures.missing(frame, [9], CARD.model_copy(update={"frequency": "1D"}))
+    figure.draw_without_rendering()
+    axis = figure.axes[0].xaxis
+    labels = [tick.label1.get_text() for tick in axis.get_major_ticks()]
+    assert named <= {*labels}
+    assert all(
+        num2date(tick.get_loc()).day == 1
+        for tick in axis.get_major_ticks()
+        if tick.label1.get_text() in named
+    )
 
 
 def test_dollars_are_dollars() -> None:

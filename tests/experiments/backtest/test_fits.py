@@ -24,7 +24,7 @@ from pipeline.experiments.executors import Inline
 from pipeline.experiments.run import run_experiment
 from pipeline.files.layout import Layout
 from pipeline.files.records import parse
-from pipeline.reports import backtest_page, backtest_text
+from pipeline.reports import backtest_page, backtest_pictures, backtest_text
 from tests.repositories import NO_STORE, copied, kill_when, run, toy_repository
 from tests.toys import PANEL, Project, toy_table, toy_times
 
@@ -268,6 +268,22 @@ def test_the_page_and_the_tables_tell_of_every_fold(
     page = backtest_page.html(made, found)
     assert page.count("data:image/png;base64,") == 3
     assert "<h2>RMSE (m) by fold</h2>" in page
+
+
+def test_the_line_where_a_model_is_fitted_again_has_a_name(
+    tested: tuple[Backtest, dict[str, Any]],
+) -> None:
+    """Once in the legend, however many there are; a backtest with one fit has none."""
+    made, found = tested
+    many = deepcopy(found)
+    for place, fold in enumerate(many["folds"][:2]):
+        fold["fit"] = -place  # a fit for each of the first two, and two folds of the last
+    many["folds"].append(many["folds"][-1])
+    once = {**found, "folds": [fold | {"fit": 1} for fold in found["folds"]]}
+    for folds, named in ((found, 1), (many, 1), (once, 0)):
+        figure = backtest_pictures.coverage(made, folds)
+        labels = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert labels.count("fitted again") == named
 
 
 SITES: dict[str, Any] = PANEL | {
