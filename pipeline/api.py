@@ -253,7 +253,7 @@ class Found:
                 metric.name: fmean(metric.value(outcome.scores) for outcome in one.outcomes),
                 "spread": one.spread(metric),
                 "seconds": one.seconds,
-                **one.drawn,
+                **self.search.tried(one),
             }
             for one in self.search.ranked
         }

@@ -101,6 +101,7 @@ def test_a_search_from_python_goes_on(tmp_path: Path) -> None:
     assert list(found.trials.columns) == ["rmse", "spread", "seconds", "window.look_back"]
     assert sorted(found.trials.index) == [0, 1, 2]
     assert found.trials["rmse"].is_monotonic_increasing
+    assert found.trials.loc[0, "window.look_back"] == experiment.params.window.look_back
     assert found.best.scores.loc["model", "rmse"] > 0
     assert found.notes[0].startswith("Best on validation: trial")
     assert set(found.pictures) >= {"history", "slices", "parallel"}

@@ -145,9 +145,7 @@ def _ranges(search: Search) -> dict[str, Range]:
 
 def _value(search: Search, one: Finished, key: str) -> Any:
     """A trial's value of a setting; None where its model has no use for it."""
-    held = search.known | one.drawn
-    used = {NAME, *(k for k, _ in search.settings.drawn(held[NAME]))}
-    value = held.get(key) if key in used else None
+    value = search.tried(one).get(key)
     own = search.settings.ranges[key]
     if own.choice is not None:
         return value if value in own.choice else None

@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.config.changes import NAME, changed
 from pipeline.config.params import Params
+from pipeline.data.panel import listed
 from pipeline.evaluation.metrics import Metric
 from pipeline.experiments.search.study import Finished, Search
 from pipeline.reports.formatting import number
@@ -86,9 +87,10 @@ def _left_out(search: Search) -> Iterator[str]:
             "their validation loss was above the median of the trials before."
         )
     if repeats := [one for one in search.finished if one.repeats]:
+        which = [f"trial {one.number} that of trial {one.runs[0].number}" for one in repeats]
         yield (
             f"{len(repeats)} of {len(search.finished)} trials drew the settings of an earlier one "
-            "and share its result."
+            f"and share its result: {listed(which)}."
         )
 
 

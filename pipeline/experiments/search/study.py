@@ -9,7 +9,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from pipeline.config.changes import plain
+from pipeline.config.changes import NAME, plain
 from pipeline.config.experiment import Experiment
 from pipeline.errors import PipelineError
 from pipeline.evaluation import metrics
@@ -98,6 +98,12 @@ class Search:
     def known(self) -> dict[str, Any]:
         """The parameters of trial 0 by dotted key, but for what its training chooses."""
         return self._drawing.known
+
+    def tried(self, one: Finished) -> dict[str, Any]:
+        """What a trial has of the searched settings that its model uses; trial 0 its parameters."""
+        held, named = self.known | one.drawn, [NAME] if NAME in self.settings.ranges else []
+        used = [*named, *(key for key, _ in self.settings.drawn(held[NAME]))]
+        return {key: held[key] for key in used if key in held}
 
     @property
     def count(self) -> int:

@@ -177,6 +177,22 @@ def test_a_grid_has_each_combination_once(tmp_path: Path) -> None:
     assert [one.drawn for one in found.finished if one.repeats] == [
         {NAME: "lstm", "train.model.units": [4], "window.look_back": 8}
     ]
+    (again,) = [one.number for one in found.finished if one.repeats]
+    assert (
+        "1 of 9 trials drew the settings of an earlier one and share its result: "
+        f"trial {again} that of trial 0."
+    ) in search_text.notes(found)
+
+
+def test_trial_0_has_the_searched_settings_of_its_parameters(tmp_path: Path) -> None:
+    """In the table of trials, where they are known before training and its model uses them."""
+    found = search(tmp_path, written(trials=3, ranges=RANGES))
+    found.run(Fake())
+    base = found.base.params.flat()
+    first = found.tried(found.finished[0])
+    assert first == {key: base[key] for key in first}
+    assert {NAME, "train.learning_rate", "train.model.units"} <= first.keys()
+    assert found.tried(found.finished[1]) == found.finished[1].drawn
 
 
 def test_an_ensemble_is_of_the_best_that_can_be_members(tmp_path: Path) -> None:
