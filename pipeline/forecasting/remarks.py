@@ -23,8 +23,18 @@ from pipeline.preparation.scaling import Scaler
 FAR = 10  # standard deviations from the training span's mean: what is that far off is asked about
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-Ranges = Mapping[str, tuple[float, float]]  # of columns, what their values lay between in training
 LOG = logging.getLogger(__name__)
+
+
+class Range(NamedTuple):
+    """What a column's values lay between in training."""
+
+    lowest: float  # in the series' own units, where they have such
+    highest: float
+    observed: tuple[float, float] | None = None  # in the table's then
+
+
+Ranges = Mapping[str, Range]  # by column
 
 
 def ranges(usual: Path | None) -> Ranges:
@@ -32,8 +42,11 @@ def ranges(usual: Path | None) -> Ranges:
     if not usual or not usual.exists():
         return {}
     columns = artifacts.read_json(usual)["columns"].items()
-    ends = {name: (column.get("lowest"), column.get("highest")) for name, column in columns}
-    return {name: own for name, own in ends.items() if None not in own}
+    return {
+        name: Range(column["lowest"], column["highest"], column.get("observed"))
+        for name, column in columns
+        if None not in (column.get("lowest"), column.get("highest"))
+    }
 
 
 def on_order(given: Sequence[Given], where: str) -> None:
@@ -134,15 +147,20 @@ class Usual(NamedTuple):
         mean, deviation = scale.mean * units.size + units.center, scale.deviation * units.size
         if name not in ranges:
             return cls(mean, deviation, None, "")
-        lowest, highest = ranges[name]
+        lowest, highest, observed = ranges[name]
         new = own is not None and series not in own.series
         every = [one.get(name, plain) for one in own.series.values()] if own and new else [units]
-        ends = (
-            min(lowest * one.size + one.center for one in every),
-            max(highest * one.size + one.center for one in every),
-        )
+        low = min(lowest * one.size + one.center for one in every)
+        high = max(highest * one.size + one.center for one in every)
         of = " in any series" if new else " at this series' size" if units != plain else ""
-        return cls(mean, deviation, ends, of)
+        if observed:  # a plan of 0 and 1 has no other value, whatever its share of each series
+            (first, last), near = observed, 1e-6 * (observed[1] - observed[0])
+            low, high = (
+                (first if low < first + near else low),
+                (last if high > last - near else high),
+            )
+            of = of if (low, high) != (first, last) else ""
+        return cls(mean, deviation, (low, high), of)
 
     def far(self, values: Floats) -> Mask:
         """Which values [rows] are far from the mean, and not merely somewhat beyond the range.

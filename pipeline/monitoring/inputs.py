@@ -45,6 +45,8 @@ class Column(Record):
 
     lowest: float | None = None
     highest: float | None = None
+    # the lowest and the highest in the table's units, where series have units of their own
+    observed: tuple[float, float] | None = None
     values: dict[str, tuple[float, ...]]
     changes: dict[str, tuple[float, ...]] = {}
 

@@ -102,9 +102,8 @@ def of(
         )  # fmt: skip
     frames = [series.frame.iloc[first:end] for first, end in train]
     lengths = dict(zip(series.borders.names, map(len, frames), strict=True))
-    rows = Rows.of(
-        Panel(joined(frames), Borders.of(lengths)), card, watched(spec, card), scaler.own
-    )
+    trained = joined(frames)
+    rows = Rows.of(Panel(trained, Borders.of(lengths)), card, watched(spec, card), scaler.own)
     until = rows.times.max()
     chunk = inputs.chunk_rows(int(rows.at.max()) + 1, card)
     chunks = reference.in_training(rows, chunk)
@@ -115,12 +114,16 @@ def of(
     }
     chunked = [inputs.frame(scores.by_chunk(own)) for own in tallies.values()]
     errors = pd.concat(chunked, ignore_index=True)
+    columns = inputs.learn(rows, inputs.yearly(rows.times))
+    for name in (name for name, own in columns.items() if scaler.own and own.lowest is not None):
+        ends = float(trained[name].min()), float(trained[name].max())
+        columns[name] = columns[name].model_copy(update={"observed": ends})
     return Usual(
         chunk=chunk,
         chunks=len(chunks),
         error_chunks=len(errors),
         until=str(until),
-        columns=inputs.learn(rows, inputs.yearly(rows.times)),
+        columns=columns,
         input_limits=_nested(limits.learned(chunks)),
         error_limits=_nested(limits.learned(errors)),
         baseline=baseline,

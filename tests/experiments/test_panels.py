@@ -17,6 +17,7 @@ from pipeline.experiments.run import run_experiment
 from pipeline.files.layout import Layout
 from pipeline.forecasting import endpoints
 from pipeline.forecasting.forecaster import Forecaster, portable, stage_files
+from pipeline.monitoring import usual
 from tests.test_leakage import LEARNED
 from tests.toys import PANEL, Project, toy_times
 
@@ -89,6 +90,19 @@ def test_scores_are_those_of_all_series_and_of_each(made: tuple[Project, Evaluat
     beaten = (each["skill_persistence"] > 0).mean()
     assert many["beats"]["persistence"] == pytest.approx(beaten)
     assert "mase" not in evaluation.metrics["test"]
+
+
+def test_what_was_observed_is_known_beside_own_units(made: tuple[Project, Evaluation]) -> None:
+    """Of each number the lowest and the highest in training, as the table has them."""
+    project, evaluation = made
+    with chdir(project.root):
+        usual.write(read_experiment(), Layout(), evaluation)
+    found = json.loads((project.root / "data/calibration/usual.json").read_text())
+    level = found["columns"]["level"]
+    train = table()
+    train = train[train.groupby("site").cumcount() < train["site"].map(LENGTHS) / 2]
+    assert level["observed"] == [train["level"].min(), train["level"].max()]
+    assert -10 < level["lowest"] < level["highest"] < 10
 
 
 def test_a_series_without_a_scored_origin_is_named(tmp_path: Path) -> None:

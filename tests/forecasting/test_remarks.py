@@ -3,7 +3,7 @@
 The network forecasts the training mean, so that nothing has to be trained.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import chdir
 from typing import Any
 
@@ -41,14 +41,16 @@ def made(project: Project, monkeypatch: pytest.MonkeyPatch) -> Make:
     def make(
         table: pd.DataFrame,
         params: dict[str, Any] | None = None,
-        ranges: dict[str, tuple[float, float]] = RANGES,
+        ranges: Mapping[str, tuple[Any, ...]] = RANGES,
         **card: Any,
     ) -> Forecaster:
         project.write(table, card, params).run("ingest", "impute_scale")
         spec = Spec.of(Experiment(toy_params(params), toy_card(**changed(CARD, card))))
         columns = {
-            name: Column(lowest=low, highest=high, values={}).model_dump()
-            for name, (low, high) in ranges.items()
+            name: Column(
+                lowest=low, highest=high, observed=tuple(of) or None, values={}
+            ).model_dump()
+            for name, (low, high, *of) in ranges.items()
         }
         with chdir(project.root):
             HERE.usual.parent.mkdir(parents=True, exist_ok=True)
@@ -192,3 +194,17 @@ def test_a_series_is_judged_at_its_own_size(made: Make, caplog: pytest.LogCaptur
         (line,) = (line for line in caplog.messages if "near those of training" in line)
         assert line.startswith(f"rows: series {site}: column level, 2014-01-03 11:00:00: expected")
         assert ("in any series)" if site == "c" else "at this series' size)") in line
+
+
+def test_a_plan_of_0_and_1_is_told_as_that(made: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """Though in own units it lies elsewhere in a series in which it is rarer."""
+    table, at = sites(), np.arange(120)
+    table["size"] = np.where(table["site"] == "a", at % 2, at % 30 == 0).astype(float)
+    ranges, inputs = {"size": (-1.0, 6.0, 0.0, 1.0)}, {"window.inputs": ["level", "size"]}
+    model = made(table, inputs, ranges, **PANEL | {"static": []})
+    given = table.query("site == 'a'").reset_index(drop=True)
+    given.loc[59, "size"] = 900.0
+    caplog.clear()
+    model.predict(given, where="rows")
+    (line,) = (line for line in caplog.messages if "near those of training" in line)
+    assert "expected a value near those of training (0 to 1), found 900: the forecast" in line
