@@ -77,6 +77,7 @@ def gate_figure(
         axes.set_ylabel("unit")
         axes.yaxis.get_major_locator().set_params(integer=True)
         figure.colorbar(image, ax=axes, label="opening" if kind == "gate" else "value (no unit)")
+    all_axes[-1].xaxis.get_major_locator().set_params(integer=True)  # a cell is a whole step
     all_axes[-1].set_xlabel(f"{unit}s, counted from the last one seen")
     figure.suptitle(title)
     return figure

@@ -218,6 +218,16 @@ def test_pictures_have_labels_with_units_and_can_be_written(tmp_path):
         assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
+@pytest.mark.parametrize("steps", [2, 21])
+def test_gates_have_ticks_at_whole_steps(steps):
+    """As each cell of the picture is one, whatever the look-back."""
+    trace = jacobian.run(lstm_layers(3), np.zeros((1, steps, FEATURES)))[0]
+    axis = plots.gate_figure(trace).axes[4].xaxis
+    ticks = axis.get_major_locator()()
+    assert len(ticks) > 1
+    assert all(tick == round(tick) for tick in ticks)
+
+
 @pytest.mark.parametrize("kind", ["LSTM", "SimpleRNN"])
 def test_the_command_measures_a_saved_model(kind, tmp_path, capsys):
     """From a model's directory and windows it prints the profile and draws it."""
