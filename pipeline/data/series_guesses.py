@@ -54,7 +54,7 @@ def names(table: pd.DataFrame, time: Sequence[str]) -> Names | None:
         if wrong <= FEW * repeat and count <= 2 * most:
             if found.nameless and not nearly:
                 rows = cells.rows(table.index[~named])
-                rival = f"{name} would, but has no name in {rows}"
+                rival = f"{name} would tell them apart as well, but has no name in {rows}"
             nearly.append((wrong, found))
     return min(nearly, key=lambda pair: pair[0])[1] if nearly else None
 

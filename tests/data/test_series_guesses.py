@@ -145,9 +145,10 @@ def test_a_column_that_lacks_names_is_mentioned(
     """Where another is taken that tells the series apart in every row."""
     shops["city"] = shops["shop"].map({"1": "Ulm", "2": "Jena", "3": "Bonn"})
     shops.loc[20, "shop"] = ""
-    assert names(shops, ["date"]) == Names("city", rival="shop would, but has no name in row 21")
+    said = "shop would tell them apart as well, but has no name in row 21"
+    assert names(shops, ["date"]) == Names("city", rival=said)
     made(monkeypatch, shops)
-    assert "check: series: shop would, but has no name in row 21" in capsys.readouterr().out
+    assert f"check: series: {said}" in capsys.readouterr().out
 
 
 def test_rows_out_of_order_are_counted_in_each_series(shops: pd.DataFrame) -> None:
