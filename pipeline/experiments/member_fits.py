@@ -13,6 +13,7 @@ from pipeline.experiments.task import prepared
 from pipeline.experiments.workers import Workers, executor
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
+from pipeline.models import weights
 from pipeline.models.task import Task
 from pipeline.runtime import determinism
 from pipeline.runtime.progress import progress
@@ -48,7 +49,8 @@ def run(fit: Fit) -> Path:
 
     with redirect_stderr(io.StringIO()):
         member, epochs = fit_member(task, Examples.of(task), settings, fit.place, lambda *_: None)
-    member.save_weights(fit.weights)
+    with artifacts.replacing(fit.weights) as beside:
+        weights.save(member, beside)
     artifacts.write_text(fit.history, json.dumps(epochs))  # whose keys stay in their order
     return fit.history
 

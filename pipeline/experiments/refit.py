@@ -22,7 +22,7 @@ from pipeline.experiments.window import window
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
 from pipeline.forecasting.forecaster import CALIBRATION, USUAL
-from pipeline.models import mix
+from pipeline.models import mix, weights
 from pipeline.models.network import Network
 from pipeline.models.spec import Spec
 from pipeline.preparation.imputation import Imputer
@@ -98,7 +98,7 @@ def refit(
     own = {key: value for key, value in every.chosen.items() if key in automatic.TRAIN}
     spec = task.spec.model_copy(update={"chosen": own, "mix": mixed})
     with artifacts.replacing(layout.weights) as beside:
-        model.save_weights(beside)
+        weights.save(model, beside)
         if mixed:
             network = Network(spec, task.scaler, model.predict_on_batch)
             mix.load(network, kept["model.weights.h5"]).save(beside)

@@ -15,6 +15,7 @@ from pipeline.experiments.team_fits import NO_OTHERS, Team
 from pipeline.experiments.workers import ALONE, Workers
 from pipeline.files import artifacts
 from pipeline.files.layout import Layout
+from pipeline.models import weights
 from pipeline.models.baselines import FittedBaseline
 from pipeline.models.spec import Spec
 from pipeline.runtime import determinism
@@ -68,7 +69,10 @@ def train(
         spec = spec.model_copy(update={"chosen": own})
         seconds = time.monotonic() - began
         with artifacts.replacing(layout.weights) as beside:
-            model.save_weights(beside)
+            if isinstance(model, FittedBaseline):
+                model.save_weights(beside)
+            else:
+                weights.save(model, beside)
             if mixed:
                 mixed.save(beside)
         artifacts.write_json(layout.model_json, spec.model_dump(mode="json"))

@@ -26,7 +26,7 @@ from pipeline.config.params import (
 from pipeline.data import windows
 from pipeline.data.windows import Rows
 from pipeline.files import on_disk
-from pipeline.models import boosting, seasonal_ridge
+from pipeline.models import boosting, seasonal_ridge, weights
 from pipeline.models import linear as linear_maps
 from pipeline.models.ridge import Spans, solve_ridge
 from pipeline.models.spec import Spec
@@ -147,9 +147,13 @@ class FittedBaseline:
 
     def save_weights(self, path: Path) -> None:
         """Write what was learned as HDF5, the same bytes for the same arrays."""
-        with h5py.File(path, "w") as file:
-            for name, array in self.learned.items():
-                file.create_dataset(name, data=array, track_times=False)
+        with weights.writing(path) as file:
+            self.save(file)
+
+    def save(self, group: h5py.Group) -> None:
+        """Add what was learned to a group of an HDF5 file."""
+        for name, array in self.learned.items():
+            group.create_dataset(name, data=array, track_times=False)
 
     def load_weights(self, path: Path) -> Self:
         """Read what `save_weights` wrote; ValueError if it is another model's."""

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 
 from pipeline.data.windows import Rows, ahead
+from pipeline.models import weights
 from pipeline.models.baselines import FittedBaseline
 from pipeline.models.network import Network
 from pipeline.models.ridge import blocks
@@ -82,14 +83,12 @@ class Mixed:
 
     def save(self, path: Path) -> None:
         """Add shares and baselines to the network's weights; the same bytes for the same arrays."""
-        with h5py.File(path, "a") as file:
+        with weights.writing(path, path.read_bytes()) as file:
             group = file.create_group(GROUP)
             for name, array in {SHARES: self.shares, PARTS: self.parts}.items():
                 group.create_dataset(name, data=array, track_times=False)
             for other in self.others:
-                own = group.create_group(other.model.name)
-                for name, array in other.learned.items():
-                    own.create_dataset(name, data=array, track_times=False)
+                other.save(group.create_group(other.model.name))
 
 
 def rising(quantiles: Floats, middle: int) -> Floats:

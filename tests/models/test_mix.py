@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import h5py
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -199,15 +200,15 @@ def test_what_is_said_of_it(made: Made) -> None:
 def test_another_model_s_shares_are_refused(made: Made, tmp_path: Path) -> None:
     """By their shape, and where the file has none at all."""
     _, layout, _, model, _ = made
-    Mixed(model.network, model.others, np.zeros((2, 2)), model.parts).save(
-        tmp_path / "other.weights.h5"
-    )
+    other, again, first = (tmp_path / name for name in ("other.h5", "1.h5", "2.h5"))
+    for path in (other, again, first):
+        h5py.File(path, "w").close()  # of no network
+    Mixed(model.network, model.others, np.zeros((2, 2)), model.parts).save(other)
     with pytest.raises(
         ValueError, match=r"shares and parts of \(\(2, 2\), .* where model\.json has \(\(2, 3\), "
     ):
-        mix.load(model.network, tmp_path / "other.weights.h5")
+        mix.load(model.network, other)
     assert mix.load(model.network, layout.weights).shares.tolist() == model.shares.tolist()
-    again, first = tmp_path / "1.h5", tmp_path / "2.h5"
     for path in (again, first):
         model.save(path)
     assert again.read_bytes() == first.read_bytes()
