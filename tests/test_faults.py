@@ -358,6 +358,18 @@ def test_a_tracking_server_that_dies_loses_nothing(windowed: Path, tmp_path: Pat
 
 
 @pytest.mark.slow
+def test_an_experiment_that_a_server_missed_keeps_its_name(toy: Path, tmp_path: Path) -> None:
+    """What `dvc exp run -n NAME` made while the server was down, sync sends under that name."""
+    run(toy, "dvc", "exp", "run", "-n", "down", "-S", "train.seed=2", env=NO_STORE)
+    store = f"sqlite:///{tmp_path / 'other.db'}"
+    assert "sent as run" in command(toy, "sync", env={"MLFLOW_TRACKING_URI": store})
+    client = mlflow.MlflowClient(store)
+    (sent,) = client.search_runs([client.get_experiment_by_name("toy").experiment_id])
+    assert sent.info.run_name.startswith("down: ")
+    assert sent.data.tags["dvc.experiment"] == "down"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "file", "limit"),
     [

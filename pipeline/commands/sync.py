@@ -4,13 +4,14 @@ After an outage, a restore from DVC's cache or the loss of the database.
 """
 
 import argparse
+import os
 
 from pipeline.config.reading import read_experiment
 from pipeline.errors import PipelineError
 from pipeline.experiments.chosen import trained
 from pipeline.files.layout import HERE, require
 from pipeline.reports import page
-from pipeline.repository import dvc
+from pipeline.repository import dvc, provenance
 from pipeline.tracking import database, logged_runs, publishing
 
 
@@ -33,6 +34,8 @@ def main() -> None:
             f"nothing is sent: the files here were not made by the present code and params.yaml "
             f"({stale[0]}); run make, or dvc exp apply NAME for an earlier experiment"
         )
+    if name := provenance.experiment():
+        os.environ.setdefault(provenance.EXPERIMENT, name)  # as its training had it
     made = trained(experiment, HERE)
     with logged_runs.answering():
         run_id = publishing.publish(made, HERE, page.of_report(made, HERE))

@@ -19,6 +19,7 @@ ENVIRONMENT = "pipeline.environment"
 SOURCE = "mlflow.source.git.commit"  # where MLflow looks for the commit
 SHADOWS = (":(glob)*.py", ":(glob)*/__init__.py")  # Python takes them before a library so named
 UNSEEN = re.compile("^[a-zS] ", re.MULTILINE)  # files whose changes Git was told to pass by
+EXPERIMENT = "DVC_EXP_NAME"  # how DVC tells a stage which experiment it runs
 DRIFT = 2  # seconds by which a process' start may seem to move when the clock is set
 
 
@@ -40,10 +41,19 @@ def tags(dataset: str) -> dict[str, str]:
         tags[DIRTY] = "unknown" if changes.returncode else dirty
     if failed := next((answer for answer in (changes, commit) if answer.returncode), None):
         _warn(next((line for line in failed.stderr.splitlines() if "fatal" in line), failed.stderr))
-    for name, variable in (("dvc.stage", "DVC_STAGE"), ("dvc.experiment", "DVC_EXP_NAME")):
+    for name, variable in (("dvc.stage", "DVC_STAGE"), ("dvc.experiment", EXPERIMENT)):
         if value := os.environ.get(variable):
             tags[name] = value
     return tags
+
+
+def experiment() -> str | None:
+    """The newest DVC experiment that has the results in dvc.lock, if there is one."""
+    refs = ("--sort=-committerdate", "--format=%(refname)", "refs/exps/??/*/*")
+    for ref in git.ask("for-each-ref", *refs).stdout.split():
+        if git.ask("diff", "--quiet", ref, "--", "dvc.lock").returncode == 0:
+            return ref.rpartition("/")[2]
+    return None
 
 
 def of_scores(tags: Mapping[str, str]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from pipeline.evaluation.metrics import METRICS, Metric, brief, deciding, of_int
 from pipeline.files.records import flatten
 from pipeline.reports import markdown
 from pipeline.reports.formatting import escape_markdown, number
-from pipeline.repository import changed_params
+from pipeline.repository import changed_params, provenance
 
 VIEW = "best"  # the id of the view that `view` describes, in the UI's addresses
 # What follows a metric's name and _ where it is no column's name.
@@ -94,7 +94,7 @@ def name(experiment: Experiment) -> str:
     """
     params, model = experiment.params, experiment.params.train.model
     units = " " + "-".join(map(str, model.units)) if isinstance(model, Stack) else ""
-    leads = os.environ.get("DVC_EXP_NAME", "")
+    leads = os.environ.get(provenance.EXPERIMENT, "")
     own = {
         key.split(".", 1)[1]: value
         for key, value in changed_params.changed(experiment.asked).items()

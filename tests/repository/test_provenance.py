@@ -154,3 +154,18 @@ def test_a_clean_clone_has_the_tables_that_git_has_not(repository: Path, tmp_pat
     table = "data/raw/toy/toy.csv"
     assert (clone / table).read_bytes() == (repository / table).read_bytes()
     assert (clone / committed).read_bytes() != b"changed"
+
+
+def test_an_experiment_is_known_by_its_results(repository: Path) -> None:
+    """Git's newest DVC experiment with the dvc.lock that is here; none where no other is as it."""
+    lock = repository / "dvc.lock"
+    for number, (name, content) in enumerate({"a": "1", "b": "2", "c": "2", "d": "3"}.items()):
+        lock.write_text(content)
+        run(repository, "git", "add", "-A")
+        date = {"GIT_COMMITTER_DATE": f"2026-01-0{number + 1}T00:00:00Z"}
+        run(repository, "git", "commit", "-q", "--allow-empty", "-m", name, env=date)
+        run(repository, "git", "update-ref", f"refs/exps/{number}a/{number:038}/{name}", "HEAD")
+    run(repository, "git", "update-ref", "refs/exps/exec/EXEC_HEAD", "HEAD")
+    for content, name in {"1": "a", "2": "c", "3": "d", "4": None}.items():
+        lock.write_text(content)
+        assert provenance.experiment() == name
