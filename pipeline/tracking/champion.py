@@ -166,13 +166,13 @@ def load(uri: str, backend: Backend = "tensorflow") -> Forecaster:
         cause = error.__cause__
         if isinstance(cause, ImportError) and str(cause.name).startswith("pipeline"):
             raise _of_other_code(uri, cause, bool(where)) from None
-        hint = "; make promote RUN=ID makes a run's model the champion" * uri.endswith(f"@{ALIAS}")
-        raise PipelineError(
-            f"--model {uri}: expected a model{where}: {logged_runs.reason(error).rstrip('.')}{hint}"
-        ) from None
+        reason = store.reason(error).rstrip(".")
+        if uri.endswith(f"@{ALIAS}") and "not found" in reason:
+            reason += "; make promote RUN=ID makes a run's model the champion"
+        raise PipelineError(f"--model {uri}: expected a model{where}: {reason}") from None
     except yaml.YAMLError as error:
         raise PipelineError(
-            f"--model {uri}: expected a whole MLmodel, found {logged_runs.reason(error)}"
+            f"--model {uri}: expected a whole MLmodel, found {store.reason(error)}"
         ) from None
     except PipelineError as error:
         raise _of_other_code(uri, error, bool(where)) from None

@@ -94,17 +94,7 @@ def answering() -> Iterator[None]:
     try:
         yield
     except store.unavailable() as error:
-        raise PipelineError(f"{store.shown()}: {reason(error)}") from None
-
-
-def reason(error: Exception) -> str:
-    """The first line of what MLflow says; of a refused login, what to do."""
-    if getattr(error, "error_code", "") == "UNAUTHENTICATED":
-        return (
-            "the server refused the user or password; expected them in MLFLOW_TRACKING_USERNAME "
-            "and MLFLOW_TRACKING_PASSWORD"
-        )
-    return store.masked(error).splitlines()[0][:300] if str(error) else type(error).__name__
+        raise PipelineError(f"{store.shown()}: {store.reason(error)}") from None
 
 
 def find(wanted: str) -> Trial:

@@ -22,6 +22,8 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from urllib3.exceptions import MaxRetryError, ProtocolError
+from urllib3.exceptions import TimeoutError as NoAnswerInTime
 
 from pipeline.config.experiment import Experiment
 from pipeline.data import panel, splits
@@ -45,6 +47,7 @@ CARD_FILE, SCORES_FILE = "card.json", "report/metrics.json"
 LOSS = "train/loss"
 # Of S3's client, which whoever keeps artifacts there has installed.
 _S3 = {"botocore.exceptions": ("BotoCoreError", "ClientError"), "boto3.exceptions": ("Boto3Error",)}
+NO_ANSWER = MaxRetryError, ProtocolError, NoAnswerInTime  # of a server
 _PASSWORD = re.compile(r"(://[^\s:/@]*:)\S+(?=@)|([?&]password=)[^\s&]+")
 
 
@@ -237,10 +240,35 @@ def metrics(
     ]
 
 
+def reason(error: BaseException) -> str:
+    """The first line of what MLflow says; of a login refused or a server that is down, what to do.
+
+    A server's silence comes as a chain of exceptions, whose last words are the system's.
+    """
+    if getattr(error, "error_code", "") == "UNAUTHENTICATED":
+        return (
+            "the server refused the user or password; expected them in MLFLOW_TRACKING_USERNAME "
+            "and MLFLOW_TRACKING_PASSWORD"
+        )
+    chain = [error]
+    while cause := _behind(chain[-1]):
+        chain.append(cause)
+    if any(isinstance(one, NO_ANSWER) for one in chain):
+        system = (one.strerror for one in chain if isinstance(one, OSError) and one.strerror)
+        why = masked(next(system, chain[-1])).lower()
+        return f"no answer ({why}); is the tracking server up?"
+    return masked(error).splitlines()[0][:300] if str(error) else type(error).__name__
+
+
+def _behind(error: BaseException) -> BaseException | None:
+    """What an exception came of; urllib3 has some among its arguments."""
+    within = (one for one in error.args if isinstance(one, BaseException))
+    return error.__cause__ or error.__context__ or next(within, None)
+
+
 def warn(error: Exception) -> None:
     """Say in one line that the store did not take the run, and what sends it later."""
-    reason = masked(error).splitlines()[0][:400]
     say(
-        f"warning: MLflow at {shown()} did not take the run ({reason}); everything is on disk: "
-        "python -m pipeline sync sends it later"
+        f"warning: MLflow at {shown()} did not take the run ({reason(error)}); everything is on "
+        "disk: python -m pipeline sync sends it later"
     )

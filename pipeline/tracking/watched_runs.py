@@ -12,7 +12,7 @@ from mlflow.entities import RunTag
 from pipeline.errors import PipelineError
 from pipeline.forecasting.forecaster import bundled_files
 from pipeline.repository import provenance
-from pipeline.tracking import logged_runs, store
+from pipeline.tracking import store
 
 STATE, RUN = "monitor.state", "monitor.run"  # tags of the version that was watched
 PAGE, FOUND = "monitor.html", "monitor.json"
@@ -41,7 +41,7 @@ def find(uri: str, into: Path) -> Model:
         about = yaml.safe_load((local / "MLmodel").read_text(encoding="utf-8"))
     except (*store.unavailable(), yaml.YAMLError) as error:
         raise PipelineError(
-            f"--model {uri}: expected a model: {logged_runs.reason(error).rstrip('.')}"
+            f"--model {uri}: expected a model: {store.reason(error).rstrip('.')}"
         ) from None
     files = bundled_files(local / "artifacts/forecaster")
     if not files["model.json"].exists():
