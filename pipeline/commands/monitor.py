@@ -108,7 +108,13 @@ def main() -> None:
         print(f"{options.output}, {beside}: the page, and the same as JSON{logged}")
     for alarm in found.alarms:
         print(f"alarm: {found.say(alarm)}", file=sys.stderr)
-    if found.alarms:
+    if not found.matched:
+        print(
+            f"alarm: expected forecasts of {uri} for which something came, found none in "
+            f"{options.forecasts}; --model looks at another version",
+            file=sys.stderr,
+        )
+    if found.alarms or not found.matched:
         sys.exit(1)
 
 
@@ -177,7 +183,8 @@ def _show(found: Watched) -> None:
         for line in body:
             shown.add_row(*line)
         terminal.show(shown)
-    print(f"joined with what came: {found.matched:,} forecasts. {monitor_page.against(found)}")
+    against = f" {monitor_page.against(found)}" * bool(found.matched)
+    print(f"joined with what came: {found.matched:,} forecasts.{against}")
     for why, count in found.left_out.items():
         print(f"left out: {count:,} forecasts {why}")
     for note in found.notes:

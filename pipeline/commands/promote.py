@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.config.params import Params
 from pipeline.config.reading import read_params
 from pipeline.errors import PipelineError
 from pipeline.evaluation import metrics
@@ -155,8 +156,12 @@ def rival(trial: Trial) -> str | None:
     return None
 
 
-def as_model(baseline: str, trial: Trial, card: Mapping[str, Any]) -> str:
-    """The command that makes a run whose model is the baseline, by the card that the run kept."""
+def as_model(baseline: str, trial: Trial, card: Mapping[str, Any], now: Params) -> str:
+    """The command that makes a run whose model is the baseline, by the card that the run kept.
+
+    What is a number or a word of the windows and of what is done to the series is as the run had
+    it, where `now` has it otherwise.
+    """
     name, _, season = baseline.partition("seasonal_naive")
     rows = season[1:] or card.get("season", ["ROWS"])[0]
     model = f"{{name: {baseline}}}" if name else f"{{name: seasonal_naive, season: {rows}}}"
@@ -166,7 +171,17 @@ def as_model(baseline: str, trial: Trial, card: Mapping[str, Any]) -> str:
     data = shlex.quote(f"ingest.dataset={changed_params.setting(trial.params['ingest.dataset'])}")
     wrappers = [f"train.{key}" for key in ("residual", "normalisation")]
     off = "".join(f" -S {key}=none" for key in wrappers if trial.params.get(key, "none") != "none")
-    return f"dvc exp run -S {data} -S '~train.model' -S {shlex.quote(f'+train.model={model}')}{off}"
+    present = now.flat()
+    then = "".join(
+        f" -S {key}={value}"
+        for key, value in trial.params.items()
+        if key.startswith(("impute_scale.", "window."))
+        and key in present
+        and isinstance(present[key], str | int | float)
+        and str(present[key]) != value
+    )
+    own = shlex.quote(f"+train.model={model}")
+    return f"dvc exp run -S {data} -S '~train.model' -S {own}{off}{then}"
 
 
 def promote(wanted: str, dry: bool, by: str = "validation") -> None:
@@ -194,7 +209,7 @@ def promote(wanted: str, dry: bool, by: str = "validation") -> None:
     if refused:
         better = rival(trial) if by == "validation" else None
         of = " of the look-back" * (better == "drift")  # the report's begins with the series
-        command = as_model(better, trial, logged_runs.card(trial)) if better else ""
+        command = as_model(better, trial, logged_runs.card(trial), read_params()) if better else ""
         advice = better and f"; {better}{of} is a model too: {command}"
         raise PipelineError(f"run {wanted}: not promoted: {', '.join(refused)}{advice or ''}")
     print(f"models:/{name}@{champion.ALIAS} is version {version}")

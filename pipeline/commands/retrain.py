@@ -14,6 +14,7 @@ import pandas as pd
 
 from pipeline.commands import promote, snapshot
 from pipeline.commands.promote import Reason
+from pipeline.config.cards import read_card_file
 from pipeline.config.experiment import Experiment
 from pipeline.config.reading import read_experiment
 from pipeline.data import panel, splits
@@ -23,8 +24,11 @@ from pipeline.experiments import newest, refit
 from pipeline.experiments.chosen import trained
 from pipeline.files import artifacts
 from pipeline.files.layout import HERE, Layout
-from pipeline.forecasting.forecaster import Forecaster, stage_files
+from pipeline.forecasting.forecaster import USUAL, Forecaster, stage_files
 from pipeline.models.spec import Spec
+from pipeline.monitoring import watch
+from pipeline.monitoring.usual import Usual, watched
+from pipeline.preparation.scaling import Scaler
 from pipeline.reports import terminal
 from pipeline.repository import dvc, git, provenance
 from pipeline.runtime import determinism
@@ -67,13 +71,24 @@ def main() -> None:
         if before and before.learned >= timeline.lasts.max():
             print(f"nothing new: version {before.version} has learned from all rows")
             return
+        for line in _changes(experiment, before) if before else ():
+            print(f"warning: {line}; the new model learns from these rows")
         trial = logged_runs.of_files(experiment.dataset, store.content(HERE))
+        if version := champion.undone(experiment.dataset, trial.id):
+            print(
+                f"version {version}, of run {trial.id[:8]}, was rolled back and stays so; "
+                f"python -m pipeline promote {trial.id[:8]} makes it the champion again"
+            )
+            return
         if before is None or trial.id != before.behind.id:
             promoted = _promoted(experiment, trial, before)
         else:
             promoted = True
             print(f"nothing new: run {trial.id[:8]} is the champion, version {before.version}")
         if wanted and promoted:
+            if version := champion.undone(experiment.dataset, trial.id, refit=True):
+                print(f"version {version}, the refit of run {trial.id[:8]}, was rolled back")
+                return
             kept = stage_files(HERE, experiment.dataset)
             _refit(experiment, trial, refit.chosen(HERE), kept)
         elif wanted and before:
@@ -122,6 +137,21 @@ def _pin(dataset: str) -> None:
             "git: expected code, cards and data to be committed, found changes, and a run of them "
             "is not promoted; git status shows them"
         )
+
+
+def _changes(experiment: Experiment, before: Champion) -> list[str]:
+    """What of the rows that the champion has not learned from is not as it was in its training."""
+    with TemporaryDirectory() as directory:
+        uri = f"models:/{experiment.dataset}/{before.version}"
+        files = watched_runs.find(uri, Path(directory)).files
+        card = read_card_file(files["card.yaml"])
+        if not (card.step.tells and files[USUAL].exists()):
+            return []
+        spec = artifacts.read_json_record(files["model.json"], Spec)
+        usual = artifacts.read_json_record(files[USUAL], Usual)
+        scaler = artifacts.read_json_record(files["scaler.json"], Scaler)
+        series = panel.read(HERE.series, experiment.card, watched(spec, card))
+        return list(watch.changes(usual, card, spec, scaler, series, before.learned))
 
 
 def _promoted(experiment: Experiment, trial: Trial, before: Champion | None) -> bool:

@@ -71,11 +71,12 @@ def check_reach(
 ) -> None:
     """PipelineError if fewer rows than are needed lead up to an origin."""
     if (first := int(rows.min())) + 1 < needed:
+        short = "; predict --series NAME ... forecasts the others" if card.series else ""
         each = f", one{card.step.every}," if card.step.tells else ""
         raise PipelineError(
             f"{where}: expected at least {needed} rows{each} up to and including the origin "
             f"{times[first]} ({spec.look_back} for the look-back, the rest for lagged inputs and "
-            f"gap filling); found {first + 1}"
+            f"gap filling); found {first + 1}{short}"
         )
 
 

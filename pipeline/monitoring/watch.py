@@ -1,9 +1,11 @@
 """A model in service: how its forecasts turned out, and whether what it is given has changed."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pipeline.config import input_names
@@ -69,12 +71,8 @@ class Watched:
 
     def say(self, alarm: Alarm) -> str:
         """An alarm in one line."""
-        of_errors = alarm in self.error_alarms
-        what = f"{'target' if of_errors else 'column'} {alarm.of}: {alarm.statistic}"
-        return (
-            f"{what} is {alarm.value:.4g}, over its limit {alarm.limit:.4g} in "
-            f"{limits.IN_A_ROW} chunks in a row, {self._begin(alarm)} to {self._end(alarm)}"
-        )
+        what = "target" if alarm in self.error_alarms else "column"
+        return _said(alarm, what, self._begin(alarm), self._end(alarm))
 
     def _begin(self, alarm: Alarm) -> str:
         return str(self.spans[alarm.chunk - limits.IN_A_ROW + 1][0])
@@ -108,12 +106,7 @@ def watch(
             f"{int((~after).sum()):,} rows up to {usual.until} are of the training span: "
             "their inputs are not compared with it"
         )
-    measured = {}
-    if after.any():
-        chunks = list(rows.part(after).chunks(length))
-        columns = usual.columns
-        measured = {n + 1 - len(chunks): inputs.measure(one, columns) for n, one in chunks}
-    found = inputs.frame(measured)
+    found = _measured(_chunks(rows, after, length), usual)
     if len(found) < limits.IN_A_ROW:
         notes.append(
             f"inputs: {len(found)} whole chunks of {usual.chunk} rows after the training span; "
@@ -126,6 +119,8 @@ def watch(
             "inputs: the training span had less than two years: a season that it lacks looks like "
             "a change"
         )
+    if not usual.error_limits:
+        notes.append("errors: validation and test were too short for limits: no alarm is raised")
     errors = _errors(joined.rows, rows.times, card, length)
     error_limits = _series(usual.error_limits)
     of_rows = -((rows.at.max() - rows.at) // length)
@@ -144,6 +139,40 @@ def watch(
         input_alarms=limits.alarms(found, _series(usual.input_limits)),
         error_alarms=limits.alarms(errors, error_limits),
         notes=notes,
+    )
+
+
+def changes(
+    usual: Usual, card: Card, spec: Spec, scaler: Scaler, panel: Panel, since: pd.Timestamp
+) -> Iterator[str]:
+    """A line for each input that is not as it was in training, in the rows after a time.
+
+    Args:
+        panel: as of `watch`.
+    """
+    rows = Rows.of(panel, card, watched(spec, card), scaler.own)
+    after = np.asarray(rows.times > max(since, pd.Timestamp(usual.until)))
+    chunks = _chunks(rows, after, usual.chunk)
+    for alarm in limits.alarms(_measured(chunks, usual), _series(usual.input_limits)):
+        first, last = (chunks[alarm.chunk + n].times for n in (1 - limits.IN_A_ROW, 0))
+        yield _said(alarm, "column", str(first.min()), last.max())
+
+
+def _chunks(rows: Rows, of: npt.NDArray[np.bool_], length: int) -> dict[int, Rows]:
+    """The whole chunks of some of the rows, by number; the newest is 0."""
+    found = list(rows.part(of).chunks(length)) if of.any() else []
+    return {n + 1 - len(found): one for n, one in found}
+
+
+def _measured(chunks: dict[int, Rows], usual: Usual) -> pd.DataFrame:
+    """[chunks, (column, statistic)]"""
+    return inputs.frame({n: inputs.measure(one, usual.columns) for n, one in chunks.items()})
+
+
+def _said(alarm: Alarm, what: str, first: str, last: pd.Timestamp) -> str:
+    return (
+        f"{what} {alarm.of}: {alarm.statistic} is {alarm.value:.4g}, over its limit "
+        f"{alarm.limit:.4g} in {limits.IN_A_ROW} chunks in a row, {first} to {last}"
     )
 
 

@@ -23,6 +23,7 @@ from pipeline.tracking.labels import SERVING
 
 ALIAS = "champion"
 REPLACED, DECISION = "promotion.replaced", "promotion.decision"
+ROLLED_BACK = "rolled back"
 
 
 def current(name: str) -> ModelVersion | None:
@@ -109,7 +110,16 @@ def restore(holder: ModelVersion, before: ModelVersion) -> None:
     """Give the alias back to the version before."""
     client = store.connect()
     client.set_registered_model_alias(before.name, ALIAS, str(before.version))
-    client.set_model_version_tag(holder.name, str(holder.version), DECISION, "rolled back")
+    client.set_model_version_tag(holder.name, str(holder.version), DECISION, ROLLED_BACK)
+
+
+def undone(name: str, run: str, refit: bool = False) -> str:
+    """The newest version that is a run's model, or its refit, if it was rolled back; or nothing."""
+    versions = store.connect().search_model_versions(f"name='{name}'")
+    own = [one for one in versions if run == (one.tags.get(store.REFIT) if refit else one.run_id)]
+    newest = max(own, key=lambda one: int(one.version), default=None)
+    back = newest is not None and newest.tags.get(DECISION) == ROLLED_BACK
+    return str(newest.version) if newest and back else ""
 
 
 def _of_other_code(uri: str, error: Exception, stored: bool) -> PipelineError:

@@ -561,9 +561,12 @@ def test_the_better_baseline_has_its_command(baseline: str, params: dict, model:
     own = {key: value for key, value in params.items() if key != "baselines"}
     tags = {store.EVALUATE: json.dumps(params)}
     run = dataclasses.replace(trial(**own), tags=tags)
-    command = promote.as_model(baseline, run, card)
+    now = toy_params({"window.horizon": 24})
+    command = promote.as_model(baseline, run, card, now)
     beginning = "dvc exp run -S ingest.dataset=toy -S '~train.model' -S '+train.model="
     assert command == f"{beginning}{model}"
+    other = promote.as_model(baseline, run, card, toy_params({"window.horizon": 3}))
+    assert other == f"{command} -S window.horizon=24"
 
 
 def test_the_champions_test_scores_are_told_and_not_asked() -> None:

@@ -74,7 +74,7 @@ def test_a_changed_unit_ends_with_exit_code_1(served: tuple[Path, str]) -> None:
 
 
 def test_forecasts_of_another_model_are_left_out(served: tuple[Path, str]) -> None:
-    """An answer whose content is not the model's is counted, not scored."""
+    """An answer whose content is not the model's is counted; of these alone it is an alarm."""
     here, _ = served
     (file,) = (here / "log").iterdir()
     line = json.loads(file.read_text().splitlines()[0]) | {"content": "other"}
@@ -84,3 +84,7 @@ def test_forecasts_of_another_model_are_left_out(served: tuple[Path, str]) -> No
     options = ("--actuals", "came.csv", "--forecasts", "both", "--no-log")
     said = run(here, *PIPELINE, "monitor", *options, status=None)
     assert f"left out: {len(line['data'])} forecasts of another model" in said
+    (both / file.name).write_text(json.dumps(line) + "\n")
+    said = run(here, *PIPELINE, "monitor", *options, status=1)
+    assert "joined with what came: 0 forecasts.\n" in said
+    assert "alarm: expected forecasts of models:/toy/1 for which something came" in said

@@ -55,7 +55,7 @@ def test_a_served_model_learns_from_the_newest_rows(tmp_path: Path) -> None:
     """Grown twice: the first model is promoted, the better one replaces it, its refit is served.
 
     The refit has learned from all rows, keeps the intervals of the model before it, and a third
-    call finds nothing to do.
+    call finds nothing to do. What is rolled back stays so.
     """
     there = growing(tmp_path / "own")
     said = retrain(there)
@@ -90,3 +90,8 @@ def test_a_served_model_learns_from_the_newest_rows(tmp_path: Path) -> None:
     assert list(same.values()) == [True, True, False, False]
 
     assert "nothing new: version 3 has learned from all rows" in retrain(there, "--refit")
+    made_by = runs[1].info.run_id[:8]
+    for undone in (f"version 3, the refit of run {made_by}", f"version 2, of run {made_by}"):
+        run(there, sys.executable, "-m", "pipeline", "promote", "--rollback")
+        assert f"{undone}, was rolled back" in retrain(there, "--refit")
+    assert client.get_model_version_by_alias("toy", "champion").version == 1

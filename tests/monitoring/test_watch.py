@@ -12,7 +12,7 @@ from pipeline.files.artifacts import json_text
 from pipeline.files.records import parse
 from pipeline.monitoring import scores, usual
 from pipeline.monitoring.usual import Usual
-from pipeline.monitoring.watch import Watched, watch
+from pipeline.monitoring.watch import Watched, changes, watch
 from pipeline.preparation.scaling import Scaler
 from pipeline.reports import monitor_page
 from tests.toys import toy_card, toy_spec, toy_times
@@ -99,3 +99,28 @@ def test_rows_of_the_training_span_are_not_judged_by_it(learned: Usual) -> None:
     found = watched(learned, series().frame["level"])
     assert found.notes[0].startswith("400 rows up to 2014-01-17 15:00:00 are of the training span")
     assert found.matched == 3 * (ROWS - NEW - 3)
+
+
+def test_limits_of_errors_that_are_none_are_told(learned: Usual) -> None:
+    """Where validation and test were too short for them, no alarm is no good sign."""
+    came = series().frame["level"].iloc[NEW - 6 :]
+    found = watched(learned.model_copy(update={"error_limits": {}}), came)
+    line = "errors: validation and test were too short for limits: no alarm is raised"
+    assert line in found.notes and line not in watched(learned, came).notes
+
+
+def test_a_sensor_that_died_in_the_new_rows_is_told(learned: Usual) -> None:
+    """What came before them is no concern, however it was."""
+    panel = series()
+    since = panel.frame.index[NEW]
+
+    def told(rows: slice) -> list[str]:
+        frame = panel.frame.copy()
+        frame.iloc[rows] = 4.0
+        came = Panel(frame, panel.borders)
+        return list(changes(learned, CARD, SPEC, SCALER, came, since))
+
+    assert told(slice(0)) == told(slice(TRAIN + 50, NEW - 50)) == []
+    lines = told(slice(ROWS - 100, ROWS))
+    assert any(line.startswith("column level: ks is ") for line in lines)
+    assert list(changes(learned, CARD, SPEC, SCALER, panel, panel.frame.index[-1])) == []
