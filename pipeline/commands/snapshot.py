@@ -53,6 +53,7 @@ def pin_table(dataset: str, force: bool = False) -> list[Path]:
     card = read_card(dataset)
     path = HERE.raw_table(dataset, card.file)
     pin = path.parent.with_suffix(".dvc")
+    forced = f"python -m pipeline snapshot {dataset} --force"
     if git.ask("ls-files", "--", str(path.parent)).stdout:
         raise PipelineError(
             f"{path.parent}: expected a table that DVC pins, found it in Git: git diff shows what "
@@ -69,13 +70,14 @@ def pin_table(dataset: str, force: bool = False) -> list[Path]:
             before = _pinned(pin, path, card, Path(directory)) if pin.exists() else None
         except PipelineError as error:
             if not force:
-                raise error.within(after="; --force pins the table without a look") from None
+                after = f"; {forced} pins the table without a look"
+                raise error.within(after=after) from None
             before = None
         found = growth.compare(before, now) if before else growth.Growth(0, [], None)
         if found.changed and not force:
             raise PipelineError(
                 f"{path}: expected the rows that {pin} pins, found {len(found.changed):,} changed; "
-                "if that is right, pin them with --force",
+                f"if that is right, pin them with: {forced}",
                 *first_faults(found.changed),
             )
         if made != path:

@@ -86,6 +86,7 @@ def test_a_table_grows_and_its_pin_follows(project: Project, tmp_path: Path) -> 
     project.table.write_text(whole.to_csv(index=False))
     said = run(root, *command, status=1, env=env)
     assert "expected the rows that data/raw/toy.dvc pins, found 1 changed" in said
+    assert "; if that is right, pin them with: python -m pipeline snapshot toy --force\n" in said
     assert f"2014-01-02 16:00:00: level was {was}, is 77.0" in said
     assert pin.read_text() == second and cards.read_card_file(project.card) == card
     assert "1 changed" in run(root, *command, "--force", env=env)
