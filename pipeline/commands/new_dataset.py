@@ -238,7 +238,8 @@ def attempt(raw: Path, card: Card, params: Params, state: str) -> Tried:
         own = Experiment(params, card)
         spans = splits.of(own, series.timeline(card))
     except PipelineError as error:
-        raise error.within(f"{state}, but ingest will refuse ", f"; {AGAIN}") from None
+        after = f"; mend the table or the card, {AGAIN}"
+        raise error.within(f"{state}, but ingest will refuse ", after) from None
     return Tried(series, found, spans, suited(series, spans, card, params))
 
 

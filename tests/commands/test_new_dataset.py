@@ -463,7 +463,7 @@ def test_faults_of_several_series_have_a_line_each(monkeypatch):
     assert "mine.yaml is written, but ingest will refuse" in first
     assert "series a: column time" in first
     assert last.startswith(f"{raw}: series b: column time")
-    assert last.endswith(new_dataset.AGAIN)
+    assert last.endswith(f"; mend the table or the card, {new_dataset.AGAIN}")
 
 
 @pytest.mark.parametrize("name", ["mine.csv", "data/raw/my data.csv", "data/raw/my data/mine.csv"])
