@@ -156,7 +156,7 @@ def _problem(_: Request, error: Exception) -> Response:
     elif isinstance(error, HTTPException):
         status, code = error.status_code, BAD_REQUEST
         message = ADDRESSES if status in (404, 405) else error.detail
-    line = " ".join(message.split())
+    line = "; ".join(" ".join(part.split()) for part in message.splitlines())
     line = line if len(line) <= LENGTH else f"{line[:LENGTH]}..."
     said = MlflowException(line, error_code=code).serialize_as_json()
     return Response(said, status, getattr(error, "headers", None), media_type=JSON)
@@ -173,7 +173,8 @@ def _kind(request: Request, encoding: str) -> str:
     kind, *parameters = (part.strip().lower() for part in written.split(";"))
     if kind not in (CSV, JSON, PARQUET):
         raise HTTPException(
-            415, f"Content-Type: expected {CSV} or {JSON}, found {written[:60] or 'none'}"
+            415,
+            f"Content-Type: expected {CSV}, {JSON} or {PARQUET}, found {written[:60] or 'none'}",
         )
     charset = f"charset={encoding if kind == CSV else 'utf-8'}".lower()
     if odd := [part for part in parameters if part and part.replace('"', "") != charset]:

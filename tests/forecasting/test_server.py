@@ -71,6 +71,14 @@ def test_a_server_that_stops_is_not_ready(here: Forecaster) -> None:
         asyncio.run(ready.endpoint(None))  # type: ignore[attr-defined]
 
 
+def test_several_faults_are_told_apart(here: Forecaster) -> None:
+    """A fault of each series stands in the one line of an answer, between semicolons."""
+    handlers = endpoints.app(Service(Served("m", here))).exception_handlers
+    faults = PipelineError("series a:  no rows", "series b: no rows")
+    answered: Any = handlers[PipelineError](None, faults)  # type: ignore[arg-type]
+    assert json.loads(answered.body)["message"] == "series a: no rows; series b: no rows"
+
+
 def test_memory_of_requests_together_is_bounded(here: Forecaster) -> None:
     """What would be too much is refused as busy, and finds room once others are done."""
     service = Service(Served("m", here))

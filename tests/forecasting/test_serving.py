@@ -359,7 +359,11 @@ def test_what_is_no_request_gets_one_line(address: str) -> None:
     where = f"{address}/invocations"
     long = (b"x" * 2**20 for _ in range(33))  # in chunks, of no stated length
     for answer, status, message in (
-        (post(address, rows, ""), 415, "expected text/csv or application/json, found none"),
+        (
+            post(address, rows, ""),
+            415,
+            "expected text/csv, application/json or application/vnd.apache.parquet, found none",
+        ),
         (post(address, rows, "text/plain"), 415, "found text/plain"),
         (post(address, rows, "text/csv; charset=utf-8"), 415, "expected no parameter but charset="),
         (post(address, rows, "text/csv; header=absent"), 415, "found header=absent"),
