@@ -49,7 +49,7 @@ from pipeline.reports import (
     search_text,
 )
 from pipeline.reports.backtest_frames import Tested
-from pipeline.runtime import determinism
+from pipeline.runtime import determinism, process
 from pipeline.runtime.progress import say
 from pipeline.tracking import backtest_runs, champion, live_run, publishing, search_runs
 
@@ -128,6 +128,7 @@ def of_frame(
     return made
 
 
+@process.without_bars()
 def run(
     experiment: Experiment,
     frame: pd.DataFrame | None = None,
@@ -160,6 +161,7 @@ def run(
     return result
 
 
+@process.without_bars()
 def search(
     experiment: Experiment,
     settings: Mapping[str, Any],
@@ -206,6 +208,7 @@ def search(
     return Found(made, Result(winner, trial.layout, evaluation, temporary))
 
 
+@process.without_bars()
 def backtest(
     experiment: Experiment,
     frame: pd.DataFrame | None = None,
@@ -313,6 +316,7 @@ class Result:
         """The model: its `predict` takes raw rows and gives a table of forecasts."""
         return Forecaster.load(stage_files(self.layout, self.experiment.dataset))
 
+    @process.without_bars()
     def log(self) -> str | None:
         """Log what MLflow lacks of this: scores, pictures, the model; the run's id, if any did."""
         report.write(self.experiment, self.layout, self.evaluation)
@@ -320,6 +324,7 @@ class Result:
         return publishing.publish(self.experiment, self.layout, html, self.evaluation.example)
 
 
+@process.without_bars()
 def load(model: str, backend: Backend = "tensorflow") -> Forecaster:
     """A logged model, by its address: models:/NAME@champion, runs:/ID/model or a directory."""
     if backend == "tensorflow":

@@ -54,6 +54,31 @@ def test_the_code_of_the_page_runs(finished_toy: Path, tmp_path: Path) -> None:
         assert database.execute(scored).fetchall() == [(2,)]
 
 
+NOTEBOOK = """
+import os
+import numpy as np
+import pandas as pd
+from pipeline import api
+index = pd.date_range("2024-01-01", periods=400, freq="h")
+frame = pd.DataFrame({"level": np.sin(np.arange(400.0))}, index)
+small = {"window.look_back": 6, "window.horizon": 3, "train.residual": "none", "train.mix": []}
+made = api.of_frame(frame, "level", small | {"train.model": {"name": "ridge"}})
+result = api.run(made, frame, log=True)
+print(*(name for name in os.environ if "PROGRESS_BAR" in name))
+"""
+
+
+@pytest.mark.slow
+def test_logging_from_a_notebook_draws_no_bars(tmp_path: Path) -> None:
+    """MLflow copies the model in silence, and the caller's environment is then as it was."""
+    env = {"PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'mlflow.db'}"}
+    said = run(tmp_path, sys.executable, "-c", NOTEBOOK, env=env)
+    assert "artifacts:" not in said
+    assert "PROGRESS_BAR" not in said
+    with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        assert database.execute("SELECT count(*) FROM logged_models").fetchall() == [(1,)]
+
+
 def test_lines_are_counted_as_they_are() -> None:
     """The table's numbers of lines are those of the blocks above it."""
     counts = dict(re.findall(r"^\| (\w+) \| (\d+) \|", PAGE, re.MULTILINE))

@@ -19,12 +19,13 @@ from pipeline.errors import PipelineError
 from pipeline.runtime import determinism
 
 PARENT = os.getppid()  # as early as can be: a parent that dies later is noticed
+BARS = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"  # for each few files that MLflow copies
 DEFAULTS = {  # of MLflow, where the shell says nothing
     "MLFLOW_DISABLE_TELEMETRY": "true",  # nobody is told what is run here
     # An absent server costs seconds, not the minutes of MLflow's own defaults.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    BARS: "false",
 }
 MARK = "params.yaml"  # of a project's directory
 GRACE = 10  # seconds that an orphan has to close what is open
@@ -42,6 +43,22 @@ def settle() -> None:
     gc.set_threshold(50_000)
     # Nor is any looked for at the end, when all of it goes anyway: that took a second a process.
     atexit.register(gc.freeze)
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Let MLflow draw no bars meanwhile in a process that is not ours, unless the shell wants them.
+
+    The environment is then as it was.
+    """
+    if BARS in os.environ:
+        yield
+        return
+    os.environ[BARS] = DEFAULTS[BARS]
+    try:
+        yield
+    finally:
+        del os.environ[BARS]
 
 
 def enter_project() -> Path | None:
