@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from pipeline.config.cards import Card, Fold, Row, Split
+from pipeline.config.cards import CLOCK, Card, Fold, Row, Split
 from pipeline.config.changes import changed
 from pipeline.config.experiment import Experiment
 from pipeline.config.params import Count
@@ -19,6 +19,7 @@ from pipeline.data.splits import Spans
 from pipeline.data.windows import Rows, scored_origins
 from pipeline.errors import PipelineError
 from pipeline.files.records import Record, parse
+from pipeline.forecasting.conformal import Method
 
 
 class Settings(Record):
@@ -42,12 +43,22 @@ class Settings(Record):
 
     def check(self, base: Experiment) -> None:
         """PipelineError of settings that cannot be, whatever the series."""
-        self.experiment(base)
+        for time in self.origins:
+            if not CLOCK.fullmatch(time):
+                raise PipelineError(
+                    f"backtest: origins: expected a time of day such as 08:00, found {time}"
+                )
         window = base.params.window
         if self.step < window.horizon:
             raise PipelineError(
                 f"backtest: step: expected at least window.horizon ({window.horizon:,} rows), so "
                 f"that a fold holds a forecast, found {self.step:,}"
+            )
+        needed = window.look_back + window.horizon
+        if self.window and self.window < needed:
+            raise PipelineError(
+                f"backtest: window: expected at least {needed:,} rows (window.look_back + "
+                f"window.horizon), found {self.window:,}"
             )
         if self.gap >= self.step:
             raise PipelineError(
@@ -145,10 +156,7 @@ class Calendar:
 
     def _most(self, needed: int) -> str:
         """What to say of how many folds fit."""
-        settings = self.settings
-        if settings.window and settings.window < needed:
-            return f"; window: {settings.window:,} rows are too few"
-        own = self.base.split
+        settings, own = self.settings, self.base.split
         whole = splits.in_series(own, self.timeline, self.base.card.time.timezone)
         between = sum(
             rows[:, 1] - rows[:, 0] for name, rows in whole.items() if name not in ("train", "test")
@@ -159,15 +167,44 @@ class Calendar:
         )
 
     def check_origins(self, origins: Sequence[str]) -> None:
-        """PipelineError of a time of day at which no series has rows."""
+        """PipelineError of a time of day at which no series has rows, or no span of a fit has."""
         card, there = self.base.card, set[str]()
-        for number, rows in enumerate(self.borders.lengths):
-            day = np.arange(min(max(card.steps_a_day, 1), rows))
-            times = self.timeline.at(np.full_like(day, number), day)
-            clock = times if times.tz is None else times.tz_convert(card.time.timezone)
-            there |= {*clock.strftime("%H:%M")}
+        for first, rows in zip(self.borders.firsts, self.borders.lengths, strict=True):
+            there |= {*self._clock(first + np.arange(min(max(card.steps_a_day, 1), rows)))}
         if unknown := [one for one in origins if one not in there]:
             raise PipelineError(
                 f"backtest: origins: expected times of day at which the series have rows "
                 f"({min(there)} to {max(there)}{card.step.every}), found {unknown[0]}"
             )
+        for number, folds in enumerate(self.settings.fits if origins else (), start=1):
+            self._check_scored(number, folds, origins)
+
+    def _check_scored(self, number: int, folds: range, origins: Sequence[str]) -> None:
+        """PipelineError where a fit scores none at these times, or too few to make intervals."""
+        spans, params = self.spans(folds), self.base.params
+        method = Method(levels=params.evaluate.levels)
+        for name in (name for name in spans if name != "train"):
+            scored = scored_origins(spans[name], params.window.horizon, self.borders.firsts)
+            least = method.least if name == splits.calibrates(spans) else 1
+            days = least + 1  # however they begin, they have each time of day so often
+            if not len(scored) or scored.counts.max() >= days * self.base.card.steps_a_day:
+                continue
+            clock = self._clock(np.asarray(scored))
+            own, span = int(clock.isin(origins).sum()), f"the {name} span of fit {number}"
+            if not own:
+                raise PipelineError(
+                    f"backtest: origins: expected times of day at which {span} has rows to "
+                    f"forecast from ({clock[0]} to {clock[-1]}), found {', '.join(origins)}"
+                )
+            if own < least:
+                raise PipelineError(
+                    f"backtest: origins: {span}, at {', '.join(origins)}: "
+                    f"{method.fault(self.base.targets[0], 1, own)}"
+                )
+
+    def _clock(self, rows: Rows) -> pd.Index:
+        """The times of day of rows of the table."""
+        number = self.borders.number(rows)
+        times = self.timeline.at(number, rows - self.borders.firsts[number])
+        clock = times if times.tz is None else times.tz_convert(self.base.card.time.timezone)
+        return clock.strftime("%H:%M")

@@ -159,6 +159,7 @@ def test_nothing_later_changes_a_network(tmp_path: Path) -> None:
         ({"gap": 12}, "backtest: gap: expected less than step (12 rows), or it swallows a fold"),
         ({"refit": "never"}, "backtest: refit: expected a valid integer, found"),
         ({"origins": ["05:30"]}, "found 05:30"),
+        ({"origins": ["08:00"]}, "span of fit 1, at 08:00: expected at least 19 observed values"),
         ({"workers": 0}, "workers: expected at least 1, found 0"),
     ],
 )

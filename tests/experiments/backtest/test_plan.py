@@ -113,7 +113,7 @@ def test_times_are_the_same_for_all_series() -> None:
 
 @given(
     st.integers(1, 8), st.integers(3, 12), st.sampled_from([1, 2, 3, None]), st.integers(0, 5),
-    st.one_of(st.none(), st.integers(1, 30)), st.booleans(),
+    st.one_of(st.none(), st.integers(11, 30)), st.booleans(),
 )  # fmt: skip
 def test_no_fit_sees_a_row_of_its_folds(
     folds: int, step: int, refit: int | None, gap: int, window: int | None, calibrated: bool
@@ -146,12 +146,24 @@ def test_no_fit_sees_a_row_of_its_folds(
         ({"folds": 2, "step": 5, "window": 0}, "backtest: window: expected greater than or equal"),
         ({"folds": 2, "step": 5, "gap": -1}, "backtest: gap: expected greater than or equal to 0"),
         ({"folds": 2, "step": 5, "gap": 5}, "gap: expected less than step (5 rows), or it swallow"),
-        ({"folds": 2, "step": 5, "origins": ["24:00"]}, "origins: expected a time of day such as"),
+        ({"folds": 2, "step": 5, "origins": ["24:00"]}, "a time of day such as 08:00, found 24:00"),
         ({"folds": 2, "step": 5, "origins": ["05:30"]}, "(00:00 to 23:00 every 1h), found 05:30"),
         ({"folds": 2, "step": 5, "local": True}, "local: expected a table with many series"),
         ({"folds": 9, "step": 10}, "found 9, which leave 0; at most 7 fit"),
         ({"folds": 2, "step": 80}, "which leave 0; none fits"),
-        ({"folds": 2, "step": 5, "window": 9}, "which leave 9; window: 9 rows are too few"),
+        (
+            {"folds": 2, "step": 5, "window": 9},
+            "window: expected at least 11 rows (window.look_back + window.horizon), found 9",
+        ),
+        (
+            {"folds": 1, "step": 40, "origins": ["08:00"]},
+            "origins: expected times of day at which the validation span of fit 1 has rows to "
+            "forecast from (21:00 to 04:00), found 08:00",
+        ),
+        (
+            {"folds": 1, "step": 40, "origins": ["23:00"]},
+            "origins: the validation span of fit 1, at 23:00: expected at least 19 observed values",
+        ),
         ({"folds": 2, "stp": 5}, "backtest: stp: unknown key; did you mean step?"),
     ],
 )
