@@ -22,8 +22,6 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from urllib3.exceptions import MaxRetryError, ProtocolError
-from urllib3.exceptions import TimeoutError as NoAnswerInTime
 
 from pipeline.config.experiment import Experiment
 from pipeline.data import panel, splits
@@ -47,7 +45,7 @@ CARD_FILE, SCORES_FILE = "card.json", "report/metrics.json"
 LOSS = "train/loss"
 # Of S3's client, which whoever keeps artifacts there has installed.
 _S3 = {"botocore.exceptions": ("BotoCoreError", "ClientError"), "boto3.exceptions": ("Boto3Error",)}
-NO_ANSWER = MaxRetryError, ProtocolError, NoAnswerInTime  # of a server
+NO_ANSWER = "urllib3"  # whose errors say that a server gave none, or none in time
 _PASSWORD = re.compile(r"(://[^\s:/@]*:)\S+(?=@)|([?&]password=)[^\s&]+")
 
 
@@ -253,7 +251,7 @@ def reason(error: BaseException) -> str:
     chain = [error]
     while cause := _behind(chain[-1]):
         chain.append(cause)
-    if any(isinstance(one, NO_ANSWER) for one in chain):
+    if any(type(one).__module__.startswith(NO_ANSWER) for one in chain):
         system = (one.strerror for one in chain if isinstance(one, OSError) and one.strerror)
         why = masked(next(system, chain[-1])).lower()
         return f"no answer ({why}); is the tracking server up?"

@@ -48,6 +48,7 @@ class Settings(Record):
                 raise PipelineError(
                     f"backtest: origins: expected a time of day such as 08:00, found {time}"
                 )
+        self.experiment(base)
         window = base.params.window
         if self.step < window.horizon:
             raise PipelineError(
