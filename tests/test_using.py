@@ -100,7 +100,7 @@ def test_a_worse_run_is_refused(story: Story, champion: str) -> None:
     assert said.endswith(
         "error: run small-2: not promoted: baselines, champion; ridge is a model too: dvc exp run "
         "-S ingest.dataset=beijing_pm25 -S '~train.model' -S '+train.model={name: ridge}' "
-        "-S train.residual=none\n"
+        "-S train.residual=none -S window.stride=20\n"  # as the run had it, not params.yaml now
     )
     tags = story.client.get_run(story.id("small-2")).data.tags
     assert tags["promotion.decision"] == "refused"

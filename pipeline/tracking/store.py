@@ -45,7 +45,7 @@ CARD_FILE, SCORES_FILE = "card.json", "report/metrics.json"
 LOSS = "train/loss"
 # Of S3's client, which whoever keeps artifacts there has installed.
 _S3 = {"botocore.exceptions": ("BotoCoreError", "ClientError"), "boto3.exceptions": ("Boto3Error",)}
-NO_ANSWER = "urllib3"  # whose errors say that a server gave none, or none in time
+NO_ANSWER = "requests"  # whose errors say that a tracking server gave none; S3 has its own
 _PASSWORD = re.compile(r"(://[^\s:/@]*:)\S+(?=@)|([?&]password=)[^\s&]+")
 
 
