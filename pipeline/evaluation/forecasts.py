@@ -41,6 +41,15 @@ class Made:
         own = self.part(part)
         return own.bands, own.quantiles
 
+    @property
+    def outside(self) -> dict[float, int]:
+        """How many forecasts lie outside their own interval, by level."""
+        point = self.point
+        return {
+            level: int(((point < low) | (point > high)).sum())
+            for level, (low, high) in self.bands.items()
+        }
+
 
 class Lazy(Mapping[str, Floats]):
     """Arrays by name, each read when it is asked for."""

@@ -131,6 +131,25 @@ def test_a_quantile_network_is_served_as_it_was_scored(project: Project) -> None
             np.testing.assert_allclose(served[columns], test[columns], rtol=close, atol=close)
 
 
+def test_forecasts_outside_their_own_intervals_are_told(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a network that has learned little of counts; the share is that of predictions.parquet."""
+    table, random = toy_table(600), np.random.default_rng(6)
+    table["level"] = np.where(random.random(600) < 0.9, 0.0, 9.0)
+    network = {"train.model": {"name": "lstm", "units": [4]}, "train.residual": "last"}
+    ran(project, SPLIT, table, **network | {"train.loss": "pinball"})
+    said = capsys.readouterr().err
+    made = pd.read_parquet(project.root / "data/reports/predictions.parquet")
+    made = made[made["span"] == "test"]
+    for level in (80, 95):
+        low, high = made[f"lo-{level}"], made[f"hi-{level}"]
+        share = ((made["forecast"] < low) | (made["forecast"] > high)).mean()
+        line = f"{share:.0%} of the forecasts of test lie outside their own interval of {level}%"
+        assert (line in said) == (share > 0.05)
+    assert "lie outside their own interval of 80%" in said
+
+
 def test_what_is_left_out_is_said(projects: Toys, capsys: pytest.CaptureFixture[str]) -> None:
     """Bins that are merged, ends that move alike, halves of validation that are too short."""
     project, short = projects("one"), {"train": 300, "validation": 330, "test": 600}
