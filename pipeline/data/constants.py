@@ -49,22 +49,20 @@ def unscored(series: Panel, targets: Sequence[str], spans: Mapping[str, Rows]) -
     """A line for each target that never changes in a scored span, [S, 2] of each series."""
     for span in SCORED:
         for name in targets:
-            column = series.frame[name]
-            rows = pd.concat([column.iloc[first:end] for first, end in spans[span]])
-            if (value := only(rows)) is not None:
+            for value in _found(series.frame[name], spans[span], alike=True):
                 yield (
                     f"split.{span}: target {name} is {value:g} wherever it has a value, so R2 "
                     "there is 1 without any error and 0 with one"
                 )
 
 
-def _found(column: pd.Series, train: Rows, alike: bool) -> dict[Any, None]:
-    """The values of series that have one each in training; none if one has more.
+def _found(column: pd.Series, rows: Rows, alike: bool) -> dict[Any, None]:
+    """The values of series that have one each in these rows; none if one has more.
 
     Nor if they differ, where they have to be `alike`.
     """
     found: dict[Any, None] = {}
-    for first, end in train:
+    for first, end in rows:
         if (part := column.iloc[first:end]).isna().all():
             continue
         found[only(part)] = None

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 
+import mlflow
 import pytest
 import sqlalchemy
 
@@ -20,3 +21,13 @@ def interrupted(request: pytest.FixtureRequest) -> Iterator[list[str]]:
     sqlalchemy.event.listen(sqlalchemy.Engine, "after_cursor_execute", interrupt)
     yield came
     sqlalchemy.event.remove(sqlalchemy.Engine, "after_cursor_execute", interrupt)
+
+
+@pytest.fixture
+def anywhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Tests that point MLflow elsewhere, and at the end back."""
+    before = mlflow.get_tracking_uri()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    yield monkeypatch
+    mlflow.set_tracking_uri(before)
+    mlflow.set_registry_uri(before)

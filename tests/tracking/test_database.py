@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import chdir, closing, suppress
 from functools import partial
 from pathlib import Path
@@ -249,16 +249,6 @@ def test_an_address_leads_back_to_its_file(names: list[str]) -> None:
     assert make_url(uri).database == str(file)
     assert database.behind(uri) == file
     assert not uri.startswith("sqlite:///") or uri.removeprefix("sqlite:///") == str(file)
-
-
-@pytest.fixture
-def anywhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """Tests that point MLflow elsewhere, and at the end back."""
-    before = mlflow.get_tracking_uri()
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
-    yield monkeypatch
-    mlflow.set_tracking_uri(before)
-    mlflow.set_registry_uri(before)
 
 
 def test_a_directory_may_have_any_name(tmp_path: Path, anywhere: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-from collections.abc import Iterator
 
 import mlflow
 import pytest
@@ -15,13 +14,10 @@ CHAMPION = "models:/sales@champion"
 
 
 @pytest.fixture
-def patch(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """Tests that point MLflow elsewhere, where it asks once, and at the end back."""
-    before = mlflow.get_tracking_uri()
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    yield monkeypatch
-    mlflow.set_tracking_uri(before)
-    mlflow.set_registry_uri(before)
+def patch(anywhere: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Tests that point MLflow elsewhere, where it asks once."""
+    anywhere.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    return anywhere
 
 
 def test_a_server_that_is_down_is_said_to_be_down(
